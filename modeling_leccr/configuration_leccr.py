@@ -1,0 +1,165 @@
+"""Configuration of the LECCR retrieval network."""
+
+from typing import Any, Literal
+
+from transformers import AutoConfig, PreTrainedConfig
+
+SUB_CONFIGS = ("vision_config", "text_config", "description_config")
+
+
+def _hidden_width(config: PreTrainedConfig) -> int | None:
+    """Return the width of a vision tower's tokens where its configuration tells it."""
+    sizes = getattr(config, "hidden_sizes", None)
+    return sizes[-1] if sizes else getattr(config, "hidden_size", None)
+
+
+class LeccrConfig(PreTrainedConfig):
+    """Everything that defines a :class:`LeccrModel`: two towers, the interaction between them, and the objectives.
+
+    One network class serves every method. ``num_slots=0`` is a plain dual encoder, with ``description_fusion=True`` it
+    is late fusion, and ``num_slots>0`` is LECCR (arXiv 2409.19961), with slots as published (``slot_anchor="none"``)
+    or anchored in the query space (``slot_anchor="text"``).
+
+    Args:
+        vision_config: Configuration of any vision tower that ``AutoModel`` knows, or None for ready-made features.
+        text_config: Configuration of the multilingual text tower that encodes queries (and descriptions).
+        description_config: Configuration of a separate, frozen encoder for descriptions, or None to share the text
+            tower.
+        visual_feature_dim: Width of ready-made visual features; required when there is no vision tower, and for
+            towers whose configuration does not tell the width of their output.
+        projection_dim: Width D of the space that texts, images and slots share.
+        interaction_dim: Width d in which slots and visual tokens interact. Defaults to the projection width of a CLIP
+            tower, and otherwise to ``projection_dim``.
+        vision_projection: Whether visual tokens are projected to ``interaction_dim``. Off only where they have that
+            width already.
+        vision_summary: What stands for the whole image after the interaction: ``"first"``, the summary token that a
+            vision tower puts in front; ``"mean"`` of the valid tokens, for video frames and clip features; ``"auto"``
+            is ``"first"`` with a vision tower and ``"mean"`` without.
+        vision_grid: Average-pool a CNN's feature map to this many rows and columns; None keeps every position.
+        vision_standardize: Whether visual tokens are standardised with stored means and deviations
+            (:meth:`LeccrModel.set_feature_statistics`).
+        interpolate_pos_encoding: Whether a ViT's position embeddings are interpolated to the picture's size.
+        visual_layers: Self-attention layers over visual tokens (temporal layers over frames or clip features).
+        text_pooling: ``"cls"`` (published) or ``"mean"`` over the real tokens.
+        text_head: ``"linear"`` (published) or ``"mlp"`` with one hidden layer.
+        num_slots: Number K of semantic slots; 0 leaves the interaction out.
+        slot_layers: Depth of the cross-attention from slot queries to the description.
+        interaction_layers: Depth of the cross-attentions between slots and visual tokens.
+        interaction_heads: Attention heads of these layers.
+        dropout: Dropout in the interaction layers and on the text embedding's head.
+        slot_anchor: ``"none"`` as published; ``"text"`` adds to each slot an attention pooling of the description in
+            the queries' own space, and lets the interaction join through gates that start at zero.
+        normalize_slots: Whether slot embeddings have unit length. The official checkpoints were trained without.
+        description_fusion: Without slots: add the description's embedding to the image's (late fusion).
+        description_gradient: Whether the description states let the gradient through to the text tower.
+        description_dropout: Share of training rows whose description is hidden, which trains the learned
+            "no description" token.
+        alpha: Weight of the whole image against the best slot in the multi-level score.
+        beta: The same inside the teacher of softened matching.
+        softened_weight: λ, how much softened matching replaces vision-target matching.
+        slot_weight: w_c, weight of slot-text matching.
+        slot_vision_weight: w_cv, weight of slot-vision matching.
+        diversity_weight: w_div, weight of the slots' diversity.
+        source_target_weight: Weight of source-target matching.
+        fused_weight: Weight of matching on the fused score itself (0 as published).
+        signed_diversity: Use the official signed diversity instead of squared cosines.
+        slot_vision_temperature: Temperature of slot-vision matching.
+        teacher_temperature: Temperature of the teacher of softened matching.
+        logit_scale_init_value: Initial log of the inverse temperature.
+        freeze_vision: Keep the vision tower's weights and its statistics fixed.
+        freeze_text: Keep the text tower's weights fixed.
+        initializer_range: Standard deviation of the new layers' initial weights.
+    """
+
+    model_type = "leccr"
+    sub_configs = {name: AutoConfig for name in SUB_CONFIGS}
+
+    vision_config: dict[str, Any] | PreTrainedConfig | None = None
+    text_config: dict[str, Any] | PreTrainedConfig | None = None
+    description_config: dict[str, Any] | PreTrainedConfig | None = None
+    visual_feature_dim: int | None = None
+    projection_dim: int = 256
+    interaction_dim: int | None = None
+    vision_projection: bool = True
+    vision_summary: Literal["auto", "first", "mean"] = "auto"
+    vision_grid: int | None = None
+    vision_standardize: bool = False
+    interpolate_pos_encoding: bool = False
+    visual_layers: int = 0
+    text_pooling: Literal["cls", "mean"] = "cls"
+    text_head: Literal["linear", "mlp"] = "linear"
+    num_slots: int = 4
+    slot_layers: int = 3
+    interaction_layers: int = 2
+    interaction_heads: int = 8
+    dropout: float = 0.1
+    slot_anchor: Literal["none", "text"] = "none"
+    normalize_slots: bool = True
+    description_fusion: bool = False
+    description_gradient: bool = False
+    description_dropout: float = 0.0
+    alpha: float = 0.8
+    beta: float = 0.8
+    softened_weight: float = 0.5
+    slot_weight: float = 0.01
+    slot_vision_weight: float = 0.01
+    diversity_weight: float = 0.01
+    source_target_weight: float = 1.0
+    fused_weight: float = 0.0
+    signed_diversity: bool = False
+    slot_vision_temperature: float = 0.07
+    teacher_temperature: float = 0.07
+    logit_scale_init_value: float = 2.6592
+    freeze_vision: bool = False
+    freeze_text: bool = False
+    initializer_range: float = 0.02
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        for name in SUB_CONFIGS:
+            value = getattr(self, name)
+            if isinstance(value, dict):
+                fields = dict(value)
+                setattr(self, name, AutoConfig.for_model(fields.pop("model_type"), **fields))
+        if self.vision_summary == "auto":
+            self.vision_summary = "mean" if self.vision_config is None else "first"
+        if self.visual_feature_dim is None and self.vision_config is not None:
+            self.visual_feature_dim = _hidden_width(self.vision_config)
+        if self.interaction_dim is None:
+            self.interaction_dim = self._default_interaction_dim()
+        self._check()
+        super().__post_init__(**kwargs)
+
+    def _default_interaction_dim(self) -> int:
+        if not self.vision_projection:
+            return self.visual_feature_dim
+        if self.vision_config is not None and self.vision_config.model_type == "clip_vision_model":
+            return self.vision_config.projection_dim
+        return self.projection_dim
+
+    def _check(self) -> None:
+        if self.text_config is None:
+            raise ValueError("A LECCR model needs a text tower: give text_config.")
+        if self.visual_feature_dim is None:
+            raise ValueError(
+                "The width of the visual features is unknown: give visual_feature_dim, or a vision_config that tells it."
+            )
+        if not self.vision_projection and self.visual_feature_dim != self.interaction_dim:
+            raise ValueError(
+                f"Without vision_projection, visual_feature_dim {self.visual_feature_dim} has to equal interaction_dim "
+                f"{self.interaction_dim}."
+            )
+        if self.num_slots < 0:
+            raise ValueError(f"num_slots is {self.num_slots}, but cannot be negative; 0 leaves the slots out.")
+        if self.num_slots and self.interaction_dim % self.interaction_heads:
+            raise ValueError(
+                f"interaction_dim {self.interaction_dim} is not a multiple of interaction_heads "
+                f"{self.interaction_heads}; change one of them."
+            )
+        for name in ("alpha", "beta", "softened_weight", "description_dropout"):
+            value = getattr(self, name)
+            if not 0.0 <= value <= 1.0:
+                raise ValueError(f"{name} is {value}, but has to lie between 0 and 1.")
+
+    def get_text_config(self, decoder: Any = None, encoder: Any = None) -> PreTrainedConfig:
+        """Return the text tower's configuration, which transformers asks for sizes and special tokens."""
+        return self.text_config if self.text_config is not None else self

@@ -1,0 +1,56 @@
+"""Checks of a model's inputs: each failure is one sentence that says what to change."""
+
+import torch
+from torch import Tensor
+
+from .configuration_leccr import LeccrConfig
+
+
+def check_visual_inputs(
+    config: LeccrConfig, pixel_values: Tensor | None, visual_features: Tensor | None, mask: Tensor | None
+) -> None:
+    """Raise ValueError unless exactly one kind of visual input is given and fits the model."""
+    if (pixel_values is None) == (visual_features is None):
+        given = "neither" if pixel_values is None else "both"
+        raise ValueError(f"Give either pixel_values or visual_features; {given} were given.")
+    if visual_features is not None and visual_features.shape[-1] != config.visual_feature_dim:
+        raise ValueError(
+            f"visual_features are {visual_features.shape[-1]} wide, but this model was built for "
+            f"{config.visual_feature_dim}; use the features it was trained on."
+        )
+    if pixel_values is not None and pixel_values.dim() == 5 and config.vision_summary == "first":
+        raise ValueError('Video frames were given to an image model; build it with vision_summary="mean".')
+    _check_mask("visual_attention_mask", mask, "has no real token or frame; leave the item out")
+
+
+def check_text_inputs(input_ids: Tensor, attention_mask: Tensor) -> None:
+    """Raise ValueError where a text has no token at all."""
+    if input_ids.shape != attention_mask.shape:
+        raise ValueError(
+            f"input_ids have shape {tuple(input_ids.shape)} but attention_mask {tuple(attention_mask.shape)}; "
+            "take both from one tokenizer call."
+        )
+    _check_mask("attention_mask", attention_mask, "is an empty text; leave it out")
+
+
+def check_description_inputs(batch_size: int, input_ids: Tensor, attention_mask: Tensor) -> None:
+    """Raise ValueError unless there is one description row per image."""
+    if input_ids.shape[0] != batch_size:
+        raise ValueError(
+            f"{input_ids.shape[0]} descriptions for {batch_size} images: give one for each image, "
+            "with an all-zero mask where there is none."
+        )
+    if input_ids.shape != attention_mask.shape:
+        raise ValueError(
+            f"description_input_ids have shape {tuple(input_ids.shape)} but description_attention_mask "
+            f"{tuple(attention_mask.shape)}; take both from one processor call."
+        )
+
+
+def _check_mask(name: str, mask: Tensor | None, problem: str) -> None:
+    if mask is None or torch.compiler.is_compiling() or torch.jit.is_tracing() or mask.is_meta:
+        return
+    empty = ~mask.bool().any(dim=-1)
+    if bool(empty.any()):
+        row = int(empty.nonzero()[0, 0])
+        raise ValueError(f"Row {row} of {name} is all zero: it {problem}.")

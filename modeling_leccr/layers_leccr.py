@@ -1,0 +1,169 @@
+"""Attention layers of the LECCR interaction (section 3 of arXiv 2409.19961)."""
+
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers import initialization as init
+
+
+class MultiHeadAttention(nn.Module):
+    """Multi-head attention of queries over a memory.
+
+    Args:
+        width: Width of queries and memory.
+        heads: Number of heads; divides ``width``.
+        dropout: Dropout of the attention weights while training.
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.dropout = dropout
+        self.q_proj = nn.Linear(width, width)
+        self.k_proj = nn.Linear(width, width)
+        self.v_proj = nn.Linear(width, width)
+        self.out_proj = nn.Linear(width, width)
+
+    def _split(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def forward(self, queries: torch.Tensor, memory: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Attend from ``queries`` (B, Q, d) to ``memory`` (B, M, d) where the boolean ``mask`` (B, M) is true."""
+        attended = functional.scaled_dot_product_attention(
+            self._split(self.q_proj(queries)),
+            self._split(self.k_proj(memory)),
+            self._split(self.v_proj(memory)),
+            attn_mask=None if mask is None else mask[:, None, None, :],
+            dropout_p=self.dropout if self.training else 0.0,
+        )
+        return self.out_proj(attended.transpose(1, 2).flatten(2))
+
+    def attention_weights(
+        self, queries: torch.Tensor, memory: torch.Tensor, mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the attention (B, Q, M), averaged over heads, that ``forward`` uses; for explanations."""
+        q, k = self._split(self.q_proj(queries)), self._split(self.k_proj(memory))
+        scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5
+        if mask is not None:
+            scores = scores.masked_fill(~mask[:, None, None, :], float("-inf"))
+        return scores.softmax(dim=-1).mean(dim=1)
+
+
+class CrossAttentionLayer(nn.Module):
+    """One interaction layer: y = LayerNorm(x + Drop(W2 · Drop(GELU(W1 · MHA(x, memory, memory)))))."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.attention = MultiHeadAttention(width, heads, dropout)
+        self.linear1 = nn.Linear(width, width)
+        self.linear2 = nn.Linear(width, width)
+        self.norm = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, hidden: torch.Tensor, memory: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Update ``hidden`` (B, Q, d) from ``memory`` (B, M, d) under the boolean ``mask`` (B, M)."""
+        update = functional.gelu(self.linear1(self.attention(hidden, memory, mask)))
+        return self.norm(hidden + self.dropout(self.linear2(self.dropout(update))))
+
+
+class CrossAttentionStack(nn.Module):
+    """Several :class:`CrossAttentionLayer` over one memory; with ``memory=None`` it is a self-attention stack."""
+
+    def __init__(self, depth: int, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(CrossAttentionLayer(width, heads, dropout) for _ in range(depth))
+
+    def forward(
+        self, hidden: torch.Tensor, memory: torch.Tensor | None = None, mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Run the layers on ``hidden`` (B, Q, d) with ``memory`` (B, M, d), or with itself when memory is None."""
+        for layer in self.layers:
+            hidden = layer(hidden, hidden if memory is None else memory, mask)
+        return hidden
+
+
+class TextHead(nn.Module):
+    """Projection of text states to the shared space: linear as published, or with one hidden layer.
+
+    Args:
+        input_dim: Width of the text tower.
+        output_dim: Width D of the shared space.
+        kind: ``"linear"`` or ``"mlp"``.
+        dropout: Dropout before the last layer of the ``"mlp"`` head.
+    """
+
+    def __init__(self, input_dim: int, output_dim: int, kind: str, dropout: float) -> None:
+        super().__init__()
+        hidden_dim = 2 * output_dim
+        self.hidden = nn.Linear(input_dim, hidden_dim) if kind == "mlp" else None
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(hidden_dim if kind == "mlp" else input_dim, output_dim)
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """Map (..., input_dim) to (..., output_dim)."""
+        if self.hidden is not None:
+            states = self.dropout(functional.gelu(self.hidden(states)))
+        return self.output(states)
+
+
+class LearnedTokens(nn.Module):
+    """A few learned vectors. They start random: vectors that start equal would stay equal.
+
+    Args:
+        count: How many vectors.
+        width: Their width.
+        initializer_range: Standard deviation of their initial values.
+    """
+
+    def __init__(self, count: int, width: int, initializer_range: float) -> None:
+        super().__init__()
+        self.initializer_range = initializer_range
+        self.weight = nn.Parameter(torch.empty(count, width))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the vectors anew from N(0, initializer_range)."""
+        init.normal_(self.weight, mean=0.0, std=self.initializer_range)
+
+
+class Gate(nn.Module):
+    """One learned scalar.
+
+    Args:
+        initial: Its value before training.
+    """
+
+    def __init__(self, initial: float) -> None:
+        super().__init__()
+        self.initial = initial
+        self.weight = nn.Parameter(torch.empty(()))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Set the scalar to its initial value."""
+        init.constant_(self.weight, self.initial)
+
+
+class FeatureStandardizer(nn.Module):
+    """Subtracts stored means from features and divides by stored deviations, channel by channel.
+
+    Args:
+        width: Number of channels F.
+    """
+
+    mean: torch.Tensor
+    deviation: torch.Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("deviation", torch.ones(width))
+
+    def reset_parameters(self) -> None:
+        """Go back to the identity."""
+        init.zeros_(self.mean)
+        init.ones_(self.deviation)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Standardise (..., F)."""
+        return (features - self.mean) / self.deviation

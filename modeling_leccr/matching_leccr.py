@@ -1,0 +1,117 @@
+"""Puts the objectives together: from the embeddings of a batch to named terms and their weighted sum."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .configuration_leccr import LeccrConfig
+from .objectives_leccr import (
+    all_gather_with_gradient,
+    best_slot_scores,
+    contrastive_loss,
+    same_image_labels,
+    slot_diversity_loss,
+    softened_matching_loss,
+    teacher_scores,
+)
+
+
+@dataclass
+class MatchingInputs:
+    """Embeddings of one batch, as the objectives need them.
+
+    Attributes:
+        image_embeds: (B, D), unit length.
+        source_embeds: (B, D), unit length; None in a batch without source captions.
+        target_embeds: (B, D), unit length; None in a batch without target captions.
+        image_views: (B, K, D).
+        slot_embeds: (B, K, D); None without slots.
+        slots: (B, K, d), before the interaction; None without slots.
+        slot_vectors: (B, d), mean unit slots for slot-vision matching; None without slots.
+        vision_vectors: (B, d), mean unit visual tokens; None without slots.
+        image_ids: (B,); equal ids are the same image.
+        target_weights: (B,), how far each translation is trusted; None means fully.
+    """
+
+    image_embeds: Tensor
+    source_embeds: Tensor | None
+    target_embeds: Tensor | None
+    image_views: Tensor
+    slot_embeds: Tensor | None
+    slots: Tensor | None
+    slot_vectors: Tensor | None
+    vision_vectors: Tensor | None
+    image_ids: Tensor
+    target_weights: Tensor | None
+
+    def gathered(self) -> "MatchingInputs":
+        """Return the same with the batches of all processes joined, gradients included."""
+        return MatchingInputs(
+            **{name: None if x is None else all_gather_with_gradient(x) for name, x in vars(self).items()}
+        )
+
+
+def matching_terms(inputs: MatchingInputs, config: LeccrConfig, logit_scale: Tensor) -> dict[str, Tensor]:
+    """Compute every term that the batch and the configuration allow (DESIGN names in brackets).
+
+    Args:
+        inputs: Embeddings of the batch, already joined over processes.
+        config: The model's configuration.
+        logit_scale: Inverse temperature, a scalar.
+
+    Returns:
+        Unweighted terms by name: ``loss_vision_source`` (L_vs), ``loss_vision_target`` (L_vt), ``loss_source_target``
+        (L_st), ``loss_slot_source`` and ``loss_slot_target`` (L_c), ``loss_slot_diversity`` (L_div),
+        ``loss_slot_vision`` (L_cv), ``loss_softened`` (L_soft), ``loss_fused_source`` and ``loss_fused_target``.
+    """
+    labels = same_image_labels(inputs.image_ids)
+    texts = {"source": (inputs.source_embeds, None), "target": (inputs.target_embeds, inputs.target_weights)}
+    terms: dict[str, Tensor] = {}
+    for name, (embeds, weights) in texts.items():
+        if embeds is None:
+            continue
+        terms[f"loss_vision_{name}"] = contrastive_loss(logit_scale * embeds @ inputs.image_embeds.T, labels, weights)
+        if inputs.slot_embeds is not None:
+            logits = logit_scale * best_slot_scores(embeds, inputs.slot_embeds)
+            terms[f"loss_slot_{name}"] = contrastive_loss(logits, labels, weights)
+            if config.fused_weight:
+                logits = logit_scale * best_slot_scores(embeds, inputs.image_views)
+                terms[f"loss_fused_{name}"] = contrastive_loss(logits, labels, weights)
+    if inputs.slots is not None:
+        terms["loss_slot_diversity"] = slot_diversity_loss(inputs.slots, config.signed_diversity)
+        logits = inputs.slot_vectors @ inputs.vision_vectors.T / config.slot_vision_temperature
+        terms["loss_slot_vision"] = contrastive_loss(logits, labels)
+    if inputs.source_embeds is not None and inputs.target_embeds is not None:
+        logits = logit_scale * inputs.target_embeds @ inputs.source_embeds.T
+        terms["loss_source_target"] = contrastive_loss(logits, labels, inputs.target_weights)
+        if config.softened_weight:
+            terms["loss_softened"] = _softened_term(inputs, config, logit_scale)
+    return terms
+
+
+def _softened_term(inputs: MatchingInputs, config: LeccrConfig, logit_scale: Tensor) -> Tensor:
+    teacher = inputs.source_embeds @ inputs.image_embeds.T
+    if inputs.slot_embeds is not None:
+        slot_scores = best_slot_scores(inputs.source_embeds, inputs.slot_embeds)
+        teacher = teacher_scores(teacher, slot_scores, config.beta)
+    student = logit_scale * inputs.target_embeds @ inputs.image_embeds.T
+    return softened_matching_loss(student, teacher / config.teacher_temperature, inputs.target_weights)
+
+
+def weighted_total(terms: dict[str, Tensor], config: LeccrConfig) -> Tensor:
+    """Sum the terms with the configuration's weights (section 3.4 of arXiv 2409.19961)."""
+    softened = config.softened_weight if "loss_softened" in terms else 0.0
+    weights = {
+        "loss_vision_source": 1.0,
+        "loss_vision_target": 1.0 - softened,
+        "loss_softened": softened,
+        "loss_source_target": config.source_target_weight,
+        "loss_slot_source": config.slot_weight,
+        "loss_slot_target": config.slot_weight,
+        "loss_slot_diversity": config.diversity_weight,
+        "loss_slot_vision": config.slot_vision_weight,
+        "loss_fused_source": config.fused_weight,
+        "loss_fused_target": config.fused_weight,
+    }
+    return torch.stack([weights[name] * term for name, term in terms.items()]).sum()

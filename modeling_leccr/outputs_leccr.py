@@ -1,0 +1,72 @@
+"""What the LECCR model returns."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from transformers.utils import ModelOutput
+
+
+@dataclass
+class LeccrImageOutput(ModelOutput):
+    """What a LECCR model makes of a batch of images.
+
+    Args:
+        image_embeds: (B, D), unit length: the whole image.
+        image_views: (B, max(K, 1), D): the score of a text is its largest inner product with them.
+        slot_embeds: (B, K, D): the slots in the shared space.
+        vision_tokens: (B, N, d), before the interaction.
+        slots: (B, K, d), distilled from the description, before the interaction.
+        interacted_vision_tokens: (B, N, d).
+        interacted_slots: (B, K, d).
+    """
+
+    image_embeds: Tensor | None = None
+    image_views: Tensor | None = None
+    slot_embeds: Tensor | None = None
+    vision_tokens: Tensor | None = None
+    slots: Tensor | None = None
+    interacted_vision_tokens: Tensor | None = None
+    interacted_slots: Tensor | None = None
+
+
+@dataclass
+class LeccrOutput(ModelOutput):
+    """Embeddings of a batch, the total loss and every term of it, unweighted, by name.
+
+    Args:
+        loss: Scalar, the weighted total.
+        image_views: (B, max(K, 1), D).
+        caption_embeds: (B, C, D), texts of an evaluation batch.
+        image_embeds: (B, D), unit length.
+        slot_embeds: (B, K, D).
+        source_embeds: (B, D), unit length.
+        target_embeds: (B, D), unit length.
+        loss_vision_source: L_vs.
+        loss_vision_target: L_vt.
+        loss_source_target: L_st.
+        loss_slot_source: L_c for source captions.
+        loss_slot_target: L_c for target captions.
+        loss_slot_diversity: L_div.
+        loss_slot_vision: L_cv.
+        loss_softened: L_soft.
+        loss_fused_source: Matching of source captions on the fused score.
+        loss_fused_target: Matching of target captions on the fused score.
+    """
+
+    loss: Tensor | None = None
+    image_views: Tensor | None = None
+    caption_embeds: Tensor | None = None
+    image_embeds: Tensor | None = None
+    slot_embeds: Tensor | None = None
+    source_embeds: Tensor | None = None
+    target_embeds: Tensor | None = None
+    loss_vision_source: Tensor | None = None
+    loss_vision_target: Tensor | None = None
+    loss_source_target: Tensor | None = None
+    loss_slot_source: Tensor | None = None
+    loss_slot_target: Tensor | None = None
+    loss_slot_diversity: Tensor | None = None
+    loss_slot_vision: Tensor | None = None
+    loss_softened: Tensor | None = None
+    loss_fused_source: Tensor | None = None
+    loss_fused_target: Tensor | None = None

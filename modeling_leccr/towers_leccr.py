@@ -1,0 +1,92 @@
+"""The two towers of a LECCR model: a thin shell around any vision and any text encoder of transformers."""
+
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers import AutoModel, PreTrainedConfig
+
+from .configuration_leccr import LeccrConfig
+
+TOWERS_WITHOUT_CLASS_TOKEN = ("siglip_vision_model", "siglip2_vision_model", "swin", "swinv2")
+TOWERS_WITH_UNNORMALISED_TOKENS = ("clip_vision_model", "metaclip_2_vision_model", "altclip_vision_model")
+
+
+def masked_mean(states: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """Average ``states`` (B, N, d) over the positions where ``mask`` (B, N) is true; no mask means all of them."""
+    if mask is None:
+        return states.mean(dim=1)
+    weights = mask.to(states.dtype).unsqueeze(-1)
+    return (states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)
+
+
+class VisionTower(nn.Module):
+    """Turns pictures or frames into tokens (B, N, F), with one that sums up the whole picture in front.
+
+    Args:
+        config: The model's configuration; ``vision_config`` says which tower.
+    """
+
+    def __init__(self, config: LeccrConfig) -> None:
+        super().__init__()
+        self.model = AutoModel.from_config(config.vision_config)
+        self.model_type = config.vision_config.model_type
+        self.grid = config.vision_grid
+        self.interpolate = config.interpolate_pos_encoding
+
+    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """Encode pictures (B, 3, H, W) to tokens (B, N, F), or frames (B, T, 3, H, W) to one token each (B, T, F)."""
+        if pixel_values.dim() == 5:
+            tokens = self._picture_tokens(pixel_values.flatten(0, 1))[:, 0]
+            return tokens.unflatten(0, pixel_values.shape[:2])
+        return self._picture_tokens(pixel_values)
+
+    def _picture_tokens(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        extra = {"interpolate_pos_encoding": True} if self.interpolate else {}
+        output = self.model(pixel_values=pixel_values, **extra)
+        states = output.last_hidden_state
+        if states.dim() == 4:
+            return self._map_tokens(states)
+        if self.model_type in TOWERS_WITH_UNNORMALISED_TOKENS:
+            return self._post_layernorm()(states)
+        if self.model_type in TOWERS_WITHOUT_CLASS_TOKEN:
+            return torch.cat([output.pooler_output.unsqueeze(1), states], dim=1)
+        return states
+
+    def _map_tokens(self, feature_map: torch.Tensor) -> torch.Tensor:
+        mean = feature_map.mean(dim=(2, 3)).unsqueeze(1)
+        if self.grid is not None:
+            feature_map = functional.adaptive_avg_pool2d(feature_map, self.grid)
+        return torch.cat([mean, feature_map.flatten(2).transpose(1, 2)], dim=1)
+
+    def _post_layernorm(self) -> nn.Module:
+        # Newer transformers keep the tower's parts at the top, older ones one level below.
+        return getattr(self.model, "vision_model", self.model).post_layernorm
+
+
+class TextTower(nn.Module):
+    """A text encoder whose token states (B, L, H) serve queries and descriptions.
+
+    Args:
+        config: Configuration of any text encoder that ``AutoModel`` knows.
+        pooling: ``"cls"`` or ``"mean"``.
+    """
+
+    def __init__(self, config: PreTrainedConfig, pooling: str) -> None:
+        super().__init__()
+        self.pooling = pooling
+        self.model = without_pooler(AutoModel.from_config(config))
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Return token states (B, L, H)."""
+        return self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+
+    def pool(self, states: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Return one vector per text: the first token's state, or the mean of the real tokens' states."""
+        return states[:, 0] if self.pooling == "cls" else masked_mean(states, attention_mask.bool())
+
+
+def without_pooler(model: nn.Module) -> nn.Module:
+    """Drop a text encoder's pooling layer, which nothing here uses and distributed training would trip over."""
+    if getattr(model, "pooler", None) is not None:
+        model.pooler = None
+    return model
