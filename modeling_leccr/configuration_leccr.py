@@ -1,6 +1,6 @@
 """Configuration of the LECCR retrieval network."""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from transformers import AutoConfig, PreTrainedConfig
 
@@ -73,6 +73,25 @@ class LeccrConfig(PreTrainedConfig):
 
     model_type = "leccr"
     sub_configs = {name: AutoConfig for name in SUB_CONFIGS}
+    # There is no model without towers, and older transformers would otherwise build one to compare with.
+    has_no_defaults_at_init = True
+    # Everything but the two tensors that evaluation ranks with.
+    keys_to_ignore_at_inference = [
+        "image_embeds",
+        "slot_embeds",
+        "source_embeds",
+        "target_embeds",
+        "loss_vision_source",
+        "loss_vision_target",
+        "loss_source_target",
+        "loss_slot_source",
+        "loss_slot_target",
+        "loss_slot_diversity",
+        "loss_slot_vision",
+        "loss_softened",
+        "loss_fused_source",
+        "loss_fused_target",
+    ]
 
     vision_config: dict[str, Any] | PreTrainedConfig | None = None
     text_config: dict[str, Any] | PreTrainedConfig | None = None
@@ -119,6 +138,8 @@ class LeccrConfig(PreTrainedConfig):
             value = getattr(self, name)
             if isinstance(value, dict):
                 fields = dict(value)
+                if "model_type" not in fields:
+                    raise ValueError(f"{name} has no model_type; add one, for example \"bert\" or \"clip_vision_model\".")
                 setattr(self, name, AutoConfig.for_model(fields.pop("model_type"), **fields))
         if self.vision_summary == "auto":
             self.vision_summary = "mean" if self.vision_config is None else "first"
@@ -150,7 +171,9 @@ class LeccrConfig(PreTrainedConfig):
             )
         if self.num_slots < 0:
             raise ValueError(f"num_slots is {self.num_slots}, but cannot be negative; 0 leaves the slots out.")
-        if self.num_slots and self.interaction_dim % self.interaction_heads:
+        if self.num_slots and self.slot_layers < 1:
+            raise ValueError(f"slot_layers is {self.slot_layers}, but has to be at least 1, or slots see no description.")
+        if (self.num_slots or self.visual_layers) and self.interaction_dim % self.interaction_heads:
             raise ValueError(
                 f"interaction_dim {self.interaction_dim} is not a multiple of interaction_heads "
                 f"{self.interaction_heads}; change one of them."
@@ -159,6 +182,18 @@ class LeccrConfig(PreTrainedConfig):
             value = getattr(self, name)
             if not 0.0 <= value <= 1.0:
                 raise ValueError(f"{name} is {value}, but has to lie between 0 and 1.")
+        for name in ("slot_vision_temperature", "teacher_temperature"):
+            value = getattr(self, name)
+            if value <= 0.0:
+                raise ValueError(f"{name} is {value}, but has to be above 0.")
+        self._check_choices()
+
+    def _check_choices(self) -> None:
+        for name in ("vision_summary", "text_pooling", "text_head", "slot_anchor"):
+            value, choices = getattr(self, name), get_args(LeccrConfig.__annotations__[name])
+            if value not in choices:
+                listed = ", ".join(f'"{choice}"' for choice in choices)
+                raise ValueError(f'{name} is "{value}", but has to be one of {listed}.')
 
     def get_text_config(self, decoder: Any = None, encoder: Any = None) -> PreTrainedConfig:
         """Return the text tower's configuration, which transformers asks for sizes and special tokens."""

@@ -18,9 +18,32 @@ def check_visual_inputs(
             f"visual_features are {visual_features.shape[-1]} wide, but this model was built for "
             f"{config.visual_feature_dim}; use the features it was trained on."
         )
+    if visual_features is not None and visual_features.dim() != 3:
+        raise ValueError(f"visual_features have shape {tuple(visual_features.shape)}; give (batch, tokens, width).")
+    if pixel_values is not None and pixel_values.dim() not in (4, 5):
+        raise ValueError(
+            f"pixel_values have shape {tuple(pixel_values.shape)}; give (batch, 3, height, width), or "
+            "(batch, frames, 3, height, width) for videos."
+        )
     if pixel_values is not None and pixel_values.dim() == 5 and config.vision_summary == "first":
         raise ValueError('Video frames were given to an image model; build it with vision_summary="mean".')
     _check_mask("visual_attention_mask", mask, "has no real token or frame; leave the item out")
+
+
+def check_visual_mask(features: Tensor, mask: Tensor | None) -> None:
+    """Raise ValueError unless the mask (B, N) belongs to the visual tokens (B, N, F)."""
+    if mask is not None and mask.shape != features.shape[:2]:
+        raise ValueError(
+            f"visual_attention_mask has shape {tuple(mask.shape)}, but there are {features.shape[1]} tokens or frames "
+            f"for each of {features.shape[0]} images."
+        )
+
+
+def check_rows(batch_size: int, **tensors: Tensor | None) -> None:
+    """Raise ValueError unless everything that belongs to the rows of a batch has as many rows as there are images."""
+    for name, tensor in tensors.items():
+        if tensor is not None and tensor.shape[0] != batch_size:
+            raise ValueError(f"{name} have {tensor.shape[0]} rows, but there are {batch_size} images; give as many.")
 
 
 def check_text_inputs(input_ids: Tensor, attention_mask: Tensor) -> None:

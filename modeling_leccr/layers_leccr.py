@@ -94,7 +94,7 @@ class TextHead(nn.Module):
 
     def __init__(self, input_dim: int, output_dim: int, kind: str, dropout: float) -> None:
         super().__init__()
-        hidden_dim = 2 * output_dim
+        hidden_dim = output_dim
         self.hidden = nn.Linear(input_dim, hidden_dim) if kind == "mlp" else None
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(hidden_dim if kind == "mlp" else input_dim, output_dim)

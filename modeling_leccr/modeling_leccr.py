@@ -9,7 +9,13 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 
 from .configuration_leccr import LeccrConfig
-from .inputs_leccr import check_description_inputs, check_text_inputs, check_visual_inputs
+from .inputs_leccr import (
+    check_description_inputs,
+    check_rows,
+    check_text_inputs,
+    check_visual_inputs,
+    check_visual_mask,
+)
 from .interaction_leccr import Description, SlotAnchor, SlotInteraction, fuse
 from .layers_leccr import CrossAttentionStack, FeatureStandardizer, Gate, LearnedTokens, TextHead
 from .matching_leccr import MatchingInputs, matching_terms, weighted_total
@@ -134,8 +140,8 @@ class LeccrModel(PreTrainedModel):
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
         check_text_inputs(input_ids, attention_mask)
-        pooled = self.text_tower.pool(self.text_tower(input_ids, attention_mask), attention_mask)
-        return functional.normalize(self.text_projection(pooled), dim=-1)
+        projected = self.text_projection(self.text_tower(input_ids, attention_mask))
+        return functional.normalize(self.text_tower.pool(projected, attention_mask), dim=-1)
 
     def get_image_features(self, pixel_values: Tensor | None = None, **inputs: Any) -> Tensor:
         """Embed whole images: (B, D), unit length. Inputs as in :meth:`encode_images`."""
@@ -174,6 +180,7 @@ class LeccrModel(PreTrainedModel):
         """
         check_visual_inputs(self.config, pixel_values, visual_features, visual_attention_mask)
         features = visual_features if pixel_values is None else self.get_visual_tokens(pixel_values)
+        check_visual_mask(features, visual_attention_mask)
         mask = None if visual_attention_mask is None else visual_attention_mask.bool()
         tokens = self._project_tokens(features, mask)
         description = self._describe(tokens.shape[0], description_input_ids, description_attention_mask)
@@ -219,8 +226,9 @@ class LeccrModel(PreTrainedModel):
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.config.description_gradient):
             states = tower(input_ids, visible.long())
         tower.train(was_training)
-        embedding = functional.normalize(head(tower.pool(states, visible)), dim=-1)
-        return Description(states, mask, head(states), embedding)
+        projected = head(states)
+        embedding = functional.normalize(tower.pool(projected, visible), dim=-1)
+        return Description(states, mask, projected, embedding)
 
     def _interact(self, tokens: Tensor, mask: Tensor | None, description: Description | None) -> LeccrImageOutput:
         slots, interacted_tokens, interacted_slots = self.interaction(tokens, mask, description)
@@ -278,6 +286,14 @@ class LeccrModel(PreTrainedModel):
         images = self.encode_images(
             pixel_values, description_input_ids, description_attention_mask, visual_features, visual_attention_mask
         )
+        check_rows(
+            len(images.image_embeds),
+            source_input_ids=source_input_ids,
+            target_input_ids=target_input_ids,
+            caption_input_ids=caption_input_ids,
+            image_ids=image_ids,
+            target_weights=target_weights,
+        )
         output = LeccrOutput(
             image_views=images.image_views, image_embeds=images.image_embeds, slot_embeds=images.slot_embeds
         )
@@ -298,8 +314,10 @@ class LeccrModel(PreTrainedModel):
         return self.logit_scale.weight.exp().clamp(max=MAX_LOGIT_SCALE)
 
     def _evaluation_output(
-        self, output: LeccrOutput, input_ids: Tensor, attention_mask: Tensor, return_loss: bool
+        self, output: LeccrOutput, input_ids: Tensor, attention_mask: Tensor | None, return_loss: bool
     ) -> LeccrOutput:
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
         embeds = self.get_text_features(input_ids.flatten(0, 1), attention_mask.flatten(0, 1))
         output.caption_embeds = embeds.unflatten(0, input_ids.shape[:2])
         if return_loss:

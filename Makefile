@@ -1,0 +1,46 @@
+# `make test` and `make demo` work on a fresh clone: they build the environment first.
+PYTHON ?= python3
+BIN := .venv/bin
+# -qq: errors only.
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+# The lowest transformers allowed, with what it needs and the main environment has newer or lacks.
+LOWEST := transformers==5.6.0 huggingface_hub==1.33.0 tokenizers==0.22.2 httpx==0.28.1 httpcore==1.0.9
+# Two test processes with one thread each beat one process with two.
+PYTEST := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+.PHONY: venv lowest lint test demo clean
+
+venv: .venv/.stamp
+
+lowest: .lowest/.stamp
+
+.venv/.stamp: pyproject.toml constraints.txt
+	@echo "Building .venv, which takes a few minutes the first time ..."
+	@$(PYTHON) -m venv .venv
+	@# torch first: it is by far the largest, and a failure to get it shows at once.
+	@$(PIP) install -c constraints.txt torch
+	@$(PIP) install -c constraints.txt -e '.[demo,dev]'
+	@touch $@
+
+# Goes in front of the main environment's packages: PYTHONPATH=.lowest
+.lowest/.stamp: .venv/.stamp Makefile
+	@echo "Building .lowest ..."
+	@rm -rf .lowest
+	@$(PIP) install --target .lowest --no-deps $(LOWEST)
+	@PYTHONPATH=.lowest $(BIN)/python -c "from transformers import AutoModel, Trainer"
+	@touch $@
+
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: venv lowest lint
+	$(PYTEST)
+
+demo: venv
+	$(BIN)/leccr quickstart
+
+clean:
+	rm -rf .venv .lowest build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

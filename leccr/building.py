@@ -1,0 +1,117 @@
+"""From a recipe and training texts to a processor and a model."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from torch import nn
+from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer
+
+from modeling_leccr import LeccrConfig, LeccrModel
+from processing import LeccrProcessor
+from processing.features import FeatureFile
+from processing.tokenizers import prune_tokenizer, train_tokenizer
+
+from .recipes import Recipe
+
+NO_DECAY_LAYERS = ("LayerNorm", "LearnedTokens", "Gate", "BatchNorm", "GroupNorm", "RMSNorm")
+
+
+def training_texts(rows: Dataset) -> Iterator[str]:
+    """Yield every caption and description of the training rows."""
+    columns = ["source_captions", "target_captions", "description"]
+    for row in rows.select_columns(columns):
+        yield from row["source_captions"]
+        yield from (target["text"] for target in row["target_captions"] or [])
+        if row["description"]:
+            yield row["description"]
+
+
+def build_processor(recipe: Recipe, texts: Iterable[str]) -> LeccrProcessor:
+    """Make the recipe's processor; a learned or cut-down vocabulary comes from the training texts alone."""
+    if recipe.tokenizer == "learned":
+        tokenizer = train_tokenizer(texts)
+    else:
+        name = recipe.tokenizer or recipe.text
+        if not isinstance(name, str):
+            raise ValueError(f"Recipe {recipe.name} needs a tokenizer: name one, or write tokenizer: learned.")
+        tokenizer = AutoTokenizer.from_pretrained(name)
+        if recipe.prune_tokenizer:
+            tokenizer = prune_tokenizer(tokenizer, texts)
+    return LeccrProcessor(_image_processor(recipe), tokenizer, **recipe.processor)
+
+
+def _image_processor(recipe: Recipe) -> Any:
+    if isinstance(recipe.image_processor, dict):
+        from transformers import CLIPImageProcessorPil
+
+        return CLIPImageProcessorPil(**recipe.image_processor)
+    name = recipe.image_processor or recipe.vision
+    if not isinstance(name, str):
+        raise ValueError(f"Recipe {recipe.name} needs an image_processor: a checkpoint's name, or its settings.")
+    return AutoImageProcessor.from_pretrained(name, backend="pil")
+
+
+def build_model(recipe: Recipe, processor: LeccrProcessor, features: FeatureFile | None = None) -> LeccrModel:
+    """Make the recipe's model.
+
+    Args:
+        recipe: Says the towers (names or configurations) and the fields of ``LeccrConfig``.
+        processor: Its vocabulary sets the size of a text tower that is trained from scratch.
+        features: Visual features computed ahead; they set the width where there is no vision tower.
+    """
+    fields = dict(recipe.model)
+    if recipe.vision is None:
+        if features is None:
+            raise ValueError(f"Recipe {recipe.name} has no vision tower; give it data with visual features.")
+        fields.setdefault("visual_feature_dim", features.width)
+    text = recipe.text
+    if isinstance(text, dict):
+        tokenizer = processor.tokenizer
+        text = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id, **text}
+    return LeccrModel.from_pretrained_towers(_tower(recipe.vision), _tower(text), **fields)
+
+
+def _tower(tower: Any) -> Any:
+    if not isinstance(tower, dict):
+        return tower
+    fields = dict(tower)
+    return AutoConfig.for_model(fields.pop("model_type"), **fields)
+
+
+def parameter_groups(
+    model: nn.Module, learning_rate: float, weight_decay: float, new_layers_learning_rate: float | None
+) -> list[dict[str, Any]]:
+    """Group parameters for AdamW: pretrained towers and new layers apart, and no decay where it would do harm.
+
+    Biases, norms, the temperature, gates and learned queries are not decayed (DESIGN's training settings).
+    """
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for module_name, module in model.named_modules():
+        plain = any(name in type(module).__name__ for name in NO_DECAY_LAYERS)
+        for name, parameter in module.named_parameters(recurse=False):
+            if parameter.requires_grad:
+                decayed = not plain and name != "bias"
+                groups.setdefault((module_name.split(".")[0].endswith("_tower"), decayed), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": learning_rate if in_tower or new_layers_learning_rate is None else new_layers_learning_rate,
+            "weight_decay": weight_decay if decayed else 0.0,
+        }
+        for (in_tower, decayed), parameters in sorted(groups.items(), key=lambda item: item[0])
+    ]
+
+
+def standardize(model: LeccrModel, features: FeatureFile | None, rows: Dataset) -> None:
+    """Take the statistics of visual features from the training rows, for a model that standardises them."""
+    if model.standardizer is None:
+        return
+    if features is None:
+        raise ValueError("vision_standardize needs visual features computed ahead, to take their statistics from.")
+    model.set_feature_statistics(*features.statistics(rows["id"]))
+
+
+__all__ = ["build_model", "build_processor", "parameter_groups", "standardize", "training_texts"]

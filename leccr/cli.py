@@ -1,0 +1,203 @@
+"""The command line ``leccr``.
+
+Nothing heavy is imported here: each command imports what it runs, so that ``leccr --help`` answers at once.
+"""
+
+import os
+import traceback
+from pathlib import Path
+from typing import Annotated, Any, Never
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from .errors import UserError
+
+OUR_PACKAGES = ("hub_card", "leccr", "modeling_leccr", "processing", "transformers_modules")
+# Raised by our own code, these mean bad input.
+MENDABLE = (UserError, ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError)
+
+
+class _Commands(TyperGroup):
+    """All commands; errors that the user can mend end in one line."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _stop("Interrupted.", 130)
+        except MENDABLE as error:
+            if os.environ.get("LECCR_DEBUG") == "1" or not _is_for_the_user(error):
+                raise
+            _stop(f"Error: {' '.join(str(error).split())}", 2)
+
+
+class _LanguagesCommand(TyperCommand):
+    """A command whose ``--languages`` takes several words, which an option of typer cannot."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, repeat_option(args, "--languages"))
+
+
+app = typer.Typer(
+    cls=_Commands,
+    help="Search images and videos in your own language.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Languages = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--languages", metavar="CODE ...", help="Target languages, such as de fr; by default all in the data."
+    ),
+]
+SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Count undecodable images and go on.")]
+DataArgument = Annotated[str, typer.Argument(help="Folder of a data set saved with save_to_disk, or 'scenes'.")]
+
+
+@app.command(
+    cls=_LanguagesCommand,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog="Any field of transformers.TrainingArguments can follow, for example --learning_rate 1e-4 --bf16.",
+)
+def train(
+    context: typer.Context,
+    recipe: Annotated[str, typer.Argument(help="Built-in recipe (see `leccr recipes`) or a YAML file.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write: new, or empty unless --resume.")],
+    data: Annotated[str, typer.Option(help="Folder of a data set saved with save_to_disk, or 'scenes'.")] = "scenes",
+    languages: Languages = None,
+    seed: Annotated[int, typer.Option(help="Seed of the weights, the order of the data and the dropout.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
+    skip_broken: SkipBroken = False,
+) -> None:
+    """Train a retriever by a recipe."""
+    if recipe.startswith("-"):
+        raise UserError(f"the recipe comes first: leccr train RECIPE {recipe} ...")
+    overrides = parse_overrides(context.args)
+
+    from .recipes import load_recipe, override_training
+
+    adapted = override_training(load_recipe(recipe), overrides)
+
+    from .training import run_training
+
+    run_training(
+        adapted,
+        data=data,
+        output=out,
+        languages=languages,
+        seed=seed,
+        resume=resume,
+        skip_broken=skip_broken,
+    )
+
+
+@app.command(cls=_LanguagesCommand)
+def evaluate(
+    checkpoint: Annotated[str, typer.Argument(help="Folder or Hub name of a trained model.")],
+    data: DataArgument,
+    languages: Languages = None,
+    split: Annotated[str, typer.Option(help="Split to evaluate.")] = "validation",
+    out: Annotated[Path | None, typer.Option("--out", help="JSON file for the figures and their protocol.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images or texts encoded at once.")] = 64,
+) -> None:
+    """Measure how well a trained model finds images by texts, and texts by images."""
+    from .evaluation import run_evaluation
+
+    run_evaluation(checkpoint, data, split=split, languages=languages, output=out, batch_size=batch_size)
+
+
+@app.command()
+def quickstart(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write.")] = Path("quickstart"),
+    seed: Annotated[int, typer.Option(help="Seed of the data and the training.")] = 0,
+) -> None:
+    """Draw the built-in data, train three recipes on it, compare them and answer queries in six languages."""
+    from .quickstart import run_quickstart
+
+    run_quickstart(output=out, seed=seed)
+
+
+@app.command()
+def prepare(
+    name: Annotated[str, typer.Argument(help="Name of the benchmark, such as flickr8k-cn, or scenes.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write the data set to.")],
+    source: Annotated[Path | None, typer.Option("--source", help="Folder with the benchmark's own files.")] = None,
+    skip_broken: SkipBroken = False,
+) -> None:
+    """Turn a benchmark's files into a data set that `leccr train` reads."""
+    from .preparation import run_preparation
+
+    run_preparation(name, source=source, output=out, skip_broken=skip_broken)
+
+
+@app.command()
+def recipes() -> None:
+    """List the built-in recipes."""
+    from .recipes import list_recipes
+
+    for name, description in list_recipes().items():
+        typer.echo(f"{name:<14} {description}")
+
+
+def repeat_option(arguments: list[str], option: str) -> list[str]:
+    """Return the arguments with ``option a b`` written as ``option a option b``."""
+    repeated: list[str] = []
+    takes_words = False
+    for argument in arguments:
+        if argument.startswith("-"):
+            takes_words = argument == option
+        elif takes_words and repeated[-1] != option:
+            repeated.append(option)
+        repeated.append(argument)
+    return repeated
+
+
+def parse_overrides(arguments: list[str]) -> dict[str, str]:
+    """Return training settings written as ``--field value``, ``--field=value``, or ``--field`` for true.
+
+    Args:
+        arguments: What the command line has besides the command's own options. ``-`` and ``_`` are alike in names.
+
+    Raises:
+        UserError: A word does not belong to a field.
+    """
+    overrides: dict[str, str] = {}
+    waiting = None
+    for argument in arguments:
+        if argument.startswith("--"):
+            name, equals, value = argument[2:].partition("=")
+            name = name.replace("-", "_")
+            overrides[name] = value if equals else "true"
+            waiting = None if equals else name
+        elif waiting:
+            overrides[waiting] = argument
+            waiting = None
+        else:
+            raise UserError(f'"{argument}" belongs to no option: write --field value.')
+    return overrides
+
+
+def _is_for_the_user(error: BaseException) -> bool:
+    """Return whether our own code raised the error; one from inside a library is a bug and keeps its traceback."""
+    if isinstance(error, UserError):
+        return True
+    frames = list(traceback.walk_tb(error.__traceback__))
+    return bool(frames) and frames[-1][0].f_globals.get("__name__", "").split(".")[0] in OUR_PACKAGES
+
+
+def _stop(message: str, code: int) -> Never:
+    typer.echo(message, err=True)
+    raise SystemExit(code)
+
+
+def main() -> None:
+    """Run the command line; exit with 2 on bad input and 130 when interrupted."""
+    app(prog_name="leccr")
+
+
+if __name__ == "__main__":
+    main()

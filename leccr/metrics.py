@@ -1,0 +1,234 @@
+"""Retrieval metrics in both directions, computed in blocks: the full similarity matrix is never held.
+
+The score of a text and an image is the largest inner product of the text embedding with one of the image's K views.
+
+Ties count against the model, and so does NaN: an item comes before the right one unless it scores strictly below it.
+A model that gives every pair the same score, or NaN, therefore gets the worst rank everywhere instead of a lucky one.
+"""
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+CUTOFFS = (1, 5, 10)
+TEXT_TO_IMAGE = "text_to_image"
+IMAGE_TO_TEXT = "image_to_text"
+
+
+@dataclass(frozen=True)
+class RetrievalRanks:
+    """Where the right answers stand, for T texts and N images. All tensors are on the CPU.
+
+    Attributes:
+        text_to_image: (T,) int64, for each text the 1-based rank of its image among all N images.
+        image_to_text: (N,) int64, for each image the 1-based rank of the best of its own captions: one plus the
+            number of other images' captions that do not score strictly below it. 0 for an image without captions,
+            which is a distractor in the gallery and nothing else.
+        image_average_precision: (N,) float64 in [0, 1], the average precision of the ranking of all T texts, an
+            image's own captions being the relevant ones. NaN for an image without captions.
+    """
+
+    text_to_image: Tensor
+    image_to_text: Tensor
+    image_average_precision: Tensor
+
+
+@torch.no_grad()
+def retrieval_ranks(
+    text_embeds: Tensor, image_views: Tensor, text_image: Tensor, chunk_size: int = 1024
+) -> RetrievalRanks:
+    """Rank the images for each text and the texts for each image.
+
+    Scores are float32 whatever the inputs are. Each is summed in float64 and then rounded, so that it depends neither
+    on its place in a block nor on the block's shape: plain float32 products do, which breaks exact ties at random.
+    Memory: ``chunk_size`` x ``chunk_size`` x K scores at a time, beside the inputs.
+
+    Args:
+        text_embeds: (T, D) embeddings of the captions of one language.
+        image_views: (N, K, D) views of the whole gallery; images that no caption names stay in it as distractors.
+        text_image: (T,) integer position in ``image_views`` of each text's image. Texts may come in any order.
+        chunk_size: texts, and images, of one block.
+
+    Raises:
+        ValueError: if the shapes do not agree, there is no text, ``text_image`` points outside the gallery, or
+            ``chunk_size`` is not positive.
+    """
+    _check(text_embeds, image_views, text_image, chunk_size)
+    if text_embeds.device.type == "mps":  # which has no float64
+        text_embeds, image_views = text_embeds.cpu(), image_views.cpu()
+    text_image = text_image.to(text_embeds.device, torch.long)
+    num_images = image_views.shape[0]
+    own_scores = _own_scores(text_embeds, image_views, text_image, chunk_size)
+    captions = _caption_table(text_image, num_images)
+    caption_scores = own_scores[captions.clamp(min=0)]
+
+    images_before = torch.zeros_like(text_image)
+    texts_before = torch.zeros_like(captions)
+    for texts, images in _blocks(len(text_image), num_images, chunk_size):
+        scores = _score(text_embeds[texts], image_views[images])
+        others = text_image[texts, None] != _positions(images, scores)
+        # "not below" instead of "at least", so that a comparison with NaN counts against the model.
+        images_before[texts] += (~(scores < own_scores[texts, None]) & others).sum(1)
+        for number in range(captions.shape[1]):
+            texts_before[images, number] += (~(scores < caption_scores[images, number]) & others).sum(0)
+
+    image_to_text, average_precision = _rank_captions(texts_before, captions >= 0)
+    return RetrievalRanks((images_before + 1).cpu(), image_to_text.cpu(), average_precision.cpu())
+
+
+def retrieval_metrics(ranks: RetrievalRanks) -> dict[str, float]:
+    """Return the figures of one evaluation.
+
+    Images without captions count in no image-to-text figure. With several captions per image, ``hit_rate`` is what
+    papers on CLIP and on cross-lingual retrieval call R@k: the share of queries with at least one right answer among
+    the first k. It is not the recall, which would be the share of an image's captions that are among them.
+
+    Returns:
+        For each direction, ``text_to_image`` and ``image_to_text``: ``<direction>_hit_rate_1``, ``_5`` and ``_10`` in
+        percent, ``<direction>_median_rank`` (from 1), ``<direction>_mean_average_precision`` in percent. And
+        ``sum_of_hit_rates``, the papers' SumR: the sum of the six hit rates, at most 600.
+
+    Raises:
+        ValueError: if the ranks are of no text at all.
+    """
+    if len(ranks.text_to_image) == 0:
+        raise ValueError("There are no texts to average over.")
+    has_captions = ranks.image_to_text > 0
+    precisions = {
+        TEXT_TO_IMAGE: 1.0 / ranks.text_to_image.double(),  # one right image each
+        IMAGE_TO_TEXT: ranks.image_average_precision[has_captions],
+    }
+    metrics: dict[str, float] = {}
+    for direction, rank in (
+        (TEXT_TO_IMAGE, ranks.text_to_image),
+        (IMAGE_TO_TEXT, ranks.image_to_text[has_captions]),
+    ):
+        for cutoff in CUTOFFS:
+            metrics[f"{direction}_hit_rate_{cutoff}"] = 100.0 * (rank <= cutoff).double().mean().item()
+        metrics[f"{direction}_median_rank"] = float(statistics.median(rank.tolist()))
+        metrics[f"{direction}_mean_average_precision"] = 100.0 * precisions[direction].mean().item()
+    metrics["sum_of_hit_rates"] = sum(value for name, value in metrics.items() if "_hit_rate_" in name)
+    return metrics
+
+
+def format_table(
+    rows: Sequence[Mapping[str, object]], label_columns: Sequence[str] = ("recipe", "language"), digits: int = 1
+) -> str:
+    """Return a Markdown table, aligned for the terminal too: one row per entry, hit rates both ways and SumR.
+
+    Args:
+        rows: each holds the label columns and the hit rates and sum of :func:`retrieval_metrics`; other keys are left
+            out.
+        label_columns: keys shown first, as they are.
+        digits: digits after the point.
+
+    Raises:
+        ValueError: if a row lacks one of the columns.
+    """
+    header = [*label_columns, "text-to-image hit@1/5/10", "image-to-text hit@1/5/10", "SumR"]
+    lines = [header]
+    for row in rows:
+        try:
+            labels = [str(row[name]) for name in label_columns]
+            rates = [
+                " / ".join(f"{row[f'{direction}_hit_rate_{cutoff}']:5.{digits}f}" for cutoff in CUTOFFS)
+                for direction in (TEXT_TO_IMAGE, IMAGE_TO_TEXT)
+            ]
+            lines.append([*labels, *rates, f"{row['sum_of_hit_rates']:.{digits}f}"])
+        except KeyError as error:
+            raise ValueError(f"A row of the table lacks {error}: it has {', '.join(map(str, row))}.") from error
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    is_label = [column < len(label_columns) for column in range(len(header))]
+    rule = ["-" * width if left else "-" * (width - 1) + ":" for width, left in zip(widths, is_label, strict=True)]
+    return "\n".join(
+        "| "
+        + " | ".join(
+            cell.ljust(width) if left else cell.rjust(width)
+            for cell, width, left in zip(line, widths, is_label, strict=True)
+        )
+        + " |"
+        for line in (lines[0], rule, *lines[1:])
+    )
+
+
+def _score(text_embeds: Tensor, image_views: Tensor) -> Tensor:
+    """Return the (t, n) float32 scores of t texts and n images."""
+    num_images, num_views, width = image_views.shape
+    products = text_embeds.double() @ image_views.double().reshape(-1, width).T
+    return products.view(-1, num_images, num_views).amax(dim=2).float()
+
+
+def _blocks(num_texts: int, num_images: int, chunk_size: int) -> Iterator[tuple[slice, slice]]:
+    for first_text in range(0, num_texts, chunk_size):
+        for first_image in range(0, num_images, chunk_size):
+            yield (
+                slice(first_text, min(first_text + chunk_size, num_texts)),
+                slice(first_image, min(first_image + chunk_size, num_images)),
+            )
+
+
+def _positions(images: slice, like: Tensor) -> Tensor:
+    return torch.arange(images.start, images.stop, device=like.device)
+
+
+def _own_scores(text_embeds: Tensor, image_views: Tensor, text_image: Tensor, chunk_size: int) -> Tensor:
+    """Return the (T,) scores of the texts with their own images.
+
+    They are read out of the very blocks in which they are compared later, so that ties stay exact.
+    """
+    own_scores = torch.empty(len(text_image), device=text_embeds.device)
+    for texts, images in _blocks(len(text_image), image_views.shape[0], chunk_size):
+        column = text_image[texts] - images.start
+        here = ((column >= 0) & (column < images.stop - images.start)).nonzero().squeeze(1)
+        if len(here):
+            own_scores[texts.start + here] = _score(text_embeds[texts], image_views[images])[here, column[here]]
+    return own_scores
+
+
+def _caption_table(text_image: Tensor, num_images: int) -> Tensor:
+    """Return (N, C): the positions of each image's texts, filled up with -1 to the largest number of captions."""
+    counts = text_image.bincount(minlength=num_images)
+    order = text_image.argsort(stable=True)
+    image = text_image[order]
+    number = torch.arange(len(order), device=order.device) - (counts.cumsum(0) - counts)[image]
+    table = torch.full((num_images, int(counts.max())), -1, device=order.device)
+    table[image, number] = order
+    return table
+
+
+def _rank_captions(texts_before: Tensor, is_caption: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the best rank (N,) and the average precision (N,) of each image's own captions.
+
+    Args:
+        texts_before: (N, C) how many texts of other images come before each caption.
+        is_caption: (N, C) False where an image has fewer than C captions.
+    """
+    worst = torch.iinfo(texts_before.dtype).max
+    before = texts_before.masked_fill(~is_caption, worst).sort(dim=1).values
+    captions = is_caption.sum(dim=1)
+    nth = torch.arange(1, before.shape[1] + 1, device=before.device)
+    precision = nth / (nth + before.double())
+    average_precision = (precision * (nth <= captions[:, None])).sum(1) / captions  # 0 / 0 is the NaN of no caption
+    return torch.where(captions > 0, before[:, 0] + 1, 0), average_precision
+
+
+def _check(text_embeds: Tensor, image_views: Tensor, text_image: Tensor, chunk_size: int) -> None:
+    if text_embeds.ndim != 2 or image_views.ndim != 3 or text_embeds.shape[1] != image_views.shape[2]:
+        raise ValueError(
+            "Ranking needs text embeddings (T, D) and image views (N, K, D), "
+            f"but got {tuple(text_embeds.shape)} and {tuple(image_views.shape)}."
+        )
+    if 0 in text_embeds.shape or 0 in image_views.shape:
+        raise ValueError(
+            "There is nothing to rank: the text embeddings have the shape "
+            f"{tuple(text_embeds.shape)}, the image views {tuple(image_views.shape)}."
+        )
+    if text_image.shape != text_embeds.shape[:1]:
+        raise ValueError(f"There are {len(text_embeds)} texts, but text_image has the shape {tuple(text_image.shape)}.")
+    if text_image.is_floating_point() or text_image.min() < 0 or text_image.max() >= len(image_views):
+        raise ValueError(f"text_image must hold integers from 0 to {len(image_views) - 1}, the positions of images.")
+    if chunk_size < 1:
+        raise ValueError(f"chunk_size must be at least 1, but is {chunk_size}.")

@@ -1,0 +1,253 @@
+"""Recipes: a method's configuration and its training settings, written as YAML."""
+
+import dataclasses
+import difflib
+import inspect
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+import yaml
+
+from .errors import UserError
+
+BUILT_IN_FOLDER = Path(__file__).parent / "recipes"
+# What the command line may set besides the fields of TrainingArguments.
+_OWN_FIELDS: dict[str, Any] = {"new_layers_learning_rate": float | None}
+# What the command and the recipe set by other means, so that it has one place only.
+_SET_ELSEWHERE = {
+    "output_dir": "--out",
+    "seed": "--seed",
+    "resume_from_checkpoint": "--resume",
+    "vision_config": "the recipe's key vision",
+    "text_config": "the recipe's key text",
+}
+_PLAIN_TYPES = (bool, int, float, str, NoneType)
+_TYPE_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", NoneType: "null"}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One method and how it is trained.
+
+    Attributes:
+        name: Short name; that of a built-in recipe is its file's name.
+        description: One sentence for ``leccr recipes``.
+        vision: Vision tower: a checkpoint's name or folder, a configuration (``model_type`` and its fields) to train
+            from scratch, or None for visual features computed ahead.
+        text: Text tower: likewise a name, a folder or a configuration.
+        tokenizer: Name or folder of a tokenizer, ``"learned"`` for one trained on the data, or None for the text
+            tower's own.
+        prune_tokenizer: Keep only the word pieces that occur in the training texts.
+        image_processor: Name or folder, or settings of a CLIP image processor, or None for the vision tower's own.
+        processor: Lengths, as :class:`processing.LeccrProcessor` takes them.
+        augmentation: Settings of :class:`processing.images.RandomCrop`; empty trains on the pictures as they are.
+        model: Fields of :class:`modeling_leccr.LeccrConfig`.
+        training: Fields of :class:`transformers.TrainingArguments`.
+        new_layers_learning_rate: Learning rate of the layers that are not part of a pretrained tower; None is
+            ``learning_rate`` for all.
+    """
+
+    name: str
+    description: str = ""
+    vision: str | dict[str, Any] | None = None
+    text: str | dict[str, Any] | None = None
+    tokenizer: str | None = None
+    prune_tokenizer: bool = False
+    image_processor: str | dict[str, Any] | None = None
+    processor: dict[str, Any] = field(default_factory=dict)
+    augmentation: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    new_layers_learning_rate: float | None = None
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which ``1e-5`` is a number and ``no`` is text, as in YAML 1.2; PyYAML follows YAML 1.1."""
+
+
+_FLOAT, _BOOL = "tag:yaml.org,2002:float", "tag:yaml.org,2002:bool"
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in rules if tag != _BOOL]
+    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(_BOOL, re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+_Loader.add_implicit_resolver(_FLOAT, re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789"))
+
+
+def list_recipes() -> dict[str, str]:
+    """Return the description of each built-in recipe by its name, in alphabetical order."""
+    return {path.stem: _read(path).get("description", "") for path in sorted(BUILT_IN_FOLDER.glob("*.yaml"))}
+
+
+def load_recipe(name_or_path: str | Path) -> Recipe:
+    """Read a built-in recipe by its name, or a YAML file by its path.
+
+    Raises:
+        UserError: There is no such recipe or file, the file is not a recipe, or a key or a value is wrong.
+    """
+    path = _find(str(name_or_path))
+    content = {"name": path.stem, **_read(path)}
+    name = content["name"]
+    check_fields(content, {item.name: item.type for item in dataclasses.fields(Recipe)}, f"in recipe {name}")
+    for section in ("model", "training", "processor", "augmentation"):
+        if content.get(section) is None:
+            content[section] = {}
+    for section, fields in _sections(content).items():
+        if not isinstance(content[section], dict):
+            raise UserError(f"{section} in recipe {name} has to be `key: value` lines.")
+        check_fields(content[section], fields, f"in recipe {name} under {section}")
+    return Recipe(**content)
+
+
+def override_training(recipe: Recipe, overrides: Mapping[str, str]) -> Recipe:
+    """Return the recipe with training settings replaced, as they were written on the command line.
+
+    Args:
+        recipe: The recipe to start from; it is not changed.
+        overrides: Field of ``TrainingArguments``, or ``new_layers_learning_rate``, to its value as YAML text.
+
+    Raises:
+        UserError: A field does not exist, or its value is of the wrong kind.
+    """
+    fields = overridable_fields()
+    check_names(overrides, fields, "on the command line")
+    values = {name: _read_value(name, text, fields[name]) for name, text in overrides.items()}
+    check_fields(values, fields, "on the command line")
+    own = {name: values.pop(name) for name in _OWN_FIELDS if name in values}
+    return dataclasses.replace(recipe, training={**recipe.training, **values}, **own)
+
+
+def training_fields() -> dict[str, Any]:
+    """Return the fields of ``TrainingArguments`` with their types."""
+    from transformers import TrainingArguments
+
+    return {item.name: item.type for item in dataclasses.fields(TrainingArguments)}
+
+
+def overridable_fields() -> dict[str, Any]:
+    """Return the fields that the command line may set, with their types."""
+    return {**training_fields(), **_OWN_FIELDS}
+
+
+def check_names(names: Iterable[str], fields: Mapping[str, Any], where: str) -> None:
+    """Check that every name is a field.
+
+    Raises:
+        UserError: One is not, or it is set elsewhere; the message suggests the nearest field, or says where.
+    """
+    for name in names:
+        if name in _SET_ELSEWHERE:
+            raise UserError(f'"{name}" {where} is set elsewhere: use {_SET_ELSEWHERE[name]}.')
+        if name not in fields:
+            raise UserError(f'unknown key "{name}" {where}{nearest(str(name), fields)}')
+
+
+def check_fields(values: Mapping[str, Any], fields: Mapping[str, Any], where: str) -> None:
+    """Check that every key is a field and every value of a kind that the field takes.
+
+    Raises:
+        UserError: One is not; the message names the nearest field, or the kind of value wanted.
+    """
+    check_names(values, fields, where)
+    for name, value in values.items():
+        wanted = _wanted(fields[name], value)
+        if wanted:
+            raise UserError(f'{name} {where} has to be {wanted}, but is "{value}".')
+
+
+def nearest(name: str, candidates: Iterable[str]) -> str:
+    """Return a question that names the candidate nearest to ``name``, or a full stop where none is near."""
+    matches = difflib.get_close_matches(name, list(candidates), n=1)
+    return f': did you mean "{matches[0]}"?' if matches else "."
+
+
+def _find(name_or_path: str) -> Path:
+    names = list_recipes()
+    if name_or_path in names:
+        return BUILT_IN_FOLDER / f"{name_or_path}.yaml"
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    raise UserError(
+        f'there is no recipe "{name_or_path}" and no file of that name{nearest(name_or_path, names)} '
+        f"Built-in recipes: {', '.join(names)}."
+    )
+
+
+def _sections(content: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the fields that each section of a recipe's file may have, with their types."""
+    from modeling_leccr import LeccrConfig
+    from processing import LeccrProcessor
+    from processing.images import RandomCrop
+
+    sections = {
+        "model": inspect.get_annotations(LeccrConfig),
+        "training": training_fields(),
+        "processor": _arguments_of(LeccrProcessor, ignored=("image_processor", "tokenizer")),
+        "augmentation": _arguments_of(RandomCrop),
+    }
+    towers = {
+        name: _tower_fields(name, content[name]) for name in ("vision", "text") if isinstance(content.get(name), dict)
+    }
+    return {**sections, **towers}
+
+
+def _arguments_of(kind: type, ignored: tuple[str, ...] = ()) -> dict[str, Any]:
+    parameters = inspect.signature(kind).parameters
+    return {name: parameter.annotation for name, parameter in parameters.items() if name not in ignored}
+
+
+def _tower_fields(name: str, tower: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a tower's configuration. Their types are transformers' business."""
+    from transformers import CONFIG_MAPPING
+
+    model_type = tower.get("model_type")
+    if model_type not in CONFIG_MAPPING:
+        suggestion = nearest(str(model_type), CONFIG_MAPPING)
+        raise UserError(f'{name} needs a model_type that transformers has, and "{model_type}" is none{suggestion}')
+    config = CONFIG_MAPPING[model_type]
+    names = [item.name for item in dataclasses.fields(config)]
+    return dict.fromkeys(["model_type", *names, *config.attribute_map], Any)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is not a recipe: it needs keys such as model: and training:.")
+    return content
+
+
+def _read_value(name: str, text: str, annotation: Any) -> Any:
+    """Return what ``text`` on the command line means: itself for a text field, and otherwise what YAML makes of it."""
+    kinds = _kinds(annotation)
+    if str in kinds and not {bool, int, float} & set(kinds):
+        return text
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise UserError(f'the value "{text}" of {name} on the command line cannot be read.') from error
+
+
+def _kinds(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+
+
+def _wanted(annotation: Any, value: Any) -> str | None:
+    """Return in words what a field takes if ``value`` is something else; None where it fits or cannot be told."""
+    kinds = _kinds(annotation)
+    if all(get_origin(kind) is Literal for kind in kinds):
+        choices = [choice for kind in kinds for choice in get_args(kind)]
+        return None if value in choices else " or ".join(str(choice) for choice in choices)
+    if not all(kind in _PLAIN_TYPES for kind in kinds):
+        return None
+    # bool is a kind of int in Python, but `seed: true` is a mistake; a whole number is also a number.
+    if type(value) in kinds or (type(value) is int and float in kinds):
+        return None
+    return " or ".join(_TYPE_WORDS[kind] for kind in kinds)

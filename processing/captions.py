@@ -1,0 +1,93 @@
+"""Which captions of a row training draws and evaluation uses."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from datasets import Dataset
+
+
+def draw_pair(row: dict[str, Any], languages: set[str] | None) -> tuple[str, dict[str, Any] | None]:
+    """Draw a target language, one of its captions, and the source caption that it translates.
+
+    A target caption that translates nothing is paired with a random source caption of its image. A row of a data set
+    without any target caption gives a source caption alone.
+
+    Raises:
+        ValueError: If the row has no source caption, or has target captions but none in ``languages``.
+    """
+    if not row["source_captions"]:
+        raise ValueError(f"Row {row['id']!r} has no source caption; training needs at least one an image.")
+    targets = row.get("target_captions") or []
+    if not targets:
+        return row["source_captions"][_draw(len(row["source_captions"]))], None
+    there = sorted({target["language"] for target in targets})
+    wanted = [language for language in there if languages is None or language in languages]
+    if not wanted:
+        raise ValueError(
+            f"Row {row['id']!r} has no caption in {', '.join(sorted(languages or []))}; it has {', '.join(there)}."
+        )
+    language = wanted[_draw(len(wanted))]
+    candidates = [target for target in targets if target["language"] == language]
+    target = candidates[_draw(len(candidates))]
+    number = target.get("source_number")
+    if number is None:
+        number = _draw(len(row["source_captions"]))
+    return row["source_captions"][number], target
+
+
+def _draw(count: int) -> int:
+    return int(torch.randint(count, ()))
+
+
+def evaluation_rows(dataset: Dataset, languages: Sequence[str]) -> Dataset:
+    """Give each row all its captions of the wanted languages, the source language included if it is among them.
+
+    Args:
+        dataset: Rows of ``processing.schema``.
+        languages: Languages to evaluate; a caption's number in ``caption_languages`` is its language's place here.
+
+    Returns:
+        The data set with the columns ``captions`` and ``caption_languages`` in place of source and target captions;
+        images without any such caption are left out.
+
+    Raises:
+        ValueError: If the data have no caption at all in one of the languages.
+    """
+    check_languages(dataset, languages)
+
+    def collect(row: dict[str, Any]) -> dict[str, Any]:
+        found = captions_by_language(row)
+        numbered = [(text, place) for place, language in enumerate(languages) for text in found.get(language, [])]
+        return {"captions": [text for text, _ in numbered], "caption_languages": [place for _, place in numbered]}
+
+    columns = [name for name in ("source_language", "source_captions", "target_captions") if name in dataset.features]
+    captions = dataset.select_columns(columns).map(collect, remove_columns=columns, desc="Collecting captions")
+    merged = dataset.remove_columns(columns)
+    for name in captions.column_names:
+        merged = merged.add_column(name, captions[name])
+    return merged.select([place for place, texts in enumerate(captions["captions"]) if texts])
+
+
+def captions_by_language(row: dict[str, Any]) -> dict[str, list[str]]:
+    """Return all captions of a row, source captions first, by language."""
+    found = {row["source_language"]: list(row["source_captions"])}
+    for target in row.get("target_captions") or []:
+        found.setdefault(target["language"], []).append(target["text"])
+    return found
+
+
+def languages_of(dataset: Dataset) -> list[str]:
+    """Return the languages that the data have captions in, the source languages first."""
+    rows = dataset.select_columns(["source_language", "target_captions"])
+    sources = sorted({row["source_language"] for row in rows})
+    targets = {target["language"] for row in rows for target in row["target_captions"] or []}
+    return sources + sorted(targets - set(sources))
+
+
+def check_languages(dataset: Dataset, languages: Sequence[str]) -> None:
+    """Raise ValueError, listing what there is, if the data lack one of ``languages``."""
+    there = languages_of(dataset)
+    missing = [language for language in languages if language not in there]
+    if missing:
+        raise ValueError(f"The data have no captions in {', '.join(missing)}; they have {', '.join(there)}.")

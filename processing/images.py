@@ -1,0 +1,72 @@
+"""Opening pictures so that a broken one is named, and varying them for training."""
+
+import io
+from typing import Any
+
+import torch
+from PIL import Image as PillowImage
+from PIL import ImageOps
+
+MAX_PIXELS = 100_000_000
+
+
+def open_image(value: Any, name: str = "") -> PillowImage.Image:
+    """Return an RGB picture from what a data set holds.
+
+    Args:
+        value: A Pillow picture, a path, or a ``{"bytes", "path"}`` mapping of an undecoded ``datasets`` image.
+        name: The row's id, for the message when the picture has no path.
+
+    Raises:
+        ValueError: If there is no picture, it cannot be decoded, or it has more than 100 million pixels; the message
+            names the file.
+    """
+    if isinstance(value, PillowImage.Image):
+        return value.convert("RGB")
+    label, stream = _stream(value, name)
+    try:
+        with PillowImage.open(stream) as picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                raise ValueError(
+                    f"{label} has {picture.width}×{picture.height} pixels, more than {MAX_PIXELS // 10**6} million; "
+                    "make it smaller."
+                )
+            return ImageOps.exif_transpose(picture).convert("RGB")
+    except (OSError, SyntaxError, PillowImage.DecompressionBombError) as error:
+        raise ValueError(
+            f"{label} cannot be decoded as a picture; repair or remove it, or skip broken ones."
+        ) from error
+
+
+def _stream(value: Any, name: str) -> tuple[str, Any]:
+    if value is None:
+        raise ValueError(f"Row {name!r} has no picture; give one, or visual features.")
+    if isinstance(value, dict):
+        label = value.get("path") or f"The picture of row {name!r}"
+        return label, io.BytesIO(value["bytes"]) if value.get("bytes") is not None else value["path"]
+    return str(value), value
+
+
+class RandomCrop:
+    """Cuts a random part out of a picture and scales it back, as LECCR's training does (RandomResizedCrop 0.5–1).
+
+    Args:
+        scale: Smallest and largest share of the area that is kept.
+        flip: Mirror half of the pictures. Off by default: captions say left and right.
+    """
+
+    def __init__(self, scale: tuple[float, float] = (0.5, 1.0), flip: bool = False) -> None:
+        self.scale = scale
+        self.flip = flip
+
+    def __call__(self, picture: PillowImage.Image) -> PillowImage.Image:
+        """Return a varied copy; randomness comes from torch's generator."""
+        low, high = self.scale
+        area, ratio, left, top, mirror = torch.rand(5).tolist()
+        share = (low + area * (high - low)) ** 0.5
+        stretch = (3 / 4) ** (ratio - 0.5)
+        width = min(round(picture.width * share * stretch), picture.width)
+        height = min(round(picture.height * share / stretch), picture.height)
+        x, y = int(left * (picture.width - width + 1)), int(top * (picture.height - height + 1))
+        varied = picture.resize(picture.size, PillowImage.Resampling.BICUBIC, box=(x, y, x + width, y + height))
+        return ImageOps.mirror(varied) if self.flip and mirror < 0.5 else varied

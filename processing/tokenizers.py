@@ -1,0 +1,71 @@
+"""Small tokenizers: learned from the data, or a large one cut down to what the data use."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerFast
+
+SPECIAL_TOKENS = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+
+
+def train_tokenizer(texts: Iterable[str], vocabulary_size: int = 4000) -> PreTrainedTokenizerFast:
+    """Learn a cased word-piece tokenizer from texts in any languages.
+
+    Args:
+        texts: Training texts only; validation text must not shape the vocabulary.
+        vocabulary_size: Largest number of pieces.
+    """
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False, handle_chinese_chars=True, strip_accents=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocabulary_size, special_tokens=list(SPECIAL_TOKENS.values()), show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return _wrapped(tokenizer, model_max_length=512)
+
+
+def prune_tokenizer(tokenizer: Any, texts: Iterable[str]) -> PreTrainedTokenizerFast:
+    """Cut a word-piece tokenizer down to the pieces that occur in ``texts``, so that few embeddings are trained.
+
+    The single characters of the texts stay, too, as word starts and as continuations, so that most unseen words can
+    still be spelled.
+
+    Args:
+        tokenizer: A fast tokenizer with a word-piece model, for example mBERT's.
+        texts: Training texts only.
+
+    Returns:
+        A tokenizer that gives the same pieces as the full one on ``texts``.
+
+    Raises:
+        ValueError: If the tokenizer is not a word-piece tokenizer.
+    """
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    if state["model"]["type"] != "WordPiece":
+        raise ValueError(f"Only word-piece tokenizers can be cut down; this one is {state['model']['type']}.")
+    vocabulary = state["model"]["vocab"]
+    names = {number: piece for piece, number in vocabulary.items()}
+    kept = {vocabulary[token] for token in SPECIAL_TOKENS.values()}
+    characters: set[str] = set()
+    for text in texts:
+        kept.update(tokenizer(text)["input_ids"])
+        characters.update(text)
+    for character in characters:
+        kept.update(vocabulary[piece] for piece in (character, "##" + character) if piece in vocabulary)
+    pieces = {names[number]: place for place, number in enumerate(sorted(kept))}
+    state["model"]["vocab"] = pieces
+    state["added_tokens"] = [
+        {**token, "id": pieces[token["content"]]} for token in state["added_tokens"] if token["content"] in pieces
+    ]
+    state["post_processor"] = None
+    return _wrapped(Tokenizer.from_str(json.dumps(state)), model_max_length=tokenizer.model_max_length)
+
+
+def _wrapped(tokenizer: Tokenizer, model_max_length: int) -> PreTrainedTokenizerFast:
+    tokenizer.decoder = decoders.WordPiece()
+    ends = {token: (token, tokenizer.token_to_id(token)) for token in ("[SEP]", "[CLS]")}
+    tokenizer.post_processor = processors.BertProcessing(ends["[SEP]"], ends["[CLS]"])
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=model_max_length, **SPECIAL_TOKENS)

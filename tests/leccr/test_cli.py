@@ -1,0 +1,180 @@
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock, create_autospec
+
+import pytest
+from typer.testing import CliRunner
+
+import leccr.recipes
+from leccr.cli import app, parse_overrides, repeat_option
+from leccr.errors import UserError
+
+
+def run(*arguments: str) -> Any:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, module: str, name: str) -> Mock:
+    """Replace an implementation by a mock that accepts only the real one's arguments."""
+    real = getattr(importlib.import_module(module), name)
+    mock = create_autospec(real, return_value=None)
+    monkeypatch.setattr(f"{module}.{name}", mock)
+    return mock
+
+
+@pytest.fixture
+def training(monkeypatch: pytest.MonkeyPatch) -> Mock:
+    return stand_in(monkeypatch, "leccr.training", "run_training")
+
+
+def test_help_names_every_command_and_loads_nothing_heavy() -> None:
+    program = (
+        "import sys\n"
+        "from leccr.cli import app\n"
+        "try:\n    app(['--help'])\nexcept SystemExit as stop:\n    assert stop.code == 0\n"
+        "heavy = {'torch', 'transformers', 'datasets', 'numpy', 'yaml'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    for command in ("train", "evaluate", "quickstart", "prepare", "recipes"):
+        assert f"\n  {command} " in result.stdout
+
+
+def test_recipes_lists_the_built_in_ones() -> None:
+    result = run("recipes")
+    assert result.exit_code == 0
+    assert [line.split()[0] for line in result.stdout.splitlines()] == list(leccr.recipes.list_recipes())
+
+
+def test_train_hands_over_everything(training: Mock, tmp_path: Path) -> None:
+    words = f"train leccr --data d --out {tmp_path} --languages de fr --seed 7 --resume --skip-broken"
+    result = run(*words.split(), "--learning_rate", "1e-4", "--max-steps=3", "--bf16")
+    assert result.exit_code == 0, result.output
+    (recipe,) = training.call_args.args
+    assert recipe.name == "leccr"
+    assert {name: recipe.training[name] for name in ("learning_rate", "max_steps", "bf16")} == {
+        "learning_rate": 1e-4,
+        "max_steps": 3,
+        "bf16": True,
+    }
+    assert training.call_args.kwargs == {
+        "data": "d",
+        "output": tmp_path,
+        "languages": ["de", "fr"],
+        "seed": 7,
+        "resume": True,
+        "skip_broken": True,
+    }
+
+
+def test_without_languages_the_data_decide(training: Mock, tmp_path: Path) -> None:
+    assert run("train", "leccr", "--data", "d", "--out", str(tmp_path)).exit_code == 0
+    assert training.call_args.kwargs["languages"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            "leccr --learning_rat 1",
+            'Error: unknown key "learning_rat" on the command line: did you mean "learning_rate"?',
+        ),
+        ("lecr", 'Error: there is no recipe "lecr"'),
+        ("--learning_rate 1 leccr", "Error: the recipe comes first: leccr train RECIPE --learning_rate ..."),
+        ("leccr --max_steps 1 2", 'Error: "2" belongs to no option: write --field value.'),
+        ("leccr --output_dir x", 'Error: "output_dir" on the command line is set elsewhere: use --out.'),
+    ],
+)
+def test_bad_input_to_train_is_one_line_and_trains_nothing(
+    training: Mock, tmp_path: Path, words: str, message: str
+) -> None:
+    result = run("train", *words.split(), "--out", str(tmp_path / "out"))
+    assert result.exit_code == 2
+    assert result.stderr.startswith(message)
+    assert result.stderr.count("\n") == 1
+    assert not training.called
+    assert not (tmp_path / "out").exists()
+
+
+def test_evaluate_hands_over_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluation = stand_in(monkeypatch, "leccr.evaluation", "run_evaluation")
+    words = "evaluate folder d --languages de fr --split test --out result.json --batch-size 8"
+    assert run(*words.split()).exit_code == 0
+    evaluation.assert_called_once_with(
+        "folder", "d", split="test", languages=["de", "fr"], output=Path("result.json"), batch_size=8
+    )
+
+
+def test_quickstart_hands_over_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    quickstart = stand_in(monkeypatch, "leccr.quickstart", "run_quickstart")
+    assert run("quickstart", "--out", "here", "--seed", "3").exit_code == 0
+    quickstart.assert_called_once_with(output=Path("here"), seed=3)
+
+
+def test_prepare_hands_over_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    preparation = stand_in(monkeypatch, "leccr.preparation", "run_preparation")
+    assert run(*"prepare flickr8k-cn --source raw --out here --skip-broken".split()).exit_code == 0
+    preparation.assert_called_once_with("flickr8k-cn", source=Path("raw"), output=Path("here"), skip_broken=True)
+
+
+def raise_from(module: str, error: BaseException) -> Any:
+    """Return a function that raises ``error`` as if it were written in ``module``."""
+    scope: dict[str, Any] = {"__name__": module, "error": error}
+    exec("def function(*args, **kwargs):\n    raise error", scope)
+    return scope["function"]
+
+
+@pytest.mark.parametrize(
+    ("module", "error"),
+    [
+        ("anywhere", UserError("two\nlines")),
+        ("processing.images", ValueError("two\nlines")),
+        ("modeling_leccr.inputs_leccr", FileNotFoundError("two\nlines")),
+        ("transformers_modules.org.leccr", ValueError("two\nlines")),
+    ],
+)
+def test_errors_that_the_user_can_mend_are_one_line(
+    training: Mock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, error: Exception
+) -> None:
+    monkeypatch.delenv("LECCR_DEBUG", raising=False)
+    training.side_effect = raise_from(module, error)
+    result = run("train", "leccr", "--out", str(tmp_path))
+    assert (result.exit_code, result.stderr) == (2, "Error: two lines\n")
+
+
+def test_debugging_shows_the_whole_error(training: Mock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LECCR_DEBUG", "1")
+    training.side_effect = error = UserError("bad")
+    assert run("train", "leccr", "--out", str(tmp_path)).exception is error
+
+
+@pytest.mark.parametrize("error", [ValueError("deep inside"), KeyError("bug")])
+def test_errors_inside_a_library_stay_whole(training: Mock, tmp_path: Path, error: Exception) -> None:
+    training.side_effect = raise_from("torch.nn", error)
+    assert run("train", "leccr", "--out", str(tmp_path)).exception is error
+
+
+def test_interrupting_is_one_line(training: Mock, tmp_path: Path) -> None:
+    training.side_effect = KeyboardInterrupt
+    result = run("train", "leccr", "--out", str(tmp_path))
+    assert (result.exit_code, result.stderr) == (130, "Interrupted.\n")
+
+
+def test_repeat_option_reaches_to_the_next_option() -> None:
+    words = "train leccr --languages de fr cs --seed 1 --languages zh".split()
+    expected = "train leccr --languages de --languages fr --languages cs --seed 1 --languages zh".split()
+    assert repeat_option(words, "--languages") == expected
+
+
+def test_overrides_may_be_written_in_every_usual_way() -> None:
+    words = ["--learning-rate", "1e-4", "--run_name=a=b", "--bf16", "--weight_decay", "-0.1"]
+    assert parse_overrides(words) == {
+        "learning_rate": "1e-4",
+        "run_name": "a=b",
+        "bf16": "true",
+        "weight_decay": "-0.1",
+    }

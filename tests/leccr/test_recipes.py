@@ -1,0 +1,121 @@
+from pathlib import Path
+
+import pytest
+
+from leccr.errors import UserError
+from leccr.recipes import Recipe, list_recipes, load_recipe, override_training
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_built_in_recipes_load_and_have_descriptions() -> None:
+    assert {"dual-encoder", "late-fusion", "leccr"} <= set(list_recipes())
+    for name, description in list_recipes().items():
+        recipe = load_recipe(name)
+        assert recipe.name == name
+        assert recipe.description == description != ""
+
+
+def test_the_built_in_recipes_are_the_methods_they_are_named_after() -> None:
+    dual, fusion, leccr = (load_recipe(name).model for name in ("dual-encoder", "late-fusion", "leccr"))
+    assert dual["num_slots"] == 0 and not dual["description_fusion"]
+    assert fusion["num_slots"] == 0 and fusion["description_fusion"]
+    assert leccr["num_slots"] > 0
+
+
+def test_numbers_and_words_mean_what_they_look_like(tmp_path: Path) -> None:
+    text = "training: {learning_rate: 1e-5, weight_decay: .5E-2, eval_strategy: no, bf16: true}"
+    recipe = load_recipe(write(tmp_path, text))
+    assert recipe.training == {"learning_rate": 1e-5, "weight_decay": 0.005, "eval_strategy": "no", "bf16": True}
+
+
+def test_a_file_is_named_after_itself_and_empty_sections_are_empty(tmp_path: Path) -> None:
+    assert load_recipe(write(tmp_path, "model:\ntraining: {}\n")) == Recipe(name="mine")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("modle: {}", 'unknown key "modle" in recipe mine: did you mean "model"?'),
+        ("model: {num_slot: 4}", 'unknown key "num_slot" in recipe mine under model: did you mean "num_slots"?'),
+        (
+            "training: {learning_rat: 1}",
+            'unknown key "learning_rat" in recipe mine under training: did you mean "learning_rate"?',
+        ),
+        (
+            "processor: {text_length: 9}",
+            'unknown key "text_length" in recipe mine under processor: did you mean "text_max_length"?',
+        ),
+        ("augmentation: {flips: true}", 'unknown key "flips" in recipe mine under augmentation: did you mean "flip"?'),
+        (
+            "text: {model_type: bert, hidden_sizes: 8}",
+            'unknown key "hidden_sizes" in recipe mine under text: did you mean "hidden_size"?',
+        ),
+        ("text: {model_type: brt}", 'text needs a model_type that transformers has, and "brt" is none: did you mean'),
+        ("training: {qqqqqqqq: 1}", 'unknown key "qqqqqqqq" in recipe mine under training.'),
+        ("training: {output_dir: here}", '"output_dir" in recipe mine under training is set elsewhere: use --out.'),
+        ("model: {num_slots: many}", 'num_slots in recipe mine under model has to be a whole number, but is "many".'),
+        ("model: {num_slots: true}", "num_slots in recipe mine under model has to be a whole number"),
+        ("model: {slot_anchor: txt}", 'slot_anchor in recipe mine under model has to be none or text, but is "txt".'),
+        ("training: {bf16: yes}", 'bf16 in recipe mine under training has to be true or false, but is "yes".'),
+        ("model: [1, 2]", "model in recipe mine has to be `key: value` lines."),
+        ("just words", "is not a recipe"),
+        ("model: {", "is not valid YAML"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_the_key_and_the_remedy(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UserError) as error:
+        load_recipe(write(tmp_path, text))
+    assert message in str(error.value)
+
+
+def test_an_unknown_recipe_suggests_the_nearest_and_lists_all() -> None:
+    with pytest.raises(UserError, match='no recipe "lecr".*did you mean "leccr".*dual-encoder, late-fusion, leccr'):
+        load_recipe("lecr")
+
+
+def test_overrides_replace_training_settings_by_the_kind_of_each_field() -> None:
+    recipe = Recipe(name="mine", training={"learning_rate": 1.0, "num_train_epochs": 2})
+    words = {
+        "learning_rate": "1e-4",
+        "bf16": "true",
+        "run_name": "007",
+        "eval_strategy": "no",
+        "report_to": "none",
+        "max_steps": "7",
+        "label_names": "[a, b]",
+        "new_layers_learning_rate": "1e-3",
+    }
+    changed = override_training(recipe, words)
+    assert changed.training == {
+        "learning_rate": 1e-4,
+        "num_train_epochs": 2,
+        "bf16": True,
+        "run_name": "007",
+        "eval_strategy": "no",
+        "report_to": "none",
+        "max_steps": 7,
+        "label_names": ["a", "b"],
+    }
+    assert changed.new_layers_learning_rate == 1e-3
+    assert recipe.training == {"learning_rate": 1.0, "num_train_epochs": 2}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"learning_rat": "1"}, 'unknown key "learning_rat" on the command line: did you mean "learning_rate"?'),
+        ({"learning_rate": "fast"}, 'learning_rate on the command line has to be a number, but is "fast".'),
+        ({"max_steps": "1.5"}, 'max_steps on the command line has to be a whole number, but is "1.5".'),
+        ({"max_steps": "["}, 'the value "[" of max_steps on the command line cannot be read.'),
+        ({"output_dir": "x"}, '"output_dir" on the command line is set elsewhere: use --out.'),
+    ],
+)
+def test_a_wrong_override_is_refused(overrides: dict[str, str], message: str) -> None:
+    with pytest.raises(UserError) as error:
+        override_training(Recipe(name="mine"), overrides)
+    assert str(error.value) == message

@@ -1,0 +1,120 @@
+"""What the configuration works out for itself, what it refuses, and that it survives saving."""
+
+import copy
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import BertConfig, CLIPVisionConfig
+
+from modeling_leccr import LeccrConfig, LeccrOutput
+
+from .tiny import FEATURE_WIDTH, VISION_TOWERS, text_config, tiny_config, vision_config
+
+
+class TestDerivedFields:
+    def test_clip_tower_sets_the_interaction_width_to_its_projection(self) -> None:
+        config = LeccrConfig(vision_config=vision_config("clip"), text_config=text_config())
+        assert (config.visual_feature_dim, config.interaction_dim, config.vision_summary) == (32, 16, "first")
+
+    @pytest.mark.parametrize("kind", ["vit", "siglip", "resnet"])
+    def test_other_towers_interact_in_the_shared_space(self, kind: str) -> None:
+        config = LeccrConfig(vision_config=vision_config(kind), text_config=text_config(), projection_dim=24)
+        assert (config.visual_feature_dim, config.interaction_dim) == (VISION_TOWERS[kind][1], 24)
+
+    def test_features_without_a_tower_are_averaged(self) -> None:
+        config = LeccrConfig(text_config=text_config(), visual_feature_dim=FEATURE_WIDTH)
+        assert (config.vision_config, config.vision_summary) == (None, "mean")
+
+    def test_features_without_projection_keep_their_width(self) -> None:
+        config = LeccrConfig(text_config=text_config(), visual_feature_dim=40, vision_projection=False)
+        assert config.interaction_dim == 40
+
+    def test_what_is_given_is_kept(self) -> None:
+        config = tiny_config("clip", vision_summary="mean", interaction_dim=48, interaction_heads=3)
+        assert (config.vision_summary, config.interaction_dim) == ("mean", 48)
+
+    def test_towers_may_be_dictionaries(self) -> None:
+        fields = vision_config("clip").to_dict()
+        before = copy.deepcopy(fields)
+        config = LeccrConfig(vision_config=fields, text_config=text_config().to_dict())
+        assert type(config.vision_config) is CLIPVisionConfig
+        assert type(config.text_config) is BertConfig
+        assert config.vision_config.hidden_size == 32
+        assert fields == before, "the caller's dictionary must not change"
+
+    def test_text_tower_answers_for_sizes_and_special_tokens(self) -> None:
+        config = tiny_config()
+        assert config.get_text_config() is config.text_config
+
+
+REFUSED = {
+    "no text tower": ({"text_config": None}, "give text_config"),
+    "tower without a type": ({"text_config": {"hidden_size": 8}}, "text_config has no model_type"),
+    "unknown width": ({"vision_config": vision_config("mobilenet_v2")}, "give visual_feature_dim"),
+    "widths that differ": (
+        {"visual_feature_dim": 20, "vision_projection": False, "interaction_dim": 16},
+        "visual_feature_dim 20 has to equal interaction_dim 16",
+    ),
+    "negative slots": ({"num_slots": -1}, "num_slots is -1"),
+    "heads of the interaction": ({"interaction_dim": 12, "interaction_heads": 5}, "12 is not a multiple of .* 5"),
+    "heads of the visual layers": (
+        {"num_slots": 0, "visual_layers": 1, "interaction_dim": 12, "interaction_heads": 5},
+        "12 is not a multiple of .* 5",
+    ),
+    "alpha": ({"alpha": 1.5}, "alpha is 1.5, but has to lie between 0 and 1"),
+    "beta": ({"beta": -0.1}, "beta is -0.1"),
+    "softened weight": ({"softened_weight": 2.0}, "softened_weight is 2.0"),
+    "description dropout": ({"description_dropout": -1.0}, "description_dropout is -1.0"),
+    "anchor": ({"slot_anchor": "image"}, 'slot_anchor is "image", but has to be one of "none", "text"'),
+    "pooling": ({"text_pooling": "max"}, 'text_pooling is "max"'),
+    "head": ({"text_head": "deep"}, 'text_head is "deep"'),
+    "summary": ({"vision_summary": "last"}, 'vision_summary is "last"'),
+    "slot layers": ({"slot_layers": 0}, "slot_layers is 0, but has to be at least 1"),
+    "temperature": ({"teacher_temperature": 0.0}, "teacher_temperature is 0.0, but has to be above 0"),
+    "other temperature": ({"slot_vision_temperature": -1.0}, "slot_vision_temperature is -1.0"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_values(name: str) -> None:
+    fields, message = REFUSED[name]
+    defaults: dict[str, Any] = {"text_config": text_config()}
+    if "vision_config" not in fields:
+        defaults["visual_feature_dim"] = FEATURE_WIDTH
+    with pytest.raises(ValueError, match=message) as caught:
+        LeccrConfig(**(defaults | fields))
+    assert "\n" not in str(caught.value)
+
+
+class TestSaving:
+    @pytest.mark.parametrize("kind", [*VISION_TOWERS, None])
+    def test_a_saved_configuration_comes_back_the_same(self, kind: str | None, tmp_path: Path) -> None:
+        config = tiny_config(kind, num_slots=5, alpha=0.7, description_config=text_config("distilbert"))
+        config.save_pretrained(tmp_path)
+        loaded = LeccrConfig.from_pretrained(tmp_path)
+        assert loaded.to_dict() == config.to_dict()
+        assert type(loaded.vision_config) is type(config.vision_config)
+        assert type(loaded.description_config) is type(config.description_config)
+
+    def test_defaults_are_written_down(self, tmp_path: Path) -> None:
+        """So that a later change of a default leaves old checkpoints as they are."""
+        tiny_config().save_pretrained(tmp_path)
+        written = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+        own = {field.name for field in dataclasses.fields(LeccrConfig)} & set(LeccrConfig.__annotations__)
+        assert own <= set(written)
+        assert len(own) > 30
+
+    def test_it_can_be_shown_and_copied(self) -> None:
+        config = tiny_config()
+        assert '"model_type": "leccr"' in repr(config)
+        assert copy.deepcopy(config).to_dict() == config.to_dict()
+
+
+def test_trainer_sees_views_and_captions_only() -> None:
+    names = {field.name for field in dataclasses.fields(LeccrOutput)}
+    ignored = LeccrConfig.keys_to_ignore_at_inference
+    assert names - set(ignored) - {"loss"} == {"image_views", "caption_embeds"}
+    assert set(ignored) < names

@@ -1,0 +1,358 @@
+"""What the whole model returns: embeddings, views, descriptions present or absent, and its loss."""
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from modeling_leccr import LeccrModel, LeccrOutput
+from modeling_leccr.objectives_leccr import contrastive_loss
+
+from .tiny import (
+    PICTURE_SIZE,
+    SPACE,
+    TEXT_TOWERS,
+    VISION_TOWERS,
+    batch,
+    descriptions,
+    random,
+    text_config,
+    texts,
+    tiny_model,
+    visual_inputs,
+)
+
+FORMS: dict[str, dict[str, Any]] = {
+    "dual-encoder": {"num_slots": 0},
+    "late-fusion": {"num_slots": 0, "description_fusion": True},
+    "published": {},
+    "raw slots": {"normalize_slots": False},
+    "anchored": {"slot_anchor": "text"},
+}
+WITH_DESCRIPTIONS = [name for name in FORMS if name != "dual-encoder"]
+WITH_SLOTS = ["published", "raw slots", "anchored"]
+
+
+@pytest.fixture(autouse=True)
+def no_gradient() -> Iterator[None]:
+    with torch.no_grad():
+        yield
+
+
+def form(name: str, vision: str | None = "clip", **fields: Any) -> LeccrModel:
+    model = tiny_model(vision, **(FORMS[name] | fields))
+    if name == "anchored":
+        model.anchor.slot_gate.weight.data.fill_(0.6)
+    return model
+
+
+def assert_equal(actual: Tensor, expected: Tensor) -> None:
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-6)
+
+
+def differ(first: Tensor, second: Tensor) -> bool:
+    return bool(((first - second).abs().amax(-1) > 1e-4).all())
+
+
+@pytest.mark.parametrize("vision", [*VISION_TOWERS, None])
+@pytest.mark.parametrize("name", FORMS)
+def test_shapes_and_unit_length(name: str, vision: str | None) -> None:
+    model, rows = form(name, vision), 4
+    inputs = visual_inputs(vision) | descriptions()
+    images = model.get_image_features(**inputs)
+    views = model.get_image_views(**inputs)
+    assert images.shape == (rows, SPACE)
+    assert views.shape == (rows, max(model.config.num_slots, 1), SPACE)
+    torch.testing.assert_close(images.norm(dim=-1), torch.ones(rows))
+    assert differ(images[:-1], images[1:])
+
+
+@pytest.mark.parametrize("pooling, head", [("cls", "linear"), ("mean", "mlp")])
+@pytest.mark.parametrize("kind", TEXT_TOWERS)
+def test_texts(kind: str, pooling: str, head: str) -> None:
+    model = tiny_model(None, kind, text_pooling=pooling, text_head=head)
+    inputs = texts([3, 6, 4])
+    embeds = model.get_text_features(**inputs)
+    torch.testing.assert_close(embeds.norm(dim=-1), torch.ones(3))
+    assert_equal(model.get_text_features(inputs["input_ids"][:1, :3])[0], embeds[0])
+    assert differ(embeds[:-1], embeds[1:])
+
+
+class TestViews:
+    @pytest.mark.parametrize("alpha", [0.0, 0.3, 0.8, 1.0])
+    @pytest.mark.parametrize("name", WITH_SLOTS)
+    def test_best_view_is_the_multi_level_score(self, name: str, alpha: float) -> None:
+        images = form(name, alpha=alpha).encode_images(**visual_inputs(), **descriptions())
+        queries = functional.normalize(random(20, SPACE, seed=9), dim=-1)
+        slot_scores = torch.stack([queries @ images.slot_embeds[:, k].T for k in range(3)])
+        expected = alpha * queries @ images.image_embeds.T + (1 - alpha) * slot_scores.amax(0)
+        views = torch.stack([queries @ images.image_views[:, k].T for k in range(3)])
+        assert_equal(views.amax(0), expected)
+        if alpha < 1:
+            assert len(views.argmax(0).unique()) == 3, "every slot wins for some query"
+
+    @pytest.mark.parametrize("name", ["dual-encoder", "late-fusion"])
+    def test_without_slots_the_image_is_the_only_view(self, name: str) -> None:
+        images = form(name).encode_images(**visual_inputs(), **descriptions())
+        assert torch.equal(images.image_views[:, 0], images.image_embeds)
+        assert images.slot_embeds is None
+
+    @pytest.mark.parametrize("name", WITH_SLOTS)
+    @pytest.mark.parametrize("described", [True, False])
+    def test_slots_differ_before_training(self, name: str, described: bool) -> None:
+        images = form(name).encode_images(**visual_inputs(), **(descriptions() if described else {}))
+        for slots in (images.slots, images.interacted_slots, images.slot_embeds):
+            assert min(torch.pdist(row).min() for row in slots) > 1e-3
+
+
+class TestDescriptions:
+    @pytest.mark.parametrize("name", WITH_DESCRIPTIONS)
+    def test_they_matter(self, name: str) -> None:
+        model, inputs = form(name), visual_inputs()
+        described = model.get_image_views(**inputs, **descriptions())
+        assert differ(described, model.get_image_views(**inputs))
+        assert differ(described, model.get_image_views(**inputs, **descriptions(seed=8)))
+
+    def test_plain_dual_encoder_ignores_them(self) -> None:
+        model, inputs = form("dual-encoder"), visual_inputs()
+        assert torch.equal(model.get_image_views(**inputs, **descriptions()), model.get_image_views(**inputs))
+
+    @pytest.mark.parametrize("kind", TEXT_TOWERS)
+    @pytest.mark.parametrize("name", WITH_DESCRIPTIONS)
+    def test_padding_changes_nothing(self, name: str, kind: str) -> None:
+        model = tiny_model(text=kind, **FORMS[name], text_pooling="mean")
+        plain = descriptions()
+        padded = {key: functional.pad(value, (0, 6)) for key, value in plain.items()}
+        padded["description_input_ids"][:, -6:] = 7
+        inputs = visual_inputs()
+        assert_equal(model.get_image_views(**inputs, **padded), model.get_image_views(**inputs, **plain))
+
+    @pytest.mark.parametrize("kind", TEXT_TOWERS)
+    @pytest.mark.parametrize("name", WITH_DESCRIPTIONS)
+    def test_a_row_of_zeros_has_none(self, name: str, kind: str) -> None:
+        model = tiny_model(text=kind, **FORMS[name])
+        inputs, described = visual_inputs(), descriptions()
+        described["description_attention_mask"][1] = 0
+        some, all_rows = model.get_image_views(**inputs, **described), model.get_image_views(**inputs, **descriptions())
+        assert_equal(some[1], model.get_image_views(**inputs)[1])
+        assert_equal(some[[0, 2, 3]], all_rows[[0, 2, 3]])
+        assert some.isfinite().all()
+
+    def test_mask_is_all_ones_unless_given(self) -> None:
+        model, inputs = form("published"), visual_inputs()
+        ids = texts([8] * 4, prefix="description_")
+        expected = model.get_image_views(**inputs, **ids)
+        assert torch.equal(model.get_image_views(**inputs, description_input_ids=ids["description_input_ids"]), expected)
+
+    def test_an_encoder_of_their_own(self) -> None:
+        model = tiny_model(description_config=text_config("distilbert"), slot_anchor="text")
+        inputs = visual_inputs() | descriptions()
+        before = model.get_image_views(**inputs)
+        model.text_tower.model.embeddings.word_embeddings.weight.normal_()
+        assert torch.equal(model.get_image_views(**inputs), before)
+        model.description_tower.model.embeddings.word_embeddings.weight.normal_()
+        assert differ(model.get_image_views(**inputs), before)
+
+
+class TestAnchoredStart:
+    """At the first step the anchored model is late fusion."""
+
+    def test_slots_are_parts_of_the_description(self) -> None:
+        model = tiny_model(slot_anchor="text")
+        described = descriptions()
+        images = model.encode_images(**visual_inputs(), **described)
+        states = model.text_tower(described["description_input_ids"], described["description_attention_mask"])
+        projected, scores = model.text_projection(states), states @ model.anchor.queries.weight.T
+        for row, length in enumerate(described["description_attention_mask"].sum(1)):
+            pooled = scores[row, :length].softmax(0).T @ projected[row, :length]
+            assert_equal(images.slot_embeds[row], functional.normalize(pooled, dim=-1))
+
+    def test_image_is_late_fusion(self) -> None:
+        model, described = tiny_model(slot_anchor="text"), descriptions()
+        images = model.encode_images(**visual_inputs(), **described)
+        text = model.get_text_features(described["description_input_ids"], described["description_attention_mask"])
+        picture = functional.normalize(model.image_projection(images.interacted_vision_tokens[:, 0]), dim=-1)
+        assert_equal(images.image_embeds, functional.normalize(picture + text, dim=-1))
+
+    def test_without_description_every_view_is_the_image(self) -> None:
+        images = tiny_model(slot_anchor="text").encode_images(**visual_inputs())
+        assert_equal(images.image_views, images.image_embeds[:, None].expand(-1, 3, -1))
+
+
+def test_late_fusion_is_the_sum_of_unit_image_and_unit_description() -> None:
+    model, described = form("late-fusion"), descriptions()
+    picture = form("dual-encoder").get_image_features(**visual_inputs())
+    text = model.get_text_features(described["description_input_ids"], described["description_attention_mask"])
+    expected = functional.normalize(picture + text, dim=-1)
+    assert_equal(model.get_image_features(**visual_inputs(), **described), expected)
+
+
+class TestVisualFeatures:
+    @pytest.mark.parametrize("name", FORMS)
+    @pytest.mark.parametrize("fields", [{}, {"visual_layers": 1}], ids=["plain", "temporal"])
+    def test_padding_changes_nothing(self, name: str, fields: dict[str, Any]) -> None:
+        model, inputs = form(name, None, **fields), visual_inputs(None) | descriptions()
+        expected = model.get_image_views(**inputs)
+        padding = inputs["visual_attention_mask"] == 0
+        assert padding.any()
+        spoilt = inputs["visual_features"].masked_fill(padding[..., None], 50.0)
+        longer = inputs | {
+            "visual_features": functional.pad(spoilt, (0, 0, 0, 3), value=-50.0),
+            "visual_attention_mask": functional.pad(inputs["visual_attention_mask"], (0, 3)),
+        }
+        assert_equal(model.get_image_views(**longer), expected)
+        unmasked = inputs | {"visual_features": spoilt, "visual_attention_mask": None}
+        assert not torch.allclose(model.get_image_views(**unmasked), expected, atol=1e-3)
+
+    @pytest.mark.parametrize("vision", VISION_TOWERS)
+    def test_tokens_computed_ahead_are_as_good_as_pixels(self, vision: str) -> None:
+        model, inputs = form("anchored", vision), visual_inputs(vision)
+        tokens = model.get_visual_tokens(inputs["pixel_values"])
+        assert tokens.shape == (4, *VISION_TOWERS[vision])
+        expected = model.get_image_views(**inputs, **descriptions())
+        assert_equal(model.get_image_views(visual_features=tokens, **descriptions()), expected)
+
+    def test_kind_of_mask_makes_no_difference(self) -> None:
+        model, inputs = form("published", None), visual_inputs(None)
+        expected = model.get_image_views(**inputs)
+        for dtype in (torch.bool, torch.float32):
+            inputs["visual_attention_mask"] = inputs["visual_attention_mask"].to(dtype)
+            assert torch.equal(model.get_image_views(**inputs), expected)
+
+
+class TestVideoFrames:
+    frames = random(2, 4, 3, PICTURE_SIZE, PICTURE_SIZE)
+    mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
+
+    @pytest.mark.parametrize("vision", VISION_TOWERS)
+    def test_padded_frames_change_nothing(self, vision: str) -> None:
+        model = form("published", vision, vision_summary="mean", visual_layers=1)
+        views = model.get_image_views(self.frames, visual_attention_mask=self.mask)
+        assert views.shape == (2, 3, SPACE)
+        assert_equal(views[1:], model.get_image_views(self.frames[1:, :2]))
+
+    def test_temporal_layers_mix_the_frames(self) -> None:
+        model = form("dual-encoder", vision_summary="mean", visual_layers=1)
+        tokens = model.encode_images(self.frames).vision_tokens
+        changed = self.frames.clone()
+        changed[:, 3] = random(3, PICTURE_SIZE, PICTURE_SIZE, seed=5)
+        assert differ(model.encode_images(changed).vision_tokens[:, 0], tokens[:, 0])
+
+
+class TestStandardization:
+    def test_statistics_are_applied(self) -> None:
+        plain = tiny_model(None)
+        model = tiny_model(None, vision_standardize=True)
+        features = 3 * visual_inputs(None)["visual_features"] + 5
+        mean, deviation = features.mean((0, 1)), features.std((0, 1))
+        assert_equal(model.get_image_features(visual_features=features), plain.get_image_features(visual_features=features))
+        model.set_feature_statistics(mean, deviation)
+        expected = plain.get_image_features(visual_features=(features - mean) / deviation)
+        torch.testing.assert_close(model.get_image_features(visual_features=features), expected)
+
+    def test_a_constant_channel_gives_no_infinity(self) -> None:
+        model = tiny_model(None, vision_standardize=True)
+        features = torch.ones_like(visual_inputs(None)["visual_features"])
+        model.set_feature_statistics(features[0, 0], torch.zeros(features.shape[-1]))
+        assert model.get_image_features(visual_features=features).isfinite().all()
+
+    def test_only_where_the_model_standardises(self) -> None:
+        with pytest.raises(ValueError, match="set vision_standardize=True"):
+            tiny_model(None).set_feature_statistics(torch.zeros(20), torch.ones(20))
+
+
+class TestForward:
+    def test_signature_tells_trainer_of_the_loss(self) -> None:
+        assert inspect.signature(LeccrModel.forward).parameters["return_loss"].default is True
+
+    @pytest.mark.parametrize("name", FORMS)
+    def test_loss_is_the_weighted_sum_of_the_named_terms(self, name: str) -> None:
+        model = form(name, fused_weight=0.3)
+        output = model(**batch())
+        config, weights = model.config, {"loss_vision_source": 1.0, "loss_vision_target": 0.5, "loss_softened": 0.5}
+        weights |= {"loss_source_target": 1.0, "loss_slot_source": 0.01, "loss_slot_target": 0.01}
+        weights |= {"loss_slot_diversity": 0.01, "loss_slot_vision": 0.01}
+        weights |= {"loss_fused_source": 0.3, "loss_fused_target": 0.3}
+        terms = {key: value for key, value in output.items() if key.startswith("loss_")}
+        assert len(terms) == (10 if config.num_slots else 4)
+        torch.testing.assert_close(output.loss, sum(weights[key] * value for key, value in terms.items()))
+
+    def test_embeddings_are_those_of_the_single_calls(self) -> None:
+        model, inputs = form("published"), batch()
+        output = model(**inputs)
+        images = {key: value for key, value in inputs.items() if key.startswith(("pixel", "description"))}
+        assert_equal(output.image_embeds, model.get_image_features(**images))
+        assert_equal(output.image_views, model.get_image_views(**images))
+        for language in ("source", "target"):
+            alone = model.get_text_features(inputs[f"{language}_input_ids"], inputs[f"{language}_attention_mask"])
+            assert_equal(output[f"{language}_embeds"], alone)
+
+    def test_without_loss(self) -> None:
+        output = form("published")(**batch(), return_loss=False)
+        assert set(output) == {"image_views", "image_embeds", "slot_embeds", "source_embeds", "target_embeds"}
+
+    def test_images_alone(self) -> None:
+        output = form("published")(**visual_inputs())
+        assert isinstance(output, LeccrOutput) and output.loss is None and output.image_embeds is not None
+
+    def test_captions_of_one_image_are_no_negatives(self) -> None:
+        model, inputs = form("published"), batch()
+        shared = model(**inputs)
+        inputs["image_ids"] = torch.arange(4)
+        apart = model(**inputs)
+        del inputs["image_ids"]
+        assert abs(shared.loss - apart.loss) > 1e-3
+        assert torch.equal(model(**inputs).loss, apart.loss)
+
+    def test_distrusted_translations_count_less(self) -> None:
+        model, inputs = form("published"), batch()
+        trusted = model(**inputs, target_weights=torch.ones(4))
+        doubted = model(**inputs, target_weights=torch.tensor([1.0, 0.0, 1.0, 1.0]))
+        assert torch.equal(trusted.loss, model(**inputs).loss)
+        assert abs(trusted.loss_vision_target - doubted.loss_vision_target) > 1e-3
+        assert trusted.loss_vision_source == doubted.loss_vision_source
+
+    def test_temperature_is_limited(self) -> None:
+        model = form("dual-encoder")
+        inputs = batch()
+        model.logit_scale.weight.data.fill_(9.0)
+        at_limit = model(**inputs).loss_vision_source
+        model.logit_scale.weight.data.fill_(torch.tensor(100.0).log())
+        torch.testing.assert_close(at_limit, model(**inputs).loss_vision_source)
+
+
+class TestEvaluationBatch:
+    @staticmethod
+    def inputs() -> dict[str, Tensor]:
+        captions = texts([5, 4, 6, 3, 7, 5, 4, 6], prefix="caption_")
+        return {
+            **visual_inputs(),
+            **descriptions(),
+            **{name: value.unflatten(0, (4, 2)) for name, value in captions.items()},
+            "caption_languages": torch.tensor([[0, 1]] * 4),
+        }
+
+    def test_views_and_captions(self) -> None:
+        model, inputs = form("published"), self.inputs()
+        output = model(**inputs)
+        assert output.caption_embeds.shape == (4, 2, SPACE)
+        single = model.get_text_features(inputs["caption_input_ids"][2], inputs["caption_attention_mask"][2])
+        assert_equal(output.caption_embeds[2], single)
+        logits = model.logit_scale.weight.exp() * output.caption_embeds[:, 0] @ output.image_embeds.T
+        torch.testing.assert_close(output.loss, contrastive_loss(logits))
+
+    def test_what_is_left_for_trainer(self) -> None:
+        model = form("published")
+        output, ignored = model(**self.inputs()), [*model.config.keys_to_ignore_at_inference, "loss"]
+        assert [name for name in output if name not in ignored] == ["image_views", "caption_embeds"]
+
+    def test_mask_is_all_ones_unless_given(self) -> None:
+        model, inputs = form("published"), self.inputs()
+        inputs["caption_attention_mask"] = torch.ones_like(inputs["caption_input_ids"])
+        expected = model(**inputs).caption_embeds
+        del inputs["caption_attention_mask"]
+        assert torch.equal(model(**inputs).caption_embeds, expected)

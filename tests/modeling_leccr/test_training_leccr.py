@@ -1,0 +1,248 @@
+"""The model while it trains: where gradients go, what stays frozen, precision, attention and checkpointing."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from modeling_leccr import LeccrModel
+
+from .tiny import VISION_TOWERS, batch, descriptions, tiny_model, visual_inputs
+
+FORMS: dict[str, dict[str, Any]] = {
+    "dual-encoder": {"num_slots": 0},
+    "late-fusion": {"num_slots": 0, "description_fusion": True, "description_gradient": True},
+    "published": {},
+    "anchored": {"slot_anchor": "text", "description_gradient": True, "description_dropout": 0.3},
+}
+
+
+def gradients(module: nn.Module) -> dict[str, Tensor]:
+    return {name: weight.grad for name, weight in module.named_parameters() if weight.grad is not None}
+
+
+def step(model: LeccrModel, inputs: dict[str, Tensor]) -> Tensor:
+    model.train()
+    loss: Tensor = model(**inputs).loss
+    loss.backward()
+    return loss
+
+
+class TestGradients:
+    @pytest.mark.parametrize("vision", [*VISION_TOWERS, None])
+    @pytest.mark.parametrize("name", FORMS)
+    def test_every_weight_is_trained(self, name: str, vision: str | None) -> None:
+        """Distributed training stops at a weight that takes no part in the loss."""
+        model = tiny_model(vision, **FORMS[name])
+        step(model, batch(vision))
+        left_out = {key for key, weight in model.named_parameters() if weight.requires_grad and weight.grad is None}
+        assert left_out == set()
+
+    @pytest.mark.parametrize("name", FORMS)
+    def test_rows_without_description_do_no_harm(self, name: str) -> None:
+        model, inputs = tiny_model(**FORMS[name]), batch()
+        inputs["description_attention_mask"][1:3] = 0
+        assert step(model, inputs).isfinite()
+        assert all(gradient.isfinite().all() for gradient in gradients(model).values())
+
+    def test_optimiser_brings_the_loss_down(self) -> None:
+        model, inputs = tiny_model(slot_anchor="text", description_gradient=True, dropout=0.0), batch()
+        optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+        losses = []
+        for _ in range(12):
+            optimizer.zero_grad()
+            losses.append(step(model, inputs).item())
+            optimizer.step()
+        assert losses[-1] < 0.5 * losses[0]
+
+
+class TestDescriptionGradient:
+    @staticmethod
+    def image_side_gradients(**fields: Any) -> LeccrModel:
+        model = tiny_model(**fields).train()
+        model.get_image_views(**visual_inputs(), **descriptions()).square().sum().backward()
+        # The sum above alone is constant for unit vectors; single numbers are not.
+        model.get_image_views(**visual_inputs(), **descriptions())[..., 0].sum().backward()
+        return model
+
+    @pytest.mark.parametrize("form", [{}, {"slot_anchor": "text"}, {"num_slots": 0, "description_fusion": True}])
+    def test_it_flows_only_when_asked(self, form: dict[str, Any]) -> None:
+        assert gradients(self.image_side_gradients(**form).text_tower) == {}
+        assert gradients(self.image_side_gradients(**form, description_gradient=True).text_tower)
+
+    @pytest.mark.parametrize("form", [{"slot_anchor": "text"}, {"num_slots": 0, "description_fusion": True}])
+    def test_the_shared_projection_learns_from_descriptions_either_way(self, form: dict[str, Any]) -> None:
+        assert gradients(self.image_side_gradients(**form).text_projection)
+
+    @pytest.mark.parametrize("form", [{}, {"slot_anchor": "text"}])
+    def test_states_without_gradient_are_without_dropout(self, form: dict[str, Any]) -> None:
+        inputs = visual_inputs(None) | descriptions()
+        fixed = tiny_model(None, dropout=0.0, **form).train()
+        assert torch.equal(fixed.get_image_views(**inputs), fixed.get_image_views(**inputs))
+        assert fixed.text_tower.training, "queries keep their dropout"
+        moving = tiny_model(None, dropout=0.0, description_gradient=True, **form).train()
+        assert not torch.equal(moving.get_image_views(**inputs), moving.get_image_views(**inputs))
+
+
+class TestDescriptionDropout:
+    rows = 300
+
+    def hidden_rows(self, model: LeccrModel, mask_row: int | None = None) -> Tensor:
+        inputs, described = visual_inputs(None, self.rows), descriptions(self.rows)
+        bare = model.get_image_views(**inputs)
+        views = model.get_image_views(**inputs, **described)
+        return (views - bare).abs().amax((1, 2)) < 1e-6
+
+    @pytest.mark.parametrize("form", [{}, {"slot_anchor": "text"}, {"num_slots": 0, "description_fusion": True}])
+    def test_hides_the_share(self, form: dict[str, Any]) -> None:
+        model = tiny_model(None, description_dropout=0.3, dropout=0.0, **form)
+        assert not self.hidden_rows(model).any(), "nothing is hidden outside training"
+        model.train()
+        first, second = self.hidden_rows(model), self.hidden_rows(model)
+        assert 0.2 < first.float().mean() < 0.4
+        assert not torch.equal(first, second), "each batch hides other rows"
+
+    def test_all_or_none(self) -> None:
+        assert self.hidden_rows(tiny_model(None, description_dropout=1.0, dropout=0.0).train()).all()
+        assert not self.hidden_rows(tiny_model(None, description_dropout=0.0, dropout=0.0).train()).any()
+
+    def test_it_trains_the_token_that_stands_for_no_description(self) -> None:
+        hidden, shown = tiny_model(description_dropout=1.0), tiny_model(description_dropout=0.0)
+        for model in (hidden, shown):
+            step(model, batch())
+        assert hidden.interaction.no_description.weight.grad.abs().max() > 0
+        assert shown.interaction.no_description.weight.grad.abs().max() == 0
+
+
+class TestFrozenTowers:
+    @pytest.mark.parametrize("vision", VISION_TOWERS)
+    def test_vision_tower_stays_as_it_is(self, vision: str) -> None:
+        model = tiny_model(vision, freeze_vision=True, freeze_text=True)
+        towers = {name: value.clone() for name, value in model.state_dict().items() if "_tower." in name}
+        optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+        step(model, batch(vision))
+        optimizer.step()
+        assert model.training and not model.vision_tower.training and not model.text_tower.training
+        assert not any(module.training for module in model.vision_tower.modules())
+        state = model.state_dict()
+        assert all(torch.equal(state[name], value) for name, value in towers.items())
+        assert gradients(model.vision_tower) == {} == gradients(model.text_tower)
+
+    @pytest.mark.parametrize("vision", ["resnet", "mobilenet_v2"])
+    def test_statistics_move_where_nothing_is_frozen(self, vision: str) -> None:
+        model = tiny_model(vision)
+        before = {name: value.clone() for name, value in model.state_dict().items() if "running_mean" in name}
+        step(model, batch(vision))
+        assert before and all(not torch.equal(model.state_dict()[name], value) for name, value in before.items())
+
+    def test_evaluation_and_back(self) -> None:
+        model = tiny_model(freeze_vision=True)
+        model.train()
+        assert (model.vision_tower.training, model.text_tower.training) == (False, True)
+        model.eval()
+        assert not any(module.training for module in model.modules())
+        assert model.train() is model
+
+    def test_description_encoder_is_always_frozen(self) -> None:
+        model = tiny_model(description_config=tiny_model().config.text_config)
+        step(model, batch())
+        assert gradients(model.description_tower) == {}
+        assert gradients(model.text_tower)
+        assert not model.description_tower.training
+
+    def test_gradient_still_passes_descriptions_to_a_frozen_tower_s_projection(self) -> None:
+        model = tiny_model(freeze_text=True, slot_anchor="text", description_gradient=True)
+        step(model, batch())
+        assert gradients(model.text_projection) and gradients(model.anchor)
+
+
+class TestAttentionImplementations:
+    def test_eager_and_sdpa_agree(self) -> None:
+        models = {}
+        for implementation in ("eager", "sdpa"):
+            config = tiny_model(slot_anchor="text").config
+            config._attn_implementation = implementation
+            torch.manual_seed(0)
+            models[implementation] = LeccrModel(config).eval()
+            for tower in (models[implementation].vision_tower, models[implementation].text_tower):
+                assert tower.model.config._attn_implementation == implementation
+        models["eager"].load_state_dict(models["sdpa"].state_dict())
+        losses = {name: model(**batch()).loss for name, model in models.items()}
+        torch.testing.assert_close(losses["eager"], losses["sdpa"])
+
+    def test_it_can_be_changed_afterwards(self) -> None:
+        model = tiny_model()
+        expected = model(**batch()).loss
+        model.set_attn_implementation("eager")
+        assert model.text_tower.model.config._attn_implementation == "eager"
+        torch.testing.assert_close(model(**batch()).loss, expected)
+
+    @pytest.mark.parametrize("vision", ["resnet", "mobilenet_v2"])
+    def test_towers_without_attention_accept_every_choice(self, vision: str) -> None:
+        config = tiny_model(vision).config
+        for implementation in ("eager", "sdpa"):
+            config._attn_implementation = implementation
+            assert LeccrModel(config)(**batch(vision)).loss.isfinite()
+
+    def test_flash_attention_is_declared(self) -> None:
+        assert LeccrModel._supports_sdpa and LeccrModel._supports_flash_attn
+
+
+class TestActivationCheckpointing:
+    @staticmethod
+    def losses_and_gradients(checkpointing: bool) -> tuple[Tensor, dict[str, Tensor], dict[str, int]]:
+        model = tiny_model(slot_anchor="text", description_gradient=True)
+        if checkpointing:
+            enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+            enable()
+        counts: dict[str, int] = {}
+        for name, module in model.named_modules():
+            if name.endswith(("layers.0.mlp", "layer.0.attention")):
+                counts[name] = 0
+                module.register_forward_hook(lambda *_, name=name: counts.update({name: counts[name] + 1}))
+        torch.manual_seed(0)
+        loss = step(model, batch())
+        return loss.detach(), gradients(model), counts
+
+    def test_same_numbers_with_layers_computed_twice(self) -> None:
+        loss, plain, once = self.losses_and_gradients(False)
+        checkpointed_loss, checkpointed, twice = self.losses_and_gradients(True)
+        torch.testing.assert_close(checkpointed_loss, loss)
+        assert set(checkpointed) == set(plain)
+        for name in plain:
+            torch.testing.assert_close(checkpointed[name], plain[name], rtol=1e-4, atol=1e-6)
+        assert len(once) == 2 and all(count > 0 for count in once.values())
+        assert twice == {name: 2 * count for name, count in once.items()}
+
+    def test_it_can_be_switched_off(self) -> None:
+        model = tiny_model()
+        enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+        enable()
+        assert model.is_gradient_checkpointing
+        disable = getattr(model, "activation_checkpointing_disable", None) or model.gradient_checkpointing_disable
+        disable()
+        assert not model.is_gradient_checkpointing
+
+
+class TestPrecision:
+    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+    @pytest.mark.parametrize("vision", [*VISION_TOWERS, None])
+    def test_autocast(self, vision: str | None, dtype: torch.dtype) -> None:
+        model = tiny_model(vision, slot_anchor="text", description_gradient=True, dropout=0.0)
+        expected = model(**batch(vision)).loss
+        with torch.autocast("cpu", dtype=dtype):
+            loss = model(**batch(vision)).loss
+        assert loss.dtype == torch.float32
+        torch.testing.assert_close(loss, expected, rtol=0.1, atol=0.1)
+        loss.backward()
+        assert all(gradient.isfinite().all() for gradient in gradients(model).values())
+
+    @pytest.mark.parametrize("vision", [*VISION_TOWERS, None])
+    def test_half_precision_weights(self, vision: str | None) -> None:
+        model, inputs = tiny_model(vision, slot_anchor="text", vision_standardize=True), batch(vision)
+        expected = model(**inputs)
+        output = model.to(torch.bfloat16)(**inputs)
+        assert output.image_views.dtype == torch.bfloat16
+        torch.testing.assert_close(output.image_views.float(), expected.image_views, rtol=0, atol=0.1)
+        assert output.loss.isfinite()
