@@ -4,7 +4,7 @@ BIN := .venv/bin
 # -qq: errors only.
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 # The lowest transformers allowed, with what it needs and the main environment has newer or lacks.
-LOWEST := transformers==5.6.0 huggingface_hub==1.33.0 tokenizers==0.22.2 httpx==0.28.1 httpcore==1.0.9
+LOWEST := transformers==5.6.0 huggingface_hub==1.33.0 tokenizers==0.22.2 httpx==0.28.1 httpcore==1.0.9 certifi==2026.10.18
 # Two test processes with one thread each beat one process with two.
 PYTEST := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 

@@ -55,7 +55,7 @@ Languages = Annotated[
     ),
 ]
 SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Count undecodable images and go on.")]
-DataArgument = Annotated[str, typer.Argument(help="Folder of a data set saved with save_to_disk, or 'scenes'.")]
+DataArgument = Annotated[str, typer.Argument(help="Folder that `leccr prepare` wrote, or scenes.")]
 
 
 @app.command(
@@ -67,7 +67,8 @@ def train(
     context: typer.Context,
     recipe: Annotated[str, typer.Argument(help="Built-in recipe (see `leccr recipes`) or a YAML file.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to write: new, or empty unless --resume.")],
-    data: Annotated[str, typer.Option(help="Folder of a data set saved with save_to_disk, or 'scenes'.")] = "scenes",
+    data: Annotated[str, typer.Option(help="Folder that `leccr prepare` wrote, or scenes.")] = "scenes",
+    towers: Annotated[str | None, typer.Option(help="Built-in towers or a YAML file, not the recipe's own.")] = None,
     languages: Languages = None,
     seed: Annotated[int, typer.Option(help="Seed of the weights, the order of the data and the dropout.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
@@ -80,7 +81,7 @@ def train(
 
     from .recipes import load_recipe, override_training
 
-    adapted = override_training(load_recipe(recipe), overrides)
+    adapted = override_training(load_recipe(recipe, towers), overrides)
 
     from .training import run_training
 
@@ -103,11 +104,22 @@ def evaluate(
     split: Annotated[str, typer.Option(help="Split to evaluate.")] = "validation",
     out: Annotated[Path | None, typer.Option("--out", help="JSON file for the figures and their protocol.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images or texts encoded at once.")] = 64,
+    descriptions: Annotated[bool, typer.Option(help="Use the images' descriptions, or the images alone.")] = True,
+    skip_broken: SkipBroken = False,
 ) -> None:
     """Measure how well a trained model finds images by texts, and texts by images."""
     from .evaluation import run_evaluation
 
-    run_evaluation(checkpoint, data, split=split, languages=languages, output=out, batch_size=batch_size)
+    run_evaluation(
+        checkpoint,
+        data,
+        split=split,
+        languages=languages,
+        output=out,
+        batch_size=batch_size,
+        descriptions=descriptions,
+        skip_broken=skip_broken,
+    )
 
 
 @app.command()
@@ -136,11 +148,14 @@ def prepare(
 
 @app.command()
 def recipes() -> None:
-    """List the built-in recipes."""
-    from .recipes import list_recipes
+    """List the built-in recipes, and the towers to put under them."""
+    from .recipes import list_recipes, list_towers
 
-    for name, description in list_recipes().items():
-        typer.echo(f"{name:<14} {description}")
+    for title, entries in (("Recipes", list_recipes()), ("Towers (--towers)", list_towers())):
+        if entries:
+            typer.echo(f"{title}:")
+        for name, description in entries.items():
+            typer.echo(f"  {name:<14} {description}")
 
 
 def repeat_option(arguments: list[str], option: str) -> list[str]:

@@ -14,7 +14,9 @@ import yaml
 
 from .errors import UserError
 
-BUILT_IN_FOLDER = Path(__file__).parent / "recipes"
+RECIPES_FOLDER = Path(__file__).parent / "recipes"
+TOWERS_FOLDER = Path(__file__).parent / "towers"
+_SECTIONS = ("model", "training", "processor", "augmentation")
 # What the command line may set besides the fields of TrainingArguments.
 _OWN_FIELDS: dict[str, Any] = {"new_layers_learning_rate": float | None}
 # What the command and the recipe set by other means, so that it has one place only.
@@ -65,6 +67,10 @@ class Recipe:
     new_layers_learning_rate: float | None = None
 
 
+_RECIPE_FIELDS = {item.name: item.type for item in dataclasses.fields(Recipe)}
+_TOWERS_FIELDS = {name: kind for name, kind in _RECIPE_FIELDS.items() if name != "name"}
+
+
 class _Loader(yaml.SafeLoader):
     """YAML in which ``1e-5`` is a number and ``no`` is text, as in YAML 1.2; PyYAML follows YAML 1.1."""
 
@@ -80,27 +86,41 @@ _Loader.add_implicit_resolver(_FLOAT, re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-
 
 def list_recipes() -> dict[str, str]:
     """Return the description of each built-in recipe by its name, in alphabetical order."""
-    return {path.stem: _read(path).get("description", "") for path in sorted(BUILT_IN_FOLDER.glob("*.yaml"))}
+    return _descriptions(RECIPES_FOLDER)
 
 
-def load_recipe(name_or_path: str | Path) -> Recipe:
-    """Read a built-in recipe by its name, or a YAML file by its path.
+def list_towers() -> dict[str, str]:
+    """Return the description of each built-in choice of towers by its name, in alphabetical order."""
+    return _descriptions(TOWERS_FOLDER)
+
+
+def load_recipe(name_or_path: str | Path, towers: str | Path | None = None) -> Recipe:
+    """Read a recipe, which says the method, and put the towers under it.
+
+    Towers are a block of their own in a recipe's file (``towers:``, with any of a recipe's keys but its name), so that
+    the same method can run over others. Where both say something, the towers' value holds.
+
+    Args:
+        name_or_path: Name of a built-in recipe, or a YAML file.
+        towers: Name of built-in towers, or a YAML file, in place of the recipe's own block.
 
     Raises:
         UserError: There is no such recipe or file, the file is not a recipe, or a key or a value is wrong.
     """
-    path = _find(str(name_or_path))
+    path = _find("recipe", str(name_or_path), RECIPES_FOLDER)
     content = {"name": path.stem, **_read(path)}
-    name = content["name"]
-    check_fields(content, {item.name: item.type for item in dataclasses.fields(Recipe)}, f"in recipe {name}")
-    for section in ("model", "training", "processor", "augmentation"):
-        if content.get(section) is None:
-            content[section] = {}
-    for section, fields in _sections(content).items():
-        if not isinstance(content[section], dict):
-            raise UserError(f"{section} in recipe {name} has to be `key: value` lines.")
-        check_fields(content[section], fields, f"in recipe {name} under {section}")
-    return Recipe(**content)
+    where = f"in recipe {content['name']}"
+    block, block_where = content.pop("towers", None), f"{where} under towers"
+    if towers is not None:
+        path = _find("choice of towers", str(towers), TOWERS_FOLDER)
+        block, block_where = _read(path), f"in towers {path.stem}"
+    content = _checked(content, _RECIPE_FIELDS, where)
+    if block is None:
+        return Recipe(**content)
+    block = _checked(block, _TOWERS_FIELDS, block_where)
+    block.pop("description", None)
+    joined = {name: {**content[name], **block[name]} for name in _SECTIONS}
+    return Recipe(**{**content, **block, **joined})
 
 
 def override_training(recipe: Recipe, overrides: Mapping[str, str]) -> Recipe:
@@ -165,20 +185,37 @@ def nearest(name: str, candidates: Iterable[str]) -> str:
     return f': did you mean "{matches[0]}"?' if matches else "."
 
 
-def _find(name_or_path: str) -> Path:
-    names = list_recipes()
+def _descriptions(folder: Path) -> dict[str, str]:
+    return {path.stem: _read(path).get("description", "") for path in sorted(folder.glob("*.yaml"))}
+
+
+def _find(kind: str, name_or_path: str, folder: Path) -> Path:
+    names = [path.stem for path in sorted(folder.glob("*.yaml"))]
     if name_or_path in names:
-        return BUILT_IN_FOLDER / f"{name_or_path}.yaml"
+        return folder / f"{name_or_path}.yaml"
     path = Path(name_or_path)
     if path.is_file():
         return path
     raise UserError(
-        f'there is no recipe "{name_or_path}" and no file of that name{nearest(name_or_path, names)} '
-        f"Built-in recipes: {', '.join(names)}."
+        f'there is no {kind} "{name_or_path}" and no file of that name{nearest(name_or_path, names)} '
+        f"Built-in: {', '.join(names)}."
     )
 
 
-def _sections(content: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _checked(content: Any, fields: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return a copy of what a file says, sections left out or empty filled in, after checking every key."""
+    if not isinstance(content, dict):
+        raise UserError(f"what stands {where} has to be `key: value` lines.")
+    check_fields(content, fields, where)
+    content = {**content, **{name: content.get(name) or {} for name in _SECTIONS}}
+    for section, section_fields in _section_fields(content).items():
+        if not isinstance(content[section], dict):
+            raise UserError(f"{section} {where} has to be `key: value` lines.")
+        check_fields(content[section], section_fields, f"{where} under {section}")
+    return content
+
+
+def _section_fields(content: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the fields that each section of a recipe's file may have, with their types."""
     from modeling_leccr import LeccrConfig
     from processing import LeccrProcessor

@@ -93,9 +93,10 @@ class LeccrConfig(PreTrainedConfig):
         "loss_fused_target",
     ]
 
-    vision_config: dict[str, Any] | PreTrainedConfig | None = None
-    text_config: dict[str, Any] | PreTrainedConfig | None = None
-    description_config: dict[str, Any] | PreTrainedConfig | None = None
+    # Configurations or None; dictionaries, as they are stored, become configurations at once.
+    vision_config: Any = None
+    text_config: Any = None
+    description_config: Any = None
     visual_feature_dim: int | None = None
     projection_dim: int = 256
     interaction_dim: int | None = None
@@ -139,7 +140,7 @@ class LeccrConfig(PreTrainedConfig):
             if isinstance(value, dict):
                 fields = dict(value)
                 if "model_type" not in fields:
-                    raise ValueError(f"{name} has no model_type; add one, for example \"bert\" or \"clip_vision_model\".")
+                    raise ValueError(f'{name} has no model_type; add one, for example "bert" or "clip_vision_model".')
                 setattr(self, name, AutoConfig.for_model(fields.pop("model_type"), **fields))
         if self.vision_summary == "auto":
             self.vision_summary = "mean" if self.vision_config is None else "first"
@@ -162,7 +163,7 @@ class LeccrConfig(PreTrainedConfig):
             raise ValueError("A LECCR model needs a text tower: give text_config.")
         if self.visual_feature_dim is None:
             raise ValueError(
-                "The width of the visual features is unknown: give visual_feature_dim, or a vision_config that tells it."
+                "The width of the visual features is unknown: give visual_feature_dim, or a vision_config that tells."
             )
         if not self.vision_projection and self.visual_feature_dim != self.interaction_dim:
             raise ValueError(
@@ -172,7 +173,9 @@ class LeccrConfig(PreTrainedConfig):
         if self.num_slots < 0:
             raise ValueError(f"num_slots is {self.num_slots}, but cannot be negative; 0 leaves the slots out.")
         if self.num_slots and self.slot_layers < 1:
-            raise ValueError(f"slot_layers is {self.slot_layers}, but has to be at least 1, or slots see no description.")
+            raise ValueError(
+                f"slot_layers is {self.slot_layers}, but has to be at least 1, or slots see no description."
+            )
         if (self.num_slots or self.visual_layers) and self.interaction_dim % self.interaction_heads:
             raise ValueError(
                 f"interaction_dim {self.interaction_dim} is not a multiple of interaction_heads "

@@ -115,9 +115,7 @@ class SlotAnchor(nn.Module):
         return fuse(image_embeds, description, self.image_gate.weight)
 
 
-def fuse(
-    image_embeds: torch.Tensor, description: Description | None, gate: torch.Tensor | float = 1.0
-) -> torch.Tensor:
+def fuse(image_embeds: torch.Tensor, description: Description | None, gate: torch.Tensor | float = 1.0) -> torch.Tensor:
     """Add the unit description embedding to the unit image embedding and normalise: late fusion, (B, D)."""
     if description is None:
         return image_embeds

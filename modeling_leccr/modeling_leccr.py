@@ -61,15 +61,13 @@ class LeccrModel(PreTrainedModel):
             self._build_slots(config, text_dim)
         self.logit_scale = Gate(config.logit_scale_init_value)
         self.post_init()
-        self._freeze()
+        self.train()
 
     def _build_visual_layers(self, config: LeccrConfig) -> None:
         width, input_dim = config.interaction_dim, config.visual_feature_dim
         self.standardizer = FeatureStandardizer(input_dim) if config.vision_standardize else None
         self.vision_projection = nn.Linear(input_dim, width, bias=False) if config.vision_projection else None
-        self.visual_layers = CrossAttentionStack(
-            config.visual_layers, width, config.interaction_heads, config.dropout
-        )
+        self.visual_layers = CrossAttentionStack(config.visual_layers, width, config.interaction_heads, config.dropout)
         self.image_projection = nn.Linear(width, config.projection_dim)
 
     def _build_slots(self, config: LeccrConfig, description_dim: int) -> None:
@@ -91,10 +89,6 @@ class LeccrModel(PreTrainedModel):
             init.ones_(module.weight)
             init.zeros_(module.bias)
 
-    def _freeze(self) -> None:
-        for tower in self._frozen_towers():
-            tower.requires_grad_(False)
-
     def _frozen_towers(self) -> list[nn.Module]:
         flags = ((self.config.freeze_vision, self.vision_tower), (self.config.freeze_text, self.text_tower))
         towers = [tower for frozen, tower in flags if frozen] + [self.description_tower]
@@ -104,7 +98,8 @@ class LeccrModel(PreTrainedModel):
         """Set training mode; frozen towers stay in eval mode, so neither dropout nor batch statistics move."""
         super().train(mode)
         for tower in self._frozen_towers():
-            tower.eval()
+            # Here and not only when it is built: loading a checkpoint makes every weight trainable again.
+            tower.eval().requires_grad_(False)
         return self
 
     @classmethod
@@ -202,9 +197,7 @@ class LeccrModel(PreTrainedModel):
         summary = tokens[:, 0] if self.config.vision_summary == "first" else masked_mean(tokens, mask)
         return functional.normalize(self.image_projection(summary), dim=-1)
 
-    def _describe(
-        self, batch_size: int, input_ids: Tensor | None, attention_mask: Tensor | None
-    ) -> Description | None:
+    def _describe(self, batch_size: int, input_ids: Tensor | None, attention_mask: Tensor | None) -> Description | None:
         if input_ids is None or not (self.config.num_slots or self.config.description_fusion):
             return None
         if attention_mask is None:
@@ -279,6 +272,7 @@ class LeccrModel(PreTrainedModel):
             caption_attention_mask: (B, C, L).
             caption_languages: (B, C) labels that evaluation needs beside the output; not used here.
             return_loss: Whether to compute the objectives.
+            **kwargs: Ignored, so that a batch may carry more columns.
 
         Returns:
             A :class:`LeccrOutput`. In an evaluation batch the loss is image-text matching of the first captions.

@@ -38,8 +38,9 @@ def load_pretrained_towers(model_class: Any, vision: Any, text: Any, fields: dic
     ):
         if tower is not None:
             shell.model.load_state_dict(tower.state_dict())
-    if projection is not None and model.vision_projection is not None:
-        model.vision_projection.load_state_dict(projection.state_dict())
+    new = model.vision_projection
+    if projection is not None and new is not None and new.weight.shape == projection.weight.shape:
+        new.load_state_dict(projection.state_dict())
     return model
 
 
@@ -47,12 +48,14 @@ def _load_vision(vision: Any) -> tuple[PreTrainedConfig | None, nn.Module | None
     if vision is None or isinstance(vision, PreTrainedConfig):
         return vision, None, None
     config = AutoConfig.from_pretrained(vision)
-    if config.model_type in ("clip", "clip_vision_model"):
+    # A bare CLIPVisionModel is saved without the projection.
+    bare = "CLIPVisionModel" in (config.architectures or ())
+    if config.model_type in ("clip", "clip_vision_model") and not bare:
         config = getattr(config, "vision_config", config)
         model = _complete(CLIPVisionModelWithProjection, vision, config)
         return config, model.vision_model, model.visual_projection
     config = getattr(config, "vision_config", config)
-    return config, _complete(AutoModel, vision, config), None
+    return config, without_pooler(_complete(AutoModel, vision, config)), None
 
 
 def _load_text(text: Any) -> tuple[PreTrainedConfig | None, nn.Module | None]:

@@ -1,5 +1,7 @@
 """The two towers of a LECCR model: a thin shell around any vision and any text encoder of transformers."""
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -28,7 +30,9 @@ class VisionTower(nn.Module):
 
     def __init__(self, config: LeccrConfig) -> None:
         super().__init__()
-        self.model = AutoModel.from_config(config.vision_config)
+        # A CNN refuses every attention implementation but the one that asks for nothing.
+        attention = {} if hasattr(config.vision_config, "num_attention_heads") else {"attn_implementation": "eager"}
+        self.model = _build(config.vision_config, **attention)
         self.model_type = config.vision_config.model_type
         self.grid = config.vision_grid
         self.interpolate = config.interpolate_pos_encoding
@@ -42,7 +46,7 @@ class VisionTower(nn.Module):
 
     def _picture_tokens(self, pixel_values: torch.Tensor) -> torch.Tensor:
         extra = {"interpolate_pos_encoding": True} if self.interpolate else {}
-        output = self.model(pixel_values=pixel_values, **extra)
+        output = self.model(pixel_values=pixel_values.to(self.model.dtype), **extra)
         states = output.last_hidden_state
         if states.dim() == 4:
             return self._map_tokens(states)
@@ -74,7 +78,7 @@ class TextTower(nn.Module):
     def __init__(self, config: PreTrainedConfig, pooling: str) -> None:
         super().__init__()
         self.pooling = pooling
-        self.model = without_pooler(AutoModel.from_config(config))
+        self.model = _build(config)
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Return token states (B, L, H)."""
@@ -88,8 +92,14 @@ class TextTower(nn.Module):
         return states[:, 0] if self.pooling == "cls" else masked_mean(states, attention_mask.bool())
 
 
+def _build(config: PreTrainedConfig, **attention: str) -> Any:
+    # A tower's configuration may name the precision of the checkpoint it came from; the whole model has only one.
+    return without_pooler(AutoModel.from_config(config, dtype=torch.get_default_dtype(), **attention))
+
+
 def without_pooler(model: nn.Module) -> nn.Module:
-    """Drop a text encoder's pooling layer, which nothing here uses and distributed training would trip over."""
-    if getattr(model, "pooler", None) is not None:
+    """Drop an encoder's learned pooling layer, which nothing here uses and distributed training would trip over."""
+    pooler = getattr(model, "pooler", None)
+    if pooler is not None and next(pooler.parameters(), None) is not None:
         model.pooler = None
     return model

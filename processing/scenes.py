@@ -156,6 +156,7 @@ def _rows(
         yield {
             "id": f"scenes-{split}-{position:06d}",
             "image": {"bytes": _png(scene, size), "path": None},
+            "video": None,
             "source_language": SOURCE_LANGUAGE,
             "source_captions": [caption(scene, SOURCE_LANGUAGE, number) for number in range(NUM_CAPTIONS)],
             "target_captions": targets,

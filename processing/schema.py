@@ -23,13 +23,18 @@ ROW_FEATURES = Features(
     {
         "id": Value("string"),
         "image": Image(),
+        "video": Value("string"),
         "source_language": Value("string"),
         "source_captions": List(Value("string")),
         "target_captions": List(TARGET_CAPTION),
         "description": Value("string"),
     }
 )
-"""Columns of a row. ``image`` may be null where visual features stand beside the data; ``description`` may be null."""
+"""Columns of a row.
+
+``image`` is null for a video, whose file ``video`` names, and may be null where visual features stand beside the data.
+``description`` may be null.
+"""
 
 
 def machine_origin(system: str) -> str:

@@ -44,10 +44,11 @@ def test_help_names_every_command_and_loads_nothing_heavy() -> None:
         assert f"\n  {command} " in result.stdout
 
 
-def test_recipes_lists_the_built_in_ones() -> None:
+def test_recipes_lists_recipes_and_towers() -> None:
     result = run("recipes")
     assert result.exit_code == 0
-    assert [line.split()[0] for line in result.stdout.splitlines()] == list(leccr.recipes.list_recipes())
+    names = [line.split()[0] for line in result.stdout.splitlines() if line.startswith("  ")]
+    assert names == [*leccr.recipes.list_recipes(), *leccr.recipes.list_towers()]
 
 
 def test_train_hands_over_everything(training: Mock, tmp_path: Path) -> None:
@@ -69,6 +70,13 @@ def test_train_hands_over_everything(training: Mock, tmp_path: Path) -> None:
         "resume": True,
         "skip_broken": True,
     }
+
+
+def test_train_puts_other_towers_under_the_recipe(training: Mock, tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text("text: small-text\n")
+    result = run("train", "leccr", "--towers", str(tmp_path / "small.yaml"), "--out", str(tmp_path / "out"))
+    assert result.exit_code == 0, result.output
+    assert training.call_args.args[0].text == "small-text"
 
 
 def test_without_languages_the_data_decide(training: Mock, tmp_path: Path) -> None:
@@ -103,9 +111,16 @@ def test_bad_input_to_train_is_one_line_and_trains_nothing(
 def test_evaluate_hands_over_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     evaluation = stand_in(monkeypatch, "leccr.evaluation", "run_evaluation")
     words = "evaluate folder d --languages de fr --split test --out result.json --batch-size 8"
-    assert run(*words.split()).exit_code == 0
+    assert run(*words.split(), "--no-descriptions", "--skip-broken").exit_code == 0
     evaluation.assert_called_once_with(
-        "folder", "d", split="test", languages=["de", "fr"], output=Path("result.json"), batch_size=8
+        "folder",
+        "d",
+        split="test",
+        languages=["de", "fr"],
+        output=Path("result.json"),
+        batch_size=8,
+        descriptions=False,
+        skip_broken=True,
     )
 
 
@@ -117,7 +132,8 @@ def test_quickstart_hands_over_everything(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_prepare_hands_over_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     preparation = stand_in(monkeypatch, "leccr.preparation", "run_preparation")
-    assert run(*"prepare flickr8k-cn --source raw --out here --skip-broken".split()).exit_code == 0
+    words = "prepare flickr8k-cn --source raw --out here --skip-broken"
+    assert run(*words.split()).exit_code == 0
     preparation.assert_called_once_with("flickr8k-cn", source=Path("raw"), output=Path("here"), skip_broken=True)
 
 
@@ -165,9 +181,9 @@ def test_interrupting_is_one_line(training: Mock, tmp_path: Path) -> None:
 
 
 def test_repeat_option_reaches_to_the_next_option() -> None:
-    words = "train leccr --languages de fr cs --seed 1 --languages zh".split()
-    expected = "train leccr --languages de --languages fr --languages cs --seed 1 --languages zh".split()
-    assert repeat_option(words, "--languages") == expected
+    words = "train leccr --languages de fr cs --seed 1 --languages zh"
+    expected = "train leccr --languages de --languages fr --languages cs --seed 1 --languages zh"
+    assert " ".join(repeat_option(words.split(), "--languages")) == expected
 
 
 def test_overrides_may_be_written_in_every_usual_way() -> None:

@@ -3,11 +3,11 @@ from pathlib import Path
 import pytest
 
 from leccr.errors import UserError
-from leccr.recipes import Recipe, list_recipes, load_recipe, override_training
+from leccr.recipes import Recipe, list_recipes, list_towers, load_recipe, override_training
 
 
-def write(folder: Path, text: str) -> Path:
-    path = folder / "mine.yaml"
+def write(folder: Path, text: str, name: str = "mine") -> Path:
+    path = folder / f"{name}.yaml"
     path.write_text(text, encoding="utf-8")
     return path
 
@@ -37,6 +37,50 @@ def test_a_file_is_named_after_itself_and_empty_sections_are_empty(tmp_path: Pat
     assert load_recipe(write(tmp_path, "model:\ntraining: {}\n")) == Recipe(name="mine")
 
 
+def test_towers_are_a_block_whose_values_hold(tmp_path: Path) -> None:
+    method = "model: {num_slots: 2, dropout: 0.3}\ntraining: {bf16: true}\n"
+    towers = "towers: {vision: a, text: b, model: {dropout: 0.0}, training: {max_steps: 5}}"
+    recipe = load_recipe(write(tmp_path, method + towers))
+    assert (recipe.vision, recipe.text) == ("a", "b")
+    assert recipe.model == {"num_slots": 2, "dropout": 0.0}
+    assert recipe.training == {"bf16": True, "max_steps": 5}
+
+
+def test_other_towers_replace_the_recipes_own_and_leave_nothing_of_them(tmp_path: Path) -> None:
+    own = "towers: {vision: a, text: b, augmentation: {flip: true}, model: {vision_grid: 2, dropout: 0.0}}"
+    recipe_path = write(tmp_path, "model: {num_slots: 2}\n" + own)
+    other = write(
+        tmp_path, "description: Small ones.\ntext: c\nmodel: {dropout: 0.2}\nnew_layers_learning_rate: 1e-3", "other"
+    )
+    expected = Recipe(name="mine", text="c", model={"num_slots": 2, "dropout": 0.2}, new_layers_learning_rate=1e-3)
+    assert load_recipe(recipe_path, other) == expected
+
+
+@pytest.mark.parametrize("towers", list_towers())
+@pytest.mark.parametrize("recipe", list_recipes())
+def test_every_recipe_takes_all_built_in_towers(recipe: str, towers: str) -> None:
+    assert load_recipe(recipe, towers).text is not None
+    assert load_recipe(recipe, towers).name == recipe
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: other", 'unknown key "name" in towers other.'),
+        ("model: {num_slot: 4}", 'unknown key "num_slot" in towers other under model: did you mean "num_slots"?'),
+    ],
+)
+def test_wrong_towers_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UserError) as error:
+        load_recipe("leccr", write(tmp_path, text, "other"))
+    assert str(error.value) == message
+
+
+def test_unknown_towers_are_refused() -> None:
+    with pytest.raises(UserError, match='no choice of towers "nowhere"'):
+        load_recipe("leccr", "nowhere")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -63,6 +107,8 @@ def test_a_file_is_named_after_itself_and_empty_sections_are_empty(tmp_path: Pat
         ("model: {slot_anchor: txt}", 'slot_anchor in recipe mine under model has to be none or text, but is "txt".'),
         ("training: {bf16: yes}", 'bf16 in recipe mine under training has to be true or false, but is "yes".'),
         ("model: [1, 2]", "model in recipe mine has to be `key: value` lines."),
+        ("towers: clip", "what stands in recipe mine under towers has to be `key: value` lines."),
+        ("towers: {visoin: a}", 'unknown key "visoin" in recipe mine under towers: did you mean "vision"?'),
         ("just words", "is not a recipe"),
         ("model: {", "is not valid YAML"),
     ],

@@ -146,7 +146,9 @@ class TestDescriptions:
         model, inputs = form("published"), visual_inputs()
         ids = texts([8] * 4, prefix="description_")
         expected = model.get_image_views(**inputs, **ids)
-        assert torch.equal(model.get_image_views(**inputs, description_input_ids=ids["description_input_ids"]), expected)
+        assert torch.equal(
+            model.get_image_views(**inputs, description_input_ids=ids["description_input_ids"]), expected
+        )
 
     def test_an_encoder_of_their_own(self) -> None:
         model = tiny_model(description_config=text_config("distilbert"), slot_anchor="text")
@@ -249,7 +251,9 @@ class TestStandardization:
         model = tiny_model(None, vision_standardize=True)
         features = 3 * visual_inputs(None)["visual_features"] + 5
         mean, deviation = features.mean((0, 1)), features.std((0, 1))
-        assert_equal(model.get_image_features(visual_features=features), plain.get_image_features(visual_features=features))
+        assert_equal(
+            model.get_image_features(visual_features=features), plain.get_image_features(visual_features=features)
+        )
         model.set_feature_statistics(mean, deviation)
         expected = plain.get_image_features(visual_features=(features - mean) / deviation)
         torch.testing.assert_close(model.get_image_features(visual_features=features), expected)

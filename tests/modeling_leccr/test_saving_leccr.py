@@ -125,10 +125,11 @@ def test_pooling_layer_of_another_text_encoder_is_passed_over(tmp_path: Path) ->
     load(tmp_path)
 
 
-def test_half_precision(tmp_path: Path) -> None:
-    tiny_model().save_pretrained(tmp_path)
-    loaded = load(tmp_path, dtype=torch.bfloat16)
-    assert {weight.dtype for weight in loaded.parameters()} == {torch.bfloat16}
+@pytest.mark.parametrize("saved, asked", [("float32", torch.bfloat16), ("bfloat16", None), ("bfloat16", torch.float32)])
+def test_the_whole_model_has_one_precision(saved: str, asked: torch.dtype | None, tmp_path: Path) -> None:
+    tiny_model().to(getattr(torch, saved)).save_pretrained(tmp_path)
+    loaded = load(tmp_path, **({} if asked is None else {"dtype": asked}))
+    assert {weight.dtype for weight in loaded.parameters()} == {asked or torch.bfloat16}
     assert loaded(**batch()).loss.isfinite()
 
 

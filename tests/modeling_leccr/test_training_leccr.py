@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from modeling_leccr import LeccrModel
 
-from .tiny import VISION_TOWERS, batch, descriptions, tiny_model, visual_inputs
+from .tiny import VISION_TOWERS, batch, descriptions, tiny_config, tiny_model, visual_inputs
 
 FORMS: dict[str, dict[str, Any]] = {
     "dual-encoder": {"num_slots": 0},
@@ -88,7 +88,7 @@ class TestDescriptionGradient:
 class TestDescriptionDropout:
     rows = 300
 
-    def hidden_rows(self, model: LeccrModel, mask_row: int | None = None) -> Tensor:
+    def hidden_rows(self, model: LeccrModel) -> Tensor:
         inputs, described = visual_inputs(None, self.rows), descriptions(self.rows)
         bare = model.get_image_views(**inputs)
         views = model.get_image_views(**inputs, **described)
@@ -135,6 +135,11 @@ class TestFrozenTowers:
         before = {name: value.clone() for name, value in model.state_dict().items() if "running_mean" in name}
         step(model, batch(vision))
         assert before and all(not torch.equal(model.state_dict()[name], value) for name, value in before.items())
+
+    def test_from_the_moment_a_model_is_built(self) -> None:
+        model = LeccrModel(tiny_config("resnet", freeze_vision=True))
+        assert model.training and not model.vision_tower.training
+        assert not any(weight.requires_grad for weight in model.vision_tower.parameters())
 
     def test_evaluation_and_back(self) -> None:
         model = tiny_model(freeze_vision=True)
@@ -183,7 +188,9 @@ class TestAttentionImplementations:
         config = tiny_model(vision).config
         for implementation in ("eager", "sdpa"):
             config._attn_implementation = implementation
-            assert LeccrModel(config)(**batch(vision)).loss.isfinite()
+            model = LeccrModel(config)
+            assert model(**batch(vision)).loss.isfinite()
+            assert model.text_tower.model.config._attn_implementation == implementation
 
     def test_flash_attention_is_declared(self) -> None:
         assert LeccrModel._supports_sdpa and LeccrModel._supports_flash_attn
@@ -200,7 +207,7 @@ class TestActivationCheckpointing:
         for name, module in model.named_modules():
             if name.endswith(("layers.0.mlp", "layer.0.attention")):
                 counts[name] = 0
-                module.register_forward_hook(lambda *_, name=name: counts.update({name: counts[name] + 1}))
+                module.register_forward_pre_hook(lambda *_, name=name: counts.update({name: counts[name] + 1}))
         torch.manual_seed(0)
         loss = step(model, batch())
         return loss.detach(), gradients(model), counts
@@ -219,10 +226,9 @@ class TestActivationCheckpointing:
         model = tiny_model()
         enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
         enable()
-        assert model.is_gradient_checkpointing
         disable = getattr(model, "activation_checkpointing_disable", None) or model.gradient_checkpointing_disable
         disable()
-        assert not model.is_gradient_checkpointing
+        assert not any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
 
 
 class TestPrecision:

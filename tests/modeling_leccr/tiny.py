@@ -39,9 +39,9 @@ TRANSFORMER = {
 }
 
 
-def text_config(kind: str = "bert") -> PreTrainedConfig:
+def text_config(kind: str = "bert", vocabulary: int = VOCABULARY) -> PreTrainedConfig:
     """Return the configuration of a tiny text tower, 32 wide."""
-    common: dict[str, Any] = {"vocab_size": VOCABULARY, "max_position_embeddings": 40}
+    common: dict[str, Any] = {"vocab_size": vocabulary, "max_position_embeddings": 40}
     if kind == "distilbert":
         return DistilBertConfig(**common, dim=32, n_layers=2, n_heads=4, hidden_dim=48, initializer_range=SPREAD)
     family = {"bert": BertConfig, "xlm-roberta": XLMRobertaConfig}[kind]
@@ -62,7 +62,9 @@ def vision_config(kind: str = "clip") -> PreTrainedConfig:
     return {"vit": ViTConfig, "siglip": SiglipVisionConfig}[kind](**sizes)
 
 
-def tiny_config(vision: str | None = "clip", text: str = "bert", **fields: Any) -> LeccrConfig:
+def tiny_config(
+    vision: str | None = "clip", text: str = "bert", vocabulary: int = VOCABULARY, **fields: Any
+) -> LeccrConfig:
     """Return a configuration with three slots; ``vision=None`` is a model over ready-made features."""
     defaults: dict[str, Any] = {
         "projection_dim": SPACE,
@@ -75,7 +77,7 @@ def tiny_config(vision: str | None = "clip", text: str = "bert", **fields: Any) 
     }
     return LeccrConfig(
         vision_config=None if vision is None else vision_config(vision),
-        text_config=text_config(text),
+        text_config=text_config(text, vocabulary),
         **(defaults | fields),
     )
 

@@ -1,0 +1,161 @@
+"""Prepared data sets on disk: Parquet shards, one set for each split, written row by row and read as one."""
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as parquet
+from datasets import DatasetDict, Features, Image, load_dataset
+
+from .schema import ROW_FEATURES
+
+SPLIT_ORDER = ("train", "validation", "test")
+SHARD_NAME = re.compile(r"(?P<split>\w+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.parquet")
+# Pictures dominate the size of a row group, and a reader holds at least one group in memory.
+ROWS_PER_GROUP = 100
+
+
+def write_rows(
+    folder: str | Path,
+    split: str,
+    rows: Iterable[dict[str, Any]],
+    features: Features = ROW_FEATURES,
+    embed_images: bool = True,
+    rows_per_shard: int = 4000,
+) -> int:
+    """Write one split as shards ``<split>-00000-of-000NN.parquet``, holding no more than 100 rows in memory.
+
+    The shards appear together once all of them are written, and replace those that the folder had of this split.
+
+    Args:
+        folder: Where the shards go; it is made if need be.
+        split: Name of the split, of letters, digits and underscores.
+        rows: Rows; a column that a row lacks becomes null. An image is null, a path, a Pillow picture, or a mapping
+            with ``path`` and ``bytes``, of which the bytes go before.
+        features: Columns and their types.
+        embed_images: Copy the bytes of image files into the shards as they are, or only refer to the files by their
+            absolute paths. Images that come as bytes are embedded in both cases.
+        rows_per_shard: Rows in each shard but the last.
+
+    Returns:
+        The number of rows written.
+
+    Raises:
+        FileNotFoundError: If an image is to be embedded and its file does not exist.
+        ValueError: If the split's name cannot be part of a file name.
+    """
+    if not re.fullmatch(r"\w+", split):
+        raise ValueError(f"A split cannot be named {split!r}; use letters, digits and underscores.")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    columns = Features({name: Image() if isinstance(kind, Image) else kind for name, kind in features.items()})
+    stored = ({**row, **_stored_images(row, columns, embed_images)} for row in rows)
+    parts: list[Path] = []
+    written = 0
+    try:
+        while not parts or count == rows_per_shard:
+            parts.append(folder / f"{split}-{len(parts):05d}.parquet.part")
+            count = _write_shard(parts[-1], islice(stored, rows_per_shard), columns.arrow_schema)
+            written += count
+        if not count and len(parts) > 1:
+            parts.pop().unlink()
+        _publish(folder, split, parts)
+    finally:
+        for part in parts:
+            part.unlink(missing_ok=True)
+    return written
+
+
+def _stored_images(row: dict[str, Any], features: Features, embed: bool) -> dict[str, Any]:
+    images = [name for name, kind in features.items() if isinstance(kind, Image) and row.get(name) is not None]
+    return {name: _stored_image(row[name], row, embed) for name in images}
+
+
+def _stored_image(value: Any, row: dict[str, Any], embed: bool) -> dict[str, Any]:
+    image = Image().encode_example(value)
+    if image["bytes"] is not None:
+        return image
+    path = Path(image["path"])
+    if not embed:
+        return {"path": str(path.absolute()), "bytes": None}
+    try:
+        return {"path": path.name, "bytes": path.read_bytes()}
+    except FileNotFoundError:
+        raise FileNotFoundError(f"The image of row {row.get('id')!r} does not exist: {path}.") from None
+
+
+def _write_shard(path: Path, rows: Iterator[dict[str, Any]], schema: pa.Schema) -> int:
+    written = 0
+    with parquet.ParquetWriter(path, schema) as writer:
+        while group := list(islice(rows, ROWS_PER_GROUP)):
+            writer.write_table(pa.Table.from_pylist(group, schema=schema))
+            written += len(group)
+    return written
+
+
+def _publish(folder: Path, split: str, parts: list[Path]) -> None:
+    shards = [folder / f"{split}-{number:05d}-of-{len(parts):05d}.parquet" for number in range(len(parts))]
+    for part, shard in zip(parts, shards):
+        part.replace(shard)
+    for path in folder.iterdir():
+        match = SHARD_NAME.fullmatch(path.name)
+        if match and match["split"] == split and path not in shards:
+            path.unlink()
+
+
+def read_splits(folder: str | Path) -> DatasetDict:
+    """Open the data set in a folder: train, validation and test first, pictures undecoded.
+
+    The rows are memory-mapped from the Arrow cache of ``datasets``, which is filled when a folder is first opened.
+
+    Raises:
+        FileNotFoundError: If there is no such folder, it holds no prepared data, or a shard is missing.
+        ValueError: If a shard cannot be read.
+    """
+    files = find_shards(folder)
+    for path in (path for paths in files.values() for path in paths):
+        try:
+            parquet.read_schema(path)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise ValueError(f"{path} is not a whole Parquet file; prepare the data set again.") from error
+    # With the name of a folder, datasets would take a subfolder's files too.
+    splits = load_dataset("parquet", data_files={split: [str(path) for path in files[split]] for split in files})
+    for split, rows in splits.items():
+        for name, kind in rows.features.items():
+            if isinstance(kind, Image):
+                splits[split] = splits[split].cast_column(name, Image(decode=False))
+    return splits
+
+
+def find_shards(folder: str | Path) -> dict[str, list[Path]]:
+    """Return the shards of each split in a folder.
+
+    Raises:
+        FileNotFoundError: If there is no such folder, it holds no prepared data, or a shard is missing.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"There is no data folder {folder}.")
+    names = sorted(path.name for path in folder.iterdir())
+    found = [match for name in names if (match := SHARD_NAME.fullmatch(name))]
+    if not found:
+        raise FileNotFoundError(
+            f"{folder} holds no prepared data: there is no file such as train-00000-of-00001.parquet in it."
+        )
+    expected = {
+        f"{match['split']}-{number:05d}-of-{match['count']}.parquet"
+        for match in found
+        for number in range(int(match["count"]))
+    }
+    missing = sorted(expected - set(names))
+    if missing:
+        raise FileNotFoundError(f"{folder} is incomplete, it lacks {', '.join(missing)}; prepare the data set again.")
+    splits = sorted({match["split"] for match in found}, key=lambda split: (_place(split), split))
+    return {split: [folder / match[0] for match in found if match["split"] == split] for split in splits}
+
+
+def _place(split: str) -> int:
+    return SPLIT_ORDER.index(split) if split in SPLIT_ORDER else len(SPLIT_ORDER)

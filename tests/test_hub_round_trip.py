@@ -1,0 +1,149 @@
+"""A checkpoint on the Hub works without our packages: with the newest transformers, and with the lowest allowed."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import CLIPImageProcessorPil
+
+from modeling_leccr import LeccrModel
+from processing import LeccrProcessor
+from processing.tokenizers import train_tokenizer
+
+from . import remote_code_child
+from .modeling_leccr.tiny import PICTURE_SIZE, tiny_model
+
+REPOSITORY = "org/leccr-multi30k"
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+LOWEST = Path(__file__).parents[1] / ".lowest"
+
+TEXTS = ["Ein Hund läuft über die Wiese.", "Dvě děti si hrají na pláži.", "一只狗在草地上奔跑。", "a red ball"]
+DESCRIPTIONS = ["A brown dog runs over a meadow. The sky is blue.", None, "Two children. Both of them laugh."]
+REQUEST = {"texts": TEXTS, "descriptions": DESCRIPTIONS, "pictures": ["0.png", "1.png", "2.png"]}
+
+Checkpoint = tuple[LeccrModel, LeccrProcessor]
+
+
+def close(actual: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    assert actual.keys() == expected.keys()
+    for name, tensor in expected.items():
+        difference = (actual[name] - tensor).abs().max()
+        assert difference < 1e-6, f"{name} differ by {difference}"
+
+
+@pytest.fixture(scope="module")
+def checkpoint() -> Checkpoint:
+    tokenizer = train_tokenizer([*TEXTS, *(text for text in DESCRIPTIONS if text)], vocabulary_size=200)
+    size = {"height": PICTURE_SIZE, "width": PICTURE_SIZE}
+    image_processor = CLIPImageProcessorPil(size={"shortest_edge": PICTURE_SIZE}, crop_size=size)
+    model = tiny_model(slot_anchor="text", vocabulary=len(tokenizer))
+    model.anchor.slot_gate.weight.data.fill_(0.5)
+    return model, LeccrProcessor(image_processor, tokenizer, text_max_length=12, description_max_length=24)
+
+
+def fabricate_cache(checkpoint: Checkpoint, home: Path) -> Path:
+    """Put the checkpoint where the Hub's client would have put it, and return its folder."""
+    entry = home / "hub" / f"models--{REPOSITORY.replace('/', '--')}"
+    folder = entry / "snapshots" / REVISION
+    for part in checkpoint:
+        part.save_pretrained(folder)
+    (entry / "refs").mkdir()
+    (entry / "refs" / "main").write_text(REVISION, encoding="utf-8")
+    return folder
+
+
+def run_child(home: Path, folder: Path, overlay: Path | None) -> None:
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
+    variables |= {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(overlay or "")}
+    child = [sys.executable, "-P", remote_code_child.__file__, REPOSITORY, str(folder)]
+    done = subprocess.run(child, cwd=folder, env=variables, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.fixture(scope="module", params=["newest", "lowest"])
+def round_trip(
+    request: pytest.FixtureRequest, checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
+    """Run the other process once; return what it left behind beside what is computed here."""
+    lowest = request.param == "lowest"
+    if lowest and not LOWEST.is_dir():
+        pytest.skip("run make lowest")
+    home, folder = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("work")
+    fabricate_cache(checkpoint, home)
+    for number, name in enumerate(REQUEST["pictures"]):
+        pixels = torch.randint(256, (40, 50, 3), generator=torch.Generator().manual_seed(number), dtype=torch.uint8)
+        Image.fromarray(pixels.numpy()).save(folder / str(name))
+    (folder / "request.json").write_text(json.dumps(REQUEST), encoding="utf-8")
+    run_child(home, folder, LOWEST if lowest else None)
+    return {
+        "lowest": lowest,
+        "folder": folder,
+        "report": json.loads((folder / "report.json").read_text(encoding="utf-8")),
+        "expected": remote_code_child.embed(*checkpoint, folder),
+    }
+
+
+def test_versions(round_trip: dict[str, Any]) -> None:
+    expected = "5.6.0" if round_trip["lowest"] else transformers.__version__
+    assert round_trip["report"]["transformers"] == expected
+
+
+@pytest.mark.parametrize("time", ["first", "second"])
+class TestStrangersProcess:
+    """The first time from the Hub's cache, the second time from the folder into which it saved."""
+
+    def test_classes_are_ours_and_came_with_the_checkpoint(self, round_trip: dict[str, Any], time: str) -> None:
+        report = round_trip["report"][time]
+        names = {"config": "LeccrConfig", "processor": "LeccrProcessor", "model": "LeccrModel"}
+        assert report["classes"] == names
+        assert all(module.startswith("transformers_modules.") for module in report["modules"])
+        assert round_trip["report"]["imported"] == []
+        assert round_trip["report"]["refused"] == list(remote_code_child.OURS)
+
+    def test_no_weight_is_missing_or_left_over(self, round_trip: dict[str, Any], time: str) -> None:
+        loading = round_trip["report"][time]["loading"]
+        assert {"missing_keys", "unexpected_keys"} <= set(loading)
+        assert {problem: keys for problem, keys in loading.items() if keys} == {}
+
+    def test_same_pixels_and_embeddings(self, round_trip: dict[str, Any], time: str) -> None:
+        close(load_file(round_trip["folder"] / f"{time}.safetensors"), round_trip["expected"])
+
+
+def test_what_the_stranger_saved_works_here(round_trip: dict[str, Any]) -> None:
+    saved = round_trip["folder"] / "saved"
+    model = LeccrModel.from_pretrained(saved)
+    processor = LeccrProcessor.from_pretrained(saved)
+    assert (processor.text_max_length, processor.description_max_length) == (12, 24)
+    close(remote_code_child.embed(model, processor, round_trip["folder"]), round_trip["expected"])
+
+
+def test_embeddings_tell_texts_and_pictures_apart(checkpoint: Checkpoint, round_trip: dict[str, Any]) -> None:
+    """Equal embeddings would prove nothing if all of them were the same."""
+    expected = round_trip["expected"]
+    for name in ("texts", "images", "images_alone"):
+        assert torch.pdist(expected[name]).min() > 1e-2
+    described = [text is not None for text in DESCRIPTIONS]
+    differs = (expected["images"] - expected["images_alone"]).abs().amax(-1) > 1e-2
+    assert differs.tolist() == described
+
+
+def test_files(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    folder = fabricate_cache(checkpoint, tmp_path)
+    weights = [path.name for path in folder.iterdir() if path.suffix in (".safetensors", ".bin", ".pt", ".pth")]
+    assert weights == ["model.safetensors"]
+    code = {path.name for path in folder.glob("*.py")}
+    own = Path(__file__).parents[1] / "modeling_leccr"
+    needed = {path.name for path in own.glob("*_leccr.py")} | {"processing_leccr.py"}
+    assert code == needed
+    assert not any(path.is_dir() for path in folder.iterdir())
+    for name in code - {"processing_leccr.py"}:
+        assert (folder / name).read_bytes() == (own / name).read_bytes()
