@@ -47,6 +47,10 @@ class LeccrConfig(PreTrainedConfig):
         interaction_layers: Depth of the cross-attentions between slots and visual tokens.
         interaction_heads: Attention heads of these layers.
         dropout: Dropout in the interaction layers and on the text embedding's head.
+        visual_dropout: Dropout on the visual tokens' channels, before their projection. It and ``token_dropout`` help
+            small towers trained from scratch on few pictures.
+        token_dropout: Share of text tokens that training hides from the text tower; the first one always stays.
+        learn_temperature: Whether the temperature is trained, or stays at its initial value.
         slot_anchor: ``"none"`` as published; ``"text"`` adds to each slot an attention pooling of the description in
             the queries' own space, and lets the interaction join through gates that start at zero.
         normalize_slots: Whether slot embeddings have unit length. The official checkpoints were trained without.
@@ -113,6 +117,9 @@ class LeccrConfig(PreTrainedConfig):
     interaction_layers: int = 2
     interaction_heads: int = 8
     dropout: float = 0.1
+    visual_dropout: float = 0.0
+    token_dropout: float = 0.0
+    learn_temperature: bool = True
     slot_anchor: Literal["none", "text"] = "none"
     normalize_slots: bool = True
     description_fusion: bool = False
@@ -181,7 +188,7 @@ class LeccrConfig(PreTrainedConfig):
                 f"interaction_dim {self.interaction_dim} is not a multiple of interaction_heads "
                 f"{self.interaction_heads}; change one of them."
             )
-        for name in ("alpha", "beta", "softened_weight", "description_dropout"):
+        for name in ("alpha", "beta", "softened_weight", "description_dropout", "token_dropout", "visual_dropout"):
             value = getattr(self, name)
             if not 0.0 <= value <= 1.0:
                 raise ValueError(f"{name} is {value}, but has to lie between 0 and 1.")

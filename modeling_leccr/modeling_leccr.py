@@ -60,12 +60,14 @@ class LeccrModel(PreTrainedModel):
         if config.num_slots:
             self._build_slots(config, text_dim)
         self.logit_scale = Gate(config.logit_scale_init_value)
+        self.logit_scale.weight.requires_grad_(config.learn_temperature)
         self.post_init()
         self.train()
 
     def _build_visual_layers(self, config: LeccrConfig) -> None:
         width, input_dim = config.interaction_dim, config.visual_feature_dim
         self.standardizer = FeatureStandardizer(input_dim) if config.vision_standardize else None
+        self.visual_dropout = nn.Dropout(config.visual_dropout)
         self.vision_projection = nn.Linear(input_dim, width, bias=False) if config.vision_projection else None
         self.visual_layers = CrossAttentionStack(config.visual_layers, width, config.interaction_heads, config.dropout)
         self.image_projection = nn.Linear(width, config.projection_dim)
@@ -135,8 +137,16 @@ class LeccrModel(PreTrainedModel):
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
         check_text_inputs(input_ids, attention_mask)
+        attention_mask = self._visible_tokens(attention_mask)
         projected = self.text_projection(self.text_tower(input_ids, attention_mask))
         return functional.normalize(self.text_tower.pool(projected, attention_mask), dim=-1)
+
+    def _visible_tokens(self, mask: Tensor) -> Tensor:
+        if not (self.training and self.config.token_dropout):
+            return mask
+        kept = torch.rand(mask.shape, device=mask.device) >= self.config.token_dropout
+        kept[:, 0] = True
+        return mask * kept
 
     def get_image_features(self, pixel_values: Tensor | None = None, **inputs: Any) -> Tensor:
         """Embed whole images: (B, D), unit length. Inputs as in :meth:`encode_images`."""
@@ -189,6 +199,7 @@ class LeccrModel(PreTrainedModel):
         features = features.to(self.image_projection.weight.dtype)
         if self.standardizer is not None:
             features = self.standardizer(features)
+        features = self.visual_dropout(features)
         if self.vision_projection is not None:
             features = self.vision_projection(features)
         return self.visual_layers(features, mask=mask)
@@ -215,6 +226,8 @@ class LeccrModel(PreTrainedModel):
         was_training = tower.training
         tower.train(was_training and self.config.description_gradient)
         # An encoder fed nothing but padding returns NaN; what it makes of such a row is never used.
+        if self.config.description_gradient:
+            mask = self._visible_tokens(mask)
         visible = mask | ~mask.any(dim=1, keepdim=True)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.config.description_gradient):
             states = tower(input_ids, visible.long())
