@@ -1,15 +1,13 @@
 """From a recipe and training texts to a processor and a model."""
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
-import torch
 from datasets import Dataset
 from torch import nn
 from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer
 
-from modeling_leccr import LeccrConfig, LeccrModel
+from modeling_leccr import LeccrModel
 from processing import LeccrProcessor
 from processing.features import FeatureFile
 from processing.tokenizers import prune_tokenizer, train_tokenizer
@@ -30,7 +28,17 @@ def training_texts(rows: Dataset) -> Iterator[str]:
 
 
 def build_processor(recipe: Recipe, texts: Iterable[str]) -> LeccrProcessor:
-    """Make the recipe's processor; a learned or cut-down vocabulary comes from the training texts alone."""
+    """Make the recipe's processor; a learned or cut-down vocabulary comes from the training texts alone.
+
+    Raises:
+        ValueError: If the recipe names no tokenizer or image processor, or wants a new vocabulary under a pretrained
+            text tower, whose embeddings belong to its own.
+    """
+    if isinstance(recipe.text, str) and (recipe.tokenizer == "learned" or recipe.prune_tokenizer):
+        raise ValueError(
+            f"Recipe {recipe.name} wants a new vocabulary, but the pretrained tower {recipe.text} needs its own: leave "
+            "tokenizer and prune_tokenizer out, or give text as a configuration."
+        )
     if recipe.tokenizer == "learned":
         tokenizer = train_tokenizer(texts)
     else:
@@ -93,7 +101,7 @@ def parameter_groups(
         plain = any(name in type(module).__name__ for name in NO_DECAY_LAYERS)
         for name, parameter in module.named_parameters(recurse=False):
             if parameter.requires_grad:
-                decayed = not plain and name != "bias"
+                decayed = not plain and not name.endswith("bias")
                 groups.setdefault((module_name.split(".")[0].endswith("_tower"), decayed), []).append(parameter)
     return [
         {

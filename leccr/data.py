@@ -25,7 +25,9 @@ def load_data(data: str, skip_broken: bool = False) -> tuple[DatasetDict, Featur
         The splits, pictures undecoded, and the visual features beside them if there are any.
 
     Raises:
-        UserError: If there is no such folder, or it holds no prepared data.
+        UserError: If there is no such folder.
+        FileNotFoundError: If it holds no prepared data, or a part is missing.
+        ValueError: If a part is broken.
     """
     if data == SCENES:
         from processing.scenes import build_scenes

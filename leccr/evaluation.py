@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from safetensors import SafetensorError
 from torch import Tensor
 from tqdm.auto import tqdm
-from transformers import AutoConfig
+from transformers import PreTrainedConfig
 
 from modeling_leccr import LeccrModel
 from processing import LeccrProcessor, RetrievalCollator
@@ -31,23 +32,35 @@ def load_retriever(checkpoint: str | Path) -> tuple[LeccrModel, LeccrProcessor]:
     """Load a trained model, in eval mode, and its processor, from a folder or by its Hub name.
 
     Raises:
-        UserError: If there is no such checkpoint, it is no LECCR model, or its weights are incomplete.
+        UserError: If there is no such checkpoint, it is no LECCR model, or a part of it is missing or broken.
     """
     try:
-        config = AutoConfig.from_pretrained(checkpoint, trust_remote_code=False)
+        # Read as plain fields: the Auto classes would ask whether to trust the code that the checkpoint carries.
+        fields, _ = PreTrainedConfig.get_config_dict(checkpoint)
     except (OSError, ValueError) as error:
-        if "leccr" not in str(error).lower() or not Path(checkpoint, "config.json").is_file():
-            raise UserError(
-                f"{checkpoint} is no model: there is no config.json in such a folder, and the Hub gave none either."
-            ) from error
-        config = None
-    if config is not None and config.model_type != "leccr":
-        raise UserError(f"{checkpoint} is a {config.model_type} model, not a LECCR one; train one with `leccr train`.")
-    model, report = LeccrModel.from_pretrained(checkpoint, output_loading_info=True)
-    wrong = [*report["missing_keys"], *report["unexpected_keys"]]
+        raise UserError(
+            f"{checkpoint} is no model: there is no folder of this name with a readable config.json, nor does the Hub "
+            "give one."
+        ) from error
+    if not fields:
+        raise UserError(f"{checkpoint} is no model: it has no config.json; name a folder that `leccr train` wrote.")
+    if fields.get("model_type") != "leccr":
+        kind = fields.get("model_type", "different")
+        raise UserError(f"{checkpoint} is a {kind} model, not a LECCR one; train one with `leccr train`.")
+    try:
+        model, report = LeccrModel.from_pretrained(checkpoint, output_loading_info=True)
+        processor = LeccrProcessor.from_pretrained(checkpoint)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise UserError(
+            f"{checkpoint} cannot be loaded: a file of the model or of its processor is missing, broken, or does not "
+            "fit its config.json; train or download it again."
+        ) from error
+    wrong = sorted([*report["missing_keys"], *report["unexpected_keys"]])
     if wrong:
-        raise UserError(f"The weights in {checkpoint} do not fit its config.json; the first that differs is {wrong[0]}.")
-    return model.eval(), LeccrProcessor.from_pretrained(checkpoint)
+        raise UserError(
+            f"The weights in {checkpoint} do not fit its config.json; the first that differs is {wrong[0]}."
+        )
+    return model.eval(), processor
 
 
 def batched(items: Sequence[Any] | Any, size: int, description: str) -> Iterator[list[Any]]:
@@ -118,13 +131,13 @@ def evaluate_retrieval(
         For each language its metrics (:func:`leccr.metrics.retrieval_metrics`) and the protocol they stand on.
 
     Raises:
-        ValueError: If the rows lack one of the languages.
+        ValueError: If the rows lack one of the languages, or a caption is empty.
     """
     languages = languages_of(rows) if languages is None else list(languages)
     check_languages(rows, languages)
     model.eval()
     views = encode_images(model, processor, rows, features, descriptions, batch_size)
-    texts = rows.select_columns(["source_language", "source_captions", "target_captions"])
+    texts = rows.select_columns(["id", "source_language", "source_captions", "target_captions"])
     captions = [captions_by_language(row) for row in texts]
     described = sum(bool(description) for description in rows["description"]) if descriptions else 0
     results = []
@@ -147,7 +160,7 @@ def evaluate_retrieval(
 def _origins(rows: Iterable[dict[str, Any]], language: str) -> set[str]:
     origins = set()
     for row in rows:
-        if row["source_language"] == language:
+        if row["source_language"] == language and row["source_captions"]:
             origins.add("source")
         origins |= {target["origin"] for target in row["target_captions"] or [] if target["language"] == language}
     return origins

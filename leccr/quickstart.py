@@ -93,7 +93,9 @@ def _answer_queries(output: Path, test: Dataset) -> None:
         right = order.index(place) if place in order else None
         gloss = None if language == "en" else test[place]["source_captions"][0]
         rows.append(ContactRow(query, language, pictures, score[order].tolist(), right, gloss))
-    contact_sheet(rows, title="One query in each language, on scenes never seen in training").save(output / "answers.png")
+    contact_sheet(rows, title="One query in each language, on scenes never seen in training").save(
+        output / "answers.png"
+    )
 
 
 def _next_steps(output: Path) -> str:

@@ -33,7 +33,6 @@ DEFAULTS: dict[str, Any] = {
     "metric_for_best_model": "sum_of_hit_rates",
     "greater_is_better": True,
     "label_names": ["caption_languages"],
-    "dataloader_drop_last": True,
     "logging_steps": 20,
 }
 """Settings of every run; a recipe or the command line can replace them."""
@@ -59,7 +58,11 @@ class RetrievalMetrics:
             if len(rows):
                 ranks = retrieval_ranks(caption_embeds[rows, columns], image_views, rows)
                 results.update({f"{language}_{name}": value for name, value in retrieval_metrics(ranks).items()})
-        sums = [results[f"{language}_sum_of_hit_rates"] for language in self.languages if f"{language}_sum_of_hit_rates" in results]
+        sums = [
+            results[f"{language}_sum_of_hit_rates"]
+            for language in self.languages
+            if f"{language}_sum_of_hit_rates" in results
+        ]
         results["sum_of_hit_rates"] = sum(sums) / len(sums)
         return results
 
@@ -87,11 +90,13 @@ def make_trainer(
     """
     set_seed(seed)
     train, validation = data["train"], data["validation"]
+    source = train[0]["source_language"]
     if languages is None:
-        languages = [language for language in languages_of(train) if language != train[0]["source_language"]]
+        languages = languages_of(train)
     else:
         check_languages(train, languages)
-    evaluated = [train[0]["source_language"], *languages]
+    languages = [language for language in dict.fromkeys(languages) if language != source]
+    evaluated = [source, *languages]
     processor = build_processor(recipe, training_texts(train))
     model = build_model(recipe, processor, features)
     standardize(model, features, train)
@@ -120,14 +125,15 @@ def train_recipe(trainer: Trainer, recipe: Recipe, resume: bool = False) -> dict
     """Train, keep the best checkpoint by validation, and return what the run was and what it reached."""
     last = get_last_checkpoint(trainer.args.output_dir) if resume else None
     run = trainer.train(resume_from_checkpoint=last)
-    best = [entry for entry in trainer.state.log_history if entry.get("eval_sum_of_hit_rates") == trainer.state.best_metric]
+    validations = [entry for entry in trainer.state.log_history if "eval_sum_of_hit_rates" in entry]
+    best = [entry for entry in validations if entry["eval_sum_of_hit_rates"] == trainer.state.best_metric]
     return {
         "recipe": recipe.name,
         "seed": trainer.args.seed,
         "steps": trainer.state.global_step,
         "seconds": round(run.metrics["train_runtime"], 1),
         "selection": "best validation sum_of_hit_rates, averaged over languages",
-        "validation": {name: value for name, value in (best[0] if best else {}).items()},
+        "validation": best[0] if best else {},
     }
 
 
@@ -143,7 +149,7 @@ def run_training(
     """Train a recipe on a prepared data set and write a Hub-ready folder: what ``leccr train`` does.
 
     Raises:
-        UserError: If the output folder has files in it and this is no resumption.
+        UserError: If the output folder has files in it and this is no resumption, or a split is missing.
     """
     from .data import load_data
 
@@ -151,7 +157,7 @@ def run_training(
     if output.exists() and any(output.iterdir()) and not resume:
         raise UserError(f"{output} is not empty; choose a new folder, or add --resume to go on with the run in it.")
     splits, features = load_data(data, skip_broken=skip_broken)
-    trainer = make_trainer(recipe, splits, output / CHECKPOINTS, languages, features, seed)
+    trainer = make_trainer(recipe, as_splits(splits), output / CHECKPOINTS, languages, features, seed)
     report = train_recipe(trainer, recipe, resume)
     save_retriever(output, trainer.model, trainer.processing_class, report)
     print(f"The trained model is in {output}; measure it with: leccr evaluate {output} {data}")

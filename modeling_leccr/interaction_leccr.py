@@ -17,14 +17,14 @@ class Description:
     Attributes:
         states: Token states (B, L, H) of the encoder.
         mask: Boolean mask (B, L); a row without a description is all false.
-        projected: The states in the queries' space (B, L, D), not normalised.
         embedding: One vector per description in the queries' space (B, D), unit length.
+        head: Projects pooled states (..., H) to the queries' space (..., D).
     """
 
     states: torch.Tensor
     mask: torch.Tensor
-    projected: torch.Tensor
     embedding: torch.Tensor
+    head: nn.Module
 
     @property
     def present(self) -> torch.Tensor:
@@ -78,7 +78,7 @@ class SlotInteraction(nn.Module):
 
 
 class SlotAnchor(nn.Module):
-    """Places every slot in the queries' own space: an attention pooling of the description's projected tokens.
+    """Places every slot in the queries' own space: an attention pooling of the description's tokens.
 
     Not in the paper. At the first step the slots are parts of the description, the image embedding is late fusion, and
     the interaction can only add to both through gates. An image without a description is its own anchor.
@@ -106,7 +106,8 @@ class SlotAnchor(nn.Module):
         """Return m_k = unit(unit(pooled_k) + g · slot_k), (B, K, D)."""
         anchors = image_embeds.unsqueeze(1).expand_as(slot_embeds)
         if description is not None:
-            pooled = functional.normalize(self.attention(description) @ description.projected, dim=-1)
+            parts = self.attention(description) @ description.states
+            pooled = functional.normalize(description.head(parts), dim=-1)
             anchors = torch.where(description.present.unsqueeze(-1), pooled, anchors.to(pooled.dtype))
         return functional.normalize(anchors + self.slot_gate.weight * slot_embeds, dim=-1)
 

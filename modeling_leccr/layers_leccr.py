@@ -85,6 +85,9 @@ class CrossAttentionStack(nn.Module):
 class TextHead(nn.Module):
     """Projection of text states to the shared space: linear as published, or with one hidden layer.
 
+    The ``"mlp"`` head normalises first: it is for text towers trained from scratch, whose embeddings may have any
+    length.
+
     Args:
         input_dim: Width of the text tower.
         output_dim: Width D of the shared space.
@@ -94,15 +97,16 @@ class TextHead(nn.Module):
 
     def __init__(self, input_dim: int, output_dim: int, kind: str, dropout: float) -> None:
         super().__init__()
-        hidden_dim = output_dim
+        hidden_dim = 2 * output_dim
+        self.norm = nn.LayerNorm(input_dim) if kind == "mlp" else None
         self.hidden = nn.Linear(input_dim, hidden_dim) if kind == "mlp" else None
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(hidden_dim if kind == "mlp" else input_dim, output_dim)
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         """Map (..., input_dim) to (..., output_dim)."""
-        if self.hidden is not None:
-            states = self.dropout(functional.gelu(self.hidden(states)))
+        if self.norm is not None and self.hidden is not None:
+            states = self.dropout(functional.gelu(self.hidden(self.norm(states))))
         return self.output(states)
 
 

@@ -60,7 +60,6 @@ class LeccrModel(PreTrainedModel):
         if config.num_slots:
             self._build_slots(config, text_dim)
         self.logit_scale = Gate(config.logit_scale_init_value)
-        self.logit_scale.weight.requires_grad_(config.learn_temperature)
         self.post_init()
         self.train()
 
@@ -99,9 +98,11 @@ class LeccrModel(PreTrainedModel):
     def train(self, mode: bool = True) -> "LeccrModel":
         """Set training mode; frozen towers stay in eval mode, so neither dropout nor batch statistics move."""
         super().train(mode)
+        # What is frozen is so from here on: loading a checkpoint makes every weight trainable again, then calls this.
         for tower in self._frozen_towers():
-            # Here and not only when it is built: loading a checkpoint makes every weight trainable again.
             tower.eval().requires_grad_(False)
+        if not self.config.learn_temperature:
+            self.logit_scale.requires_grad_(False)
         return self
 
     @classmethod
@@ -138,8 +139,8 @@ class LeccrModel(PreTrainedModel):
             attention_mask = torch.ones_like(input_ids)
         check_text_inputs(input_ids, attention_mask)
         attention_mask = self._visible_tokens(attention_mask)
-        projected = self.text_projection(self.text_tower(input_ids, attention_mask))
-        return functional.normalize(self.text_tower.pool(projected, attention_mask), dim=-1)
+        pooled = self.text_tower.pool(self.text_tower(input_ids, attention_mask), attention_mask)
+        return functional.normalize(self.text_projection(pooled), dim=-1)
 
     def _visible_tokens(self, mask: Tensor) -> Tensor:
         if not (self.training and self.config.token_dropout):
@@ -187,6 +188,8 @@ class LeccrModel(PreTrainedModel):
         features = visual_features if pixel_values is None else self.get_visual_tokens(pixel_values)
         check_visual_mask(features, visual_attention_mask)
         mask = None if visual_attention_mask is None else visual_attention_mask.bool()
+        if self._only_summary_counts():
+            features = features[:, :1]
         tokens = self._project_tokens(features, mask)
         description = self._describe(tokens.shape[0], description_input_ids, description_attention_mask)
         if not self.config.num_slots:
@@ -194,6 +197,9 @@ class LeccrModel(PreTrainedModel):
             image = fuse(image, description) if self.config.description_fusion else image
             return LeccrImageOutput(image_embeds=image, image_views=image.unsqueeze(1), vision_tokens=tokens)
         return self._interact(tokens, mask, description)
+
+    def _only_summary_counts(self) -> bool:
+        return not self.config.num_slots and not self.config.visual_layers and self.config.vision_summary == "first"
 
     def _project_tokens(self, features: Tensor, mask: Tensor | None) -> Tensor:
         features = features.to(self.image_projection.weight.dtype)
@@ -232,9 +238,8 @@ class LeccrModel(PreTrainedModel):
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.config.description_gradient):
             states = tower(input_ids, visible.long())
         tower.train(was_training)
-        projected = head(states)
-        embedding = functional.normalize(tower.pool(projected, visible), dim=-1)
-        return Description(states, mask, projected, embedding)
+        embedding = functional.normalize(head(tower.pool(states, visible)), dim=-1)
+        return Description(states, mask, embedding, head)
 
     def _interact(self, tokens: Tensor, mask: Tensor | None, description: Description | None) -> LeccrImageOutput:
         slots, interacted_tokens, interacted_slots = self.interaction(tokens, mask, description)

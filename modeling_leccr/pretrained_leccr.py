@@ -74,7 +74,7 @@ def _complete(auto_class: Any, name: str | os.PathLike[str], config: PreTrainedC
             f"{name} lacks {len(missing)} weights of a {config.model_type} tower, the first is {missing[0]}; "
             "give a complete checkpoint."
         )
-    return model.to(torch.float32)
+    return model
 
 
 def _output_width(config: PreTrainedConfig) -> int:

@@ -85,10 +85,7 @@ class TextTower(nn.Module):
         return self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
 
     def pool(self, states: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Return one vector per text: the first token's state, or the mean of the real tokens' states.
-
-        The states come here already projected: an ``"mlp"`` head can so give every token a weight of its own.
-        """
+        """Return one vector per text: the first token's state, or the mean of the real tokens' states."""
         return states[:, 0] if self.pooling == "cls" else masked_mean(states, attention_mask.bool())
 
 

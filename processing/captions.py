@@ -4,36 +4,50 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from datasets import Dataset
+from datasets import Dataset, Features, List, Value
 
 
 def draw_pair(row: dict[str, Any], languages: set[str] | None) -> tuple[str, dict[str, Any] | None]:
     """Draw a target language, one of its captions, and the source caption that it translates.
 
-    A target caption that translates nothing is paired with a random source caption of its image. A row of a data set
-    without any target caption gives a source caption alone.
+    A target caption that translates nothing is paired with a random source caption of its image. Where ``languages``
+    is empty, or is None and the row has no target caption, there is a source caption alone.
 
     Raises:
-        ValueError: If the row has no source caption, or has target captions but none in ``languages``.
+        ValueError: If the row has no source caption or none in ``languages``, a drawn caption is empty, or a target
+            caption translates a source caption that does not exist.
     """
-    if not row["source_captions"]:
+    sources, targets = row["source_captions"], row.get("target_captions") or []
+    if not sources:
         raise ValueError(f"Row {row['id']!r} has no source caption; training needs at least one an image.")
-    targets = row.get("target_captions") or []
-    if not targets:
-        return row["source_captions"][_draw(len(row["source_captions"]))], None
     there = sorted({target["language"] for target in targets})
     wanted = [language for language in there if languages is None or language in languages]
+    if not wanted and not languages:
+        return _checked(sources[_draw(len(sources))], row), None
     if not wanted:
         raise ValueError(
-            f"Row {row['id']!r} has no caption in {', '.join(sorted(languages or []))}; it has {', '.join(there)}."
+            f"Row {row['id']!r} has no caption in {', '.join(sorted(languages or []))}; "
+            f"it has {', '.join(there) or 'no target caption at all'}."
         )
     language = wanted[_draw(len(wanted))]
     candidates = [target for target in targets if target["language"] == language]
     target = candidates[_draw(len(candidates))]
     number = target.get("source_number")
     if number is None:
-        number = _draw(len(row["source_captions"]))
-    return row["source_captions"][number], target
+        number = _draw(len(sources))
+    if not 0 <= number < len(sources):
+        raise ValueError(
+            f"Row {row['id']!r} has a caption in {language} that translates source caption {number}, but its source "
+            f"captions are numbered 0 to {len(sources) - 1}."
+        )
+    _checked(target["text"], row)
+    return _checked(sources[number], row), target
+
+
+def _checked(text: str, row: dict[str, Any]) -> str:
+    if not text or not text.strip():
+        raise ValueError(f"Row {row.get('id')!r} has an empty caption; write at least one word, or leave it out.")
+    return text
 
 
 def _draw(count: int) -> int:
@@ -52,7 +66,7 @@ def evaluation_rows(dataset: Dataset, languages: Sequence[str]) -> Dataset:
         images without any such caption are left out.
 
     Raises:
-        ValueError: If the data have no caption at all in one of the languages.
+        ValueError: If the data have no caption at all in one of the languages, or an empty one.
     """
     check_languages(dataset, languages)
 
@@ -62,7 +76,11 @@ def evaluation_rows(dataset: Dataset, languages: Sequence[str]) -> Dataset:
         return {"captions": [text for text, _ in numbered], "caption_languages": [place for _, place in numbered]}
 
     columns = [name for name in ("source_language", "source_captions", "target_captions") if name in dataset.features]
-    captions = dataset.select_columns(columns).map(collect, remove_columns=columns, desc="Collecting captions")
+    # Said and not inferred: a data set may begin with many images that have no such caption.
+    features = Features({"captions": List(Value("string")), "caption_languages": List(Value("int64"))})
+    captions = dataset.select_columns(["id", *columns]).map(
+        collect, remove_columns=["id", *columns], features=features, desc="Collecting captions"
+    )
     merged = dataset.remove_columns(columns)
     for name in captions.column_names:
         merged = merged.add_column(name, captions[name])
@@ -70,17 +88,21 @@ def evaluation_rows(dataset: Dataset, languages: Sequence[str]) -> Dataset:
 
 
 def captions_by_language(row: dict[str, Any]) -> dict[str, list[str]]:
-    """Return all captions of a row, source captions first, by language."""
-    found = {row["source_language"]: list(row["source_captions"])}
+    """Return all captions of a row, source captions first, by language.
+
+    Raises:
+        ValueError: If one of them is empty.
+    """
+    found = {row["source_language"]: [_checked(text, row) for text in row["source_captions"]]}
     for target in row.get("target_captions") or []:
-        found.setdefault(target["language"], []).append(target["text"])
+        found.setdefault(target["language"], []).append(_checked(target["text"], row))
     return found
 
 
 def languages_of(dataset: Dataset) -> list[str]:
     """Return the languages that the data have captions in, the source languages first."""
-    rows = dataset.select_columns(["source_language", "target_captions"])
-    sources = sorted({row["source_language"] for row in rows})
+    rows = dataset.select_columns(["source_language", "source_captions", "target_captions"])
+    sources = sorted({row["source_language"] for row in rows if row["source_captions"]})
     targets = {target["language"] for row in rows for target in row["target_captions"] or []}
     return sources + sorted(targets - set(sources))
 

@@ -47,7 +47,8 @@ class RetrievalCollator:
             ``caption_*`` (B, C, L) and ``caption_languages`` (B, C) for evaluation.
 
         Raises:
-            ValueError: If a row lacks a picture or a translation, or a picture or a caption is broken.
+            ValueError: If a row lacks a picture, or a translation that other rows have, or a picture or a caption is
+                broken.
         """
         evaluation = "captions" in rows[0]
         batch = self.image_inputs(rows, augment=None if evaluation else self.augment)
@@ -60,9 +61,7 @@ class RetrievalCollator:
         """Build the image side of a batch alone: pictures or features, and descriptions where there are any."""
         return {**self._visual_inputs(rows, augment), **(self._descriptions(rows) if descriptions else {})}
 
-    def _visual_inputs(
-        self, rows: Sequence[dict[str, Any]], augment: Callable[[Any], Any] | None
-    ) -> dict[str, Tensor]:
+    def _visual_inputs(self, rows: Sequence[dict[str, Any]], augment: Callable[[Any], Any] | None) -> dict[str, Tensor]:
         if rows[0].get("visual_features") is not None:
             return pad_features([torch.as_tensor(row["visual_features"]) for row in rows])
         pictures = [open_image(row.get("image"), row["id"]) for row in rows]
@@ -79,8 +78,13 @@ class RetrievalCollator:
     def _drawn_captions(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         pairs = [draw_pair(row, self.languages) for row in rows]
         batch = self._texts("source", [source for source, _ in pairs])
-        if all(target is not None for _, target in pairs):
-            targets = [target for _, target in pairs if target is not None]
+        targets = [target for _, target in pairs if target is not None]
+        if targets and len(targets) < len(rows):
+            lacking = next(row["id"] for row, (_, target) in zip(rows, pairs) if target is None)
+            raise ValueError(
+                f"Row {lacking!r} has no target caption, but other rows do; translate it, or leave it out."
+            )
+        if targets:
             batch.update(self._texts("target", [target["text"] for target in targets]))
             weights = [1.0 if target.get("weight") is None else target["weight"] for target in targets]
             batch["target_weights"] = torch.tensor(weights)
@@ -98,9 +102,7 @@ class RetrievalCollator:
             # Padding repeats a caption so that every text is real; its language marks it as padding.
             texts += [*row["captions"], *[row["captions"][0]] * missing]
             languages.append([*row["caption_languages"], *[LANGUAGE_PADDING] * missing])
-        batch = {
-            name: value.unflatten(0, (len(rows), most)) for name, value in self._texts("caption", texts).items()
-        }
+        batch = {name: value.unflatten(0, (len(rows), most)) for name, value in self._texts("caption", texts).items()}
         batch["caption_languages"] = torch.tensor(languages)
         return batch
 

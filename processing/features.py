@@ -3,15 +3,17 @@
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+import numpy as np
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import Dataset
 
 FEATURES_FILE = "features.safetensors"
+_TYPE_NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
+_MOST_TOKENS = 2**40
 
 
 class FeatureFile:
@@ -61,18 +63,59 @@ class FeatureFile:
         return mean.float(), (squares / count - mean.square()).clamp(min=0).sqrt().float()
 
 
-def save_features(path: str | Path, ids: Sequence[str], features: Sequence[Tensor], **about: str) -> None:
-    """Write features of shape (N_i, F), one per id, and what made them; the file appears whole or not at all."""
-    lengths = torch.tensor([0, *(len(item) for item in features)])
+def save_features(path: str | Path, ids: Sequence[str], features: Iterable[Tensor], **about: str) -> None:
+    """Write features of shape (N_i, F), one per id, and what made them; the file appears whole or not at all.
+
+    Only one row's features are held in memory, so ``features`` may be an iterator over more than memory can hold.
+
+    Raises:
+        ValueError: If there are not as many features as ids, or they differ in width or type.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".part")
-    save_file(
-        {"features": torch.cat(list(features)), "offsets": lengths.cumsum(0)},
-        beside,
-        metadata={"ids": json.dumps(list(ids)), **about},
-    )
-    beside.replace(path)
+    try:
+        with beside.open("wb") as file:
+            _stream(file, list(ids), features, about)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _stream(file: BinaryIO, ids: list[str], features: Iterable[Tensor], about: dict[str, str]) -> None:
+    """Write the safetensors format by hand: length of the header, header, offsets, features.
+
+    The header tells how many tokens there are, which is known only at the end, so room is left for it.
+    """
+    metadata = {"ids": json.dumps(ids), **about}
+    room = len(_header(metadata, len(ids) + 1, _MOST_TOKENS, _MOST_TOKENS, torch.bfloat16))
+    room += -room % 8
+    file.seek(8 + room + 8 * (len(ids) + 1))
+    offsets, kind = [0], None
+    for item in features:
+        kind = kind or (item.shape[1:], item.dtype)
+        if item.ndim != 2 or (item.shape[1:], item.dtype) != kind or item.dtype not in _TYPE_NAMES:
+            raise ValueError(f"Features have shape {tuple(item.shape)} and {item.dtype}, unlike the first of the file.")
+        file.write(item.contiguous().view(torch.uint8).numpy().tobytes())
+        offsets.append(offsets[-1] + len(item))
+    if kind is None or len(offsets) != len(ids) + 1:
+        raise ValueError(f"There are {len(offsets) - 1} features for {len(ids)} rows; give one for each.")
+    file.seek(0)
+    header = _header(metadata, len(offsets), offsets[-1], kind[0][0], kind[1])
+    file.write(room.to_bytes(8, "little") + header.ljust(room))
+    file.write(np.array(offsets, dtype="<i8").tobytes())
+
+
+def _header(metadata: dict[str, str], rows: int, tokens: int, width: int, dtype: torch.dtype) -> bytes:
+    start = 8 * rows
+    end = start + tokens * width * dtype.itemsize
+    return json.dumps(
+        {
+            "__metadata__": metadata,
+            "offsets": {"dtype": "I64", "shape": [rows], "data_offsets": [0, start]},
+            "features": {"dtype": _TYPE_NAMES[dtype], "shape": [tokens, width], "data_offsets": [start, end]},
+        }
+    ).encode()
 
 
 class FeatureRows(Dataset[dict[str, Any]]):

@@ -1,6 +1,7 @@
 """Opening pictures so that a broken one is named, and varying them for training."""
 
 import io
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -11,40 +12,42 @@ MAX_PIXELS = 100_000_000
 
 
 def open_image(value: Any, name: str = "") -> PillowImage.Image:
-    """Return an RGB picture from what a data set holds.
+    """Return an RGB picture from what a data set holds, turned upright if its EXIF data say that it is not.
 
     Args:
         value: A Pillow picture, a path, or a ``{"bytes", "path"}`` mapping of an undecoded ``datasets`` image.
         name: The row's id, for the message when the picture has no path.
 
     Raises:
-        ValueError: If there is no picture, it cannot be decoded, or it has more than 100 million pixels; the message
-            names the file.
+        ValueError: If there is no picture or file, it cannot be decoded, or it has more than 100 million pixels; the
+            message names the file.
     """
-    if isinstance(value, PillowImage.Image):
-        return value.convert("RGB")
-    label, stream = _stream(value, name)
+    label, source = _source(value, name)
     try:
-        with PillowImage.open(stream) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                raise ValueError(
-                    f"{label} has {picture.width}×{picture.height} pixels, more than {MAX_PIXELS // 10**6} million; "
-                    "make it smaller."
-                )
-            return ImageOps.exif_transpose(picture).convert("RGB")
-    except (OSError, SyntaxError, PillowImage.DecompressionBombError) as error:
+        with nullcontext(source) if isinstance(source, PillowImage.Image) else PillowImage.open(source) as picture:
+            if picture.width * picture.height <= MAX_PIXELS:
+                return ImageOps.exif_transpose(picture).convert("RGB")
+    except FileNotFoundError as error:
+        raise ValueError(f"{label} does not exist; add the picture, or skip broken ones.") from error
+    except PillowImage.DecompressionBombError:
+        pass
+    except (OSError, SyntaxError, ValueError) as error:
         raise ValueError(
             f"{label} cannot be decoded as a picture; repair or remove it, or skip broken ones."
         ) from error
+    raise ValueError(f"{label} has more than {MAX_PIXELS // 10**6} million pixels; make it smaller.")
 
 
-def _stream(value: Any, name: str) -> tuple[str, Any]:
+def _source(value: Any, name: str) -> tuple[str, Any]:
+    if isinstance(value, dict):
+        content, path = value.get("bytes"), value.get("path")
+        label = path or f"The picture of row {name!r}"
+        value = path if content is None else io.BytesIO(content)
+    else:
+        label = f"The picture of row {name!r}" if isinstance(value, PillowImage.Image) else str(value)
     if value is None:
         raise ValueError(f"Row {name!r} has no picture; give one, or visual features.")
-    if isinstance(value, dict):
-        label = value.get("path") or f"The picture of row {name!r}"
-        return label, io.BytesIO(value["bytes"]) if value.get("bytes") is not None else value["path"]
-    return str(value), value
+    return label, value
 
 
 class RandomCrop:
@@ -65,8 +68,8 @@ class RandomCrop:
         area, ratio, left, top, mirror = torch.rand(5).tolist()
         share = (low + area * (high - low)) ** 0.5
         stretch = (3 / 4) ** (ratio - 0.5)
-        width = min(round(picture.width * share * stretch), picture.width)
-        height = min(round(picture.height * share / stretch), picture.height)
+        width = max(1, min(round(picture.width * share * stretch), picture.width))
+        height = max(1, min(round(picture.height * share / stretch), picture.height))
         x, y = int(left * (picture.width - width + 1)), int(top * (picture.height - height + 1))
         varied = picture.resize(picture.size, PillowImage.Resampling.BICUBIC, box=(x, y, x + width, y + height))
         return ImageOps.mirror(varied) if self.flip and mirror < 0.5 else varied

@@ -96,9 +96,9 @@ class LeccrProcessor(ProcessorMixin):
         present = [bool(value and value.strip()) for value in values]
         texts = [value if there and value else " " for value, there in zip(values, present, strict=True)]
         tokens = self._tokenize(texts, self.description_max_length, return_tensors)
-        for row, there in enumerate(present):
+        for mask, there in zip(tokens["attention_mask"], present, strict=True):
             if not there:
-                tokens["attention_mask"][row] = tokens["attention_mask"][row] * 0
+                mask[:] = [0] * len(mask) if isinstance(mask, list) else 0
         return {f"description_{name}": value for name, value in tokens.items()}
 
     @property

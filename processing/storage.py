@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as parquet
-from datasets import DatasetDict, Features, Image, load_dataset
+from datasets import Dataset, DatasetDict, Features, Image, load_dataset
 
 from .schema import ROW_FEATURES
 
@@ -56,11 +56,11 @@ def write_rows(
     parts: list[Path] = []
     written = 0
     try:
-        while not parts or count == rows_per_shard:
+        while written == rows_per_shard * len(parts):
             parts.append(folder / f"{split}-{len(parts):05d}.parquet.part")
-            count = _write_shard(parts[-1], islice(stored, rows_per_shard), columns.arrow_schema)
-            written += count
-        if not count and len(parts) > 1:
+            written += _write_shard(parts[-1], islice(stored, rows_per_shard), columns.arrow_schema)
+        if len(parts) > 1 and written == rows_per_shard * (len(parts) - 1):
+            # The last shard is empty: the rows ended with the one before.
             parts.pop().unlink()
         _publish(folder, split, parts)
     finally:
@@ -115,19 +115,31 @@ def read_splits(folder: str | Path) -> DatasetDict:
         FileNotFoundError: If there is no such folder, it holds no prepared data, or a shard is missing.
         ValueError: If a shard cannot be read.
     """
-    files = find_shards(folder)
-    for path in (path for paths in files.values() for path in paths):
-        try:
-            parquet.read_schema(path)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise ValueError(f"{path} is not a whole Parquet file; prepare the data set again.") from error
-    # With the name of a folder, datasets would take a subfolder's files too.
-    splits = load_dataset("parquet", data_files={split: [str(path) for path in files[split]] for split in files})
-    for split, rows in splits.items():
-        for name, kind in rows.features.items():
-            if isinstance(kind, Image):
-                splits[split] = splits[split].cast_column(name, Image(decode=False))
+    splits = DatasetDict()
+    for split, paths in find_shards(folder).items():
+        footers = [_footer(path) for path in paths]
+        if sum(footer.num_rows for footer in footers):
+            rows = load_dataset("parquet", data_files={split: [str(path) for path in paths]}, split=split)
+        else:
+            # An empty split cannot be loaded.
+            rows = Dataset(footers[0].schema.to_arrow_schema().empty_table())
+        splits[split] = undecoded(rows)
     return splits
+
+
+def undecoded(rows: Dataset) -> Dataset:
+    """Let the image columns give paths or bytes and not pictures, so that a broken picture stops nothing."""
+    for name, kind in rows.features.items():
+        if isinstance(kind, Image):
+            rows = rows.cast_column(name, Image(decode=False))
+    return rows
+
+
+def _footer(path: Path) -> Any:
+    try:
+        return parquet.read_metadata(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{path} is not a whole Parquet file; prepare the data set again.") from error
 
 
 def find_shards(folder: str | Path) -> dict[str, list[Path]]:

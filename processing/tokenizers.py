@@ -50,9 +50,10 @@ def prune_tokenizer(tokenizer: Any, texts: Iterable[str]) -> PreTrainedTokenizer
     names = {number: piece for piece, number in vocabulary.items()}
     kept = {vocabulary[token] for token in SPECIAL_TOKENS.values()}
     characters: set[str] = set()
+    normalizer = tokenizer.backend_tokenizer.normalizer
     for text in texts:
         kept.update(tokenizer(text)["input_ids"])
-        characters.update(text)
+        characters.update(text if normalizer is None else normalizer.normalize_str(text))
     for character in characters:
         kept.update(vocabulary[piece] for piece in (character, "##" + character) if piece in vocabulary)
     pieces = {names[number]: place for place, number in enumerate(sorted(kept))}
@@ -66,6 +67,6 @@ def prune_tokenizer(tokenizer: Any, texts: Iterable[str]) -> PreTrainedTokenizer
 
 def _wrapped(tokenizer: Tokenizer, model_max_length: int) -> PreTrainedTokenizerFast:
     tokenizer.decoder = decoders.WordPiece()
-    ends = {token: (token, tokenizer.token_to_id(token)) for token in ("[SEP]", "[CLS]")}
-    tokenizer.post_processor = processors.BertProcessing(ends["[SEP]"], ends["[CLS]"])
+    numbers = tokenizer.get_vocab()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", numbers["[SEP]"]), ("[CLS]", numbers["[CLS]"]))
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=model_max_length, **SPECIAL_TOKENS)

@@ -63,7 +63,9 @@ def fabricate_cache(checkpoint: Checkpoint, home: Path) -> Path:
 
 def run_child(home: Path, folder: Path, overlay: Path | None) -> None:
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
-    variables |= {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(overlay or "")}
+    variables |= {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1"}
+    if overlay is not None:
+        variables["PYTHONPATH"] = str(overlay)
     child = [sys.executable, "-P", remote_code_child.__file__, REPOSITORY, str(folder)]
     done = subprocess.run(child, cwd=folder, env=variables, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -1,115 +1,120 @@
-"""Flickr8k-CN: photos with English captions, machine-translated Chinese for training, human Chinese for validation.
+"""Flickr8k-CN: photos with English captions and Chinese ones, by two translation systems and by people.
 
-Published at github.com/li-xirong/flickr8kcn; the layout is the one that the NRCCR and LECCR releases use.
+Published at github.com/li-xirong/flickr8kcn (Li et al., "Adding Chinese Captions to Images", ICMR 2016). Of the file
+names, ``enc`` is English by people, ``zhb`` and ``zhg`` are Baidu's and Google's translations of it, ``zhc`` is Chinese
+by people, independent of the English, and ``zhm`` is the English of the test images translated by people.
 """
 
-import re
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from datasets import Dataset, DatasetDict, Features, Image
 
 from ..schema import ORIGIN_HUMAN, ROW_FEATURES, machine_origin
+from .files import Collection, Rows, Target, make_row, read_caption_lines, read_ids, require
 
+PUBLISHED = "github.com/li-xirong/flickr8kcn"
 SYSTEMS = {"baidu": "zhb", "google": "zhg"}
-CAPTION_LINE = re.compile(r"(?P<id>\S+)#(?P<tag>\w+)#(?P<number>\d+)\s+(?P<text>.*)")
+SPLITS = {"train": "flickr8ktrain.txt", "validation": "flickr8kval.txt", "test": "flickr8ktest.txt"}
+IMAGE_FOLDERS = ("images", "Flicker8k_Dataset", "Flickr8k_Dataset")
+
+Captions = dict[str, dict[int, str]]
+"""Captions by image and number."""
+
+
+def flickr8k_cn_rows(
+    root: str | Path,
+    translation: str | Sequence[str] = "baidu",
+    reserved_captions: Sequence[int] = (),
+    images: str | Path | None = None,
+) -> Collection:
+    """Read English captions, with machine translations for training and human Chinese for the other splits.
+
+    Args:
+        root: Folder with ``flickr8ktrain.txt``, ``flickr8kval.txt`` and, if there is one, ``flickr8ktest.txt``; the
+            captions beside them or in ``captions``.
+        translation: Machine translation to train on, ``baidu`` or ``google``, or several.
+        reserved_captions: Numbers of the English captions that become the image's description and are taken out of
+            the captions and out of their translations ("reserved-caption descriptions").
+        images: Folder of the photos; by default ``images`` or ``Flicker8k_Dataset`` in ``root``.
+
+    Raises:
+        FileNotFoundError: If files are missing; the message lists every one.
+        ValueError: If there is no such translation, or a caption line is not in the published layout.
+    """
+    root = Path(root)
+    systems = [translation] if isinstance(translation, str) else list(translation)
+    for system in systems:
+        if system not in SYSTEMS:
+            raise ValueError(f"Flickr8k-CN has no translation by {system!r}; choose {' or '.join(SYSTEMS)}.")
+    splits = [split for split in SPLITS if split != "test" or (root / SPLITS[split]).exists()]
+    folder = root / "captions" if (root / "captions").is_dir() else root
+    human_files = sorted(folder.glob("flickr8kzhc*.caption.txt"))
+    files = require(
+        [
+            [Path(images)] if images else [root / name for name in IMAGE_FOLDERS],
+            *(root / SPLITS[split] for split in splits),
+            folder / "flickr8kenc.caption.txt",
+            *(folder / f"flickr8k{SYSTEMS[system]}.caption.txt" for system in systems),
+            *(human_files or [folder / "flickr8kzhc.caption.txt"]),
+        ],
+        "Flickr8k-CN",
+        PUBLISHED,
+    )
+    notes: list[str] = []
+    english = _captions([folder / "flickr8kenc.caption.txt"], notes)
+    machine = {system: _captions([folder / f"flickr8k{SYSTEMS[system]}.caption.txt"], notes) for system in systems}
+    human = _captions(human_files, notes)
+    translated = _captions(sorted(folder.glob("flickr8kzhm*.caption.txt")), notes)
+
+    def row(name: str, split: str) -> dict[str, Any]:
+        kept = {number: text for number, text in english[name].items() if number not in reserved_captions}
+        if split == "train":
+            targets = [
+                Target("zh", text, number, machine_origin(system))
+                for system, captions in machine.items()
+                for number, text in sorted(captions.get(name, {}).items())
+            ]
+        else:
+            targets = [Target("zh", text, None, ORIGIN_HUMAN) for _, text in sorted(human.get(name, {}).items())]
+            targets += [
+                Target("zh", text, number, ORIGIN_HUMAN)
+                for number, text in sorted(translated.get(name, {}).items())
+                if number in kept
+            ]
+        reserved = " ".join(english[name][number] for number in reserved_captions if number in english[name])
+        return make_row(name, kept, targets, image=files[0] / f"{name}.jpg", description=reserved or None)
+
+    ids = {split: read_ids(root / SPLITS[split], notes) for split in splits}
+    for split, names in ids.items():
+        silent = sum(name not in english for name in names)
+        if silent:
+            notes.append(f"{split}: left out {silent} images without any English caption.")
+
+    def rows(split: str) -> Iterator[dict[str, Any]]:
+        return (row(name, split) for name in ids[split] if name in english)
+
+    return Collection(Rows.of(rows, splits), notes=notes)
 
 
 def read_flickr8k_cn(
     root: str | Path,
-    translation: Literal["baidu", "google"] | tuple[str, ...] = "baidu",
-    reserved_captions: tuple[int, ...] = (),
+    translation: str | Sequence[str] = "baidu",
+    reserved_captions: Sequence[int] = (),
 ) -> DatasetDict:
-    """Read the train and validation splits.
-
-    Args:
-        root: Folder with ``flickr8ktrain.txt``, ``flickr8kval.txt``, ``captions/`` and ``images/``.
-        translation: Machine translation to train on, or several.
-        reserved_captions: Numbers of the English captions that become the image's description and are taken out of
-            the captions and out of their translations ("reserved-caption descriptions").
-
-    Returns:
-        ``train`` with English captions and their machine translations, ``validation`` with English captions and
-        Chinese captions written by people; images are referenced, not embedded.
-
-    Raises:
-        FileNotFoundError: If files are missing; the message lists every one.
-        ValueError: If a caption line is not in the published layout.
-    """
-    root = Path(root)
-    systems = (translation,) if isinstance(translation, str) else tuple(translation)
-    files = {
-        "train": root / "flickr8ktrain.txt",
-        "validation": root / "flickr8kval.txt",
-        "en": root / "captions" / "flickr8kenc.caption.txt",
-        "human": root / "captions" / "flickr8kzhc.val.caption.txt",
-        **{system: root / "captions" / f"flickr8k{SYSTEMS[system]}.caption.txt" for system in systems},
-    }
-    missing = [str(path) for path in (*files.values(), root / "images") if not path.exists()]
-    if missing:
-        raise FileNotFoundError(
-            f"Flickr8k-CN is incomplete, these are missing: {', '.join(missing)}. "
-            "The data set is published at github.com/li-xirong/flickr8kcn."
-        )
-    english = read_captions(files["en"])
-    translations = {system: read_captions(files[system]) for system in systems}
-    human = read_captions(files["human"])
-    splits = {}
-    for split in ("train", "validation"):
-        ids = files[split].read_text(encoding="utf-8-sig").split()
-        rows = [
-            _row(root, name, english[name], translations if split == "train" else {}, human, reserved_captions)
-            for name in ids
-        ]
-        features = Features({**ROW_FEATURES, "image": Image(decode=False)})
-        splits[split] = Dataset.from_list(rows, features=features)
-    return DatasetDict(splits)
+    """Read Flickr8k-CN into memory, images referenced and undecoded; see :func:`flickr8k_cn_rows`."""
+    collection = flickr8k_cn_rows(root, translation, reserved_captions)
+    features = Features({**ROW_FEATURES, "image": Image(decode=False)})
+    return DatasetDict(
+        {split: Dataset.from_list(list(rows), features=features) for split, rows in collection.splits.items()}
+    )
 
 
-def read_captions(path: Path) -> dict[str, dict[int, str]]:
-    """Read ``<image id>.jpg#<tag>#<number> <text>`` lines into captions by image id and number.
-
-    Raises:
-        ValueError: If a line has another form, or a caption is empty.
-    """
-    captions: dict[str, dict[int, str]] = defaultdict(dict)
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
-        if not line.strip():
-            continue
-        match = CAPTION_LINE.fullmatch(line.strip())
-        if match is None:
-            raise ValueError(f"{path} line {number} is not of the form 'image.jpg#tag#number text': {line[:80]!r}.")
-        captions[match["id"].removesuffix(".jpg")][int(match["number"])] = match["text"].strip()
-    return captions
-
-
-def _row(
-    root: Path,
-    name: str,
-    english: dict[int, str],
-    translations: dict[str, dict[str, dict[int, str]]],
-    human: dict[str, dict[int, str]],
-    reserved: tuple[int, ...],
-) -> dict[str, Any]:
-    kept = [number for number in sorted(english) if number not in reserved]
-    targets = [
-        _target(captions[name][number], place, machine_origin(system))
-        for system, captions in translations.items()
-        for place, number in enumerate(kept)
-        if number in captions[name]
-    ]
-    if not translations:
-        targets = [_target(text, None, ORIGIN_HUMAN) for _, text in sorted(human.get(name, {}).items())]
-    return {
-        "id": name,
-        "image": {"path": str(root / "images" / f"{name}.jpg"), "bytes": None},
-        "source_language": "en",
-        "source_captions": [english[number] for number in kept],
-        "target_captions": targets,
-        "description": " ".join(english[number] for number in reserved if number in english) or None,
-    }
-
-
-def _target(text: str, source_number: int | None, origin: str) -> dict[str, Any]:
-    return {"language": "zh", "text": text, "source_number": source_number, "origin": origin, "weight": None}
+def _captions(paths: Sequence[Path], notes: list[str]) -> Captions:
+    captions: Captions = defaultdict(dict)
+    for path in paths:
+        for line in read_caption_lines(path, notes):
+            captions[line.id].setdefault(line.number, line.text)
+    return dict(captions)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
 from modeling_leccr.interaction_leccr import Description, SlotAnchor, SlotInteraction, fuse
@@ -15,12 +16,13 @@ PRESENT = MASK.any(dim=1)
 
 @pytest.fixture
 def description() -> Description:
-    projected = random(ROWS, TOKENS, SPACE, seed=2)
+    head = nn.Linear(STATES, SPACE)
+    head.weight.data = random(SPACE, STATES, seed=2)
     return Description(
         states=random(ROWS, TOKENS, STATES, seed=1),
         mask=MASK,
-        projected=projected,
-        embedding=functional.normalize(projected[:, 0], dim=-1),
+        embedding=functional.normalize(random(ROWS, SPACE, seed=3), dim=-1),
+        head=head,
     )
 
 
@@ -91,7 +93,7 @@ class TestSlotAnchor:
     ) -> None:
         images = functional.normalize(random(ROWS, SPACE, seed=5), dim=-1)
         slots = anchor.anchor_slots(random(ROWS, SLOTS, SPACE), images, description)
-        pooled = functional.normalize(anchor.attention(description) @ description.projected, dim=-1)
+        pooled = functional.normalize(description.head(anchor.attention(description) @ description.states), dim=-1)
         torch.testing.assert_close(slots[PRESENT], pooled[PRESENT])
         torch.testing.assert_close(slots[2], images[2].expand(SLOTS, -1))
         torch.testing.assert_close(anchor.anchor_slots(slots, images, None), images[:, None].expand(-1, SLOTS, -1))
@@ -99,7 +101,7 @@ class TestSlotAnchor:
     def test_open_gate_adds_the_interacted_slots(self, anchor: SlotAnchor, description: Description) -> None:
         anchor.slot_gate.weight.data.fill_(0.7)
         images, raw = functional.normalize(random(ROWS, SPACE, seed=5), dim=-1), random(ROWS, SLOTS, SPACE)
-        pooled = functional.normalize(anchor.attention(description) @ description.projected, dim=-1)
+        pooled = functional.normalize(description.head(anchor.attention(description) @ description.states), dim=-1)
         expected = functional.normalize(pooled + 0.7 * raw, dim=-1)
         torch.testing.assert_close(anchor.anchor_slots(raw, images, description)[PRESENT], expected[PRESENT])
 

@@ -2,23 +2,27 @@
 
 import inspect
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
+from transformers import Trainer, TrainingArguments
 
 from modeling_leccr import LeccrModel, LeccrOutput
 from modeling_leccr.objectives_leccr import contrastive_loss
 
 from .tiny import (
-    PICTURE_SIZE,
+    FORMS,
     SPACE,
     TEXT_TOWERS,
     VISION_TOWERS,
+    assert_equal,
     batch,
     descriptions,
+    differ,
+    form,
     random,
     text_config,
     texts,
@@ -26,13 +30,6 @@ from .tiny import (
     visual_inputs,
 )
 
-FORMS: dict[str, dict[str, Any]] = {
-    "dual-encoder": {"num_slots": 0},
-    "late-fusion": {"num_slots": 0, "description_fusion": True},
-    "published": {},
-    "raw slots": {"normalize_slots": False},
-    "anchored": {"slot_anchor": "text"},
-}
 WITH_DESCRIPTIONS = [name for name in FORMS if name != "dual-encoder"]
 WITH_SLOTS = ["published", "raw slots", "anchored"]
 
@@ -41,21 +38,6 @@ WITH_SLOTS = ["published", "raw slots", "anchored"]
 def no_gradient() -> Iterator[None]:
     with torch.no_grad():
         yield
-
-
-def form(name: str, vision: str | None = "clip", **fields: Any) -> LeccrModel:
-    model = tiny_model(vision, **(FORMS[name] | fields))
-    if name == "anchored":
-        model.anchor.slot_gate.weight.data.fill_(0.6)
-    return model
-
-
-def assert_equal(actual: Tensor, expected: Tensor) -> None:
-    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-6)
-
-
-def differ(first: Tensor, second: Tensor) -> bool:
-    return bool(((first - second).abs().amax(-1) > 1e-4).all())
 
 
 @pytest.mark.parametrize("vision", [*VISION_TOWERS, None])
@@ -156,8 +138,13 @@ class TestDescriptions:
         before = model.get_image_views(**inputs)
         model.text_tower.model.embeddings.word_embeddings.weight.normal_()
         assert torch.equal(model.get_image_views(**inputs), before)
+        model.text_projection.output.weight.normal_()
+        assert torch.equal(model.get_image_views(**inputs), before)
         model.description_tower.model.embeddings.word_embeddings.weight.normal_()
-        assert differ(model.get_image_views(**inputs), before)
+        other_states = model.get_image_views(**inputs)
+        assert differ(other_states, before)
+        model.description_head.output.weight.normal_()
+        assert differ(model.get_image_views(**inputs), other_states)
 
 
 class TestAnchoredStart:
@@ -168,10 +155,10 @@ class TestAnchoredStart:
         described = descriptions()
         images = model.encode_images(**visual_inputs(), **described)
         states = model.text_tower(described["description_input_ids"], described["description_attention_mask"])
-        projected, scores = model.text_projection(states), states @ model.anchor.queries.weight.T
+        scores = states @ model.anchor.queries.weight.T
         for row, length in enumerate(described["description_attention_mask"].sum(1)):
-            pooled = scores[row, :length].softmax(0).T @ projected[row, :length]
-            assert_equal(images.slot_embeds[row], functional.normalize(pooled, dim=-1))
+            pooled = scores[row, :length].softmax(0).T @ states[row, :length]
+            assert_equal(images.slot_embeds[row], functional.normalize(model.text_projection(pooled), dim=-1))
 
     def test_image_is_late_fusion(self) -> None:
         model, described = tiny_model(slot_anchor="text"), descriptions()
@@ -191,82 +178,6 @@ def test_late_fusion_is_the_sum_of_unit_image_and_unit_description() -> None:
     text = model.get_text_features(described["description_input_ids"], described["description_attention_mask"])
     expected = functional.normalize(picture + text, dim=-1)
     assert_equal(model.get_image_features(**visual_inputs(), **described), expected)
-
-
-class TestVisualFeatures:
-    @pytest.mark.parametrize("name", FORMS)
-    @pytest.mark.parametrize("fields", [{}, {"visual_layers": 1}], ids=["plain", "temporal"])
-    def test_padding_changes_nothing(self, name: str, fields: dict[str, Any]) -> None:
-        model, inputs = form(name, None, **fields), visual_inputs(None) | descriptions()
-        expected = model.get_image_views(**inputs)
-        padding = inputs["visual_attention_mask"] == 0
-        assert padding.any()
-        spoilt = inputs["visual_features"].masked_fill(padding[..., None], 50.0)
-        longer = inputs | {
-            "visual_features": functional.pad(spoilt, (0, 0, 0, 3), value=-50.0),
-            "visual_attention_mask": functional.pad(inputs["visual_attention_mask"], (0, 3)),
-        }
-        assert_equal(model.get_image_views(**longer), expected)
-        unmasked = inputs | {"visual_features": spoilt, "visual_attention_mask": None}
-        assert not torch.allclose(model.get_image_views(**unmasked), expected, atol=1e-3)
-
-    @pytest.mark.parametrize("vision", VISION_TOWERS)
-    def test_tokens_computed_ahead_are_as_good_as_pixels(self, vision: str) -> None:
-        model, inputs = form("anchored", vision), visual_inputs(vision)
-        tokens = model.get_visual_tokens(inputs["pixel_values"])
-        assert tokens.shape == (4, *VISION_TOWERS[vision])
-        expected = model.get_image_views(**inputs, **descriptions())
-        assert_equal(model.get_image_views(visual_features=tokens, **descriptions()), expected)
-
-    def test_kind_of_mask_makes_no_difference(self) -> None:
-        model, inputs = form("published", None), visual_inputs(None)
-        expected = model.get_image_views(**inputs)
-        for dtype in (torch.bool, torch.float32):
-            inputs["visual_attention_mask"] = inputs["visual_attention_mask"].to(dtype)
-            assert torch.equal(model.get_image_views(**inputs), expected)
-
-
-class TestVideoFrames:
-    frames = random(2, 4, 3, PICTURE_SIZE, PICTURE_SIZE)
-    mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
-
-    @pytest.mark.parametrize("vision", VISION_TOWERS)
-    def test_padded_frames_change_nothing(self, vision: str) -> None:
-        model = form("published", vision, vision_summary="mean", visual_layers=1)
-        views = model.get_image_views(self.frames, visual_attention_mask=self.mask)
-        assert views.shape == (2, 3, SPACE)
-        assert_equal(views[1:], model.get_image_views(self.frames[1:, :2]))
-
-    def test_temporal_layers_mix_the_frames(self) -> None:
-        model = form("dual-encoder", vision_summary="mean", visual_layers=1)
-        tokens = model.encode_images(self.frames).vision_tokens
-        changed = self.frames.clone()
-        changed[:, 3] = random(3, PICTURE_SIZE, PICTURE_SIZE, seed=5)
-        assert differ(model.encode_images(changed).vision_tokens[:, 0], tokens[:, 0])
-
-
-class TestStandardization:
-    def test_statistics_are_applied(self) -> None:
-        plain = tiny_model(None)
-        model = tiny_model(None, vision_standardize=True)
-        features = 3 * visual_inputs(None)["visual_features"] + 5
-        mean, deviation = features.mean((0, 1)), features.std((0, 1))
-        assert_equal(
-            model.get_image_features(visual_features=features), plain.get_image_features(visual_features=features)
-        )
-        model.set_feature_statistics(mean, deviation)
-        expected = plain.get_image_features(visual_features=(features - mean) / deviation)
-        torch.testing.assert_close(model.get_image_features(visual_features=features), expected)
-
-    def test_a_constant_channel_gives_no_infinity(self) -> None:
-        model = tiny_model(None, vision_standardize=True)
-        features = torch.ones_like(visual_inputs(None)["visual_features"])
-        model.set_feature_statistics(features[0, 0], torch.zeros(features.shape[-1]))
-        assert model.get_image_features(visual_features=features).isfinite().all()
-
-    def test_only_where_the_model_standardises(self) -> None:
-        with pytest.raises(ValueError, match="set vision_standardize=True"):
-            tiny_model(None).set_feature_statistics(torch.zeros(20), torch.ones(20))
 
 
 class TestForward:
@@ -349,10 +260,16 @@ class TestEvaluationBatch:
         logits = model.logit_scale.weight.exp() * output.caption_embeds[:, 0] @ output.image_embeds.T
         torch.testing.assert_close(output.loss, contrastive_loss(logits))
 
-    def test_what_is_left_for_trainer(self) -> None:
-        model = form("published")
-        output, ignored = model(**self.inputs()), [*model.config.keys_to_ignore_at_inference, "loss"]
-        assert [name for name in output if name not in ignored] == ["image_views", "caption_embeds"]
+    @pytest.mark.parametrize("label_names", [None, ["caption_languages"]])
+    def test_trainer_gets_loss_views_and_captions(self, label_names: list[str] | None, tmp_path: Path) -> None:
+        arguments = TrainingArguments(str(tmp_path), use_cpu=True, report_to=[], label_names=label_names)
+        trainer = Trainer(form("published"), arguments)
+        loss, predictions, labels = trainer.prediction_step(trainer.model, self.inputs(), prediction_loss_only=False)
+        expected = form("published")(**self.inputs())
+        assert torch.equal(loss, expected.loss)
+        views, captions = predictions
+        assert torch.equal(views, expected.image_views) and torch.equal(captions, expected.caption_embeds)
+        assert isinstance(labels, Tensor) == (label_names is not None)
 
     def test_mask_is_all_ones_unless_given(self) -> None:
         model, inputs = form("published"), self.inputs()

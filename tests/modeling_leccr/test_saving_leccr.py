@@ -14,7 +14,7 @@ from .tiny import FEATURE_WIDTH, VISION_TOWERS, batch, random, text_config, tiny
 
 FORMS: dict[str, dict[str, Any]] = {
     "dual-encoder": {"num_slots": 0, "text_head": "mlp"},
-    "published": {"freeze_text": True},
+    "published": {"freeze_text": True, "learn_temperature": False},
     "anchored": {"slot_anchor": "text", "visual_layers": 1, "vision_standardize": True},
     "two text encoders": {"description_config": text_config("distilbert")},
 }
@@ -131,6 +131,16 @@ def test_the_whole_model_has_one_precision(saved: str, asked: torch.dtype | None
     loaded = load(tmp_path, **({} if asked is None else {"dtype": asked}))
     assert {weight.dtype for weight in loaded.parameters()} == {asked or torch.bfloat16}
     assert loaded(**batch()).loss.isfinite()
+
+
+@pytest.mark.parametrize("implementation", ["eager", "sdpa"])
+@pytest.mark.parametrize("vision", ["clip", "mobilenet_v2"])
+def test_attention_can_be_chosen_at_loading(vision: str, implementation: str, tmp_path: Path) -> None:
+    model = tiny_model(vision)
+    model.save_pretrained(tmp_path)
+    loaded = load(tmp_path, attn_implementation=implementation)
+    assert loaded.text_tower.model.config._attn_implementation == implementation
+    torch.testing.assert_close(loaded(**batch(vision)).loss, model(**batch(vision)).loss)
 
 
 def test_auto_classes_find_their_way(tmp_path: Path) -> None:

@@ -115,6 +115,56 @@ class TestDescriptionDropout:
         assert shown.interaction.no_description.weight.grad.abs().max() == 0
 
 
+class TestTokenDropout:
+    @staticmethod
+    def masks_seen(model: LeccrModel, inputs: dict[str, Tensor]) -> list[Tensor]:
+        masks: list[Tensor] = []
+        model.text_tower.register_forward_pre_hook(lambda _, arguments: masks.append(arguments[1].bool()))
+        model(**inputs)
+        return masks
+
+    @pytest.mark.parametrize("description_gradient", [True, False])
+    def test_hides_a_share_of_the_tokens_but_never_the_first(self, description_gradient: bool) -> None:
+        inputs = batch(None, rows=200)
+        model = tiny_model(None, token_dropout=0.4, description_gradient=description_gradient).train()
+        seen = dict(zip(("description", "source", "target"), self.masks_seen(model, inputs), strict=True))
+        for name, mask in seen.items():
+            real = inputs[f"{name}_attention_mask"].bool()
+            assert mask[:, 0].all() and not (mask & ~real).any()
+            share = 1 - mask[:, 1:].sum() / real[:, 1:].sum()
+            if name == "description" and not description_gradient:
+                assert share == 0, "states without gradient are not disturbed"
+            else:
+                assert 0.3 < share < 0.5
+
+    def test_a_hidden_description_stays_hidden(self) -> None:
+        model = tiny_model(None, token_dropout=0.4, description_dropout=1.0, description_gradient=True, dropout=0.0)
+        inputs = visual_inputs(None)
+        bare = model.get_image_views(**inputs)
+        torch.testing.assert_close(model.train().get_image_views(**inputs, **descriptions()), bare)
+
+    def test_nothing_is_hidden_outside_training(self) -> None:
+        inputs = batch(None)
+        seen = self.masks_seen(tiny_model(None, token_dropout=0.4, description_gradient=True), inputs)
+        expected = [inputs[f"{name}_attention_mask"].bool() for name in ("description", "source", "target")]
+        assert all(torch.equal(mask, real) for mask, real in zip(seen, expected, strict=True))
+
+
+def test_visual_dropout_disturbs_training_only() -> None:
+    model, inputs = tiny_model(None, num_slots=0, visual_dropout=0.5), visual_inputs(None)
+    expected = tiny_model(None, num_slots=0).get_image_features(**inputs)
+    assert torch.equal(model.get_image_features(**inputs), expected)
+    model.train()
+    assert not torch.allclose(model.get_image_features(**inputs), expected, atol=1e-2)
+
+
+@pytest.mark.parametrize("learned", [True, False])
+def test_temperature_is_trained_or_not(learned: bool) -> None:
+    model = tiny_model(None, learn_temperature=learned)
+    step(model, batch(None))
+    assert (model.logit_scale.weight.grad is not None) == learned
+
+
 class TestFrozenTowers:
     @pytest.mark.parametrize("vision", VISION_TOWERS)
     def test_vision_tower_stays_as_it_is(self, vision: str) -> None:
@@ -182,6 +232,12 @@ class TestAttentionImplementations:
         model.set_attn_implementation("eager")
         assert model.text_tower.model.config._attn_implementation == "eager"
         torch.testing.assert_close(model(**batch()).loss, expected)
+
+    def test_it_can_be_changed_beside_a_tower_without_attention(self) -> None:
+        model = tiny_model("mobilenet_v2")
+        model.set_attn_implementation({"text_config": "eager"})
+        assert model.text_tower.model.config._attn_implementation == "eager"
+        assert model(**batch("mobilenet_v2")).loss.isfinite()
 
     @pytest.mark.parametrize("vision", ["resnet", "mobilenet_v2"])
     def test_towers_without_attention_accept_every_choice(self, vision: str) -> None:

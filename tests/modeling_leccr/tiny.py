@@ -28,6 +28,15 @@ TEXT_TOWERS = ("bert", "xlm-roberta", "distilbert")
 VISION_TOWERS = {"clip": (17, 32), "vit": (17, 32), "siglip": (17, 32), "resnet": (5, 32), "mobilenet_v2": (2, 64)}
 """Tiny vision towers, with the number of tokens of one picture (the summary in front) and their width."""
 
+FORMS: dict[str, dict[str, Any]] = {
+    "dual-encoder": {"num_slots": 0},
+    "late-fusion": {"num_slots": 0, "description_fusion": True},
+    "published": {},
+    "raw slots": {"normalize_slots": False},
+    "anchored": {"slot_anchor": "text"},
+}
+"""Every form of the network that a recipe can ask for."""
+
 # Larger than usual, so that a random tower tells its inputs apart.
 SPREAD = 0.2
 TRANSFORMER = {
@@ -132,3 +141,21 @@ def batch(vision: str | None = "clip", rows: int = 4, seed: int = 0) -> dict[str
         **descriptions(rows, seed + 3),
         "image_ids": torch.arange(rows).clamp(max=rows - 2),
     }
+
+
+def form(name: str, vision: str | None = "clip", **fields: Any) -> LeccrModel:
+    """Return a model of one form; its gates are open."""
+    model = tiny_model(vision, **(FORMS[name] | fields))
+    if name == "anchored":
+        model.anchor.slot_gate.weight.data.fill_(0.6)
+    return model
+
+
+def assert_equal(actual: Tensor, expected: Tensor) -> None:
+    """Compare to one part in a million."""
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-6)
+
+
+def differ(first: Tensor, second: Tensor) -> bool:
+    """Whether every vector differs clearly from its counterpart."""
+    return bool(((first - second).abs().amax(-1) > 1e-4).all())

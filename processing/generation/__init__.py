@@ -1,0 +1,1 @@
+"""Text made by other models: descriptions of pictures and translations of captions."""

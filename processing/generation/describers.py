@@ -1,0 +1,133 @@
+"""Models that answer questions about pictures: in this process, or behind a server."""
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from PIL import Image as PillowImage
+
+from .answers import Answer, Decoding
+from .endpoint import ChatClient
+from .models import end_tokens, generate, load, load_model, revision_of
+
+Pictures = Sequence[PillowImage.Image]
+"""What one question is about: a picture, or the frames of a video."""
+
+# Larger pictures are made smaller by every model anyway.
+LONGEST_SIDE = 2048
+
+
+class Describer(Protocol):
+    """Answers a question about several pictures.
+
+    Attributes:
+        settings: What the answers depend on besides the question: the model, its revision and so on.
+        batch_size: Pictures a call.
+        in_flight: Calls at once.
+    """
+
+    settings: dict[str, Any]
+    batch_size: int
+    in_flight: int
+
+    def answer(self, pictures: Sequence[Pictures], question: str, decoding: Decoding) -> list[Answer]:
+        """Answer the question about each of the pictures."""
+
+
+class LocalDescriber:
+    """An image-text-to-text model of transformers with a chat template, such as Qwen2.5-VL, LLaVA or SmolVLM.
+
+    Args:
+        name: Folder or Hub name.
+        revision: Branch, tag or commit on the Hub.
+        dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+        device: A torch device, or ``auto``.
+        batch_size: Pictures at once.
+
+    Raises:
+        ValueError: If the model cannot be loaded, or has no chat template.
+    """
+
+    in_flight = 1
+
+    def __init__(
+        self, name: str, revision: str | None = None, dtype: str = "auto", device: str = "auto", batch_size: int = 8
+    ) -> None:
+        from transformers import AutoModelForImageTextToText, AutoProcessor
+
+        self.processor = load(AutoProcessor, name, revision=revision)
+        if not getattr(self.processor, "chat_template", None):
+            raise ValueError(f"{name} has no chat template; choose a model that was tuned to follow instructions.")
+        tokenizer = self.processor.tokenizer
+        # A decoder goes on from the last position, which must not be padding.
+        tokenizer.padding_side = "left"
+        if tokenizer.pad_token is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        self.model = load_model(AutoModelForImageTextToText, name, revision, dtype, device)
+        self.batch_size = batch_size
+        self.settings = {
+            "model": name,
+            "revision": revision_of(self.model, revision),
+            "dtype": str(self.model.dtype).removeprefix("torch."),
+            "batch_size": batch_size,
+        }
+
+    def answer(self, pictures: Sequence[Pictures], question: str, decoding: Decoding) -> list[Answer]:
+        """Answer the question about each of the pictures, in one batch."""
+        tokenizer = self.processor.tokenizer
+        texts = [self._prompt(len(frames), question) for frames in pictures]
+        # Templates write the first token themselves.
+        repeated = tokenizer.bos_token is not None and texts[0].startswith(tokenizer.bos_token)
+        inputs = self.processor(
+            text=texts,
+            images=[list(frames) for frames in pictures],
+            padding=True,
+            return_tensors="pt",
+            add_special_tokens=not repeated,
+        ).to(self.model.device, dtype=self.model.dtype)
+        tokens = generate(self.model, inputs, decoding, pad_token_id=tokenizer.pad_token_id)
+        new = tokens[:, inputs["input_ids"].shape[1] :].tolist()
+        ends = end_tokens(self.model, tokenizer)
+        texts = tokenizer.batch_decode(new, skip_special_tokens=True)
+        return [Answer(text, finished=not ends.isdisjoint(row)) for text, row in zip(texts, new)]
+
+    def _prompt(self, frames: int, question: str) -> str:
+        content = [{"type": "image"}] * frames + [{"type": "text", "text": question}]
+        message = {"role": "user", "content": content}
+        return self.processor.apply_chat_template([message], tokenize=False, add_generation_prompt=True)
+
+
+class EndpointDescriber:
+    """A model behind a server that speaks OpenAI's chat completions with pictures.
+
+    Args:
+        client: Client of the server.
+        in_flight: Requests at once.
+    """
+
+    batch_size = 1
+
+    def __init__(self, client: ChatClient, in_flight: int = 16) -> None:
+        self.client = client
+        self.in_flight = in_flight
+        self.settings = {"model": client.model, "revision": None, "backend": "endpoint"}
+
+    def answer(self, pictures: Sequence[Pictures], question: str, decoding: Decoding) -> list[Answer]:
+        """Answer the question about each of the pictures, one request after the other."""
+        return [self._answer(frames, question, decoding) for frames in pictures]
+
+    def _answer(self, frames: Pictures, question: str, decoding: Decoding) -> Answer:
+        parts: list[dict[str, Any]] = [
+            {"type": "image_url", "image_url": {"url": _data_address(picture)}} for picture in frames
+        ]
+        return self.client.ask([*parts, {"type": "text", "text": question}], decoding)
+
+
+def _data_address(picture: PillowImage.Image) -> str:
+    if max(picture.size) > LONGEST_SIDE:
+        picture = picture.copy()
+        picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=95)
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()

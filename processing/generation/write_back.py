@@ -1,0 +1,78 @@
+"""Filling one column of a prepared data set anew."""
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as parquet
+
+from ..storage import SHARD_NAME, find_shards
+
+
+def copy_data(source: str | Path, target: str | Path) -> None:
+    """Copy a prepared data set with what lies beside it; files that ``target`` has already are left as they are.
+
+    Raises:
+        FileNotFoundError: If ``source`` holds no prepared data.
+    """
+    shards = [shard for paths in find_shards(source).values() for shard in paths]
+    target = Path(target)
+    target.mkdir(parents=True, exist_ok=True)
+    others = [path for path in sorted(Path(source).iterdir()) if path.is_file() and not SHARD_NAME.fullmatch(path.name)]
+    for path in [*others, *shards]:
+        copy = target / path.name
+        if not copy.exists():
+            part = copy.with_name(copy.name + ".part")
+            shutil.copy2(path, part)
+            part.replace(copy)
+
+
+def rewrite_column(
+    folder: str | Path, column: str, needs: Sequence[str], value: Callable[[dict[str, Any]], Any]
+) -> None:
+    """Give each row of a prepared data set a new value in one column.
+
+    All shards are written beside the old ones before the first is replaced, row group by row group, and all other
+    columns stay as they are. Each shard is replaced at once, so the data set can be read at any moment.
+
+    Args:
+        folder: The data set.
+        column: Column to fill.
+        needs: Columns that ``value`` looks at.
+        value: Returns the new value for a row, which holds the columns of ``needs``.
+
+    Raises:
+        ValueError: If the data set has no such column.
+    """
+    shards = [shard for paths in find_shards(folder).values() for shard in paths]
+    parts = [shard.with_name(shard.name + ".part") for shard in shards]
+    try:
+        for shard, part in zip(shards, parts):
+            _rewrite(shard, part, column, needs, value)
+        for shard, part in zip(shards, parts):
+            part.replace(shard)
+    finally:
+        for part in parts:
+            part.unlink(missing_ok=True)
+
+
+def _rewrite(
+    shard: Path, part: Path, column: str, needs: Sequence[str], value: Callable[[dict[str, Any]], Any]
+) -> None:
+    with parquet.ParquetFile(shard) as reader:
+        schema = reader.schema_arrow
+        place = schema.get_field_index(column)
+        if place < 0:
+            raise ValueError(f"{shard} has no column {column}; prepare the data set again.")
+        with part.open("wb") as stream:
+            with parquet.ParquetWriter(stream, schema) as writer:
+                for number in range(reader.num_row_groups):
+                    table = reader.read_row_group(number)
+                    values = [value(row) for row in table.select(list(needs)).to_pylist()]
+                    filled = pa.array(values, type=schema.field(place).type)
+                    writer.write_table(table.set_column(place, schema.field(place), filled))
+            stream.flush()
+            os.fsync(stream.fileno())

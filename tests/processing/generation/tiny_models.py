@@ -1,0 +1,194 @@
+"""Generative models of real architectures, tiny and with random weights, saved as a checkpoint is."""
+
+import json
+from pathlib import Path
+
+import sentencepiece
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import (
+    CLIPImageProcessorPil,
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+    M2M100Config,
+    M2M100ForConditionalGeneration,
+    M2M100Tokenizer,
+    MarianConfig,
+    MarianMTModel,
+    MarianTokenizer,
+    NllbTokenizer,
+    PreTrainedTokenizerFast,
+    T5Config,
+    T5ForConditionalGeneration,
+)
+
+WORDS = ["a", "the", "dog", "cat", "man", "tree", "red", "blue", "runs", "sits", "near", "under", "small", "two"]
+SENTENCES = [f"{first} {second} {third}" for first in WORDS for second in WORDS for third in WORDS[:5]]
+TEMPLATE = (
+    "{% for message in messages %}USER: {% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}<image>{% else %} {{ part['text'] }}{% endif %}{% endfor %}{% endfor %} ASSISTANT:"
+)
+
+
+def _end_often(model, vocabulary: int, end: int) -> None:
+    """Let a third of all tokens end the text, since a random model would hardly ever end it."""
+    model.generation_config.eos_token_id = sorted({end, *range(5, vocabulary, 3)})
+
+
+def build_llava(folder: Path) -> Path:
+    """Save a LLaVA whose answers are words of `WORDS`."""
+    torch.manual_seed(0)
+    names = ["<pad>", "<s>", "</s>", "<unk>", "<image>", *WORDS]
+    raw = Tokenizer(models.WordLevel({name: place for place, name in enumerate(names)}, unk_token="<unk>"))
+    raw.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=raw,
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        additional_special_tokens=["<image>"],
+    )
+    pictures = CLIPImageProcessorPil(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16})
+    LlavaProcessor(
+        pictures,
+        tokenizer,
+        patch_size=8,
+        vision_feature_select_strategy="default",
+        chat_template=TEMPLATE,
+        num_additional_image_tokens=1,
+    ).save_pretrained(folder)
+    config = LlavaConfig(
+        vision_config=CLIPVisionConfig(
+            hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2, image_size=16, patch_size=8
+        ),
+        text_config=LlamaConfig(
+            vocab_size=len(names),
+            hidden_size=16,
+            intermediate_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            pad_token_id=0,
+            bos_token_id=1,
+            eos_token_id=2,
+            initializer_range=0.5,
+        ),
+        image_token_index=4,
+    )
+    model = LlavaForConditionalGeneration(config)
+    _end_often(model, len(names), 2)
+    model.save_pretrained(folder)
+    return folder
+
+
+def _train_pieces(path: Path) -> list[str]:
+    """Train a SentencePiece model, save it, and return its pieces."""
+    with path.open("wb") as stream:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(SENTENCES),
+            model_writer=stream,
+            vocab_size=40,
+            hard_vocab_limit=False,
+            minloglevel=2,
+        )
+    trained = sentencepiece.SentencePieceProcessor(str(path))
+    return [trained.id_to_piece(number) for number in range(3, trained.get_piece_size())]
+
+
+def build_marian(folder: Path, codes: tuple[str, ...] = (), source: str = "en", target: str = "de") -> Path:
+    """Save a Marian model for one pair, or with several targets, whose codes are given."""
+    torch.manual_seed(0)
+    folder.mkdir(parents=True)
+    pieces = _train_pieces(folder / "source.spm")
+    (folder / "target.spm").write_bytes((folder / "source.spm").read_bytes())
+    names = ["</s>", "<unk>", *pieces, *(f">>{code}<<" for code in codes), "<pad>"]
+    (folder / "vocab.json").write_text(json.dumps({name: place for place, name in enumerate(names)}))
+    MarianTokenizer.from_pretrained(folder, source_lang=source, target_lang=target).save_pretrained(folder)
+    pad = len(names) - 1
+    config = MarianConfig(
+        vocab_size=len(names),
+        d_model=16,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=16,
+        decoder_ffn_dim=16,
+        pad_token_id=pad,
+        decoder_start_token_id=pad,
+        eos_token_id=0,
+        forced_eos_token_id=None,
+        init_std=0.5,
+    )
+    model = MarianMTModel(config)
+    _end_often(model, pad, 0)
+    model.save_pretrained(folder)
+    return folder
+
+
+def _save_m2m100(folder: Path, vocabulary: int, words: int) -> None:
+    config = M2M100Config(
+        vocab_size=vocabulary,
+        d_model=16,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=16,
+        decoder_ffn_dim=16,
+        init_std=0.5,
+    )
+    model = M2M100ForConditionalGeneration(config)
+    _end_often(model, words, 2)
+    model.save_pretrained(folder)
+
+
+def build_m2m100(folder: Path) -> Path:
+    """Save an M2M-100."""
+    torch.manual_seed(0)
+    folder.mkdir(parents=True)
+    names = ["<s>", "<pad>", "</s>", "<unk>", *_train_pieces(folder / "pieces.model")]
+    (folder / "vocab.json").write_text(json.dumps({name: place for place, name in enumerate(names)}))
+    tokenizer = M2M100Tokenizer(str(folder / "vocab.json"), str(folder / "pieces.model"))
+    tokenizer.save_pretrained(folder)
+    _save_m2m100(folder, len(names) + len(tokenizer.lang_token_to_id) + 8, len(names))
+    return folder
+
+
+def build_nllb(folder: Path) -> Path:
+    """Save an NLLB-200: the network of M2M-100 with another tokenizer."""
+    torch.manual_seed(0)
+    letters = sorted({letter for word in WORDS for letter in word} | {"▁"})
+    names = ["<s>", "<pad>", "</s>", "<unk>", *letters]
+    tokenizer = NllbTokenizer(vocab={name: place for place, name in enumerate(names)}, merges=[])
+    tokenizer.save_pretrained(folder)
+    _save_m2m100(folder, len(tokenizer), len(names))
+    return folder
+
+
+def build_madlad(folder: Path, codes: tuple[str, ...] = ("en", "de", "iw")) -> Path:
+    """Save a MADLAD-400: a T5 whose vocabulary has tokens such as `<2de>`."""
+    torch.manual_seed(0)
+    names = ["<pad>", "</s>", "<unk>", "[]", "[]2", *WORDS, *(f"<2{code}>" for code in codes)]
+    raw = Tokenizer(models.WordLevel({name: place for place, name in enumerate(names)}, unk_token="<unk>"))
+    raw.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    PreTrainedTokenizerFast(
+        tokenizer_object=raw, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    ).save_pretrained(folder)
+    config = T5Config(
+        vocab_size=len(names),
+        d_model=16,
+        d_kv=8,
+        d_ff=16,
+        num_layers=1,
+        num_heads=2,
+        initializer_factor=2.0,
+        decoder_start_token_id=0,
+    )
+    model = T5ForConditionalGeneration(config)
+    _end_often(model, len(names), 1)
+    model.save_pretrained(folder)
+    return folder
