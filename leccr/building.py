@@ -5,7 +5,10 @@ from typing import Any
 
 from datasets import Dataset
 from torch import nn
-from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer
+
+# Not from the top: without torchvision, transformers 5.6 has an empty stand-in there.
+from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
 from modeling_leccr import LeccrModel
 from processing import LeccrProcessor

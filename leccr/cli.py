@@ -11,6 +11,8 @@ from typing import Annotated, Any, Never
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from .cli_generation import TranslateCommand, describe, translate
+from .cli_preparation import prepare
 from .errors import UserError
 
 OUR_PACKAGES = ("hub_card", "leccr", "modeling_leccr", "processing", "transformers_modules")
@@ -133,17 +135,25 @@ def quickstart(
     run_quickstart(output=out, seed=seed)
 
 
-@app.command()
-def prepare(
-    name: Annotated[str, typer.Argument(help="Name of the benchmark, such as flickr8k-cn, or scenes.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder to write the data set to.")],
-    source: Annotated[Path | None, typer.Option("--source", help="Folder with the benchmark's own files.")] = None,
-    skip_broken: SkipBroken = False,
-) -> None:
-    """Turn a benchmark's files into a data set that `leccr train` reads."""
-    from .preparation import run_preparation
+app.command(cls=_LanguagesCommand)(prepare)
+app.command()(describe)
+app.command(cls=TranslateCommand)(translate)
 
-    run_preparation(name, source=source, output=out, skip_broken=skip_broken)
+
+@app.command()
+def features(
+    data: Annotated[str, typer.Argument(help="Folder that `leccr prepare` wrote.")],
+    towers: Annotated[str | None, typer.Option(help="Built-in towers or a YAML file with the vision tower.")] = None,
+    recipe: Annotated[str, typer.Option(help="Recipe whose towers to use if --towers is left out.")] = "dual-encoder",
+    dtype: Annotated[str, typer.Option(help="fp16 or fp32.")] = "fp16",
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures encoded at once.")] = 8,
+) -> None:
+    """Compute a frozen tower's visual features once and write them beside the data."""
+    from .featuring import run_features
+    from .recipes import load_recipe
+
+    path = run_features(data, load_recipe(recipe, towers), dtype=dtype, batch_size=batch_size)
+    typer.echo(f"The features are in {path}; `leccr train` uses them in place of the pictures.")
 
 
 @app.command()

@@ -71,18 +71,19 @@ def run_description(
     client = open_client(endpoint, model, timeout, key_variable)
     folder = open_output(data, output)
     rows = _rows_with_pictures(read_splits(folder), data)
+    describer: Describer
+    if client:
+        describer = EndpointDescriber(client, requests)
+    else:
+        describer = LocalDescriber(model, revision, dtype, device, batch_size)
+
+    def open_pictures(place: int) -> list[PillowImage.Image]:
+        row = rows[place]
+        return [open_image(row["image"], row["id"])]
+
     with Journal(folder / DESCRIPTIONS_FILE) as journal:
         if restart:
             journal.forget(journal)
-        describer: Describer
-        if client:
-            describer = EndpointDescriber(client, requests)
-        else:
-            describer = LocalDescriber(model, revision, dtype, device, batch_size)
-
-        def open_pictures(place: int) -> list[PillowImage.Image]:
-            return [open_image(rows[place]["image"], rows[place]["id"])]
-
         try:
             report = describe_pictures(
                 list(rows["id"]),

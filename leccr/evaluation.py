@@ -49,8 +49,9 @@ def load_retriever(checkpoint: str | Path) -> tuple[LeccrModel, LeccrProcessor]:
         raise UserError(f"{checkpoint} is a {kind} model, not a LECCR one; train one with `leccr train`.")
     try:
         model, report = LeccrModel.from_pretrained(checkpoint, output_loading_info=True)
-        processor = LeccrProcessor.from_pretrained(checkpoint)
-    except (OSError, RuntimeError, SafetensorError) as error:
+        # Or else transformers asks at the terminal where a file is missing.
+        processor = LeccrProcessor.from_pretrained(checkpoint, trust_remote_code=False)
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise UserError(
             f"{checkpoint} cannot be loaded: a file of the model or of its processor is missing, broken, or does not "
             "fit its config.json; train or download it again."

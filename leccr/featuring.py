@@ -24,7 +24,7 @@ PART_ROWS = 512
 DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
 
 
-def run_features(data: str, recipe: Recipe, dtype: str = "fp16", batch_size: int = 32) -> Path:
+def run_features(data: str, recipe: Recipe, dtype: str = "fp16", batch_size: int = 8) -> Path:
     """Write ``features.safetensors`` beside a prepared data set: what ``leccr features`` does.
 
     Finished parts stay in ``features.parts`` until all are done, so an interrupted run goes on where it stopped.
@@ -76,7 +76,7 @@ def load_vision_tower(recipe: Recipe) -> tuple[VisionTower, Any]:
 
 
 @torch.inference_mode()
-def encode_pictures(tower: VisionTower, image_processor: Any, rows: Dataset, batch_size: int = 32) -> Tensor:
+def encode_pictures(tower: VisionTower, image_processor: Any, rows: Dataset, batch_size: int = 8) -> Tensor:
     """Return the tower's tokens (rows, N, F) for the rows' pictures."""
     tokens = []
     for start in range(0, len(rows), batch_size):

@@ -1,22 +1,26 @@
 """``leccr translate``: machine translations of a data set's source captions."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from processing.generation.endpoint import ChatClient, EndpointError
+from processing.generation.describe import check_unique
+from processing.generation.endpoint import EndpointError
 from processing.generation.journal import Journal
 from processing.generation.translate import (
     BACK_TRANSLATIONS_FILE,
     TRANSLATION_KEY,
     TRANSLATIONS_FILE,
     Caption,
+    CaptionKey,
     TranslationReport,
     captions_to_translate,
     captions_to_translate_back,
     chrf,
     mean_score,
+    record_of,
     translate_captions,
 )
 from processing.generation.translators import EndpointTranslator, LocalTranslator, Translator
@@ -41,9 +45,10 @@ class _Engine:
     timeout: float
     key_variable: str
 
-    def open(self, model: str, revision: str | None) -> Translator:
+    def open(self, model: str, revision: str | None, stack: ExitStack) -> Translator:
         client = open_client(self.endpoint, model, self.timeout, self.key_variable)
         if client:
+            stack.callback(client.close)
             return EndpointTranslator(client, self.requests)
         return LocalTranslator(model, revision, self.dtype, self.device, self.batch_size, self.beams)
 
@@ -115,22 +120,26 @@ def run_translation(
     folder = open_output(data, output)
     captions = _captions(folder, targets, system, data)
     options: dict[str, Any] = {"max_new_tokens": max_new_tokens, "seed": seed}
-    with (
-        Journal(folder / TRANSLATIONS_FILE, TRANSLATION_KEY) as journal,
-        Journal(folder / BACK_TRANSLATIONS_FILE, TRANSLATION_KEY) as back_journal,
-    ):
+    with ExitStack() as stack:
+        translator = back_translator = engine.open(model, revision, stack)
+        if back_model:
+            back_translator = engine.open(back_model, None, stack)
+        if back_translate:
+            _check_way_back(captions, back_translator)
+        journal = stack.enter_context(Journal(folder / TRANSLATIONS_FILE, TRANSLATION_KEY))
+        back_journal = None
+        if back_translate:
+            back_journal = stack.enter_context(Journal(folder / BACK_TRANSLATIONS_FILE, TRANSLATION_KEY))
         if restart:
-            for file in (journal, back_journal):
+            for file in filter(None, (journal, back_journal)):
                 file.forget(key for key in file if key[2] in targets and key[3] == system)
-        report = _run(captions, engine.open(model, revision), journal, **options)
+        report = _run(captions, translator, journal, **options)
         print(f"Translations: {report.translated}; captions without one: {report.empty + report.left}.")
         if report.retried:
             print(f"Translated again: {count_words(report.retried)}.")
-        if back_translate:
-            report.left += _translate_back(
-                captions, engine, back_model or model, revision, journal, back_journal, options
-            )
-        weights = _Weights(back_journal if back_translate else None, min_weight)
+        if back_journal is not None:
+            report.left += _translate_back(captions, back_translator, journal, back_journal, options)
+        weights = _Weights(back_journal, min_weight)
         _write_translations(folder, captions, journal, weights)
     if back_translate and min_weight:
         print(f"Left out below the weight {min_weight:g}: {weights.left_out}.")
@@ -140,8 +149,6 @@ def run_translation(
 
 
 def _captions(folder: Path, targets: Sequence[str], system: str, data: str) -> list[Caption]:
-    from processing.generation.describe import check_unique
-
     columns = ["id", "source_language", "source_captions"]
     rows = [row for split in read_splits(folder).values() for row in split.select_columns(columns)]
     check_unique([row["id"] for row in rows])
@@ -151,22 +158,28 @@ def _captions(folder: Path, targets: Sequence[str], system: str, data: str) -> l
     return captions
 
 
+def _check_way_back(captions: Sequence[Caption], translator: Translator) -> None:
+    """Raise ValueError now, not after the way there, if the way back is impossible."""
+    chrf("here", "here")
+    for source, target in dict.fromkeys((caption.source, caption.target) for caption in captions):
+        try:
+            translator.check(target, source)
+        except ValueError as error:
+            raise ValueError(
+                f"{str(error).rstrip('.')}, or give another model for the way back as --back-model."
+            ) from error
+
+
 def _run(captions: Sequence[Caption], translator: Translator, journal: Journal, **options: Any) -> TranslationReport:
     try:
         return translate_captions(captions, translator, journal, **options)
     except EndpointError as error:
         raise UserError(f"{error} Start the same command again to go on.") from error
-    finally:
-        client = getattr(translator, "client", None)
-        if isinstance(client, ChatClient):
-            client.close()
 
 
 def _translate_back(
     captions: Sequence[Caption],
-    engine: _Engine,
-    model: str,
-    revision: str | None,
+    translator: Translator,
     journal: Journal,
     back_journal: Journal,
     options: dict[str, Any],
@@ -174,12 +187,11 @@ def _translate_back(
     """Translate all translations back; returns how many the endpoint failed on."""
     originals = {caption.key: caption.text for caption in captions}
     back = captions_to_translate_back(captions, journal)
-    chrf("here", "here")  # Before the work, not after it, if sacrebleu is missing.
 
     def rate(caption: Caption, text: str) -> dict[str, float]:
         return {"chrf": chrf(originals[caption.key], text)}
 
-    report = _run(back, engine.open(model, revision), back_journal, rate=rate, title="Translating back", **options)
+    report = _run(back, translator, back_journal, rate=rate, title="Translating back", **options)
     score = mean_score(back, back_journal)
     if score is not None:
         print(f"Back-translations: {report.translated}, with a mean chrF of {score:.1f}.")
@@ -194,11 +206,9 @@ class _Weights:
         self.least = least
         self.left_out = 0
 
-    def keeps(self, caption: dict[str, Any], key: tuple[Any, ...]) -> bool:
+    def keeps(self, caption: dict[str, Any], key: CaptionKey) -> bool:
         """Set the caption's weight and return whether it reaches the threshold."""
-        if self.back_journal is None:
-            return True
-        record = self.back_journal.get(key)
+        record = record_of(key, caption["text"], self.back_journal) if self.back_journal is not None else None
         if record is None:
             return True
         caption["weight"] = record.get("chrf", 0.0) / 100
@@ -208,16 +218,16 @@ class _Weights:
 
 
 def _write_translations(folder: Path, captions: Sequence[Caption], journal: Journal, weights: _Weights) -> None:
-    keys: dict[str, list[tuple[Any, ...]]] = {}
+    by_row: dict[str, list[Caption]] = {}
     for caption in captions:
-        keys.setdefault(caption.key[0], []).append(caption.key)
+        by_row.setdefault(caption.key[0], []).append(caption)
     replaced = {(machine_origin(caption.key[3]), caption.target) for caption in captions}
 
     def target_captions(row: dict[str, Any]) -> list[dict[str, Any]]:
         there = row["target_captions"] or []
         found = [caption for caption in there if (caption["origin"], caption["language"]) not in replaced]
-        for key in keys.get(row["id"], []):
-            record = journal.get(key)
+        for source in by_row.get(row["id"], []):
+            record = record_of(source.key, source.text, journal)
             if record is None or record["text"] is None:
                 continue
             caption = {
@@ -227,7 +237,7 @@ def _write_translations(folder: Path, captions: Sequence[Caption], journal: Jour
                 "origin": machine_origin(record["system"]),
                 "weight": None,
             }
-            if weights.keeps(caption, key):
+            if weights.keeps(caption, source.key):
                 found.append(caption)
         return found
 

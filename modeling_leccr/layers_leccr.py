@@ -110,6 +110,22 @@ class TextHead(nn.Module):
         return self.output(states)
 
 
+class SpaceProjection(nn.Linear):
+    """Linear map into the shared space that starts as the identity where both have one width.
+
+    A second linear layer after the one that projects visual tokens adds nothing at the start but a random rotation,
+    which slows down training from scratch.
+    """
+
+    def reset_parameters(self) -> None:
+        """Set the identity, or Xavier's random weights where the widths differ."""
+        if self.in_features == self.out_features:
+            init.eye_(self.weight)
+        else:
+            init.xavier_uniform_(self.weight)
+        init.zeros_(self.bias)
+
+
 class LearnedTokens(nn.Module):
     """A few learned vectors. They start random: vectors that start equal would stay equal.
 

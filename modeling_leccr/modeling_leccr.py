@@ -17,7 +17,7 @@ from .inputs_leccr import (
     check_visual_mask,
 )
 from .interaction_leccr import Description, SlotAnchor, SlotInteraction, fuse
-from .layers_leccr import CrossAttentionStack, FeatureStandardizer, Gate, LearnedTokens, TextHead
+from .layers_leccr import CrossAttentionStack, FeatureStandardizer, Gate, LearnedTokens, SpaceProjection, TextHead
 from .matching_leccr import MatchingInputs, matching_terms, weighted_total
 from .objectives_leccr import contrastive_loss, slot_vision_vectors
 from .outputs_leccr import LeccrImageOutput, LeccrOutput
@@ -69,7 +69,7 @@ class LeccrModel(PreTrainedModel):
         self.visual_dropout = nn.Dropout(config.visual_dropout)
         self.vision_projection = nn.Linear(input_dim, width, bias=False) if config.vision_projection else None
         self.visual_layers = CrossAttentionStack(config.visual_layers, width, config.interaction_heads, config.dropout)
-        self.image_projection = nn.Linear(width, config.projection_dim)
+        self.image_projection = SpaceProjection(width, config.projection_dim)
 
     def _build_slots(self, config: LeccrConfig, description_dim: int) -> None:
         width = config.interaction_dim
@@ -80,7 +80,7 @@ class LeccrModel(PreTrainedModel):
         self.anchor = SlotAnchor(config, description_dim) if config.slot_anchor == "text" else None
 
     def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, (LearnedTokens, Gate, FeatureStandardizer)):
+        if isinstance(module, (LearnedTokens, Gate, FeatureStandardizer, SpaceProjection)):
             module.reset_parameters()
         elif isinstance(module, nn.Linear):
             init.xavier_uniform_(module.weight)

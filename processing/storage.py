@@ -127,6 +127,19 @@ def read_splits(folder: str | Path) -> DatasetDict:
     return splits
 
 
+def read_column(folder: str | Path, name: str) -> dict[str, list[Any]]:
+    """Read one column of each split, and none of the others; errors as for :func:`read_splits`."""
+    return {
+        split: [value for path in paths for value in _column(path, name)]
+        for split, paths in find_shards(folder).items()
+    }
+
+
+def _column(path: Path, name: str) -> list[Any]:
+    _footer(path)
+    return parquet.read_table(path, columns=[name])[name].to_pylist()
+
+
 def undecoded(rows: Dataset) -> Dataset:
     """Let the image columns give paths or bytes and not pictures, so that a broken picture stops nothing."""
     for name, kind in rows.features.items():

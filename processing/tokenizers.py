@@ -11,7 +11,9 @@ SPECIAL_TOKENS = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary_size: int = 4000) -> PreTrainedTokenizerFast:
-    """Learn a cased word-piece tokenizer from texts in any languages.
+    """Learn a cased word-piece tokenizer from texts in any languages; equal texts give an equal tokenizer.
+
+    Every letter of the texts is a piece at the start of a word and inside one, so that unseen words can be spelled.
 
     Args:
         texts: Training texts only; validation text must not shape the vocabulary.
@@ -20,11 +22,24 @@ def train_tokenizer(texts: Iterable[str], vocabulary_size: int = 4000) -> PreTra
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False, handle_chinese_chars=True, strip_accents=False)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    texts = list(texts)
+    letters = sorted({letter for text in texts for word in _words(tokenizer, text) if len(word) > 1 for letter in word})
     trainer = trainers.WordPieceTrainer(
-        vocab_size=vocabulary_size, special_tokens=list(SPECIAL_TOKENS.values()), show_progress=False
+        vocab_size=vocabulary_size,
+        # The trainer numbers pieces within words in the order of a hash table, which changes from call to call and
+        # decides between equally frequent pairs, unless they are there from the start.
+        special_tokens=[*SPECIAL_TOKENS.values(), *("##" + letter for letter in letters)],
+        initial_alphabet=letters,
+        show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    return _wrapped(tokenizer, model_max_length=512)
+    state = json.loads(tokenizer.to_str())
+    state["added_tokens"] = []
+    return _wrapped(Tokenizer.from_str(json.dumps(state)), model_max_length=512)
+
+
+def _words(tokenizer: Tokenizer, text: str) -> list[str]:
+    return [word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(text))]
 
 
 def prune_tokenizer(tokenizer: Any, texts: Iterable[str]) -> PreTrainedTokenizerFast:

@@ -3,13 +3,14 @@
 import base64
 import io
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 from PIL import Image as PillowImage
 
 from .answers import Answer, Decoding
 from .endpoint import ChatClient
-from .models import end_tokens, generate, load, load_model, revision_of
+from .models import generate, load, load_model, read_answers, revision_of
 
 Pictures = Sequence[PillowImage.Image]
 """What one question is about: a picture, or the frames of a video."""
@@ -56,7 +57,8 @@ class LocalDescriber:
     ) -> None:
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
-        self.processor = load(AutoProcessor, name, revision=revision)
+        hint = "" if find_spec("torchvision") else "Some models need torchvision: pip install 'leccr[describe]'."
+        self.processor = load(AutoProcessor, name, hint, revision=revision)
         if not getattr(self.processor, "chat_template", None):
             raise ValueError(f"{name} has no chat template; choose a model that was tuned to follow instructions.")
         tokenizer = self.processor.tokenizer
@@ -87,10 +89,7 @@ class LocalDescriber:
             add_special_tokens=not repeated,
         ).to(self.model.device, dtype=self.model.dtype)
         tokens = generate(self.model, inputs, decoding, pad_token_id=tokenizer.pad_token_id)
-        new = tokens[:, inputs["input_ids"].shape[1] :].tolist()
-        ends = end_tokens(self.model, tokenizer)
-        texts = tokenizer.batch_decode(new, skip_special_tokens=True)
-        return [Answer(text, finished=not ends.isdisjoint(row)) for text, row in zip(texts, new)]
+        return read_answers(self.model, tokenizer, tokens[:, inputs["input_ids"].shape[1] :], decoding)
 
     def _prompt(self, frames: int, question: str) -> str:
         content = [{"type": "image"}] * frames + [{"type": "text", "text": question}]

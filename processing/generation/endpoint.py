@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import math
 import random
 import threading
 import time
@@ -177,4 +178,4 @@ def _wait_asked_for(value: str | None) -> float | None:
             seconds = parsedate_to_datetime(value).timestamp() - time.time()
         except ValueError:
             return None
-    return min(max(seconds, 0.0), LONGEST_WAIT)
+    return None if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_WAIT)

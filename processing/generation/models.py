@@ -4,22 +4,24 @@ from typing import Any
 
 import torch
 
-from .answers import Decoding
+from .answers import Answer, Decoding
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
-def load(auto_class: Any, name: str, **options: Any) -> Any:
+def load(auto_class: Any, name: str, hint: str = "", **options: Any) -> Any:
     """Call ``auto_class.from_pretrained``.
 
     Raises:
-        ValueError: If there is no such model, or it is of another kind.
+        ValueError: If there is no such model, it is of another kind, or it needs a library that is not there; the
+            message ends with ``hint``.
     """
     try:
         return auto_class.from_pretrained(name, **options)
-    except (OSError, ValueError, ImportError) as error:
+    # AttributeError is what transformers 5 gives for a processor whose library is missing.
+    except (AttributeError, ImportError, OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise ValueError(f"Cannot load {name} as {auto_class.__name__}: {reason}") from error
+        raise ValueError(f"Cannot load {name} as {auto_class.__name__}: {reason} {hint}".rstrip()) from error
 
 
 def load_model(auto_class: Any, name: str, revision: str | None, dtype: str, device: str) -> Any:
@@ -60,12 +62,26 @@ def generate(model: Any, inputs: Any, decoding: Decoding, **options: Any) -> tor
         raise ValueError("The memory of the device does not suffice; use a smaller --batch-size.") from error
 
 
-def end_tokens(model: Any, tokenizer: Any) -> set[int]:
-    """Return the tokens that end an answer."""
+def read_answers(model: Any, tokenizer: Any, tokens: torch.Tensor, decoding: Decoding, forced: int = 0) -> list[Answer]:
+    """Return the texts of generated tokens.
+
+    Args:
+        model: The model that generated them.
+        tokenizer: Its tokenizer.
+        tokens: (B, length) tokens that the model added.
+        decoding: How they were drawn. An answer with the largest number of tokens counts as cut off even if it ends
+            with an end token, since some models (Marian) are configured to force one there.
+        forced: Tokens at the beginning that the model was made to say and that are no part of the text.
+    """
     ends = model.generation_config.eos_token_id
     if ends is None:
         ends = tokenizer.eos_token_id
-    return set(ends) if isinstance(ends, list) else {ends}
+    ends = set(ends) if isinstance(ends, list) else {ends}
+    rows = tokens.tolist()
+    texts = tokenizer.batch_decode([row[forced:] for row in rows], skip_special_tokens=True)
+    return [
+        Answer(text, finished=not ends.isdisjoint(row[: decoding.max_new_tokens - 1])) for text, row in zip(texts, rows)
+    ]
 
 
 def revision_of(model: Any, asked: str | None) -> str | None:

@@ -70,7 +70,7 @@ def captions_to_translate(rows: Iterable[dict[str, Any]], targets: Sequence[str]
 
 def captions_to_translate_back(captions: Sequence[Caption], translations: Journal) -> list[Caption]:
     """Return the translations that there are of ``captions``, to be translated into the captions' language."""
-    found = ((caption, translations.get(caption.key)) for caption in captions)
+    found = ((caption, record_of(caption.key, caption.text, translations)) for caption in captions)
     return [
         Caption(caption.key, record["text"], caption.target, caption.source)
         for caption, record in found
@@ -111,7 +111,7 @@ def translate_captions(
     for source, target in dict.fromkeys((caption.source, caption.target) for caption in captions):
         translator.check(source, target)
     settings = {**translator.settings, "max_new_tokens": max_new_tokens, "seed": seed}
-    pending = [caption for caption in captions if not _is_done(caption, journal)]
+    pending = [caption for caption in captions if record_of(caption.key, caption.text, journal) is None]
     waiting = {caption.key for caption in pending}
     check_settings(journal, (caption.key for caption in captions if caption.key not in waiting), settings)
 
@@ -137,6 +137,12 @@ def translate_captions(
     return report
 
 
+def record_of(key: CaptionKey, text: str, journal: Journal) -> dict[str, Any] | None:
+    """Return the record of a caption, or None if there is none or the caption had another text then."""
+    record = journal.get(key)
+    return record if record is not None and record["source"] == text else None
+
+
 def chrf(caption: str, back_translation: str) -> float:
     """Return how much of a caption a back-translation recovers: chrF2, from 0 to 100 (Popović 2015).
 
@@ -152,14 +158,9 @@ def chrf(caption: str, back_translation: str) -> float:
 
 def mean_score(captions: Sequence[Caption], back_translations: Journal) -> float | None:
     """Return the mean chrF of the captions' back-translations; one that failed counts as 0."""
-    records = (back_translations.get(caption.key) for caption in captions)
+    records = (record_of(caption.key, caption.text, back_translations) for caption in captions)
     scores = [record.get("chrf", 0.0) for record in records if record is not None]
     return statistics.fmean(scores) if scores else None
-
-
-def _is_done(caption: Caption, journal: Journal) -> bool:
-    record = journal.get(caption.key)
-    return record is not None and record["source"] == caption.text
 
 
 def _jobs(captions: Sequence[Caption], batch_size: int) -> list[Sequence[Caption]]:
@@ -186,8 +187,8 @@ def _translate_batch(
 def _report(captions: Sequence[Caption], journal: Journal) -> TranslationReport:
     report = TranslationReport()
     for caption in captions:
-        record = journal.get(caption.key)
-        if record is None or record["source"] != caption.text:
+        record = record_of(caption.key, caption.text, journal)
+        if record is None:
             report.left += 1
             continue
         report.translated += record["text"] is not None

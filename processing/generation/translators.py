@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from .answers import Answer, Decoding
 from .endpoint import ChatClient
 from .language_codes import LANGUAGES, code_of, language, names_of
-from .models import end_tokens, generate, load, load_model, revision_of
+from .models import generate, load, load_model, read_answers, revision_of
 
 QUESTION = (
     "Translate this caption of a picture from {source} into {target}. Reply with the translation alone, "
@@ -110,10 +110,8 @@ class LocalTranslator:
         inputs = self.tokenizer(given, padding=True, truncation=True, return_tensors="pt").to(self.model.device)
         tokens = generate(self.model, inputs, decoding, **options)
         # The first token starts the decoder; for some models it is also the one that ends.
-        new = tokens[:, 1:].tolist()
-        ends = end_tokens(self.model, self.tokenizer)
-        decoded = self.tokenizer.batch_decode(new, skip_special_tokens=True)
-        return [Answer(text, finished=not ends.isdisjoint(row)) for text, row in zip(decoded, new)]
+        forced = int("forced_bos_token_id" in options)
+        return read_answers(self.model, self.tokenizer, tokens[:, 1:], decoding, forced)
 
     def _find_kind(self) -> str:
         if self.model.config.model_type == "marian":

@@ -53,6 +53,8 @@ def _lacking(row: dict[str, Any], features: FeatureSource | None) -> str | None:
     """Return what the row lacks, or None."""
     if features is not None:
         return None if row["id"] in features else f"features of {row['id']}"
+    if row["image"] and row["image"]["bytes"] is not None:
+        return None
     path = row["image"]["path"] if row["image"] else row["video"]
     if path is None:
         return f"image or video of {row['id']}"
@@ -76,7 +78,10 @@ def check_splits(splits: Mapping[str, Iterable[dict[str, Any]]], allow_overlap: 
 
 
 def check_disjoint(keys: Mapping[str, frozenset[str]], allow_overlap: bool = False) -> list[str]:
-    """Make sure that no picture is in two splits, given the :func:`image_key` of each picture by split."""
+    """Make sure that no picture is in two splits, given the :func:`image_key` of each picture by split.
+
+    A split may be of another data set, under a name such as ``test of <folder>``.
+    """
     names = list(keys)
     pairs = [(first, second) for place, first in enumerate(names) for second in names[place + 1 :]]
     notes = []
@@ -95,7 +100,7 @@ def check_disjoint(keys: Mapping[str, frozenset[str]], allow_overlap: bool = Fal
 
 
 def _role(split: str) -> str:
-    return split.split("_")[0]
+    return split.split(" ")[0].split("_")[0]
 
 
 def _unique_keys(split: str, rows: Iterable[dict[str, Any]]) -> Iterator[str]:

@@ -15,35 +15,23 @@ Several lines with the same file give it several captions. Files without a line 
 files go into one split ``gallery``, to be searched and not to train on.
 """
 
-import csv
 import hashlib
-import io
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..schema import ORIGIN_HUMAN
-from .files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Collection, Rows, Target, clean, make_row, read_lines, require
+from .files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Collection, Rows, Target, clean, make_row, require
+from .metadata import Metadata
 
 METADATA = ("metadata.csv", "metadata.jsonl", "captions.csv", "captions.jsonl")
-FILE_COLUMNS = ("file_name", "image", "video")
 CAPTION_COLUMNS = ("caption", "text")
 SPLITS = {"train": "train", "validation": "validation", "val": "validation", "valid": "validation", "test": "test"}
 SHARES = (0.8, 0.1, 0.1)
 GALLERY = "gallery"
 
 _LANGUAGE_COLUMN = re.compile(r"caption_(?P<language>[a-z]{2,3}(?:-[A-Za-z]+)?)")
-
-
-@dataclass
-class _Item:
-    sources: dict[int, str] = field(default_factory=dict)
-    targets: list[Target] = field(default_factory=list)
-    description: str | None = None
-    split: str | None = None
 
 
 def folder_rows(root: str | Path, source_language: str = "en", shares: Sequence[float] = SHARES) -> Collection:
@@ -63,33 +51,19 @@ def folder_rows(root: str | Path, source_language: str = "en", shares: Sequence[
     require([root], "The folder", "nowhere: it is yours")
     if len(shares) != 3 or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
         raise ValueError(f"The shares of train, validation and test should add up to 1, unlike {list(shares)}.")
-    metadata = [root / name for name in METADATA if (root / name).exists()]
-    notes: list[str] = []
-    if metadata:
-        items = _read_metadata(metadata[0], source_language, notes)
-        splits = _split(items, shares)
-    else:
-        files = _media(root)
-        if not files:
-            raise FileNotFoundError(f"{root} holds no image or video, nor {' or '.join(METADATA)}.")
-        items, splits = {file: _Item() for file in files}, {GALLERY: files}
-    notes += _unlisted(root, items)
-
-    def row(file: str) -> dict[str, Any]:
-        item, path = items[file], root / file
-        video = path.suffix.lower() in VIDEO_SUFFIXES
-        return make_row(
-            file,
-            item.sources,
-            item.targets,
-            image=None if video else path,
-            video=path if video else None,
-            description=item.description,
-            source_language=source_language,
-        )
+    media = _media(root)
+    there = [root / name for name in METADATA if (root / name).exists()]
+    if not there and not media:
+        raise FileNotFoundError(f"{root} holds no image or video, nor {' or '.join(METADATA)}.")
+    if not there:
+        return Collection(Rows.of(lambda split: (_row(root, file, [], source_language) for file in media), [GALLERY]))
+    metadata = Metadata(there[0])
+    splits = _split(metadata, shares)
+    unlisted = sum(file not in metadata for file in media)
+    notes = [f"{unlisted} images or videos have no line in the metadata; they are left out."] if unlisted else []
 
     def rows(split: str) -> Iterator[dict[str, Any]]:
-        return (row(file) for file in splits[split])
+        return (_row(root, file, metadata[file], source_language) for file in splits[split])
 
     return Collection(Rows.of(rows, splits), notes=notes)
 
@@ -100,76 +74,32 @@ def _media(root: Path) -> list[str]:
     return sorted(path.relative_to(root).as_posix() for path in paths if path.is_file())
 
 
-def _unlisted(root: Path, items: Mapping[str, Any]) -> list[str]:
-    count = sum(file not in items for file in _media(root))
-    return [f"{count} images or videos have no line in the metadata; they are left out."] if count else []
-
-
-def _read_metadata(path: Path, source_language: str, notes: list[str]) -> dict[str, _Item]:
-    items: dict[str, _Item] = {}
-    empty = 0
-    for place, line in _lines(path):
-        file = next((str(line[name]).strip() for name in FILE_COLUMNS if line.get(name)), "")
-        if not file:
-            raise ValueError(f"{path} line {place} has no {' or '.join(FILE_COLUMNS)}; it has {', '.join(line)}.")
-        item = items.setdefault(Path(file).as_posix(), _Item())
-        empty += not _add(item, line, source_language)
-        split = _split_name(path, place, line.get("split"))
-        if split and item.split not in (None, split):
-            raise ValueError(f"{path} line {place} puts {file} into {split}, an earlier line into {item.split}.")
-        item.split = split or item.split
-    if empty:
-        notes.append(f"{path.name} has {empty} lines without any caption.")
-    named = [item.split is not None for item in items.values()]
-    if any(named) and not all(named):
-        raise ValueError(f"{path} gives some files a split and others none; give it to all or to none.")
-    return items
-
-
-def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the number of each line and its columns."""
-    text = "\n".join(read_lines(path))
-    if path.suffix == ".jsonl":
-        for place, line in enumerate(text.split("\n"), start=1):
-            if line.strip():
-                yield place, _json_line(path, place, line)
-        return
-    header = text.split("\n", 1)[0]
-    # Spreadsheets in some countries separate by semicolons, and some export tabs.
-    delimiter = max(",;\t", key=header.count)
-    reader = csv.DictReader(io.StringIO(text), delimiter=delimiter)
-    for columns in reader:
-        if None in columns.keys():
-            raise ValueError(f"{path} line {reader.line_num} has more columns than the first line names.")
-        yield reader.line_num, {name.strip(): value for name, value in columns.items()}
-
-
-def _json_line(path: Path, place: int, line: str) -> dict[str, Any]:
-    try:
-        columns = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} line {place} is not JSON: {error}.") from error
-    if not isinstance(columns, dict):
-        raise ValueError(f"{path} line {place} is not a JSON object.")
-    return columns
-
-
-def _add(item: _Item, line: Mapping[str, Any], source_language: str) -> bool:
-    """Add a line's captions and description; return whether there was any caption."""
-    columns = [*CAPTION_COLUMNS, f"caption_{source_language}"]
-    sources = [text for name in columns for text in _texts(line.get(name))]
-    numbers = [len(item.sources) + place for place in range(len(sources))]
-    item.sources.update(zip(numbers, sources))
-    found = bool(sources)
-    for name, value in line.items():
-        match = _LANGUAGE_COLUMN.fullmatch(name)
-        if match and name not in columns:
-            number = numbers[0] if len(numbers) == 1 else None
-            targets = [Target(match["language"], text, number, ORIGIN_HUMAN) for text in _texts(value)]
-            item.targets += targets
-            found = found or bool(targets)
-    item.description = next(iter(_texts(line.get("description"))), item.description)
-    return found
+def _row(root: Path, file: str, lines: Iterable[Mapping[str, Any]], source_language: str) -> dict[str, Any]:
+    sources: dict[int, str] = {}
+    targets: list[Target] = []
+    description = None
+    for line in lines:
+        own = [*CAPTION_COLUMNS, f"caption_{source_language}"]
+        texts = [text for name in own for text in _texts(line.get(name))]
+        numbers = range(len(sources), len(sources) + len(texts))
+        sources.update(zip(numbers, texts))
+        for name, value in line.items():
+            match = _LANGUAGE_COLUMN.fullmatch(name)
+            if match and name not in own:
+                number = numbers[0] if len(numbers) == 1 else None
+                targets += [Target(match["language"], text, number, ORIGIN_HUMAN) for text in _texts(value)]
+        description = next(iter(_texts(line.get("description"))), description)
+    path = root / file
+    video = path.suffix.lower() in VIDEO_SUFFIXES
+    return make_row(
+        file,
+        sources,
+        targets,
+        image=None if video else path,
+        video=path if video else None,
+        description=description,
+        source_language=source_language,
+    )
 
 
 def _texts(value: Any) -> list[str]:
@@ -177,25 +107,27 @@ def _texts(value: Any) -> list[str]:
     return [clean(str(text)) for text in values if text is not None and clean(str(text))]
 
 
-def _split_name(path: Path, place: int, value: Any) -> str | None:
-    if not value:
-        return None
-    if value not in SPLITS:
-        raise ValueError(f"{path} line {place} has the split {value!r}; use train, validation or test.")
-    return SPLITS[value]
-
-
-def _split(items: Mapping[str, _Item], shares: Sequence[float]) -> dict[str, list[str]]:
-    folders = {file: SPLITS.get(file.split("/")[0]) for file in items}
-    if any(item.split for item in items.values()):
-        named = {file: item.split for file, item in items.items()}
-    elif all(folders.values()):
-        named = dict(folders)
-    else:
-        named = _shared_out(list(items), shares)
-    order = dict.fromkeys(SPLITS.values())
-    found = {split: [file for file in items if named[file] == split] for split in order}
+def _split(metadata: Metadata, shares: Sequence[float]) -> dict[str, list[str]]:
+    named = {file: _named_split(metadata, file) for file in metadata}
+    folders = {file: SPLITS.get(file.split("/")[0]) for file in metadata}
+    if any(named.values()) and not all(named.values()):
+        raise ValueError(f"{metadata.path} gives some files a split and others none; give it to all or to none.")
+    if not any(named.values()):
+        named = folders if all(folders.values()) else _shared_out(list(metadata), shares)
+    found = {split: [file for file in named if named[file] == split] for split in dict.fromkeys(SPLITS.values())}
     return {split: files for split, files in found.items() if files}
+
+
+def _named_split(metadata: Metadata, file: str) -> str | None:
+    """Return the split that the lines of a file name, if they do."""
+    values = {line.get("split") or None for line in metadata[file]} - {None}
+    for value in values:
+        if value not in SPLITS:
+            raise ValueError(f"{metadata.path} puts {file} into {value!r}; use train, validation or test.")
+    splits = sorted({SPLITS[str(value)] for value in values})
+    if len(splits) > 1:
+        raise ValueError(f"{metadata.path} puts {file} into both {' and '.join(splits)}; choose one.")
+    return splits[0] if splits else None
 
 
 def _shared_out(files: list[str], shares: Sequence[float]) -> dict[str, str | None]:

@@ -130,13 +130,6 @@ def test_quickstart_hands_over_everything(monkeypatch: pytest.MonkeyPatch) -> No
     quickstart.assert_called_once_with(output=Path("here"), seed=3)
 
 
-def test_prepare_hands_over_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    preparation = stand_in(monkeypatch, "leccr.preparation", "run_preparation")
-    words = "prepare flickr8k-cn --source raw --out here --skip-broken"
-    assert run(*words.split()).exit_code == 0
-    preparation.assert_called_once_with("flickr8k-cn", source=Path("raw"), output=Path("here"), skip_broken=True)
-
-
 def raise_from(module: str, error: BaseException) -> Any:
     """Return a function that raises ``error`` as if it were written in ``module``."""
     scope: dict[str, Any] = {"__name__": module, "error": error}

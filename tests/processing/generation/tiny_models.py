@@ -5,7 +5,7 @@ from pathlib import Path
 
 import sentencepiece
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
     CLIPImageProcessorPil,
     CLIPVisionConfig,
@@ -20,6 +20,7 @@ from transformers import (
     MarianMTModel,
     MarianTokenizer,
     NllbTokenizer,
+    PreTrainedModel,
     PreTrainedTokenizerFast,
     T5Config,
     T5ForConditionalGeneration,
@@ -33,9 +34,11 @@ TEMPLATE = (
 )
 
 
-def _end_often(model, vocabulary: int, end: int) -> None:
-    """Let a third of all tokens end the text, since a random model would hardly ever end it."""
-    model.generation_config.eos_token_id = sorted({end, *range(5, vocabulary, 3)})
+def _end_often(model: PreTrainedModel, words: range, end: int) -> None:
+    """Let the model say only words, and let a third of them end the text: a random model would hardly ever end it."""
+    model.generation_config.eos_token_id = sorted({end, *words[::3]})
+    others = set(range(model.get_output_embeddings().weight.shape[0])) - {end, *words}
+    model.generation_config.bad_words_ids = [[number] for number in sorted(others)]
 
 
 def build_llava(folder: Path) -> Path:
@@ -63,7 +66,12 @@ def build_llava(folder: Path) -> Path:
     ).save_pretrained(folder)
     config = LlavaConfig(
         vision_config=CLIPVisionConfig(
-            hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2, image_size=16, patch_size=8
+            hidden_size=16,
+            intermediate_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            image_size=16,
+            patch_size=8,
         ),
         text_config=LlamaConfig(
             vocab_size=len(names),
@@ -79,7 +87,7 @@ def build_llava(folder: Path) -> Path:
         image_token_index=4,
     )
     model = LlavaForConditionalGeneration(config)
-    _end_often(model, len(names), 2)
+    _end_often(model, range(5, len(names)), 2)
     model.save_pretrained(folder)
     return folder
 
@@ -124,7 +132,7 @@ def build_marian(folder: Path, codes: tuple[str, ...] = (), source: str = "en", 
         init_std=0.5,
     )
     model = MarianMTModel(config)
-    _end_often(model, pad, 0)
+    _end_often(model, range(2, 2 + len(pieces)), 0)
     model.save_pretrained(folder)
     return folder
 
@@ -142,7 +150,7 @@ def _save_m2m100(folder: Path, vocabulary: int, words: int) -> None:
         init_std=0.5,
     )
     model = M2M100ForConditionalGeneration(config)
-    _end_often(model, words, 2)
+    _end_often(model, range(4, words), 2)
     model.save_pretrained(folder)
 
 
@@ -172,9 +180,10 @@ def build_nllb(folder: Path) -> Path:
 def build_madlad(folder: Path, codes: tuple[str, ...] = ("en", "de", "iw")) -> Path:
     """Save a MADLAD-400: a T5 whose vocabulary has tokens such as `<2de>`."""
     torch.manual_seed(0)
-    names = ["<pad>", "</s>", "<unk>", "[]", "[]2", *WORDS, *(f"<2{code}>" for code in codes)]
+    names = ["<pad>", "</s>", "<unk>", *WORDS, *(f"<2{code}>" for code in codes)]
     raw = Tokenizer(models.WordLevel({name: place for place, name in enumerate(names)}, unk_token="<unk>"))
     raw.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    raw.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
     PreTrainedTokenizerFast(
         tokenizer_object=raw, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
     ).save_pretrained(folder)
@@ -185,10 +194,12 @@ def build_madlad(folder: Path, codes: tuple[str, ...] = ("en", "de", "iw")) -> P
         d_ff=16,
         num_layers=1,
         num_heads=2,
-        initializer_factor=2.0,
         decoder_start_token_id=0,
     )
     model = T5ForConditionalGeneration(config)
-    _end_often(model, len(names), 1)
+    # What the texts are must not depend on how a version of transformers draws the weights.
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    _end_often(model, range(3, 3 + len(WORDS)), 1)
     model.save_pretrained(folder)
     return folder

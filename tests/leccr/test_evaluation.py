@@ -1,0 +1,270 @@
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from datasets import Dataset
+from safetensors.torch import load_file, save_file
+from transformers import BertConfig
+
+from leccr.building import build_model, build_processor, training_texts
+from leccr.errors import UserError
+from leccr.evaluation import encode_images, encode_texts, evaluate_retrieval, load_retriever, run_evaluation, write_json
+from leccr.training import save_retriever
+from modeling_leccr import LeccrModel
+from processing import LeccrProcessor
+from processing.features import FEATURES_FILE, FeatureFile, save_features
+from processing.storage import write_rows
+from tests.tiny_data import DUAL_ENCODER, dataset, picture, recipe, row
+
+COLOURS = ("red", "green", "blue", "white", "black")
+ROWS = [row(name, captions=2, image=picture(colour)) for name, colour in zip("abcde", COLOURS)]
+
+
+@pytest.fixture(scope="module")
+def rows() -> Dataset:
+    return dataset(ROWS)
+
+
+@pytest.fixture(scope="module")
+def retriever(rows: Dataset) -> tuple[LeccrModel, LeccrProcessor]:
+    torch.manual_seed(0)
+    made = build_processor(recipe(), training_texts(rows))
+    return build_model(recipe(), made).eval(), made
+
+
+@pytest.fixture(scope="module")
+def checkpoint(retriever: tuple[LeccrModel, LeccrProcessor], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    # No word in the path says what model it is.
+    folder = tmp_path_factory.mktemp("out")
+    save_retriever(folder, *retriever)
+    return folder
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    for split in ("validation", "test"):
+        write_rows(tmp_path / "data", split, ROWS if split == "validation" else ROWS[:2])
+    return tmp_path / "data"
+
+
+class TestLoadRetriever:
+    def test_what_was_saved(self, retriever: tuple[LeccrModel, LeccrProcessor], checkpoint: Path) -> None:
+        assert "leccr" not in str(checkpoint).lower()
+        model, processor = load_retriever(checkpoint)
+        assert type(model) is LeccrModel and type(processor) is LeccrProcessor
+        assert not model.training
+        texts = retriever[1](text=["en a 0", "zh b 1"])
+        assert torch.equal(model.get_text_features(**texts), retriever[0].get_text_features(**texts))
+        assert load_retriever(str(checkpoint))[1].text_max_length == 32
+
+    @pytest.mark.parametrize(
+        ("name", "message"),
+        [
+            ("absent", "absent is no model: there is no folder of this name with a readable config.json"),
+            ("empty", "empty is no model: it has no config.json"),
+            ("broken", "broken is no model: there is no folder of this name with a readable config.json"),
+            ("other", "other is a bert model, not a LECCR one; train one with `leccr train`."),
+            ("nameless", "nameless is a different model, not a LECCR one"),
+        ],
+    )
+    def test_what_is_no_model_of_ours(self, tmp_path: Path, name: str, message: str) -> None:
+        for folder in ("empty", "broken", "nameless"):
+            (tmp_path / folder).mkdir()
+        (tmp_path / "broken" / "config.json").write_text("{")
+        (tmp_path / "nameless" / "config.json").write_text('{"hidden_size": 3}')
+        BertConfig().save_pretrained(tmp_path / "other")
+        with pytest.raises(UserError, match=message):
+            load_retriever(tmp_path / name)
+
+    @pytest.mark.parametrize("name", ["model.safetensors", "processor_config.json", "tokenizer.json"])
+    def test_a_missing_file(self, checkpoint: Path, tmp_path: Path, name: str) -> None:
+        shutil.copytree(checkpoint, tmp_path / "out")
+        (tmp_path / "out" / name).unlink()
+        with pytest.raises(UserError, match="out cannot be loaded: a file of the model or of its processor is missing"):
+            load_retriever(tmp_path / "out")
+
+    def test_a_cut_file(self, checkpoint: Path, tmp_path: Path) -> None:
+        shutil.copytree(checkpoint, tmp_path / "out")
+        weights = tmp_path / "out" / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-100])
+        with pytest.raises(UserError, match="out cannot be loaded"):
+            load_retriever(tmp_path / "out")
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ("missing", "do not fit its config.json; the first that differs is image_projection.bias"),
+            ("unexpected", "do not fit its config.json; the first that differs is other.weight"),
+            ("shape", "cannot be loaded: a file of the model or of its processor .* does not fit its config.json"),
+        ],
+    )
+    def test_weights_that_do_not_fit(self, checkpoint: Path, tmp_path: Path, change: str, message: str) -> None:
+        shutil.copytree(checkpoint, tmp_path / "out")
+        weights = load_file(checkpoint / "model.safetensors")
+        if change == "missing":
+            del weights["image_projection.bias"]
+        elif change == "unexpected":
+            weights["other.weight"] = torch.ones(1)
+        else:
+            weights["image_projection.bias"] = torch.ones(3)
+        save_file(weights, tmp_path / "out" / "model.safetensors", {"format": "pt"})
+        with pytest.raises(UserError, match=message):
+            load_retriever(tmp_path / "out")
+
+
+class TestEncoding:
+    def test_views_do_not_depend_on_the_batch(
+        self, retriever: tuple[LeccrModel, LeccrProcessor], rows: Dataset
+    ) -> None:
+        model, processor = retriever
+        whole = encode_images(model, processor, rows)
+        assert whole.shape == (5, 2, 8) and whole.dtype == torch.float32
+        torch.testing.assert_close(encode_images(model, processor, rows, batch_size=2), whole)
+        inputs = processor(images=picture("green"), descriptions=["This is b"])
+        torch.testing.assert_close(whole[1:2], model.get_image_views(**inputs))
+
+    def test_descriptions_can_be_left_out(self, retriever: tuple[LeccrModel, LeccrProcessor], rows: Dataset) -> None:
+        model, processor = retriever
+        alone = encode_images(model, processor, rows, descriptions=False)
+        torch.testing.assert_close(alone[1:2], model.get_image_views(**processor(images=picture("green"))))
+        assert not torch.allclose(alone, encode_images(model, processor, rows), atol=1e-3)
+
+    def test_texts_do_not_depend_on_the_batch(self, retriever: tuple[LeccrModel, LeccrProcessor]) -> None:
+        texts = ["en a 0", "zh b 1 zh b 1", "de"]
+        whole = encode_texts(*retriever, texts)
+        assert whole.shape == (3, 8)
+        torch.testing.assert_close(encode_texts(*retriever, texts, batch_size=1), whole)
+
+    def test_features_stand_in_for_pictures(self, rows: Dataset, tmp_path: Path) -> None:
+        save_features(tmp_path / FEATURES_FILE, list("edcba"), [torch.randn(1 + place, 6) for place in range(5)])
+        features = FeatureFile(tmp_path)
+        blind = recipe(vision=None, model=DUAL_ENCODER)
+        made = build_processor(blind, training_texts(rows))
+        model = build_model(blind, made, features).eval()
+        views = encode_images(model, made, rows, features, batch_size=2)
+        expected = model.get_image_views(visual_features=features["b"][None])
+        torch.testing.assert_close(views[1:2], expected)
+        results = evaluate_retrieval(model, made, rows, ["de"], features)
+        assert results[0]["protocol"]["images"] == 5
+
+
+class Oracle:
+    """Gives each row's captions and picture the same vector, but those of row c the vector of row a."""
+
+    places = {"a": 0, "b": 1, "c": 0, "d": 3, "e": 4}
+    device = "cpu"
+
+    def __init__(self, processor: LeccrProcessor) -> None:
+        self.processor = processor
+        self.trained = True
+
+    def eval(self) -> "Oracle":
+        self.trained = False
+        return self
+
+    def get_image_views(self, pixel_values: Any, **_: Any) -> torch.Tensor:
+        plain = torch.cat([self.processor(images=picture(colour))["pixel_values"] for colour in COLOURS])
+        distances = (pixel_values[:, None] - plain).abs().flatten(2).sum(dim=2)
+        return torch.eye(5)[distances.argmin(dim=1)].unsqueeze(1)
+
+    def get_text_features(self, input_ids: Any, **_: Any) -> torch.Tensor:
+        texts = self.processor.tokenizer.batch_decode(input_ids, skip_special_tokens=True)
+        return torch.eye(5)[[self.places[text.split()[1]] for text in texts]]
+
+
+class TestEvaluateRetrieval:
+    def test_figures_of_a_known_ranking(self, retriever: tuple[LeccrModel, LeccrProcessor], rows: Dataset) -> None:
+        oracle: Any = Oracle(retriever[1])
+        results = evaluate_retrieval(oracle, retriever[1], rows)
+        assert not oracle.trained
+        assert [result["language"] for result in results] == ["en", "de", "zh"]
+        for result in results:
+            # The captions of c score 1 with picture a and 0, like every other picture, with their own: ties count.
+            assert result["text_to_image_hit_rate_1"] == pytest.approx(80)
+            assert result["text_to_image_mean_average_precision"] == pytest.approx(100 * (4 + 1 / 5) / 5)
+            # For picture a, the captions of c are as good as its own.
+            assert result["image_to_text_hit_rate_1"] == pytest.approx(60)
+            assert result["text_to_image_median_rank"] == 1
+
+    def test_the_protocol(self, retriever: tuple[LeccrModel, LeccrProcessor]) -> None:
+        machine = row("b", ["zh"], captions=3, description=None)
+        human = row("a", [], captions=1)
+        human["target_captions"] = [{**machine["target_captions"][0], "origin": "human", "text": "zh a 0"}]
+        results = evaluate_retrieval(*retriever, dataset([human, machine]))
+        (english, chinese) = [result["protocol"] for result in results]
+        assert (english["images"], english["captions"], english["captions_per_image"]) == (2, 4, 2.0)
+        assert (chinese["images"], chinese["captions"], chinese["images_with_description"]) == (2, 4, 1)
+        assert english["caption_origin"] == ["source"]
+        assert chinese["caption_origin"] == ["human", "machine:test"]
+        assert chinese["ties"] == "count against the model"
+
+    def test_all_pictures_are_the_gallery_in_every_language(self, retriever: tuple[LeccrModel, LeccrProcessor]) -> None:
+        mixed = dataset([*ROWS[:3], row("d", ["de"]), row("e", [])])
+        (german, chinese) = evaluate_retrieval(*retriever, mixed, ["de", "zh"])
+        assert german["protocol"]["images"] == chinese["protocol"]["images"] == 5
+        assert (german["protocol"]["captions"], chinese["protocol"]["captions"]) == (9, 6)
+
+    def test_without_descriptions(self, retriever: tuple[LeccrModel, LeccrProcessor], rows: Dataset) -> None:
+        stripped = rows.remove_columns("description").add_column("description", [None] * 5)
+        (alone,) = evaluate_retrieval(*retriever, rows, ["de"], descriptions=False)
+        (expected,) = evaluate_retrieval(*retriever, stripped, ["de"])
+        assert alone == expected
+        assert alone["protocol"]["images_with_description"] == 0
+
+    def test_a_language_that_is_not_there(self, retriever: tuple[LeccrModel, LeccrProcessor], rows: Dataset) -> None:
+        with pytest.raises(ValueError, match="no captions in fr; they have en, de, zh."):
+            evaluate_retrieval(*retriever, rows, ["de", "fr"])
+
+    def test_an_empty_caption_names_its_row(self, retriever: tuple[LeccrModel, LeccrProcessor]) -> None:
+        with pytest.raises(ValueError, match="Row 'b' has an empty caption"):
+            evaluate_retrieval(*retriever, dataset([row("a"), row("b", source_captions=["en b", " "])]))
+
+
+class TestRunEvaluation:
+    def test_figures_and_protocol_are_written_and_shown(
+        self, checkpoint: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        output = tmp_path / "new" / "result.json"
+        results = run_evaluation(str(checkpoint), str(data), "test", ["zh", "en"], output)
+        assert json.loads(output.read_text()) == results
+        assert [path.name for path in output.parent.iterdir()] == ["result.json"]
+        assert [result["language"] for result in results] == ["zh", "en"]
+        protocol = results[0]["protocol"]
+        assert (protocol["checkpoint"], protocol["data"], protocol["split"]) == (str(checkpoint), str(data), "test")
+        assert (protocol["images"], protocol["captions"], protocol["images_with_description"]) == (2, 4, 2)
+        printed = capsys.readouterr().out
+        assert "text-to-image hit@1/5/10" in printed and "| zh " in printed and str(output) in printed
+
+    def test_validation_with_all_languages_by_default(self, checkpoint: Path, data: Path) -> None:
+        results = run_evaluation(str(checkpoint), str(data), descriptions=False)
+        assert [(result["language"], result["protocol"]["images"]) for result in results] == [
+            ("en", 5),
+            ("de", 5),
+            ("zh", 5),
+        ]
+        assert results[0]["protocol"]["images_with_description"] == 0
+
+    def test_broken_pictures(self, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        write_rows(tmp_path / "data", "validation", [*ROWS, row("f", image={"bytes": b"text", "path": "f.jpg"})])
+        with pytest.raises(ValueError, match="f.jpg cannot be decoded"):
+            run_evaluation(str(checkpoint), str(tmp_path / "data"))
+        results = run_evaluation(str(checkpoint), str(tmp_path / "data"), skip_broken=True)
+        assert results[0]["protocol"]["images"] == 5
+        assert "validation: skipped 1 of 6 rows" in capsys.readouterr().out
+
+    def test_a_split_that_is_not_there_writes_nothing(self, checkpoint: Path, data: Path, tmp_path: Path) -> None:
+        with pytest.raises(UserError, match="has no split train; it has validation, test."):
+            run_evaluation(str(checkpoint), str(data), "train", output=tmp_path / "result.json")
+        assert not (tmp_path / "result.json").exists()
+
+
+def test_json_that_cannot_be_written_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    write_json(path, {"text": "一只狗"})
+    with pytest.raises(TypeError):
+        write_json(path, {"text": object()})
+    assert path.read_text(encoding="utf-8") == '{\n  "text": "一只狗"\n}\n'
+    assert [left.name for left in tmp_path.iterdir()] == ["result.json"]

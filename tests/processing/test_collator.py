@@ -1,0 +1,154 @@
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from processing import LeccrProcessor, RetrievalCollator
+from processing.captions import evaluation_rows
+from processing.collator import LANGUAGE_PADDING, pad_features, stable_id
+from tests.tiny_data import dataset, picture, processor, read, row, target
+
+ROWS = [row(name) for name in "abcd"]
+
+
+@pytest.fixture(scope="module")
+def ours() -> LeccrProcessor:
+    return processor(ROWS)
+
+
+def drawn(processor: LeccrProcessor, batch: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the pairs of source and target captions in a batch."""
+    return list(zip(*(read(processor, batch[f"{side}_input_ids"]) for side in ("source", "target"))))
+
+
+class TestTraining:
+    def test_a_batch_has_each_image_once_with_all_that_the_model_takes(self, ours: LeccrProcessor) -> None:
+        batch = RetrievalCollator(ours)(ROWS)
+        texts = [f"{side}_{kind}" for side in ("source", "target") for kind in ("input_ids", "attention_mask")]
+        descriptions = ["description_input_ids", "description_attention_mask"]
+        assert list(batch) == ["pixel_values", *descriptions, *texts, "target_weights", "image_ids"]
+        assert batch["pixel_values"].shape == (4, 3, 32, 32)
+        assert all(len(value) == 4 for value in batch.values())
+        assert read(ours, batch["description_input_ids"]) == [f"This is {name}" for name in "abcd"]
+        assert batch["image_ids"].tolist() == [stable_id(name) for name in "abcd"]
+
+    def test_the_target_is_the_translation_of_the_source(self, ours: LeccrProcessor) -> None:
+        collator = RetrievalCollator(ours)
+        seen = set()
+        for _ in range(40):
+            for place, (source, translation) in enumerate(drawn(ours, collator(ROWS))):
+                language, name, number = translation.split()
+                assert source == f"en {name} {number}"
+                assert name == "abcd"[place]
+                seen.add((language, number))
+        assert seen == {(language, number) for language in ("de", "zh") for number in "012"}
+
+    def test_languages_are_drawn_evenly_however_many_captions_they_have(self, ours: LeccrProcessor) -> None:
+        many = row("a", ["de"])
+        many["target_captions"] = many["target_captions"] * 5 + [target("zh", "zh a 0", 0)]
+        torch.manual_seed(0)
+        batch = RetrievalCollator(ours)([many] * 400)
+        counts = Counter(translation.split()[0] for _, translation in drawn(ours, batch))
+        assert 160 < counts["zh"] < 240
+
+    def test_only_the_wanted_languages(self, ours: LeccrProcessor) -> None:
+        batch = RetrievalCollator(ours, languages=["zh"])(ROWS * 10)
+        assert {translation.split()[0] for _, translation in drawn(ours, batch)} == {"zh"}
+
+    def test_weights(self, ours: LeccrProcessor) -> None:
+        weighted = [row(str(weight), target_captions=[target("de", "de a 0", 0, weight)]) for weight in (None, 0.25, 0)]
+        batch = RetrievalCollator(ours)(weighted)
+        assert batch["target_weights"].dtype == torch.float32
+        assert batch["target_weights"].tolist() == [1.0, 0.25, 0.0]
+
+    def test_data_without_target_captions(self, ours: LeccrProcessor) -> None:
+        batch = RetrievalCollator(ours)([row("a", languages=[]), row("b", target_captions=None)])
+        assert "source_input_ids" in batch
+        assert not [name for name in batch if name.startswith("target")]
+
+    def test_a_row_without_target_captions_among_others_is_named(self, ours: LeccrProcessor) -> None:
+        with pytest.raises(ValueError, match="Row 'b' has no target caption, but other rows do"):
+            RetrievalCollator(ours)([row("a"), row("b", languages=[])])
+
+    def test_equal_seeds_draw_equal_batches(self, ours: LeccrProcessor) -> None:
+        collator = RetrievalCollator(ours)
+        batches = []
+        for seed in (1, 1, 2):
+            torch.manual_seed(seed)
+            batches.append(drawn(ours, collator(ROWS * 4)))
+        assert batches[0] == batches[1] != batches[2]
+
+    def test_some_descriptions_missing(self, ours: LeccrProcessor) -> None:
+        batch = RetrievalCollator(ours)([row("a", description=None), row("b")])
+        assert batch["description_attention_mask"].any(dim=1).tolist() == [False, True]
+
+    def test_all_descriptions_missing(self, ours: LeccrProcessor) -> None:
+        batch = RetrievalCollator(ours)([row("a", description=None), row("b", description="")])
+        assert not [name for name in batch if name.startswith("description")]
+
+
+class TestPictures:
+    def test_only_training_pictures_are_varied(self, ours: LeccrProcessor) -> None:
+        collator = RetrievalCollator(ours, augment=lambda image: Image.new("RGB", image.size, "white"))
+        white = ours(images=[picture("white")])["pixel_values"]
+        plain = ours(images=[picture()])["pixel_values"]
+        evaluated = evaluation_rows(dataset(ROWS[:1]), ["en"])
+        assert torch.equal(collator(ROWS[:1])["pixel_values"], white)
+        assert torch.equal(collator(list(evaluated))["pixel_values"], plain)
+        assert torch.equal(collator.image_inputs(ROWS[:1])["pixel_values"], plain)
+
+    def test_the_image_side_alone_can_leave_descriptions_out(self, ours: LeccrProcessor) -> None:
+        collator = RetrievalCollator(ours)
+        assert "description_input_ids" in collator.image_inputs(ROWS)
+        assert list(collator.image_inputs(ROWS, descriptions=False)) == ["pixel_values"]
+
+    def test_a_broken_picture_is_named(self, ours: LeccrProcessor, tmp_path: Path) -> None:
+        path = tmp_path / "broken.jpg"
+        path.write_text("not a picture")
+        with pytest.raises(ValueError, match="broken.jpg cannot be decoded"):
+            RetrievalCollator(ours)([row("a"), row("b", image={"path": str(path), "bytes": None})])
+
+    def test_a_row_without_picture_is_named(self, ours: LeccrProcessor) -> None:
+        with pytest.raises(ValueError, match="Row 'b' has no picture"):
+            RetrievalCollator(ours)([row("a"), row("b", image=None)])
+
+    def test_visual_features_stand_in_for_pictures(self, ours: LeccrProcessor) -> None:
+        features = [torch.ones(2, 5, dtype=torch.float16), torch.full((3, 5), 2.0, dtype=torch.float16)]
+        rows = [row(name, image=None, visual_features=item) for name, item in zip("ab", features)]
+        batch = RetrievalCollator(ours)(rows)
+        assert "pixel_values" not in batch
+        assert batch["visual_features"].dtype == torch.float32
+        assert batch["visual_features"].sum(dim=2).tolist() == [[5, 5, 0], [10, 10, 10]]
+        assert batch["visual_attention_mask"].tolist() == [[1, 1, 0], [1, 1, 1]]
+
+    def test_visual_features_may_be_plain_numbers(self) -> None:
+        batch = pad_features([torch.as_tensor([[1, 2]]), torch.as_tensor([[3, 4], [5, 6]])])
+        assert batch["visual_features"].tolist() == [[[1, 2], [0, 0]], [[3, 4], [5, 6]]]
+
+
+class TestEvaluation:
+    def test_all_captions_are_there_and_the_rest_is_padding(self, ours: LeccrProcessor) -> None:
+        rows = dataset([row("a", captions=1), row("b", captions=3)])
+        batch = RetrievalCollator(ours)(list(evaluation_rows(rows, ["en", "zh"])))
+        assert batch["caption_languages"].tolist() == [[0, 1, *[LANGUAGE_PADDING] * 4], [0, 0, 0, 1, 1, 1]]
+        assert batch["caption_input_ids"].shape == batch["caption_attention_mask"].shape
+        assert batch["caption_input_ids"].shape[:2] == (2, 6)
+        assert read(ours, batch["caption_input_ids"][0, :2]) == ["en a 0", "zh a 0"]
+        expected = [f"{language} b {number}" for language in ("en", "zh") for number in range(3)]
+        assert read(ours, batch["caption_input_ids"][1]) == expected
+        # The model refuses texts without any token.
+        assert batch["caption_attention_mask"].any(dim=2).all()
+        assert not [name for name in batch if name.startswith(("source", "target")) or name == "image_ids"]
+
+
+class TestStableId:
+    def test_the_same_in_every_process(self) -> None:
+        assert stable_id("scenes-train-000000") == 0x40CEB8E69CB6C17C >> 1
+
+    def test_different_names_differ_and_fit_a_tensor(self) -> None:
+        numbers = {stable_id(str(name)) for name in range(1000)}
+        assert len(numbers) == 1000
+        assert all(0 <= number < 2**63 for number in numbers)
