@@ -97,7 +97,7 @@ def run_preparation(
         split: _human_out(rows) if machine_only and split == "train" else rows
         for split, rows in collection.splits.items()
     }
-    partial = output.with_name(output.name + ".part")
+    partial = output.absolute().with_name(output.absolute().name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         counts = {split: SplitCounts() for split in splits}

@@ -28,7 +28,8 @@ def run_quickstart(output: Path, seed: int = 0, recipes: Sequence[str] = RECIPES
     """Run the main job and print what it found.
 
     Args:
-        output: Folder to write: the better model under ``model``, ``results.json``, and ``answers.png``.
+        output: Folder to write: the better model under ``model``, ``results.json``, the contact sheet ``answers.png``,
+            and some unseen scenes under ``pictures`` to try the model on.
         seed: Of the data and of training.
         recipes: Recipes to compare.
         **sizes: Sizes of Scenes, as :func:`processing.scenes.build_scenes` takes them.
@@ -55,6 +56,7 @@ def run_quickstart(output: Path, seed: int = 0, recipes: Sequence[str] = RECIPES
     best = max(recipes, key=lambda name: _mean_sum(rows, name))
     save_retriever(output / "model", *trained[best])
     print(f"{best} is the better model; it is saved in {output / 'model'} and loaded back through AutoModel.")
+    _save_pictures(output / "pictures", data["test"])
     _answer_queries(output, data["test"])
     print(f"\nThe answers as a picture: {output / 'answers.png'}. Everything took {time.monotonic() - started:.0f} s.")
     print(_next_steps(output))
@@ -74,6 +76,12 @@ def _train_and_measure(name: str, data: DatasetDict, output: Path, seed: int) ->
 def _mean_sum(rows: list[dict[str, Any]], recipe: str) -> float:
     sums = [row["sum_of_hit_rates"] for row in rows if row["recipe"] == recipe]
     return sum(sums) / len(sums)
+
+
+def _save_pictures(folder: Path, test: Dataset, count: int = 12) -> None:
+    folder.mkdir()
+    for number in range(min(count, len(test))):
+        open_image(test[number]["image"]).save(folder / f"{number}.png")
 
 
 def _answer_queries(output: Path, test: Dataset) -> None:

@@ -19,6 +19,7 @@ def check_visuals(collection: Collection, allow_missing: bool = False) -> Collec
     Raises:
         FileNotFoundError: If rows lack their visual; the message counts them and names a few. Also if all rows lack
             it, whatever ``allow_missing``.
+        ValueError: If there are no rows.
     """
     missing: dict[str, int] = {}
     examples: list[str] = []
@@ -32,6 +33,8 @@ def check_visuals(collection: Collection, allow_missing: bool = False) -> Collec
                 missing[split] += 1
                 examples += [lacking] if len(examples) < _EXAMPLES else []
     count = sum(missing.values())
+    if not total:
+        raise ValueError("The data set has no image or video at all; look at the lists of ids or the metadata.")
     if not count:
         return collection
     shown = ", ".join(examples) + (" ..." if count > len(examples) else "")

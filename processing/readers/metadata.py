@@ -60,7 +60,10 @@ class Metadata:
         self._start = header.place
 
     def _lines(self, file: BinaryIO, start: int) -> Iterator[tuple[int, int, dict[str, Any]]]:
-        """Yield where each line begins, its number and its columns, without empty lines; numbers count from ``start``."""
+        """Yield where each line begins, its number and its columns; empty lines are left out.
+
+        The number is right if ``start`` is the first line's.
+        """
         file.seek(start)
         lines = _Lines(file, start, number=int(self._columns is not None))
         try:

@@ -91,6 +91,8 @@ def nrccr_rows(
         FileNotFoundError: If files are missing.
         ValueError: If a file is not in the published layout, or there are several features and none is chosen.
     """
+    if task not in TASK_COLLECTIONS:
+        raise ValueError(f"Multi30K has the tasks 1 and 2, not {task}.")
     root = Path(root)
     texts = _text_files(root, task)
     notes: list[str] = []

@@ -20,7 +20,7 @@ from .generation_data import build_data, run_and_kill
 @pytest.fixture(scope="module")
 def prompts(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("prompts") / "mine.yaml"
-    path.write_text("questions: {things: the dog runs, place: near the tree}\nmax_new_tokens: 16\n")
+    path.write_text("questions: {things: the dog runs, place: near the tree}\nmax_new_tokens: 6\n")
     return str(path)
 
 

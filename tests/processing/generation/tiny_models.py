@@ -34,8 +34,15 @@ TEMPLATE = (
 )
 
 
-def _end_often(model: PreTrainedModel, words: range, end: int) -> None:
-    """Let the model say only words, and let a third of them end the text: a random model would hardly ever end it."""
+def _make_talkative(model: PreTrainedModel, words: range, end: int) -> None:
+    """Draw weights that give varied texts, and let a third of all words end them.
+
+    Only words can be said. The weights are drawn here because versions of transformers draw them differently.
+    """
+    torch.manual_seed(0)
+    for name, parameter in model.named_parameters():
+        if parameter.dim() > 1 or name.endswith("embedding"):
+            torch.nn.init.normal_(parameter, std=1.0)
     model.generation_config.eos_token_id = sorted({end, *words[::3]})
     others = set(range(model.get_output_embeddings().weight.shape[0])) - {end, *words}
     model.generation_config.bad_words_ids = [[number] for number in sorted(others)]
@@ -43,7 +50,6 @@ def _end_often(model: PreTrainedModel, words: range, end: int) -> None:
 
 def build_llava(folder: Path) -> Path:
     """Save a LLaVA whose answers are words of `WORDS`."""
-    torch.manual_seed(0)
     names = ["<pad>", "<s>", "</s>", "<unk>", "<image>", *WORDS]
     raw = Tokenizer(models.WordLevel({name: place for place, name in enumerate(names)}, unk_token="<unk>"))
     raw.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -82,12 +88,11 @@ def build_llava(folder: Path) -> Path:
             pad_token_id=0,
             bos_token_id=1,
             eos_token_id=2,
-            initializer_range=0.5,
         ),
         image_token_index=4,
     )
     model = LlavaForConditionalGeneration(config)
-    _end_often(model, range(5, len(names)), 2)
+    _make_talkative(model, range(5, len(names)), 2)
     model.save_pretrained(folder)
     return folder
 
@@ -108,7 +113,6 @@ def _train_pieces(path: Path) -> list[str]:
 
 def build_marian(folder: Path, codes: tuple[str, ...] = (), source: str = "en", target: str = "de") -> Path:
     """Save a Marian model for one pair, or with several targets, whose codes are given."""
-    torch.manual_seed(0)
     folder.mkdir(parents=True)
     pieces = _train_pieces(folder / "source.spm")
     (folder / "target.spm").write_bytes((folder / "source.spm").read_bytes())
@@ -129,10 +133,9 @@ def build_marian(folder: Path, codes: tuple[str, ...] = (), source: str = "en", 
         decoder_start_token_id=pad,
         eos_token_id=0,
         forced_eos_token_id=None,
-        init_std=0.5,
     )
     model = MarianMTModel(config)
-    _end_often(model, range(2, 2 + len(pieces)), 0)
+    _make_talkative(model, range(2, 2 + len(pieces)), 0)
     model.save_pretrained(folder)
     return folder
 
@@ -147,16 +150,14 @@ def _save_m2m100(folder: Path, vocabulary: int, words: int) -> None:
         decoder_attention_heads=2,
         encoder_ffn_dim=16,
         decoder_ffn_dim=16,
-        init_std=0.5,
     )
     model = M2M100ForConditionalGeneration(config)
-    _end_often(model, range(4, words), 2)
+    _make_talkative(model, range(4, words), 2)
     model.save_pretrained(folder)
 
 
 def build_m2m100(folder: Path) -> Path:
     """Save an M2M-100."""
-    torch.manual_seed(0)
     folder.mkdir(parents=True)
     names = ["<s>", "<pad>", "</s>", "<unk>", *_train_pieces(folder / "pieces.model")]
     (folder / "vocab.json").write_text(json.dumps({name: place for place, name in enumerate(names)}))
@@ -168,7 +169,6 @@ def build_m2m100(folder: Path) -> Path:
 
 def build_nllb(folder: Path) -> Path:
     """Save an NLLB-200: the network of M2M-100 with another tokenizer."""
-    torch.manual_seed(0)
     letters = sorted({letter for word in WORDS for letter in word} | {"▁"})
     names = ["<s>", "<pad>", "</s>", "<unk>", *letters]
     tokenizer = NllbTokenizer(vocab={name: place for place, name in enumerate(names)}, merges=[])
@@ -179,7 +179,6 @@ def build_nllb(folder: Path) -> Path:
 
 def build_madlad(folder: Path, codes: tuple[str, ...] = ("en", "de", "iw")) -> Path:
     """Save a MADLAD-400: a T5 whose vocabulary has tokens such as `<2de>`."""
-    torch.manual_seed(0)
     names = ["<pad>", "</s>", "<unk>", *WORDS, *(f"<2{code}>" for code in codes)]
     raw = Tokenizer(models.WordLevel({name: place for place, name in enumerate(names)}, unk_token="<unk>"))
     raw.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -197,9 +196,6 @@ def build_madlad(folder: Path, codes: tuple[str, ...] = ("en", "de", "iw")) -> P
         decoder_start_token_id=0,
     )
     model = T5ForConditionalGeneration(config)
-    # What the texts are must not depend on how a version of transformers draws the weights.
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.5)
-    _end_often(model, range(3, 3 + len(WORDS)), 1)
+    _make_talkative(model, range(3, 3 + len(WORDS)), 1)
     model.save_pretrained(folder)
     return folder

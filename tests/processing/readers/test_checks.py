@@ -45,6 +45,11 @@ def test_not_all_images_can_be_missing(tmp_path: Path) -> None:
         check_visuals(collection(tmp_path, {"train": ["a"], "test": ["b"]}), allow_missing=True)
 
 
+def test_a_data_set_without_rows(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no image or video at all"):
+        check_visuals(collection(tmp_path, {"train": []}), allow_missing=True)
+
+
 def test_videos_and_features(tmp_path: Path) -> None:
     def make(split: str) -> list[dict[str, Any]]:
         return [make_row("a", {}, video=tmp_path / "a.mp4"), make_row("b", {})]

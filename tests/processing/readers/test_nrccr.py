@@ -72,6 +72,11 @@ def test_task_1(multi30k: Path) -> None:
     assert targets(rows(found, "validation")["7"]) == [("de", "Aufgabe eins.", None, "human")]
 
 
+def test_there_are_two_tasks(multi30k: Path) -> None:
+    with pytest.raises(ValueError, match="the tasks 1 and 2, not 3"):
+        nrccr_rows(multi30k, task=3)
+
+
 def test_languages(multi30k: Path) -> None:
     assert targets(rows(nrccr_rows(multi30k, languages=["fr"]), "test")["8"]) == [("fr", "Un chapeau.", None, "human")]
 
