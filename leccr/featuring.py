@@ -9,9 +9,10 @@ from datasets import Dataset
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm.auto import tqdm
-from transformers import AutoImageProcessor
+from transformers import BertConfig
+from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
-from modeling_leccr import LeccrConfig
+from modeling_leccr import LeccrModel
 from modeling_leccr.towers_leccr import VisionTower
 from processing.features import FEATURES_FILE, save_features
 from processing.images import open_image
@@ -56,7 +57,7 @@ def run_features(data: str, recipe: Recipe, dtype: str = "fp16", batch_size: int
             _write_part(path, encode_pictures(tower, image_processor, part, batch_size).to(DTYPES[dtype]))
     ids = [row_id for rows in splits.values() for row_id in rows["id"]]
     features = (item for name, _, start in pieces for item in _read_part(parts / f"{name}-{start:08d}.safetensors"))
-    save_features(target, ids, list(features), tower=recipe.vision)
+    save_features(target, ids, features, tower=recipe.vision)
     for path in parts.iterdir():
         path.unlink()
     parts.rmdir()
@@ -65,12 +66,10 @@ def run_features(data: str, recipe: Recipe, dtype: str = "fp16", batch_size: int
 
 def load_vision_tower(recipe: Recipe) -> tuple[VisionTower, Any]:
     """Load a recipe's pretrained vision tower, in eval mode, and its image processor."""
-    from modeling_leccr import LeccrModel
-
     fields = {name: recipe.model[name] for name in ("vision_grid", "interpolate_pos_encoding") if name in recipe.model}
-    text = {"model_type": "bert", "hidden_size": 8, "num_hidden_layers": 0, "num_attention_heads": 1, "vocab_size": 2}
-    config = LeccrConfig(text_config=text, visual_feature_dim=1, num_slots=0).text_config
-    model = LeccrModel.from_pretrained_towers(recipe.vision, config, num_slots=0, **fields)
+    # Only the vision tower is wanted; a model has to have a text tower, so it gets the smallest one.
+    text = BertConfig(hidden_size=8, num_hidden_layers=0, num_attention_heads=1, vocab_size=2)
+    model = LeccrModel.from_pretrained_towers(recipe.vision, text, num_slots=0, **fields)
     name = recipe.image_processor if isinstance(recipe.image_processor, str) else recipe.vision
     return model.vision_tower.eval(), AutoImageProcessor.from_pretrained(name, backend="pil")
 

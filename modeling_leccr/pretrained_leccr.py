@@ -81,6 +81,6 @@ def _output_width(config: PreTrainedConfig) -> int:
     size = getattr(config, "image_size", 224)
     height, width = (size, size) if isinstance(size, int) else size
     with torch.device("meta"):
-        model = AutoModel.from_config(config)
+        model = AutoModel.from_config(config).eval()
         states = model(pixel_values=torch.empty(1, config.num_channels, height, width)).last_hidden_state
     return states.shape[1] if states.dim() == 4 else states.shape[-1]

@@ -54,7 +54,7 @@ def test_drawn_answers_depend_on_the_seed_alone(llava: Path) -> None:
 
 def test_an_answer_at_the_limit_is_cut_off(llava: Path) -> None:
     describer = LocalDescriber(str(llava), device="cpu")
-    describer.model.generation_config.eos_token_id = 2
+    describer.model.generation_config.update(eos_token_id=2, suppress_tokens=[2])
     short, long = (describer.answer([PICTURES[:1]], "What runs?", Decoding(tokens))[0] for tokens in (3, 6))
     assert (short.finished, long.finished) == (False, False)
     assert (len(short.text.split()), len(long.text.split())) == (3, 6)

@@ -42,7 +42,7 @@ def _make_talkative(model: PreTrainedModel, words: range, end: int) -> None:
     torch.manual_seed(0)
     for name, parameter in model.named_parameters():
         if parameter.dim() > 1 or name.endswith("embedding"):
-            torch.nn.init.normal_(parameter, std=1.0)
+            torch.nn.init.normal_(parameter, std=0.6)
     model.generation_config.eos_token_id = sorted({end, *words[::3]})
     others = set(range(model.get_output_embeddings().weight.shape[0])) - {end, *words}
     model.generation_config.bad_words_ids = [[number] for number in sorted(others)]

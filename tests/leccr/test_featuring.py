@@ -1,0 +1,99 @@
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from transformers import CLIPImageProcessorPil, MobileNetV2Config, MobileNetV2Model
+
+import leccr.featuring as featuring
+from leccr.errors import UserError
+from leccr.featuring import encode_pictures, load_vision_tower, run_features
+from leccr.recipes import Recipe
+from processing.features import FeatureFile
+from processing.storage import read_splits, write_rows
+
+
+def picture_rows(folder: Path, count: int) -> list[dict[str, object]]:
+    rows = []
+    for number in range(count):
+        path = folder / f"{number}.png"
+        Image.effect_noise((40, 40), 50 + number).convert("RGB").save(path)
+        rows.append(
+            {
+                "id": f"picture-{number}",
+                "image": {"path": str(path), "bytes": None},
+                "video": None,
+                "source_language": "en",
+                "source_captions": [f"Noise {number}."],
+                "target_captions": [],
+                "description": None,
+            }
+        )
+    return rows
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Recipe:
+    torch.manual_seed(0)
+    tower = tmp_path / "tower"
+    MobileNetV2Model(MobileNetV2Config(image_size=32, depth_multiplier=0.25)).save_pretrained(tower)
+    size = {"height": 32, "width": 32}
+    CLIPImageProcessorPil(size=size, crop_size=size).save_pretrained(tower)
+    return Recipe(name="tiny", vision=str(tower), model={"vision_grid": 1})
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    rows = picture_rows(tmp_path, 7)
+    write_rows(folder, "train", rows[:5], embed_images=True)
+    write_rows(folder, "validation", rows[5:], embed_images=True)
+    return folder
+
+
+def test_every_row_has_the_towers_tokens(data: Path, recipe: Recipe) -> None:
+    features = FeatureFile(run_features(str(data), recipe, dtype="fp32"))
+    tower, image_processor = load_vision_tower(recipe)
+    for rows in read_splits(data).values():
+        tokens = encode_pictures(tower, image_processor, rows)
+        for name, expected in zip(rows["id"], tokens):
+            torch.testing.assert_close(features[name], expected, atol=1e-5, rtol=1e-5)
+    assert not (data / "features.parts").exists()
+
+
+def test_an_interrupted_run_goes_on(data: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(featuring, "PART_ROWS", 2)
+    encode, seen = encode_pictures, []
+
+    def stop_at_third(tower: object, processor: object, rows: object, batch_size: int) -> torch.Tensor:
+        seen.append(rows)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return encode(tower, processor, rows, batch_size)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(featuring, "encode_pictures", stop_at_third)
+    with pytest.raises(KeyboardInterrupt):
+        run_features(str(data), recipe)
+    assert len(list((data / "features.parts").glob("*.safetensors"))) == 2
+    run_features(str(data), recipe)
+    assert len(seen) == 3 + 2
+    assert len(FeatureFile(data)[read_splits(data)["validation"][0]["id"]]) == 2
+
+
+def test_parts_of_another_run_are_not_mixed_in(data: Path, recipe: Recipe) -> None:
+    (data / "features.parts").mkdir()
+    (data / "features.parts" / "about.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(UserError, match="parts of another run"):
+        run_features(str(data), recipe)
+
+
+def test_existing_features_are_kept(data: Path, recipe: Recipe) -> None:
+    run_features(str(data), recipe)
+    with pytest.raises(UserError, match="exists already"):
+        run_features(str(data), recipe)
+
+
+def test_a_tower_without_weights_is_refused(data: Path) -> None:
+    with pytest.raises(UserError, match="no pretrained vision tower"):
+        run_features(str(data), Recipe(name="scratch", vision={"model_type": "resnet"}))
