@@ -15,6 +15,7 @@ from processing import LeccrProcessor
 from processing.features import FeatureFile
 from processing.tokenizers import prune_tokenizer, train_tokenizer
 
+from .errors import UserError
 from .recipes import Recipe
 
 NO_DECAY_LAYERS = ("LayerNorm", "LearnedTokens", "Gate", "BatchNorm", "GroupNorm", "RMSNorm")
@@ -73,6 +74,7 @@ def build_model(recipe: Recipe, processor: LeccrProcessor, features: FeatureFile
         processor: Its vocabulary sets the size of a text tower that is trained from scratch.
         features: Visual features computed ahead; they set the width where there is no vision tower.
     """
+    _check_features(recipe, features)
     fields = dict(recipe.model)
     if recipe.vision is None:
         if features is None:
@@ -83,6 +85,15 @@ def build_model(recipe: Recipe, processor: LeccrProcessor, features: FeatureFile
         tokenizer = processor.tokenizer
         text = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id, **text}
     return LeccrModel.from_pretrained_towers(_tower(recipe.vision), _tower(text), **fields)
+
+
+def _check_features(recipe: Recipe, features: FeatureFile | None) -> None:
+    made_by = None if features is None else features.metadata.get("tower")
+    if made_by is not None and recipe.vision is not None and made_by != recipe.vision:
+        raise UserError(
+            f"{features.path if features else ''} was made with the tower {made_by}, but recipe {recipe.name} has "
+            f"{recipe.vision}; remove the file, or train with the same tower."
+        )
 
 
 def _tower(tower: Any) -> Any:

@@ -41,6 +41,8 @@ class LeccrModel(PreTrainedModel):
     supports_gradient_checkpointing = True
     _supports_sdpa = True
     _supports_flash_attn = True
+    # Trainer would otherwise take ``**kwargs`` of ``forward`` for a promise to divide the loss by the number of items.
+    accepts_loss_kwargs = False
     _no_split_modules = ["CrossAttentionLayer"]
     _keys_to_ignore_on_load_unexpected = [r"text_tower\.model\.pooler\."]
 
@@ -149,17 +151,33 @@ class LeccrModel(PreTrainedModel):
         kept[:, 0] = True
         return mask * kept
 
-    def get_image_features(self, pixel_values: Tensor | None = None, **inputs: Any) -> Tensor:
+    def get_image_features(
+        self,
+        pixel_values: Tensor | None = None,
+        description_input_ids: Tensor | None = None,
+        description_attention_mask: Tensor | None = None,
+        **visual: Any,
+    ) -> Tensor:
         """Embed whole images: (B, D), unit length. Inputs as in :meth:`encode_images`."""
-        return self.encode_images(pixel_values, **inputs).image_embeds
+        return self.encode_images(
+            pixel_values, description_input_ids, description_attention_mask, **visual
+        ).image_embeds
 
-    def get_image_views(self, pixel_values: Tensor | None = None, **inputs: Any) -> Tensor:
+    def get_image_views(
+        self,
+        pixel_values: Tensor | None = None,
+        description_input_ids: Tensor | None = None,
+        description_attention_mask: Tensor | None = None,
+        **visual: Any,
+    ) -> Tensor:
         """Return views (B, max(K, 1), D): a text's largest inner product with them is the multi-level score.
 
         s = α·(v·h) + (1−α)·max_k(m_k·h) = max_k(w_k·h) with the views w_k = α·v + (1−α)·m_k, because v·h is the same
         for every k. Inputs as in :meth:`encode_images`.
         """
-        return self.encode_images(pixel_values, **inputs).image_views
+        return self.encode_images(
+            pixel_values, description_input_ids, description_attention_mask, **visual
+        ).image_views
 
     def encode_images(
         self,

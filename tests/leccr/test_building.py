@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel, CLIPImageProcessorPil
 
 from leccr.building import build_model, build_processor, parameter_groups, standardize, training_texts
+from leccr.errors import UserError
 from modeling_leccr import LeccrModel
 from processing.features import FEATURES_FILE, FeatureFile, save_features
 from tests.modeling_leccr.tiny import tiny_model
@@ -103,6 +104,13 @@ class TestBuildModel:
         assert model.vision_tower is None and model.config.visual_feature_dim == 7
         with pytest.raises(ValueError, match="Recipe tiny has no vision tower; give it data with visual features."):
             build_model(blind, made)
+
+    def test_features_of_another_tower_are_refused(self, tmp_path: Path) -> None:
+        rows = dataset([row("a")])
+        save_features(tmp_path / FEATURES_FILE, ["a"], [torch.zeros(2, 16)], tower="another/tower")
+        chosen = recipe(vision="this/tower", tokenizer="learned")
+        with pytest.raises(UserError, match="another/tower, but recipe tiny has this/tower"):
+            build_model(chosen, build_processor(recipe(), training_texts(rows)), FeatureFile(tmp_path))
 
     def test_the_recipe_is_not_changed(self) -> None:
         ours = recipe()

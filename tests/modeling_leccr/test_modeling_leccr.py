@@ -277,3 +277,13 @@ class TestEvaluationBatch:
         expected = model(**inputs).caption_embeds
         del inputs["caption_attention_mask"]
         assert torch.equal(model(**inputs).caption_embeds, expected)
+
+
+def test_features_and_views_take_their_inputs_in_order() -> None:
+    model, described = tiny_model(), descriptions()
+    pixels = visual_inputs()["pixel_values"]
+    positional = (pixels, described["description_input_ids"], described["description_attention_mask"])
+    assert torch.equal(
+        model.get_image_features(*positional), model.get_image_features(pixel_values=pixels, **described)
+    )
+    assert torch.equal(model.get_image_views(*positional), model.get_image_views(pixel_values=pixels, **described))
