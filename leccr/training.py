@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset, DatasetDict
-from transformers import EvalPrediction, Trainer, TrainingArguments, set_seed
+from transformers import EvalPrediction, ProgressCallback, Trainer, TrainingArguments, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
 from modeling_leccr import LeccrModel
@@ -26,6 +26,7 @@ CHECKPOINTS = "checkpoints"
 DEFAULTS: dict[str, Any] = {
     "remove_unused_columns": False,
     "report_to": "none",
+    "dataloader_pin_memory": torch.cuda.is_available(),
     "eval_strategy": "epoch",
     "save_strategy": "epoch",
     "save_total_limit": 1,
@@ -67,6 +68,15 @@ class RetrievalMetrics:
         return results
 
 
+class QuietProgress(ProgressCallback):
+    """Progress bars as Trainer has them, with one short line an evaluation in place of every figure."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
+        """Print the step and the mean SumR after an evaluation."""
+        if self.training_bar is not None and logs and "eval_sum_of_hit_rates" in logs:
+            self.training_bar.write(f"step {state.global_step}: validation SumR {logs['eval_sum_of_hit_rates']:.1f}")
+
+
 def make_trainer(
     recipe: Recipe,
     data: Mapping[str, Dataset],
@@ -105,7 +115,7 @@ def make_trainer(
     betas = (arguments.adam_beta1, arguments.adam_beta2)
     optimizer = torch.optim.AdamW(groups, lr=arguments.learning_rate, betas=betas, eps=arguments.adam_epsilon)
     augment = RandomCrop(**recipe.augmentation) if recipe.augmentation and features is None else None
-    return Trainer(
+    trainer = Trainer(
         model=model,
         args=arguments,
         data_collator=RetrievalCollator(processor, languages, augment),
@@ -115,6 +125,10 @@ def make_trainer(
         processing_class=processor,
         optimizers=(optimizer, None),
     )
+    if not arguments.disable_tqdm:
+        trainer.remove_callback(ProgressCallback)
+        trainer.add_callback(QuietProgress)
+    return trainer
 
 
 def _with_features(rows: Dataset, features: FeatureFile | None) -> Any:

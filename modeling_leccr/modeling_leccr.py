@@ -175,9 +175,7 @@ class LeccrModel(PreTrainedModel):
         s = α·(v·h) + (1−α)·max_k(m_k·h) = max_k(w_k·h) with the views w_k = α·v + (1−α)·m_k, because v·h is the same
         for every k. Inputs as in :meth:`encode_images`.
         """
-        return self.encode_images(
-            pixel_values, description_input_ids, description_attention_mask, **visual
-        ).image_views
+        return self.encode_images(pixel_values, description_input_ids, description_attention_mask, **visual).image_views
 
     def encode_images(
         self,
