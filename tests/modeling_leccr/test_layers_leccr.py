@@ -12,6 +12,7 @@ from modeling_leccr.layers_leccr import (
     Gate,
     LearnedTokens,
     MultiHeadAttention,
+    SpaceProjection,
     TextHead,
 )
 
@@ -108,8 +109,19 @@ class TestTextHead:
 
     def test_mlp_has_one_hidden_layer(self) -> None:
         head, states = TextHead(6, 4, "mlp", dropout=0.5).eval(), random(3, 6)
-        hidden = functional.gelu(states @ head.hidden.weight.T + head.hidden.bias)
+        normalised = functional.layer_norm(states, (6,))
+        hidden = functional.gelu(normalised @ head.hidden.weight.T + head.hidden.bias)
         torch.testing.assert_close(head(states), hidden @ head.output.weight.T + head.output.bias)
+
+
+class TestSpaceProjection:
+    def test_it_starts_as_the_identity_where_the_widths_agree(self) -> None:
+        states = random(3, 6)
+        torch.testing.assert_close(SpaceProjection(6, 6)(states), states)
+
+    def test_it_starts_random_where_they_differ(self) -> None:
+        projection = SpaceProjection(6, 4)
+        assert projection.weight.std() > 0.1 and torch.equal(projection.bias, torch.zeros(4))
 
 
 def test_learned_tokens_start_different_and_can_be_drawn_anew() -> None:

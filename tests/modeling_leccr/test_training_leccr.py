@@ -50,7 +50,7 @@ class TestGradients:
         model, inputs = tiny_model(slot_anchor="text", description_gradient=True, dropout=0.0), batch()
         optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
         losses = []
-        for _ in range(12):
+        for _ in range(20):
             optimizer.zero_grad()
             losses.append(step(model, inputs).item())
             optimizer.step()
