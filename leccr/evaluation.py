@@ -15,7 +15,7 @@ from transformers import PreTrainedConfig
 from modeling_leccr import LeccrModel
 from processing import LeccrProcessor, RetrievalCollator
 from processing.captions import captions_by_language, check_languages, languages_of
-from processing.features import FeatureFile, FeatureRows
+from processing.features import FeatureFile, with_features
 
 from .data import load_data, split_of
 from .errors import UserError
@@ -90,7 +90,7 @@ def encode_images(
         batch_size: Images encoded at once.
     """
     collator = RetrievalCollator(processor)
-    source = rows if features is None else FeatureRows(rows, features)
+    source = with_features(rows, features)
     views = []
     for batch in batched(source, batch_size, "Encoding images"):
         inputs = collator.image_inputs(batch, descriptions=descriptions)

@@ -1,6 +1,5 @@
 """Training by a recipe, with the stock Trainer."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,12 @@ from transformers.trainer_utils import get_last_checkpoint
 from modeling_leccr import LeccrModel
 from processing import LeccrProcessor, RetrievalCollator
 from processing.captions import check_languages, evaluation_rows, languages_of
-from processing.features import FeatureFile, FeatureRows
+from processing.features import FeatureFile, with_features
 from processing.images import RandomCrop
 
 from .building import build_model, build_processor, parameter_groups, standardize, training_texts
 from .errors import UserError
+from .evaluation import write_json
 from .metrics import retrieval_metrics, retrieval_ranks
 from .recipes import Recipe
 
@@ -119,8 +119,8 @@ def make_trainer(
         model=model,
         args=arguments,
         data_collator=RetrievalCollator(processor, languages, augment),
-        train_dataset=_with_features(train, features),
-        eval_dataset=_with_features(evaluation_rows(validation, evaluated), features),
+        train_dataset=with_features(train, features),
+        eval_dataset=with_features(evaluation_rows(validation, evaluated), features),
         compute_metrics=RetrievalMetrics(evaluated),
         processing_class=processor,
         optimizers=(optimizer, None),
@@ -129,10 +129,6 @@ def make_trainer(
         trainer.remove_callback(ProgressCallback)
         trainer.add_callback(QuietProgress)
     return trainer
-
-
-def _with_features(rows: Dataset, features: FeatureFile | None) -> Any:
-    return rows if features is None else FeatureRows(rows, features)
 
 
 def train_recipe(trainer: Trainer, recipe: Recipe, resume: bool = False) -> dict[str, Any]:
@@ -184,7 +180,7 @@ def save_retriever(
     model.save_pretrained(output)
     processor.save_pretrained(output)
     if report is not None:
-        (output / "training.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        write_json(output / "training.json", report)
 
 
 def as_splits(data: DatasetDict | Mapping[str, Dataset]) -> DatasetDict:

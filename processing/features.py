@@ -136,3 +136,8 @@ class FeatureRows(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         row = self.rows[index]
         return {**row, "visual_features": self.features[row["id"]]}
+
+
+def with_features(rows: Any, features: FeatureFile | None) -> Any:
+    """Return the rows with their features in place of their pictures, or as they are where there are no features."""
+    return rows if features is None else FeatureRows(rows, features)
