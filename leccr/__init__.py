@@ -11,6 +11,11 @@ from typing import Any
 __version__ = "0.1.0"
 
 _MODULE_OF = {
+    "CaptionCollator": "processing",
+    "CrossLingualConfig": "modeling_leccr",
+    "CrossLingualModel": "modeling_leccr",
+    "CrossLingualOutput": "modeling_leccr",
+    "Gallery": "leccr.gallery",
     "LeccrConfig": "modeling_leccr",
     "LeccrModel": "modeling_leccr",
     "LeccrOutput": "modeling_leccr",
@@ -18,6 +23,7 @@ _MODULE_OF = {
     "RetrievalCollator": "processing",
     "UserError": "leccr.errors",
     "evaluate_retrieval": "leccr.evaluation",
+    "evaluate_sentences": "leccr.evaluation",
 }
 
 __all__ = ["__version__", *_MODULE_OF]

@@ -3,6 +3,7 @@
 Nothing heavy is imported here: each command imports what it runs, so that ``leccr --help`` answers at once.
 """
 
+import dataclasses
 import os
 import traceback
 from pathlib import Path
@@ -11,13 +12,14 @@ from typing import Annotated, Any, Never
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from .cli_gallery import gallery, index, search
 from .cli_generation import TranslateCommand, describe, translate
 from .cli_preparation import prepare
 from .errors import UserError
 
 OUR_PACKAGES = ("hub_card", "leccr", "modeling_leccr", "processing", "transformers_modules")
 # Raised by our own code, these mean bad input.
-MENDABLE = (UserError, ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError)
+MENDABLE = (UserError, ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError, ImportError)
 
 
 class _Commands(TyperGroup):
@@ -56,7 +58,7 @@ Languages = Annotated[
         "--languages", metavar="CODE ...", help="Target languages, such as de fr; by default all in the data."
     ),
 ]
-SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Count undecodable images and go on.")]
+SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Count undecodable images and videos and go on.")]
 DataArgument = Annotated[str, typer.Argument(help="Folder that `leccr prepare` wrote, or scenes.")]
 
 
@@ -71,12 +73,15 @@ def train(
     out: Annotated[Path, typer.Option("--out", help="Folder to write: new, or empty unless --resume.")],
     data: Annotated[str, typer.Option(help="Folder that `leccr prepare` wrote, or scenes.")] = "scenes",
     towers: Annotated[str | None, typer.Option(help="Built-in towers or a YAML file, not the recipe's own.")] = None,
+    warm_start: Annotated[
+        str | None, typer.Option(metavar="TEACHER", help="Model whose text tower and tokenizer to start from.")
+    ] = None,
     languages: Languages = None,
     seed: Annotated[int, typer.Option(help="Seed of the weights, the order of the data and the dropout.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
     skip_broken: SkipBroken = False,
 ) -> None:
-    """Train a retriever by a recipe."""
+    """Train a retriever, or the text-only teacher of one, by a recipe."""
     if recipe.startswith("-"):
         raise UserError(f"the recipe comes first: leccr train RECIPE {recipe} ...")
     overrides = parse_overrides(context.args)
@@ -84,6 +89,8 @@ def train(
     from .recipes import load_recipe, override_training
 
     adapted = override_training(load_recipe(recipe, towers), overrides)
+    if warm_start is not None:
+        adapted = dataclasses.replace(adapted, warm_start=warm_start)
 
     from .training import run_training
 
@@ -109,7 +116,7 @@ def evaluate(
     descriptions: Annotated[bool, typer.Option(help="Use the images' descriptions, or the images alone.")] = True,
     skip_broken: SkipBroken = False,
 ) -> None:
-    """Measure how well a trained model finds images by texts, and texts by images."""
+    """Measure how well a trained model finds images by texts, and texts by images; or a text-only one translations."""
     from .evaluation import run_evaluation
 
     run_evaluation(
@@ -138,6 +145,9 @@ def quickstart(
 app.command(cls=_LanguagesCommand)(prepare)
 app.command()(describe)
 app.command(cls=TranslateCommand)(translate)
+app.command()(index)
+app.command()(search)
+app.add_typer(gallery, name="gallery")
 
 
 @app.command()
@@ -146,14 +156,32 @@ def features(
     towers: Annotated[str | None, typer.Option(help="Built-in towers or a YAML file with the vision tower.")] = None,
     recipe: Annotated[str, typer.Option(help="Recipe whose towers to use if --towers is left out.")] = "dual-encoder",
     dtype: Annotated[str, typer.Option(help="fp16 or fp32.")] = "fp16",
-    batch_size: Annotated[int, typer.Option(min=1, help="Pictures encoded at once.")] = 8,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures or frames encoded at once.")] = 8,
+    copies: Annotated[
+        int, typer.Option(min=0, help="Randomly cropped copies of each training picture, for training to draw from.")
+    ] = 0,
 ) -> None:
     """Compute a frozen tower's visual features once and write them beside the data."""
     from .featuring import run_features
     from .recipes import load_recipe
 
-    path = run_features(data, load_recipe(recipe, towers), dtype=dtype, batch_size=batch_size)
+    path = run_features(data, load_recipe(recipe, towers), dtype=dtype, batch_size=batch_size, copies=copies)
     typer.echo(f"The features are in {path}; `leccr train` uses them in place of the pictures.")
+
+
+@app.command("embed-captions")
+def embed_captions(
+    data: Annotated[str, typer.Argument(help="Folder that `leccr prepare` wrote.")],
+    model: Annotated[
+        str, typer.Option(metavar="TEACHER", help="Folder or Hub name of a model that embeds texts of all languages.")
+    ],
+    batch_size: Annotated[int, typer.Option(min=1, help="Captions encoded at once.")] = 256,
+) -> None:
+    """Write a teacher's embeddings of all captions beside the data, for cl2cm and leccr-cl2cm."""
+    from .embedding import run_embedding
+
+    path = run_embedding(data, model, batch_size=batch_size)
+    typer.echo(f"The embeddings are in {path}; `leccr train cl2cm` and `leccr train leccr-cl2cm` learn from them.")
 
 
 @app.command()

@@ -53,7 +53,8 @@ def describe(
     out: Output = None,
     prompts: Annotated[str, typer.Option(help="views (four questions), single (one), or a YAML file.")] = "views",
     revision: Revision = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Pictures at once.")] = 8,
+    frames: Annotated[int, typer.Option(min=1, help="Most frames of a video to show the model.")] = 8,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures or videos at once.")] = 8,
     dtype: Dtype = "auto",
     device: Device = "auto",
     temperature: Annotated[float, typer.Option(min=0, help="0 takes the most probable words, more draws them.")] = 0.0,
@@ -61,10 +62,12 @@ def describe(
     requests: Requests = 16,
     timeout: Timeout = 120.0,
     key_env: KeyVariable = "LECCR_API_KEY",
-    skip_broken: Annotated[bool, typer.Option("--skip-broken", help="Count undecodable images and go on.")] = False,
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="Count undecodable images and videos and go on.")
+    ] = False,
     restart: Restart = False,
 ) -> None:
-    """Let a multimodal model describe every picture. Can be stopped, and goes on when started again."""
+    """Let a multimodal model describe every picture or video. Can be stopped, and goes on when started again."""
     from .describing import run_description
 
     run_description(
@@ -74,6 +77,7 @@ def describe(
         output=out,
         prompts=prompts,
         revision=revision,
+        num_frames=frames,
         batch_size=batch_size,
         dtype=dtype,
         device=device,

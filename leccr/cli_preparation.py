@@ -53,7 +53,7 @@ def prepare(
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Leave out rows without their image.")] = False,
     allow_overlap: Annotated[bool, typer.Option("--allow-overlap", help="Let splits share images.")] = False,
     skip_broken: Annotated[
-        bool, typer.Option("--skip-broken", help="Leave out images that cannot be decoded.")
+        bool, typer.Option("--skip-broken", help="Leave out images and videos that cannot be decoded.")
     ] = False,
 ) -> None:
     """Turn a benchmark's files, or your own pictures, into a data set that `leccr train` reads."""

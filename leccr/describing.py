@@ -1,4 +1,4 @@
-"""``leccr describe``: a description for every picture of a data set."""
+"""``leccr describe``: a description for every picture and video of a data set."""
 
 import os
 from pathlib import Path
@@ -13,9 +13,10 @@ from processing.generation.endpoint import ChatClient, EndpointError
 from processing.generation.journal import Journal
 from processing.generation.prompts import DEFAULT_PROMPTS, load_prompts
 from processing.generation.write_back import copy_data, rewrite_column
-from processing.images import open_image
 from processing.storage import read_splits
+from processing.video import NUM_FRAMES, open_visual
 
+from .data import has_videos
 from .errors import UserError
 
 DEFAULT_KEY_VARIABLE = "LECCR_API_KEY"
@@ -29,6 +30,7 @@ def run_description(
     output: Path | None = None,
     prompts: str = DEFAULT_PROMPTS,
     revision: str | None = None,
+    num_frames: int = NUM_FRAMES,
     batch_size: int = 8,
     dtype: str = "auto",
     device: str = "auto",
@@ -40,7 +42,7 @@ def run_description(
     skip_broken: bool = False,
     restart: bool = False,
 ) -> DescriptionReport:
-    """Describe the pictures of a prepared data set and fill its column ``description``.
+    """Describe the pictures and videos of a prepared data set and fill its column ``description``.
 
     Answers are kept in ``descriptions.jsonl`` beside the data as they come, with the model and all its settings. A run
     that is stopped goes on where it was when it is started again.
@@ -52,7 +54,8 @@ def run_description(
         output: Folder for a copy with descriptions; by default the data set itself gets them.
         prompts: Built-in prompt set, or a YAML file.
         revision: Branch, tag or commit of the model on the Hub.
-        batch_size: Pictures at once, without an endpoint.
+        num_frames: Most frames of a video that the model sees.
+        batch_size: Pictures or videos at once, without an endpoint.
         dtype: Number format of the model, without an endpoint.
         device: A torch device, or ``auto``, without an endpoint.
         temperature: 0 for the most probable answers.
@@ -60,17 +63,19 @@ def run_description(
         requests: Requests at once to the endpoint.
         timeout: Seconds to wait for an answer of the endpoint.
         key_variable: Environment variable that holds the endpoint's key, if it needs one.
-        skip_broken: Leave pictures that cannot be decoded without a description.
+        skip_broken: Leave pictures and videos that cannot be decoded without a description.
         restart: Discard the answers of earlier runs.
 
     Raises:
-        UserError: If the data have no pictures, or the endpoint failed on some of them, after the others are written.
+        UserError: If the data have neither pictures nor videos, or the endpoint failed on some of them, after the
+            others are written.
         ValueError: If the data, the model or the prompt set is at fault, or earlier answers have other settings.
     """
     questions = load_prompts(prompts)
     client = open_client(endpoint, model, timeout, key_variable)
     folder = open_output(data, output)
     rows = _rows_with_pictures(read_splits(folder), data)
+    noun = "videos" if has_videos(rows) else "pictures"
     describer: Describer
     if client:
         describer = EndpointDescriber(client, requests)
@@ -78,8 +83,7 @@ def run_description(
         describer = LocalDescriber(model, revision, dtype, device, batch_size)
 
     def open_pictures(place: int) -> list[PillowImage.Image]:
-        row = rows[place]
-        return [open_image(row["image"], row["id"])]
+        return open_visual(rows[place], num_frames)
 
     with Journal(folder / DESCRIPTIONS_FILE) as journal:
         if restart:
@@ -94,6 +98,7 @@ def run_description(
                 temperature=temperature,
                 seed=seed,
                 skip_broken=skip_broken,
+                num_frames=num_frames if has_videos(rows) else None,
             )
         except EndpointError as error:
             raise UserError(f"{error} Start the same command again to go on.") from error
@@ -101,10 +106,10 @@ def run_description(
             if client:
                 client.close()
         _write_descriptions(folder, journal)
-    _print(report)
+    _print(report, noun)
     if report.left:
         raise UserError(
-            f"The endpoint failed on {report.left} of {len(rows)} pictures; start the same command again for them."
+            f"The endpoint failed on {report.left} of {len(rows)} {noun}; start the same command again for them."
         )
     return report
 
@@ -123,12 +128,13 @@ def open_output(data: str, output: Path | None) -> Path:
 
 
 def _rows_with_pictures(splits: DatasetDict, data: str) -> Dataset:
-    rows = concatenate_datasets([split.select_columns(["id", "image"]) for split in splits.values()])
-    there = [place for place, valid in enumerate(compute.is_valid(rows.data.column("image")).to_pylist()) if valid]
+    rows = concatenate_datasets([split.select_columns(["id", "image", "video"]) for split in splits.values()])
+    visual = compute.or_(*(compute.is_valid(rows.data.column(name)) for name in ("image", "video")))
+    there = [place for place, valid in enumerate(visual.to_pylist()) if valid]
     if not there:
-        raise UserError(f"{data} has no pictures to describe.")
+        raise UserError(f"{data} has no pictures or videos to describe.")
     if len(there) < len(rows):
-        print(f"{len(rows) - len(there)} of {len(rows)} rows have no picture and get no description.")
+        print(f"{len(rows) - len(there)} of {len(rows)} rows have no picture or video and get no description.")
     return rows.select(there)
 
 
@@ -140,8 +146,8 @@ def _write_descriptions(folder: Path, journal: Journal) -> None:
     rewrite_column(folder, "description", ["id", "description"], description)
 
 
-def _print(report: DescriptionReport) -> None:
-    print(f"Descriptions: {report.described}; pictures without one: {report.empty + report.left}.")
+def _print(report: DescriptionReport, noun: str) -> None:
+    print(f"Descriptions: {report.described}; {noun} without one: {report.empty + report.left}.")
     if report.retried:
         print(f"Answers asked for again: {count_words(report.retried)}.")
     if report.useless:

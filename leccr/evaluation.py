@@ -7,61 +7,34 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from safetensors import SafetensorError
 from torch import Tensor
 from tqdm.auto import tqdm
-from transformers import PreTrainedConfig
 
 from modeling_leccr import LeccrModel
 from processing import LeccrProcessor, RetrievalCollator
+from processing.caption_collator import tokenize
 from processing.captions import captions_by_language, check_languages, languages_of
 from processing.features import FeatureFile, with_features
 
+from .checkpoints import CROSS_LINGUAL, load_retriever, load_text_encoder, model_type
 from .data import load_data, split_of
 from .errors import UserError
-from .metrics import format_table, retrieval_metrics, retrieval_ranks
+from .metrics import (
+    IMAGE_DIRECTIONS,
+    SENTENCE_DIRECTIONS,
+    format_table,
+    retrieval_metrics,
+    retrieval_ranks,
+    sentence_metrics,
+)
 
 PROTOCOL = {
     "hit_rate": "share of queries with a right answer among the first k, in percent (R@k of CLIP papers)",
     "ties": "count against the model",
     "score": "max over views of the inner product, float32",
 }
-
-
-def load_retriever(checkpoint: str | Path) -> tuple[LeccrModel, LeccrProcessor]:
-    """Load a trained model, in eval mode, and its processor, from a folder or by its Hub name.
-
-    Raises:
-        UserError: If there is no such checkpoint, it is no LECCR model, or a part of it is missing or broken.
-    """
-    try:
-        # Read as plain fields: the Auto classes would ask whether to trust the code that the checkpoint carries.
-        fields, _ = PreTrainedConfig.get_config_dict(checkpoint)
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{checkpoint} is no model: there is no folder of this name with a readable config.json, nor does the Hub "
-            "give one."
-        ) from error
-    if not fields:
-        raise UserError(f"{checkpoint} is no model: it has no config.json; name a folder that `leccr train` wrote.")
-    if fields.get("model_type") != "leccr":
-        kind = fields.get("model_type", "different")
-        raise UserError(f"{checkpoint} is a {kind} model, not a LECCR one; train one with `leccr train`.")
-    try:
-        model, report = LeccrModel.from_pretrained(checkpoint, output_loading_info=True)
-        # Or else transformers asks at the terminal where a file is missing.
-        processor = LeccrProcessor.from_pretrained(checkpoint, trust_remote_code=False)
-    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
-        raise UserError(
-            f"{checkpoint} cannot be loaded: a file of the model or of its processor is missing, broken, or does not "
-            "fit its config.json; train or download it again."
-        ) from error
-    wrong = sorted([*report["missing_keys"], *report["unexpected_keys"]])
-    if wrong:
-        raise UserError(
-            f"The weights in {checkpoint} do not fit its config.json; the first that differs is {wrong[0]}."
-        )
-    return model.eval(), processor
+SENTENCE_PROTOCOL = {**PROTOCOL, "score": "max over the row's source captions of the inner product, float32"}
+TEXT_COLUMNS = ["id", "source_language", "source_captions", "target_captions"]
 
 
 def batched(items: Sequence[Any] | Any, size: int, description: str) -> Iterator[list[Any]]:
@@ -99,13 +72,24 @@ def encode_images(
 
 
 @torch.inference_mode()
-def encode_texts(model: LeccrModel, processor: LeccrProcessor, texts: Sequence[str], batch_size: int = 256) -> Tensor:
-    """Return the embeddings (T, D) of texts in any language on the CPU, float32."""
-    embeds = [
-        model.get_text_features(**processor(text=batch).to(model.device))
-        for batch in batched(texts, batch_size, "Encoding texts")
-    ]
-    return torch.cat(embeds).float().cpu()
+def encode_texts(model: Any, processor: Any, texts: Sequence[str], batch_size: int = 256) -> Tensor:
+    """Return the embeddings (T, D) of texts in any language on the CPU, float32.
+
+    Args:
+        model: A model with ``get_text_features``.
+        processor: Its processor or its tokenizer.
+        texts: At least one.
+        batch_size: Texts encoded at once.
+    """
+    batches = batched(texts, batch_size, "Encoding texts")
+    return torch.cat([embed_texts(model, processor, batch) for batch in batches])
+
+
+def embed_texts(model: Any, processor: Any, texts: list[str]) -> Tensor:
+    """Return the embeddings (T, D) of one batch of texts on the CPU, float32."""
+    output = model.get_text_features(**tokenize(processor, texts).to(model.device))
+    # Models of transformers itself return more than the embeddings.
+    return getattr(output, "pooler_output", output).float().cpu()
 
 
 def evaluate_retrieval(
@@ -138,7 +122,7 @@ def evaluate_retrieval(
     check_languages(rows, languages)
     model.eval()
     views = encode_images(model, processor, rows, features, descriptions, batch_size)
-    texts = rows.select_columns(["id", "source_language", "source_captions", "target_captions"])
+    texts = rows.select_columns(TEXT_COLUMNS)
     captions = [captions_by_language(row) for row in texts]
     described = sum(bool(description) for description in rows["description"]) if descriptions else 0
     results = []
@@ -155,6 +139,53 @@ def evaluate_retrieval(
             **PROTOCOL,
         }
         results.append({"language": language, **retrieval_metrics(ranks), "protocol": protocol})
+    return results
+
+
+def evaluate_sentences(
+    model: Any, tokenizer: Any, rows: Dataset, languages: Sequence[str] | None = None, batch_size: int = 64
+) -> list[dict[str, Any]]:
+    """Rank all rows' source captions for each target caption, and the other way round, one language at a time.
+
+    Args:
+        model: A text encoder, such as a trained :class:`modeling_leccr.CrossLingualModel`.
+        tokenizer: Its tokenizer or processor.
+        rows: Rows of one split; their pictures are not looked at.
+        languages: Target languages; None means all that the rows have.
+        batch_size: Texts encoded at once.
+
+    Returns:
+        For each target language its metrics (:func:`leccr.metrics.sentence_metrics`) and the protocol they stand on.
+
+    Raises:
+        ValueError: If the rows lack one of the languages, there is none, or a caption is empty.
+    """
+    texts = rows.select_columns(TEXT_COLUMNS)
+    if languages is not None:
+        check_languages(texts, languages)
+    captions = [captions_by_language(row) for row in texts]
+    source_languages = list(texts["source_language"])
+    sources = [(place, text) for place, row in enumerate(captions) for text in row[source_languages[place]]]
+    asked = languages_of(texts) if languages is None else languages
+    wanted = [language for language in dict.fromkeys(asked) if language not in source_languages]
+    if not wanted:
+        raise UserError("The data have no captions in another language than the source captions; translate them first.")
+    model.eval()
+    source_row = torch.tensor([place for place, _ in sources])
+    source_embeds = encode_texts(model, tokenizer, [text for _, text in sources], batch_size)
+    results = []
+    for language in wanted:
+        owners, queries = zip(*((place, text) for place, row in enumerate(captions) for text in row.get(language, [])))
+        target_embeds = encode_texts(model, tokenizer, queries, batch_size)
+        metrics = sentence_metrics(source_embeds, source_row, target_embeds, torch.tensor(owners))
+        protocol = {
+            "rows": len(source_row.unique()),
+            "source_captions": len(sources),
+            "target_captions": len(queries),
+            "caption_origin": sorted(_origins(texts, language)),
+            **SENTENCE_PROTOCOL,
+        }
+        results.append({"language": language, **metrics, "protocol": protocol})
     return results
 
 
@@ -177,14 +208,22 @@ def run_evaluation(
     descriptions: bool = True,
     skip_broken: bool = False,
 ) -> list[dict[str, Any]]:
-    """Evaluate a checkpoint, print a table, and write the figures as JSON: what ``leccr evaluate`` does."""
-    splits, features = load_data(data, skip_broken=skip_broken)
+    """Evaluate a checkpoint, print a table, and write the figures as JSON: what ``leccr evaluate`` does.
+
+    A text-only checkpoint is measured by retrieval between captions, and the pictures are left alone.
+    """
+    text_only = model_type(checkpoint) == CROSS_LINGUAL
+    splits, features = load_data(data, skip_broken=skip_broken and not text_only)
     rows = split_of(splits, split, data)
-    model, processor = load_retriever(checkpoint)
-    results = evaluate_retrieval(model, processor, rows, languages, features, descriptions, batch_size)
+    if text_only:
+        results = evaluate_sentences(*load_text_encoder(checkpoint), rows, languages, batch_size)
+    else:
+        model, processor = load_retriever(checkpoint)
+        results = evaluate_retrieval(model, processor, rows, languages, features, descriptions, batch_size)
     for result in results:
         result["protocol"].update(checkpoint=str(checkpoint), data=str(data), split=split)
-    print(format_table(results, label_columns=["language"]))
+    directions = SENTENCE_DIRECTIONS if text_only else IMAGE_DIRECTIONS
+    print(format_table(results, label_columns=["language"], directions=directions))
     if output is not None:
         write_json(output, results)
         print(f"The figures and their protocol are in {output}.")

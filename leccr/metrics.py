@@ -16,6 +16,9 @@ from torch import Tensor
 CUTOFFS = (1, 5, 10)
 TEXT_TO_IMAGE = "text_to_image"
 IMAGE_TO_TEXT = "image_to_text"
+IMAGE_DIRECTIONS = (TEXT_TO_IMAGE, IMAGE_TO_TEXT)
+SENTENCE_DIRECTIONS = ("target_to_source", "source_to_target")
+"""The two directions where a row's source captions stand in the place of its image's views."""
 
 
 @dataclass(frozen=True)
@@ -79,17 +82,21 @@ def retrieval_ranks(
     return RetrievalRanks((images_before + 1).cpu(), image_to_text.cpu(), average_precision.cpu())
 
 
-def retrieval_metrics(ranks: RetrievalRanks) -> dict[str, float]:
+def retrieval_metrics(ranks: RetrievalRanks, directions: tuple[str, str] = IMAGE_DIRECTIONS) -> dict[str, float]:
     """Return the figures of one evaluation.
 
     Images without captions count in no image-to-text figure. With several captions per image, ``hit_rate`` is what
     papers on CLIP and on cross-lingual retrieval call R@k: the share of queries with at least one right answer among
     the first k. It is not the recall, which would be the share of an image's captions that are among them.
 
+    Args:
+        ranks: What :func:`retrieval_ranks` returned.
+        directions: Names of the directions, that of the texts as queries first.
+
     Returns:
-        For each direction, ``text_to_image`` and ``image_to_text``: ``<direction>_hit_rate_1``, ``_5`` and ``_10`` in
-        percent, ``<direction>_median_rank`` (from 1), ``<direction>_mean_average_precision`` in percent. And
-        ``sum_of_hit_rates``, the papers' SumR: the sum of the six hit rates, at most 600.
+        For each direction: ``<direction>_hit_rate_1``, ``_5`` and ``_10`` in percent, ``<direction>_median_rank``
+        (from 1), ``<direction>_mean_average_precision`` in percent. And ``sum_of_hit_rates``, the papers' SumR: the sum
+        of the six hit rates, at most 600.
 
     Raises:
         ValueError: if the ranks are of no text at all.
@@ -97,15 +104,13 @@ def retrieval_metrics(ranks: RetrievalRanks) -> dict[str, float]:
     if len(ranks.text_to_image) == 0:
         raise ValueError("There are no texts to average over.")
     has_captions = ranks.image_to_text > 0
+    to_image, to_text = directions
     precisions = {
-        TEXT_TO_IMAGE: 1.0 / ranks.text_to_image.double(),  # one right image each
-        IMAGE_TO_TEXT: ranks.image_average_precision[has_captions],
+        to_image: 1.0 / ranks.text_to_image.double(),  # one right image each
+        to_text: ranks.image_average_precision[has_captions],
     }
     metrics: dict[str, float] = {}
-    for direction, rank in (
-        (TEXT_TO_IMAGE, ranks.text_to_image),
-        (IMAGE_TO_TEXT, ranks.image_to_text[has_captions]),
-    ):
+    for direction, rank in ((to_image, ranks.text_to_image), (to_text, ranks.image_to_text[has_captions])):
         for cutoff in CUTOFFS:
             metrics[f"{direction}_hit_rate_{cutoff}"] = 100.0 * (rank <= cutoff).double().mean().item()
         metrics[f"{direction}_median_rank"] = float(statistics.median(rank.tolist()))
@@ -114,8 +119,41 @@ def retrieval_metrics(ranks: RetrievalRanks) -> dict[str, float]:
     return metrics
 
 
+def sentence_metrics(
+    source_embeds: Tensor, source_row: Tensor, target_embeds: Tensor, target_row: Tensor
+) -> dict[str, float]:
+    """Return the figures of retrieval between target captions and the rows of source captions that they belong to.
+
+    A row is found where any of its source captions is: they take the place of an image's views, so the score of a
+    target caption and a row is the largest inner product with one of the row's source captions. Rows without a source
+    caption are left out, and so are their target captions.
+
+    Args:
+        source_embeds: (S, D).
+        source_row: (S,) row of each source caption.
+        target_embeds: (T, D), of one language.
+        target_row: (T,) row of each target caption.
+
+    Returns:
+        What :func:`retrieval_metrics` does, for the directions ``target_to_source`` and ``source_to_target``.
+
+    Raises:
+        ValueError: if no target caption belongs to a row with a source caption, or the shapes do not agree.
+    """
+    rows, source_place = source_row.unique(return_inverse=True)
+    kept = torch.isin(target_row, rows)
+    table = _caption_table(source_place, len(rows))
+    # A row with fewer captions than others repeats one, which changes no maximum.
+    views = source_embeds[torch.where(table >= 0, table, table[:, :1])]
+    ranks = retrieval_ranks(target_embeds[kept], views, torch.searchsorted(rows, target_row[kept]))
+    return retrieval_metrics(ranks, SENTENCE_DIRECTIONS)
+
+
 def format_table(
-    rows: Sequence[Mapping[str, object]], label_columns: Sequence[str] = ("recipe", "language"), digits: int = 1
+    rows: Sequence[Mapping[str, object]],
+    label_columns: Sequence[str] = ("recipe", "language"),
+    digits: int = 1,
+    directions: tuple[str, str] = IMAGE_DIRECTIONS,
 ) -> str:
     """Return a Markdown table, aligned for the terminal too: one row per entry, hit rates both ways and SumR.
 
@@ -124,18 +162,20 @@ def format_table(
             out.
         label_columns: keys shown first, as they are.
         digits: digits after the point.
+        directions: Names of the directions in the metrics, as :func:`retrieval_metrics` took them.
 
     Raises:
         ValueError: if a row lacks one of the columns.
     """
-    header = [*label_columns, "text-to-image hit@1/5/10", "image-to-text hit@1/5/10", "SumR"]
+    titles = [f"{direction.replace('_', '-')} hit@1/5/10" for direction in directions]
+    header = [*label_columns, *titles, "SumR"]
     lines = [header]
     for row in rows:
         try:
             labels = [str(row[name]) for name in label_columns]
             rates = [
                 " / ".join(f"{row[f'{direction}_hit_rate_{cutoff}']:5.{digits}f}" for cutoff in CUTOFFS)
-                for direction in (TEXT_TO_IMAGE, IMAGE_TO_TEXT)
+                for direction in directions
             ]
             lines.append([*labels, *rates, f"{row['sum_of_hit_rates']:.{digits}f}"])
         except KeyError as error:

@@ -12,11 +12,11 @@ import torch
 
 from hub_card.data_card import data_card, markdown_table
 from processing.features import FEATURES_FILE, save_features
-from processing.images import open_image
 from processing.readers import READERS, Collection, Rows, check_disjoint, check_splits, check_visuals, image_key
 from processing.readers.files import FeatureSource
 from processing.schema import ORIGIN_HUMAN
 from processing.storage import read_column, write_rows
+from processing.video import open_visual
 
 from .errors import UserError
 
@@ -73,7 +73,7 @@ def run_preparation(
         embed_images: Copy the image files into the data set, or refer to them by path. Videos are referred to always.
         allow_missing: Leave out rows whose image or video is missing.
         allow_overlap: Let splits share images.
-        skip_broken: Look at every picture and leave out those that cannot be decoded.
+        skip_broken: Look at every picture and video and leave out those that cannot be decoded.
         machine_only: Leave captions that people wrote in target languages out of the training split.
         disjoint_from: Prepared data sets with whose splits this one must not share images, training with test and
             so on.
@@ -172,14 +172,14 @@ def _unbroken(rows: Iterable[dict[str, Any]], split: str, notes: list[str]) -> I
     broken = 0
     for row in rows:
         try:
-            if row["image"] is not None:
-                open_image(row["image"], row["id"])
+            if row["image"] is not None or row["video"] is not None:
+                open_visual(row)
         except ValueError:
             broken += 1
             continue
         yield row
     if broken:
-        notes.append(f"{split}: left out {broken} rows whose image cannot be decoded.")
+        notes.append(f"{split}: left out {broken} rows whose image or video cannot be decoded.")
 
 
 def _counted(rows: Iterable[dict[str, Any]], counts: SplitCounts) -> Iterator[dict[str, Any]]:

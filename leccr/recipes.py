@@ -27,6 +27,8 @@ _SET_ELSEWHERE = {
     "vision_config": "the recipe's key vision",
     "text_config": "the recipe's key text",
 }
+# What has no effect, because every run has the optimizer that the recipes were made with.
+_FIXED = ("optim", "optim_args", "optim_target_modules")
 _PLAIN_TYPES = (bool, int, float, str, NoneType)
 _TYPE_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", NoneType: "null"}
 
@@ -38,16 +40,20 @@ class Recipe:
     Attributes:
         name: Short name; that of a built-in recipe is its file's name.
         description: One sentence for ``leccr recipes``.
+        network: ``"cross-modal"`` for a :class:`modeling_leccr.LeccrModel`, or ``"cross-lingual"`` for a text-only
+            :class:`modeling_leccr.CrossLingualModel`, for which whatever concerns pictures is left out.
         vision: Vision tower: a checkpoint's name or folder, a configuration (``model_type`` and its fields) to train
             from scratch, or None for visual features computed ahead.
         text: Text tower: likewise a name, a folder or a configuration.
         tokenizer: Name or folder of a tokenizer, ``"learned"`` for one trained on the data, or None for the text
             tower's own.
+        warm_start: Folder or name of a trained model with the same text tower, whose weights and tokenizer are the
+            start, or None.
         prune_tokenizer: Keep only the word pieces that occur in the training texts.
         image_processor: Name or folder, or settings of a CLIP image processor, or None for the vision tower's own.
         processor: Lengths, as :class:`processing.LeccrProcessor` takes them.
         augmentation: Settings of :class:`processing.images.RandomCrop`; empty trains on the pictures as they are.
-        model: Fields of :class:`modeling_leccr.LeccrConfig`.
+        model: Fields of :class:`modeling_leccr.LeccrConfig`, or of :class:`modeling_leccr.CrossLingualConfig`.
         training: Fields of :class:`transformers.TrainingArguments`.
         new_layers_learning_rate: Learning rate of the layers that are not part of a pretrained tower; None is
             ``learning_rate`` for all.
@@ -55,10 +61,12 @@ class Recipe:
 
     name: str
     description: str = ""
+    network: Literal["cross-modal", "cross-lingual"] = "cross-modal"
     vision: str | dict[str, Any] | None = None
     text: str | dict[str, Any] | None = None
     tokenizer: str | None = None
     prune_tokenizer: bool = False
+    warm_start: str | None = None
     image_processor: str | dict[str, Any] | None = None
     processor: dict[str, Any] = field(default_factory=dict)
     augmentation: dict[str, Any] = field(default_factory=dict)
@@ -68,7 +76,7 @@ class Recipe:
 
 
 _RECIPE_FIELDS = {item.name: item.type for item in dataclasses.fields(Recipe)}
-_TOWERS_FIELDS = {name: kind for name, kind in _RECIPE_FIELDS.items() if name != "name"}
+_TOWERS_FIELDS = {name: kind for name, kind in _RECIPE_FIELDS.items() if name not in ("name", "network")}
 
 
 class _Loader(yaml.SafeLoader):
@@ -120,7 +128,22 @@ def load_recipe(name_or_path: str | Path, towers: str | Path | None = None) -> R
     block = _checked(block, _TOWERS_FIELDS, block_where)
     block.pop("description", None)
     joined = {name: {**content[name], **block[name]} for name in _SECTIONS}
-    return Recipe(**{**content, **block, **joined})
+    return _without_pictures(Recipe(**{**content, **block, **joined}))
+
+
+def _without_pictures(recipe: Recipe) -> Recipe:
+    """Leave out of a text-only recipe what its towers say for networks that see pictures, too."""
+    if recipe.network == "cross-modal":
+        return recipe
+    known = _model_fields(recipe.network)
+    model = {name: value for name, value in recipe.model.items() if name in known}
+    return dataclasses.replace(recipe, vision=None, image_processor=None, augmentation={}, model=model)
+
+
+def _model_fields(network: str) -> dict[str, Any]:
+    from modeling_leccr import CrossLingualConfig, LeccrConfig
+
+    return inspect.get_annotations(CrossLingualConfig if network == "cross-lingual" else LeccrConfig)
 
 
 def override_training(recipe: Recipe, overrides: Mapping[str, str]) -> Recipe:
@@ -157,11 +180,14 @@ def check_names(names: Iterable[str], fields: Mapping[str, Any], where: str) -> 
     """Check that every name is a field.
 
     Raises:
-        UserError: One is not, or it is set elsewhere; the message suggests the nearest field, or says where.
+        UserError: One is not, cannot be set, or is set elsewhere; the message suggests the nearest field, or says
+            where.
     """
     for name in names:
         if name in _SET_ELSEWHERE:
             raise UserError(f'"{name}" {where} is set elsewhere: use {_SET_ELSEWHERE[name]}.')
+        if name in _FIXED:
+            raise UserError(f'"{name}" {where} cannot be set: every recipe trains with AdamW; leave it out.')
         if name not in fields:
             raise UserError(f'unknown key "{name}" {where}{nearest(str(name), fields)}')
 
@@ -217,12 +243,11 @@ def _checked(content: Any, fields: Mapping[str, Any], where: str) -> dict[str, A
 
 def _section_fields(content: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the fields that each section of a recipe's file may have, with their types."""
-    from modeling_leccr import LeccrConfig
     from processing import LeccrProcessor
     from processing.images import RandomCrop
 
     sections = {
-        "model": inspect.get_annotations(LeccrConfig),
+        "model": _model_fields(content.get("network", "cross-modal")),
         "training": training_fields(),
         "processor": _arguments_of(LeccrProcessor, ignored=("image_processor", "tokenizer")),
         "augmentation": _arguments_of(RandomCrop),

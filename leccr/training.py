@@ -4,23 +4,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from datasets import Dataset, DatasetDict
-from transformers import EvalPrediction, ProgressCallback, Trainer, TrainingArguments, set_seed
+from transformers import ProgressCallback, Trainer, TrainingArguments, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
-from modeling_leccr import LeccrModel
-from processing import LeccrProcessor, RetrievalCollator
+from processing import CaptionCollator, RetrievalCollator
+from processing.caption_embeddings import EMBED_COMMAND, CaptionEmbeddings, with_caption_embeddings
 from processing.captions import check_languages, evaluation_rows, languages_of
 from processing.features import FeatureFile, with_features
 from processing.images import RandomCrop
 
 from .building import build_model, build_processor, parameter_groups, standardize, training_texts
+from .data import for_videos
 from .errors import UserError
-from .evaluation import write_json
-from .metrics import retrieval_metrics, retrieval_ranks
+from .evaluation import TEXT_COLUMNS, write_json
 from .recipes import Recipe
+from .validation import RetrievalMetrics, SentenceMetrics
 
 CHECKPOINTS = "checkpoints"
 DEFAULTS: dict[str, Any] = {
@@ -39,35 +39,6 @@ DEFAULTS: dict[str, Any] = {
 """Settings of every run; a recipe or the command line can replace them."""
 
 
-class RetrievalMetrics:
-    """The ``compute_metrics`` of a retrieval run: hit rates, SumR, median rank and mAP by language, and mean SumR.
-
-    Args:
-        languages: Languages in the order of the evaluation rows' ``caption_languages``.
-    """
-
-    def __init__(self, languages: Sequence[str]) -> None:
-        self.languages = list(languages)
-
-    def __call__(self, prediction: EvalPrediction) -> dict[str, float]:
-        """Return ``<language>_<metric>`` for each language, and ``sum_of_hit_rates`` averaged over languages."""
-        image_views, caption_embeds = (torch.from_numpy(np.asarray(array)) for array in prediction.predictions)
-        caption_languages = torch.from_numpy(np.asarray(prediction.label_ids))
-        results: dict[str, float] = {}
-        for place, language in enumerate(self.languages):
-            rows, columns = (caption_languages == place).nonzero(as_tuple=True)
-            if len(rows):
-                ranks = retrieval_ranks(caption_embeds[rows, columns], image_views, rows)
-                results.update({f"{language}_{name}": value for name, value in retrieval_metrics(ranks).items()})
-        sums = [
-            results[f"{language}_sum_of_hit_rates"]
-            for language in self.languages
-            if f"{language}_sum_of_hit_rates" in results
-        ]
-        results["sum_of_hit_rates"] = sum(sums) / len(sums)
-        return results
-
-
 class QuietProgress(ProgressCallback):
     """Progress bars as Trainer has them, with one short line an evaluation in place of every figure."""
 
@@ -84,6 +55,7 @@ def make_trainer(
     languages: Sequence[str] | None = None,
     features: FeatureFile | None = None,
     seed: int = 0,
+    embeddings: CaptionEmbeddings | None = None,
 ) -> Trainer:
     """Set up a stock Trainer for a recipe.
 
@@ -94,11 +66,14 @@ def make_trainer(
         languages: Target languages; None means all that the training data have.
         features: Visual features computed ahead, used in place of the pictures.
         seed: Of the weights, the order of the data, the drawn captions and dropout.
+        embeddings: A teacher's embeddings of the training captions, for a recipe that transfers from one.
 
     Raises:
-        ValueError: If the data lack one of the languages.
+        ValueError: If the data lack one of the languages, or embeddings are of other captions.
+        UserError: If the recipe needs target captions or a teacher's embeddings and there are none.
     """
     set_seed(seed)
+    recipe = for_videos(recipe, data)
     train, validation = data["train"], data["validation"]
     source = train[0]["source_language"]
     if languages is None:
@@ -107,28 +82,62 @@ def make_trainer(
         check_languages(train, languages)
     languages = [language for language in dict.fromkeys(languages) if language != source]
     evaluated = [source, *languages]
+    _check_teaching(recipe, train, languages, embeddings)
     processor = build_processor(recipe, training_texts(train))
     model = build_model(recipe, processor, features)
-    standardize(model, features, train)
+    collator: CaptionCollator
+    metrics: RetrievalMetrics | SentenceMetrics
+    if recipe.network == "cross-lingual":
+        train, validation, features = train.select_columns(TEXT_COLUMNS), validation.select_columns(TEXT_COLUMNS), None
+        collator, metrics = CaptionCollator(processor, languages), SentenceMetrics(evaluated)
+    else:
+        standardize(model, features, train)
+        augment = RandomCrop(**recipe.augmentation) if recipe.augmentation and features is None else None
+        collator, metrics = RetrievalCollator(processor, languages, augment), RetrievalMetrics(evaluated)
     arguments = TrainingArguments(output_dir=str(output), seed=seed, **{**DEFAULTS, **recipe.training})
-    groups = parameter_groups(model, arguments.learning_rate, arguments.weight_decay, recipe.new_layers_learning_rate)
-    betas = (arguments.adam_beta1, arguments.adam_beta2)
-    optimizer = torch.optim.AdamW(groups, lr=arguments.learning_rate, betas=betas, eps=arguments.adam_epsilon)
-    augment = RandomCrop(**recipe.augmentation) if recipe.augmentation and features is None else None
     trainer = Trainer(
         model=model,
         args=arguments,
-        data_collator=RetrievalCollator(processor, languages, augment),
-        train_dataset=with_features(train, features),
+        data_collator=collator,
+        train_dataset=with_caption_embeddings(with_features(train, features, varied=True), embeddings),
         eval_dataset=with_features(evaluation_rows(validation, evaluated), features),
-        compute_metrics=RetrievalMetrics(evaluated),
+        compute_metrics=metrics,
         processing_class=processor,
-        optimizers=(optimizer, None),
+        optimizers=(_optimizer(model, recipe, arguments), None),
     )
     if not arguments.disable_tqdm:
         trainer.remove_callback(ProgressCallback)
         trainer.add_callback(QuietProgress)
     return trainer
+
+
+def _optimizer(model: Any, recipe: Recipe, arguments: TrainingArguments) -> torch.optim.AdamW:
+    groups = parameter_groups(model, arguments.learning_rate, arguments.weight_decay, recipe.new_layers_learning_rate)
+    betas = (arguments.adam_beta1, arguments.adam_beta2)
+    return torch.optim.AdamW(groups, lr=arguments.learning_rate, betas=betas, eps=arguments.adam_epsilon)
+
+
+def _needs_teacher(recipe: Recipe, train: Dataset) -> bool:
+    """Return whether the recipe needs a teacher's embeddings that the rows themselves do not have."""
+    columns = {"source_embeddings", "target_embeddings"}
+    return recipe.model.get("transfer_weight", 0) > 0 and not columns <= set(train.column_names)
+
+
+def _check_teaching(
+    recipe: Recipe, train: Dataset, languages: Sequence[str], embeddings: CaptionEmbeddings | None
+) -> None:
+    teaches = recipe.network == "cross-lingual"
+    if not languages and (teaches or recipe.model.get("transfer_weight", 0) > 0):
+        raise UserError(
+            f"Recipe {recipe.name} needs captions in a target language; add some with `leccr translate DATA --to ...`."
+        )
+    if embeddings is not None:
+        embeddings.check(train)
+    elif _needs_teacher(recipe, train):
+        raise UserError(
+            f"Recipe {recipe.name} learns from a teacher's embeddings of the captions, and the training rows have "
+            f"none; make them with: {EMBED_COMMAND}."
+        )
 
 
 def train_recipe(trainer: Trainer, recipe: Recipe, resume: bool = False) -> dict[str, Any]:
@@ -139,6 +148,7 @@ def train_recipe(trainer: Trainer, recipe: Recipe, resume: bool = False) -> dict
     best = [entry for entry in validations if entry["eval_sum_of_hit_rates"] == trainer.state.best_metric]
     return {
         "recipe": recipe.name,
+        "warm_start": recipe.warm_start,
         "seed": trainer.args.seed,
         "steps": trainer.state.global_step,
         "seconds": round(run.metrics["train_runtime"], 1),
@@ -162,21 +172,34 @@ def run_training(
         UserError: If the output folder has files in it and this is no resumption, or a split is missing.
     """
     from .data import load_data
+    from .embedding import caption_embeddings
 
     output = Path(output)
     if output.exists() and any(output.iterdir()) and not resume:
         raise UserError(f"{output} is not empty; choose a new folder, or add --resume to go on with the run in it.")
-    splits, features = load_data(data, skip_broken=skip_broken)
-    trainer = make_trainer(recipe, as_splits(splits), output / CHECKPOINTS, languages, features, seed)
+    teaches = recipe.network == "cross-lingual"
+    loaded, features = load_data(data, skip_broken=skip_broken and not teaches)
+    splits = as_splits(loaded)
+    embeddings = caption_embeddings(data) if _needs_teacher(recipe, splits["train"]) else None
+    trainer = make_trainer(recipe, splits, output / CHECKPOINTS, languages, features, seed, embeddings)
     report = train_recipe(trainer, recipe, resume)
+    if embeddings is not None:
+        report["teacher"] = embeddings.teacher
     save_retriever(output, trainer.model, trainer.processing_class, report)
     print(f"The trained model is in {output}; measure it with: leccr evaluate {output} {data}")
+    if teaches:
+        print(f"Let it teach cl2cm or leccr-cl2cm with: leccr embed-captions {data} --model {output}")
 
 
-def save_retriever(
-    output: Path, model: LeccrModel, processor: LeccrProcessor, report: Mapping[str, Any] | None = None
-) -> None:
-    """Write a folder that the Auto classes load by themselves: weights, processor, their code, and the run's report."""
+def save_retriever(output: Path, model: Any, processor: Any, report: Mapping[str, Any] | None = None) -> None:
+    """Write a folder that the Auto classes load by themselves: weights, processor, their code, and the run's report.
+
+    Args:
+        output: Folder to write.
+        model: A :class:`modeling_leccr.LeccrModel`, or a text-only :class:`modeling_leccr.CrossLingualModel`.
+        processor: Its processor, or the tokenizer of a text-only model.
+        report: What :func:`train_recipe` returned.
+    """
     model.save_pretrained(output)
     processor.save_pretrained(output)
     if report is not None:

@@ -1,7 +1,17 @@
-"""The LECCR networks. The other files of this folder travel with every checkpoint as remote code."""
+"""The networks. The other files of this folder travel with every checkpoint as remote code."""
 
+from .configuration_cross_lingual import CrossLingualConfig
 from .configuration_leccr import LeccrConfig
+from .modeling_cross_lingual import CrossLingualModel
 from .modeling_leccr import LeccrModel
-from .outputs_leccr import LeccrImageOutput, LeccrOutput
+from .outputs_leccr import CrossLingualOutput, LeccrImageOutput, LeccrOutput
 
-__all__ = ["LeccrConfig", "LeccrImageOutput", "LeccrModel", "LeccrOutput"]
+__all__ = [
+    "CrossLingualConfig",
+    "CrossLingualModel",
+    "CrossLingualOutput",
+    "LeccrConfig",
+    "LeccrImageOutput",
+    "LeccrModel",
+    "LeccrOutput",
+]

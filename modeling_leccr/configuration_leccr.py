@@ -7,6 +7,41 @@ from transformers import AutoConfig, PreTrainedConfig
 SUB_CONFIGS = ("vision_config", "text_config", "description_config")
 
 
+def as_config(name: str, value: Any) -> Any:
+    """Return the configuration that a dictionary, as it is stored, stands for; anything else as it is."""
+    if not isinstance(value, dict):
+        return value
+    if "model_type" not in value:
+        raise ValueError(f'{name} has no model_type; add one, for example "bert" or "clip_vision_model".')
+    fields = dict(value)
+    return AutoConfig.for_model(fields.pop("model_type"), **fields)
+
+
+def check_shares(config: PreTrainedConfig, *names: str) -> None:
+    """Raise ValueError unless these fields lie between 0 and 1."""
+    for name in names:
+        value = getattr(config, name)
+        if not 0.0 <= value <= 1.0:
+            raise ValueError(f"{name} is {value}, but has to lie between 0 and 1.")
+
+
+def check_positive(config: PreTrainedConfig, *names: str) -> None:
+    """Raise ValueError unless these fields are above 0."""
+    for name in names:
+        value = getattr(config, name)
+        if value <= 0.0:
+            raise ValueError(f"{name} is {value}, but has to be above 0.")
+
+
+def check_choices(config: PreTrainedConfig, *names: str) -> None:
+    """Raise ValueError unless these fields have one of the values that their annotation lists."""
+    for name in names:
+        value, choices = getattr(config, name), get_args(type(config).__annotations__[name])
+        if value not in choices:
+            listed = ", ".join(f'"{choice}"' for choice in choices)
+            raise ValueError(f'{name} is "{value}", but has to be one of {listed}.')
+
+
 def _hidden_width(config: PreTrainedConfig) -> int | None:
     """Return the width of a vision tower's tokens where its configuration tells it."""
     sizes = getattr(config, "hidden_sizes", None)
@@ -66,9 +101,12 @@ class LeccrConfig(PreTrainedConfig):
         diversity_weight: w_div, weight of the slots' diversity.
         source_target_weight: Weight of source-target matching.
         fused_weight: Weight of matching on the fused score itself (0 as published).
+        transfer_weight: w_kd, weight of the relational transfer from a cross-lingual teacher (CL2CM, arXiv 2312.08984);
+            0 leaves it out. Its value and its exact form are our reconstruction.
         signed_diversity: Use the official signed diversity instead of squared cosines.
         slot_vision_temperature: Temperature of slot-vision matching.
         teacher_temperature: Temperature of the teacher of softened matching.
+        transfer_temperature: τ_kd, temperature of the cross-lingual teacher.
         logit_scale_init_value: Initial log of the inverse temperature.
         freeze_vision: Keep the vision tower's weights and its statistics fixed.
         freeze_text: Keep the text tower's weights fixed.
@@ -93,6 +131,7 @@ class LeccrConfig(PreTrainedConfig):
         "loss_slot_diversity",
         "loss_slot_vision",
         "loss_softened",
+        "loss_transfer",
         "loss_fused_source",
         "loss_fused_target",
     ]
@@ -133,9 +172,11 @@ class LeccrConfig(PreTrainedConfig):
     diversity_weight: float = 0.01
     source_target_weight: float = 1.0
     fused_weight: float = 0.0
+    transfer_weight: float = 0.0
     signed_diversity: bool = False
     slot_vision_temperature: float = 0.07
     teacher_temperature: float = 0.07
+    transfer_temperature: float = 0.07
     logit_scale_init_value: float = 2.6592
     freeze_vision: bool = False
     freeze_text: bool = False
@@ -143,12 +184,7 @@ class LeccrConfig(PreTrainedConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         for name in SUB_CONFIGS:
-            value = getattr(self, name)
-            if isinstance(value, dict):
-                fields = dict(value)
-                if "model_type" not in fields:
-                    raise ValueError(f'{name} has no model_type; add one, for example "bert" or "clip_vision_model".')
-                setattr(self, name, AutoConfig.for_model(fields.pop("model_type"), **fields))
+            setattr(self, name, as_config(name, getattr(self, name)))
         if self.vision_summary == "auto":
             self.vision_summary = "mean" if self.vision_config is None else "first"
         if self.visual_feature_dim is None and self.vision_config is not None:
@@ -188,22 +224,9 @@ class LeccrConfig(PreTrainedConfig):
                 f"interaction_dim {self.interaction_dim} is not a multiple of interaction_heads "
                 f"{self.interaction_heads}; change one of them."
             )
-        for name in ("alpha", "beta", "softened_weight", "description_dropout", "token_dropout", "visual_dropout"):
-            value = getattr(self, name)
-            if not 0.0 <= value <= 1.0:
-                raise ValueError(f"{name} is {value}, but has to lie between 0 and 1.")
-        for name in ("slot_vision_temperature", "teacher_temperature"):
-            value = getattr(self, name)
-            if value <= 0.0:
-                raise ValueError(f"{name} is {value}, but has to be above 0.")
-        self._check_choices()
-
-    def _check_choices(self) -> None:
-        for name in ("vision_summary", "text_pooling", "text_head", "slot_anchor"):
-            value, choices = getattr(self, name), get_args(LeccrConfig.__annotations__[name])
-            if value not in choices:
-                listed = ", ".join(f'"{choice}"' for choice in choices)
-                raise ValueError(f'{name} is "{value}", but has to be one of {listed}.')
+        check_shares(self, "alpha", "beta", "softened_weight", "description_dropout", "token_dropout", "visual_dropout")
+        check_positive(self, "slot_vision_temperature", "teacher_temperature", "transfer_temperature")
+        check_choices(self, "vision_summary", "text_pooling", "text_head", "slot_anchor")
 
     def get_text_config(self, decoder: Any = None, encoder: Any = None) -> PreTrainedConfig:
         """Return the text tower's configuration, which transformers asks for sizes and special tokens."""

@@ -39,11 +39,30 @@ def check_visual_mask(features: Tensor, mask: Tensor | None) -> None:
         )
 
 
-def check_rows(batch_size: int, **tensors: Tensor | None) -> None:
+def check_rows(batch_size: int, rows_of: str = "images", **tensors: Tensor | None) -> None:
     """Raise ValueError unless everything that belongs to the rows of a batch has as many rows as there are images."""
     for name, tensor in tensors.items():
         if tensor is not None and tensor.shape[0] != batch_size:
-            raise ValueError(f"{name} have {tensor.shape[0]} rows, but there are {batch_size} images; give as many.")
+            raise ValueError(f"{name} have {tensor.shape[0]} rows, but there are {batch_size} {rows_of}; give as many.")
+
+
+def check_teacher_embeds(
+    config: LeccrConfig, target_embeds: Tensor | None, source_teacher: Tensor | None, target_teacher: Tensor | None
+) -> None:
+    """Raise ValueError where the relational transfer to target captions lacks the teacher's embeddings."""
+    if not config.transfer_weight or target_embeds is None:
+        return
+    for name, embeds in (("source_teacher_embeds", source_teacher), ("target_teacher_embeds", target_teacher)):
+        if embeds is None:
+            raise ValueError(
+                f"transfer_weight is {config.transfer_weight}, but the batch has no {name}: write the teacher's "
+                "embeddings beside the data with leccr embed-captions DATA --model TEACHER."
+            )
+    if source_teacher.shape != target_teacher.shape:
+        raise ValueError(
+            f"source_teacher_embeds have shape {tuple(source_teacher.shape)} but target_teacher_embeds "
+            f"{tuple(target_teacher.shape)}; take both from one teacher."
+        )
 
 
 def check_text_inputs(input_ids: Tensor, attention_mask: Tensor) -> None:

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from .configuration_leccr import LeccrConfig
 from .objectives_leccr import (
     all_gather_with_gradient,
+    at_least_float32,
     best_slot_scores,
     contrastive_loss,
     same_image_labels,
@@ -32,6 +34,8 @@ class MatchingInputs:
         vision_vectors: (B, d), mean unit visual tokens; None without slots.
         image_ids: (B,); equal ids are the same image.
         target_weights: (B,), how far each translation is trusted; None means fully.
+        source_teacher_embeds: (B, D_t), a cross-lingual teacher's of the source captions; None without transfer.
+        target_teacher_embeds: (B, D_t), the same of the target captions.
     """
 
     image_embeds: Tensor
@@ -44,6 +48,8 @@ class MatchingInputs:
     vision_vectors: Tensor | None
     image_ids: Tensor
     target_weights: Tensor | None
+    source_teacher_embeds: Tensor | None = None
+    target_teacher_embeds: Tensor | None = None
 
     def gathered(self) -> "MatchingInputs":
         """Return the same with the batches of all processes joined, gradients included."""
@@ -63,7 +69,8 @@ def matching_terms(inputs: MatchingInputs, config: LeccrConfig, logit_scale: Ten
     Returns:
         Unweighted terms by name: ``loss_vision_source`` (L_vs), ``loss_vision_target`` (L_vt), ``loss_source_target``
         (L_st), ``loss_slot_source`` and ``loss_slot_target`` (L_c), ``loss_slot_diversity`` (L_div),
-        ``loss_slot_vision`` (L_cv), ``loss_softened`` (L_soft), ``loss_fused_source`` and ``loss_fused_target``.
+        ``loss_slot_vision`` (L_cv), ``loss_softened`` (L_soft), ``loss_transfer`` (KL of CL2CM),
+        ``loss_fused_source`` and ``loss_fused_target``.
     """
     labels = same_image_labels(inputs.image_ids)
     texts = {"source": (inputs.source_embeds, None), "target": (inputs.target_embeds, inputs.target_weights)}
@@ -87,6 +94,8 @@ def matching_terms(inputs: MatchingInputs, config: LeccrConfig, logit_scale: Ten
         terms["loss_source_target"] = contrastive_loss(logits, labels, inputs.target_weights)
         if config.softened_weight:
             terms["loss_softened"] = _softened_term(inputs, config, logit_scale)
+    if config.transfer_weight and inputs.target_embeds is not None:
+        terms["loss_transfer"] = _transfer_term(inputs, config, logit_scale)
     return terms
 
 
@@ -99,13 +108,33 @@ def _softened_term(inputs: MatchingInputs, config: LeccrConfig, logit_scale: Ten
     return softened_matching_loss(student, teacher / config.teacher_temperature, inputs.target_weights)
 
 
+def _transfer_term(inputs: MatchingInputs, config: LeccrConfig, logit_scale: Tensor) -> Tensor:
+    """KL between how the teacher ranks source captions and how the student ranks their images, in both directions.
+
+    From the abstract of arXiv 2312.08984: a cross-lingual network that is trained first hands its knowledge to the
+    cross-modal one. This form of it, the temperature and the weight are our reconstruction.
+    """
+    source_teacher, target_teacher = (
+        functional.normalize(at_least_float32(embeds), dim=-1)
+        for embeds in (inputs.source_teacher_embeds, inputs.target_teacher_embeds)
+    )
+    teacher = target_teacher @ source_teacher.T / config.transfer_temperature
+    student = logit_scale * inputs.target_embeds @ inputs.image_embeds.T
+    return softened_matching_loss(student, teacher, inputs.target_weights)
+
+
 def weighted_total(terms: dict[str, Tensor], config: LeccrConfig) -> Tensor:
-    """Sum the terms with the configuration's weights (section 3.4 of arXiv 2409.19961)."""
+    """Sum the terms with the configuration's weights.
+
+    Those of LECCR are in section 3.4 of arXiv 2409.19961. CL2CM's total, with softened_weight and source_target_weight
+    at zero, is L_vs + L_vt + w_kd·KL (our reconstruction).
+    """
     softened = config.softened_weight if "loss_softened" in terms else 0.0
     weights = {
         "loss_vision_source": 1.0,
         "loss_vision_target": 1.0 - softened,
         "loss_softened": softened,
+        "loss_transfer": config.transfer_weight,
         "loss_source_target": config.source_target_weight,
         "loss_slot_source": config.slot_weight,
         "loss_slot_target": config.slot_weight,

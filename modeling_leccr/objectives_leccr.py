@@ -69,6 +69,12 @@ def same_image_labels(image_ids: Tensor) -> Tensor:
     return same / same.sum(dim=1, keepdim=True)
 
 
+def different_image_ids(batch_size: int, device: torch.device) -> Tensor:
+    """Ids (B,) for a batch whose rows are all different images, also across processes with batches of one size."""
+    rank = dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+    return torch.arange(batch_size, device=device) + rank * batch_size
+
+
 def contrastive_loss(logits: Tensor, labels: Tensor | None = None, weights: Tensor | None = None) -> Tensor:
     """Symmetric InfoNCE: the mean of the text→image and the image→text cross entropies.
 
@@ -84,12 +90,12 @@ def contrastive_loss(logits: Tensor, labels: Tensor | None = None, weights: Tens
     Returns:
         Scalar.
     """
-    logits = _at_least_float32(logits)
+    logits = at_least_float32(logits)
     if labels is None:
         labels = torch.eye(logits.shape[0], device=logits.device)
     text_to_image = _soft_cross_entropy(logits, labels)
     image_to_text = _soft_cross_entropy(logits.T, labels)
-    return _weighted_mean((text_to_image + image_to_text) / 2, weights)
+    return weighted_mean((text_to_image + image_to_text) / 2, weights)
 
 
 def best_slot_scores(text_embeds: Tensor, slot_embeds: Tensor) -> Tensor:
@@ -119,7 +125,7 @@ def slot_diversity_loss(slots: Tensor, signed: bool = False) -> Tensor:
     Returns:
         Scalar mean over the batch; zero if K is 1.
     """
-    slots = _at_least_float32(slots)
+    slots = at_least_float32(slots)
     batch_size, slot_count, _ = slots.shape
     cosines = F.cosine_similarity(slots[:, :, None], slots[:, None, :], dim=-1)
     itself = torch.eye(slot_count, dtype=torch.bool, device=slots.device)
@@ -145,8 +151,8 @@ def slot_vision_vectors(
     Returns:
         Slot vectors (B, d) and vision vectors (B, d). An image without any real token has a zero vector.
     """
-    slot_vectors = F.normalize(_at_least_float32(slots), dim=-1).mean(dim=1)
-    vision_tokens = _at_least_float32(vision_tokens)
+    slot_vectors = F.normalize(at_least_float32(slots), dim=-1).mean(dim=1)
+    vision_tokens = at_least_float32(vision_tokens)
     if vision_mask is None:
         return slot_vectors, F.normalize(vision_tokens, dim=-1).mean(dim=1)
     real = vision_mask.bool()
@@ -196,14 +202,15 @@ def softened_matching_loss(student_logits: Tensor, teacher_logits: Tensor, weigh
     Returns:
         Scalar: the mean over the batch and over the two directions (texts over images, images over texts).
     """
-    student_logits = _at_least_float32(student_logits)
-    teacher_logits = _at_least_float32(teacher_logits.detach())
+    student_logits = at_least_float32(student_logits)
+    teacher_logits = at_least_float32(teacher_logits.detach())
     text_to_image = _divergence(student_logits, teacher_logits)
     image_to_text = _divergence(student_logits.T, teacher_logits.T)
-    return _weighted_mean((text_to_image + image_to_text) / 2, weights)
+    return weighted_mean((text_to_image + image_to_text) / 2, weights)
 
 
-def _at_least_float32(tensor: Tensor) -> Tensor:
+def at_least_float32(tensor: Tensor) -> Tensor:
+    """Raise half-precision numbers to float32 and leave others as they are."""
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
 
 
@@ -218,7 +225,8 @@ def _divergence(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
     return F.kl_div(student, teacher, reduction="none", log_target=True).sum(dim=-1)
 
 
-def _weighted_mean(row_losses: Tensor, weights: Tensor | None) -> Tensor:
+def weighted_mean(row_losses: Tensor, weights: Tensor | None) -> Tensor:
+    """Average the losses (B,) of the rows under weights (B,); weights that sum to zero give zero."""
     if weights is None:
         return row_losses.mean()
     weights = weights.to(row_losses.dtype)

@@ -1,4 +1,4 @@
-"""What the LECCR model returns."""
+"""What the networks return."""
 
 from dataclasses import dataclass
 
@@ -49,6 +49,7 @@ class LeccrOutput(ModelOutput):
         loss_slot_diversity: L_div.
         loss_slot_vision: L_cv.
         loss_softened: L_soft.
+        loss_transfer: KL from the cross-lingual teacher (CL2CM).
         loss_fused_source: Matching of source captions on the fused score.
         loss_fused_target: Matching of target captions on the fused score.
     """
@@ -68,5 +69,27 @@ class LeccrOutput(ModelOutput):
     loss_slot_diversity: Tensor | None = None
     loss_slot_vision: Tensor | None = None
     loss_softened: Tensor | None = None
+    loss_transfer: Tensor | None = None
     loss_fused_source: Tensor | None = None
     loss_fused_target: Tensor | None = None
+
+
+@dataclass
+class CrossLingualOutput(ModelOutput):
+    """Embeddings of a batch of sentence pairs, the total loss and its two terms, unweighted.
+
+    Args:
+        loss: Scalar, the weighted total.
+        caption_embeds: (B, C, D), unit length: texts of an evaluation batch.
+        source_embeds: (B, D), unit length.
+        target_embeds: (B, D), unit length.
+        loss_sentence: Matching of whole sentences.
+        loss_word: Alignment of words.
+    """
+
+    loss: Tensor | None = None
+    caption_embeds: Tensor | None = None
+    source_embeds: Tensor | None = None
+    target_embeds: Tensor | None = None
+    loss_sentence: Tensor | None = None
+    loss_word: Tensor | None = None

@@ -1,4 +1,4 @@
-"""Starts a LECCR model from pretrained towers."""
+"""Starts a network from pretrained towers."""
 
 import os
 from typing import Any
@@ -41,6 +41,15 @@ def load_pretrained_towers(model_class: Any, vision: Any, text: Any, fields: dic
     new = model.vision_projection
     if projection is not None and new is not None and new.weight.shape == projection.weight.shape:
         new.load_state_dict(projection.state_dict())
+    return model
+
+
+def load_pretrained_text_tower(model_class: Any, text: Any, fields: dict[str, Any]) -> Any:
+    """Build ``model_class`` over a pretrained text tower; see ``CrossLingualModel.from_pretrained_tower``."""
+    text_config, text_tower = _load_text(text)
+    model = model_class(model_class.config_class(text_config=text_config, **fields))
+    if text_tower is not None:
+        model.text_tower.model.load_state_dict(text_tower.state_dict())
     return model
 
 

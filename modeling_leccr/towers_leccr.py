@@ -85,8 +85,11 @@ class TextTower(nn.Module):
         return self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
 
     def pool(self, states: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Return one vector per text: the first token's state, or the mean of the real tokens' states."""
-        return states[:, 0] if self.pooling == "cls" else masked_mean(states, attention_mask.bool())
+        """Return one vector per text: the first real token's state, or the mean of the real tokens' states."""
+        if self.pooling == "mean":
+            return masked_mean(states, attention_mask.bool())
+        # Not always in the first column: some tokenizers pad on the left.
+        return states[torch.arange(len(states), device=states.device), attention_mask.long().argmax(dim=1)]
 
 
 def _build(config: PreTrainedConfig, **attention: str) -> Any:

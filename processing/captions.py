@@ -1,13 +1,22 @@
 """Which captions of a row training draws and evaluation uses."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from datasets import Dataset, Features, List, Value
 
 
-def draw_pair(row: dict[str, Any], languages: set[str] | None) -> tuple[str, dict[str, Any] | None]:
+class DrawnPair(NamedTuple):
+    """A source caption, a target caption or None, and their places in the row's lists of them."""
+
+    source: str
+    target: dict[str, Any] | None
+    source_number: int
+    target_number: int | None
+
+
+def draw_pair(row: dict[str, Any], languages: set[str] | None) -> DrawnPair:
     """Draw a target language, one of its captions, and the source caption that it translates.
 
     A target caption that translates nothing is paired with a random source caption of its image. Where ``languages``
@@ -23,15 +32,17 @@ def draw_pair(row: dict[str, Any], languages: set[str] | None) -> tuple[str, dic
     there = sorted({target["language"] for target in targets})
     wanted = [language for language in there if languages is None or language in languages]
     if not wanted and not languages:
-        return _checked(sources[_draw(len(sources))], row), None
+        number = _draw(len(sources))
+        return DrawnPair(_checked(sources[number], row), None, number, None)
     if not wanted:
         raise ValueError(
             f"Row {row['id']!r} has no caption in {', '.join(sorted(languages or []))}; "
             f"it has {', '.join(there) or 'no target caption at all'}."
         )
     language = wanted[_draw(len(wanted))]
-    candidates = [target for target in targets if target["language"] == language]
-    target = candidates[_draw(len(candidates))]
+    candidates = [place for place, target in enumerate(targets) if target["language"] == language]
+    place = candidates[_draw(len(candidates))]
+    target = targets[place]
     number = target.get("source_number")
     if number is None:
         number = _draw(len(sources))
@@ -41,7 +52,7 @@ def draw_pair(row: dict[str, Any], languages: set[str] | None) -> tuple[str, dic
             f"captions are numbered 0 to {len(sources) - 1}."
         )
     _checked(target["text"], row)
-    return _checked(sources[number], row), target
+    return DrawnPair(_checked(sources[number], row), target, number, place)
 
 
 def _checked(text: str, row: dict[str, Any]) -> str:

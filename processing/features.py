@@ -16,8 +16,15 @@ _TYPE_NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16
 _MOST_TOKENS = 2**40
 
 
+def copy_id(name: str, number: int) -> str:
+    """Return the id under which the features of a varied copy of a row's picture are kept, counted from 1."""
+    return f"{name}\t{number}"
+
+
 class FeatureFile:
     """Features by row id.
+
+    ``copies`` is how many varied copies of each training picture it holds besides, under :func:`copy_id`.
 
     The file holds ``features`` (all tokens, F) and ``offsets`` (rows + 1), with the ids and what made the features in
     its metadata; it is memory-mapped.
@@ -40,6 +47,7 @@ class FeatureFile:
         self._offsets = self._file.get_tensor("offsets").tolist()
         self._features = self._file.get_slice("features")
         self.width: int = self._features.get_shape()[1]
+        self.copies = int(self.metadata.get("copies", 0))
 
     def __contains__(self, name: str) -> bool:
         return name in self._rows
@@ -124,20 +132,33 @@ class FeatureRows(Dataset[dict[str, Any]]):
     Args:
         rows: A ``datasets.Dataset`` in the project's schema.
         features: Features of these rows.
+        varied: Draw, each time, among the features of a picture and of its varied copies, where there are any;
+            randomness is torch's.
     """
 
-    def __init__(self, rows: Any, features: FeatureFile) -> None:
+    def __init__(self, rows: Any, features: FeatureFile, varied: bool = False) -> None:
         self.rows = rows.remove_columns("image") if "image" in rows.column_names else rows
         self.features = features
+        self.copies = features.copies if varied else 0
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         row = self.rows[index]
-        return {**row, "visual_features": self.features[row["id"]]}
+        name = row["id"]
+        drawn = int(torch.randint(self.copies + 1, ())) if self.copies else 0
+        if drawn and copy_id(name, drawn) in self.features:
+            name = copy_id(name, drawn)
+        return {**row, "visual_features": self.features[name]}
 
 
-def with_features(rows: Any, features: FeatureFile | None) -> Any:
-    """Return the rows with their features in place of their pictures, or as they are where there are no features."""
-    return rows if features is None else FeatureRows(rows, features)
+def with_features(rows: Any, features: FeatureFile | None, varied: bool = False) -> Any:
+    """Return the rows with their features in place of their pictures, or as they are where there are no features.
+
+    Args:
+        rows: Rows in the project's schema.
+        features: Their features, or None.
+        varied: As for :class:`FeatureRows`: on for training, off for anything that is measured.
+    """
+    return rows if features is None else FeatureRows(rows, features, varied)

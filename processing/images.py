@@ -62,10 +62,10 @@ class RandomCrop:
         self.scale = scale
         self.flip = flip
 
-    def __call__(self, picture: PillowImage.Image) -> PillowImage.Image:
-        """Return a varied copy; randomness comes from torch's generator."""
+    def __call__(self, picture: PillowImage.Image, generator: torch.Generator | None = None) -> PillowImage.Image:
+        """Return a varied copy; randomness comes from ``generator``, or from torch's own."""
         low, high = self.scale
-        area, ratio, left, top, mirror = torch.rand(5).tolist()
+        area, ratio, left, top, mirror = torch.rand(5, generator=generator).tolist()
         share = (low + area * (high - low)) ** 0.5
         stretch = (3 / 4) ** (ratio - 0.5)
         width = max(1, min(round(picture.width * share * stretch), picture.width))

@@ -1,7 +1,9 @@
 """The processor of a LECCR checkpoint: pictures, queries and descriptions to tensors. It travels as remote code."""
 
+from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 from transformers import BatchFeature, ProcessorMixin
 
 
@@ -16,6 +18,8 @@ class LeccrProcessor(ProcessorMixin):
         tokenizer: Tokenizer of the text tower.
         text_max_length: Longest caption or query, in tokens, special tokens included.
         description_max_length: Longest description, in tokens.
+        num_frames: Most frames of a video, for a model of videos, to which a picture is a video of one frame; None for
+            a model of pictures alone.
     """
 
     def __init__(
@@ -24,10 +28,12 @@ class LeccrProcessor(ProcessorMixin):
         tokenizer: Any = None,
         text_max_length: int = 64,
         description_max_length: int = 128,
+        num_frames: int | None = None,
     ) -> None:
         super().__init__(image_processor, tokenizer)
         self.text_max_length = text_max_length
         self.description_max_length = description_max_length
+        self.num_frames = num_frames
 
     def __call__(
         self,
@@ -35,34 +41,57 @@ class LeccrProcessor(ProcessorMixin):
         text: str | list[str] | None = None,
         descriptions: str | list[str | None] | None = None,
         return_tensors: str | None = "pt",
+        videos: Iterable[Any] | None = None,
         **kwargs: Any,
     ) -> BatchFeature:
-        """Prepare any of the three.
+        """Prepare any of these.
 
         Args:
             images: A picture or a list of them, as the image processor takes them.
             text: Captions or queries in any language.
-            descriptions: One description per picture; None or a blank string where a picture has none.
+            descriptions: One description per picture or video; None or a blank string where one has none.
             return_tensors: Kind of tensors, ``"pt"`` by default.
+            videos: In place of images: a list of frames for each video. An iterator is fine, so that the frames of
+                only one video need to be in memory.
             **kwargs: Ignored settings that other processors know, for drop-in use.
 
         Returns:
-            ``pixel_values`` (B, 3, H, W), ``input_ids`` and ``attention_mask`` (B, L), ``description_input_ids`` and
+            ``pixel_values`` (B, 3, H, W), or (B, T, 3, H, W) for videos with ``visual_attention_mask`` (B, T), which is
+            zero after a video's last frame; ``input_ids`` and ``attention_mask`` (B, L), ``description_input_ids`` and
             ``description_attention_mask`` (B, L'); a missing description has a mask of zeros. Only what was asked for.
 
         Raises:
-            ValueError: If nothing is given, a text is empty, or descriptions and pictures differ in number.
+            ValueError: If nothing is given, or images and videos; a text is empty, a video has no frame, or
+                descriptions and pictures differ in number.
         """
-        if images is None and text is None and descriptions is None:
-            raise ValueError("Give images, text or descriptions to the processor; nothing was given.")
+        if images is None and videos is None and text is None and descriptions is None:
+            raise ValueError("Give images, videos, text or descriptions to the processor; nothing was given.")
+        if images is not None and videos is not None:
+            raise ValueError("Give images or videos to the processor; a picture can be a video of one frame.")
         batch: dict[str, Any] = {}
         if images is not None:
             batch.update(self.image_processor(images, return_tensors=return_tensors))
+        if videos is not None:
+            batch.update(self._process_videos(videos, return_tensors))
         if text is not None:
             batch.update(self._tokenize(self._checked_texts(text), self.text_max_length, return_tensors))
         if descriptions is not None:
             batch.update(self._describe(descriptions, batch.get("pixel_values"), return_tensors))
         return BatchFeature(data=batch)
+
+    def _process_videos(self, videos: Iterable[Any], return_tensors: str | None) -> BatchFeature:
+        """Process the frames of one video after the other, and fill the shorter ones up with zeros."""
+        clips: list[np.ndarray] = []
+        for number, frames in enumerate(videos):
+            if not len(frames):
+                raise ValueError(f"Video {number} has no frame; leave it out.")
+            clips.append(np.asarray(self.image_processor(frames, return_tensors="np")["pixel_values"]))
+        most = max(len(clip) for clip in clips)
+        mask = np.array([[int(place < len(clip)) for place in range(most)] for clip in clips])
+        padded = np.zeros((len(clips), most, *clips[0].shape[1:]), dtype=clips[0].dtype)
+        for place, clip in enumerate(clips):
+            padded[place, : len(clip)] = clip
+        return BatchFeature({"pixel_values": padded, "visual_attention_mask": mask}, tensor_type=return_tensors)
 
     @staticmethod
     def _checked_texts(text: str | list[str]) -> list[str]:
@@ -90,7 +119,7 @@ class LeccrProcessor(ProcessorMixin):
         values = [descriptions] if isinstance(descriptions, str) else list(descriptions)
         if pixel_values is not None and len(values) != len(pixel_values):
             raise ValueError(
-                f"{len(values)} descriptions for {len(pixel_values)} images: give one for each image, "
+                f"{len(values)} descriptions for {len(pixel_values)} images or videos: give one for each, "
                 "None where there is none."
             )
         present = [bool(value and value.strip()) for value in values]
@@ -105,7 +134,7 @@ class LeccrProcessor(ProcessorMixin):
     def model_input_names(self) -> list[str]:
         """Names of everything that the processor can make."""
         texts = ["input_ids", "attention_mask"]
-        return ["pixel_values", *texts, *(f"description_{name}" for name in texts)]
+        return ["pixel_values", "visual_attention_mask", *texts, *(f"description_{name}" for name in texts)]
 
 
 LeccrProcessor.register_for_auto_class("AutoProcessor")

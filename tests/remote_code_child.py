@@ -47,11 +47,14 @@ def load(name: str) -> tuple[Any, Any, dict[str, Any]]:
 
 @torch.no_grad()
 def embed(model: Any, processor: Any, folder: Path) -> dict[str, torch.Tensor]:
-    """Process and embed the texts and pictures in the folder."""
+    """Process and embed the texts in the folder, and the pictures where the model takes them."""
     request = json.loads((folder / "request.json").read_text(encoding="utf-8"))
     pictures = [Image.open(folder / name) for name in request["pictures"]]
-    images = processor(images=pictures, descriptions=request["descriptions"])
     texts = processor(text=request["texts"])
+    if not hasattr(model, "get_image_features"):
+        pairs = {f"{side}_{name}": value for side in ("source", "target") for name, value in texts.items()}
+        return {"texts": model.get_text_features(**texts), "loss": model(**pairs).loss}
+    images = processor(images=pictures, descriptions=request["descriptions"])
     return {
         "pixel_values": images["pixel_values"],
         "texts": model.get_text_features(**texts),

@@ -15,12 +15,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import CLIPImageProcessorPil
 
-from modeling_leccr import LeccrModel
+from modeling_leccr import CrossLingualModel, LeccrModel
 from processing import LeccrProcessor
 from processing.tokenizers import train_tokenizer
 
 from . import remote_code_child
-from .modeling_leccr.tiny import PICTURE_SIZE, tiny_model
+from .modeling_leccr.test_remote_code_rules import remote_code_of
+from .modeling_leccr.tiny import PICTURE_SIZE, tiny_cross_lingual, tiny_model
 
 REPOSITORY = "org/leccr-multi30k"
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -30,7 +31,8 @@ TEXTS = ["Ein Hund läuft über die Wiese.", "Dvě děti si hrají na pláži.",
 DESCRIPTIONS = ["A brown dog runs over a meadow. The sky is blue.", None, "Two children. Both of them laugh."]
 REQUEST = {"texts": TEXTS, "descriptions": DESCRIPTIONS, "pictures": ["0.png", "1.png", "2.png"]}
 
-Checkpoint = tuple[LeccrModel, LeccrProcessor]
+Checkpoint = tuple[LeccrModel | CrossLingualModel, LeccrProcessor]
+ENTRIES = {LeccrModel: "modeling_leccr.py", CrossLingualModel: "modeling_cross_lingual.py"}
 
 
 def close(actual: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
@@ -40,14 +42,17 @@ def close(actual: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
         assert difference < 1e-6, f"{name} differ by {difference}"
 
 
-@pytest.fixture(scope="module")
-def checkpoint() -> Checkpoint:
+@pytest.fixture(scope="module", params=ENTRIES, ids=lambda model: model.__name__)
+def checkpoint(request: pytest.FixtureRequest) -> Checkpoint:
     tokenizer = train_tokenizer([*TEXTS, *(text for text in DESCRIPTIONS if text)], vocabulary_size=200)
     size = {"height": PICTURE_SIZE, "width": PICTURE_SIZE}
     image_processor = CLIPImageProcessorPil(size={"shortest_edge": PICTURE_SIZE}, crop_size=size)
+    processor = LeccrProcessor(image_processor, tokenizer, text_max_length=12, description_max_length=24)
+    if request.param is CrossLingualModel:
+        return tiny_cross_lingual(vocabulary=len(tokenizer), text_pooling="mean"), processor
     model = tiny_model(slot_anchor="text", vocabulary=len(tokenizer))
     model.anchor.slot_gate.weight.data.fill_(0.5)
-    return model, LeccrProcessor(image_processor, tokenizer, text_max_length=12, description_max_length=24)
+    return model, processor
 
 
 def fabricate_cache(checkpoint: Checkpoint, home: Path) -> Path:
@@ -87,6 +92,7 @@ def round_trip(
     (folder / "request.json").write_text(json.dumps(REQUEST), encoding="utf-8")
     run_child(home, folder, LOWEST if lowest else None)
     return {
+        "name": type(checkpoint[0]).__name__.removesuffix("Model"),
         "lowest": lowest,
         "folder": folder,
         "report": json.loads((folder / "report.json").read_text(encoding="utf-8")),
@@ -105,7 +111,8 @@ class TestStrangersProcess:
 
     def test_classes_are_ours_and_came_with_the_checkpoint(self, round_trip: dict[str, Any], time: str) -> None:
         report = round_trip["report"][time]
-        names = {"config": "LeccrConfig", "processor": "LeccrProcessor", "model": "LeccrModel"}
+        name = round_trip["name"]
+        names = {"config": f"{name}Config", "processor": "LeccrProcessor", "model": f"{name}Model"}
         assert report["classes"] == names
         assert all(module.startswith("transformers_modules.") for module in report["modules"])
         assert round_trip["report"]["imported"] == []
@@ -120,9 +127,9 @@ class TestStrangersProcess:
         close(load_file(round_trip["folder"] / f"{time}.safetensors"), round_trip["expected"])
 
 
-def test_what_the_stranger_saved_works_here(round_trip: dict[str, Any]) -> None:
+def test_what_the_stranger_saved_works_here(checkpoint: Checkpoint, round_trip: dict[str, Any]) -> None:
     saved = round_trip["folder"] / "saved"
-    model = LeccrModel.from_pretrained(saved)
+    model = type(checkpoint[0]).from_pretrained(saved)
     processor = LeccrProcessor.from_pretrained(saved)
     assert (processor.text_max_length, processor.description_max_length) == (12, 24)
     close(remote_code_child.embed(model, processor, round_trip["folder"]), round_trip["expected"])
@@ -131,8 +138,10 @@ def test_what_the_stranger_saved_works_here(round_trip: dict[str, Any]) -> None:
 def test_embeddings_tell_texts_and_pictures_apart(checkpoint: Checkpoint, round_trip: dict[str, Any]) -> None:
     """Equal embeddings would prove nothing if all of them were the same."""
     expected = round_trip["expected"]
-    for name in ("texts", "images", "images_alone"):
+    for name in expected.keys() & {"texts", "images", "images_alone"}:
         assert torch.pdist(expected[name]).min() > 1e-2
+    if "images" not in expected:
+        return
     described = [text is not None for text in DESCRIPTIONS]
     differs = (expected["images"] - expected["images_alone"]).abs().amax(-1) > 1e-2
     assert differs.tolist() == described
@@ -144,7 +153,7 @@ def test_files(checkpoint: Checkpoint, tmp_path: Path) -> None:
     assert weights == ["model.safetensors"]
     code = {path.name for path in folder.glob("*.py")}
     own = Path(__file__).parents[1] / "modeling_leccr"
-    needed = {path.name for path in own.glob("*_leccr.py")} | {"processing_leccr.py"}
+    needed = {path.name for path in remote_code_of(own, ENTRIES[type(checkpoint[0])])} | {"processing_leccr.py"}
     assert code == needed
     assert not any(path.is_dir() for path in folder.iterdir())
     for name in code - {"processing_leccr.py"}:

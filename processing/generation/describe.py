@@ -14,7 +14,7 @@ from .prompts import Prompts
 from .running import check_settings, cut, run_jobs
 
 DESCRIPTIONS_FILE = "descriptions.jsonl"
-BROKEN = "broken picture"
+BROKEN = "broken file"
 # Far more than a token has in any language, so that only a server that ignores the limit exceeds it.
 CHARACTERS_A_TOKEN = 12
 
@@ -48,6 +48,7 @@ def describe_pictures(
     temperature: float = 0.0,
     seed: int = 0,
     skip_broken: bool = False,
+    num_frames: int | None = None,
 ) -> DescriptionReport:
     """Ask all questions about all pictures that the journal has no record of, and put the journal in order.
 
@@ -65,6 +66,7 @@ def describe_pictures(
         temperature: 0 for the most probable answers, more to draw them.
         seed: Seed of the drawing.
         skip_broken: Record pictures that cannot be opened as having no description, rather than stop.
+        num_frames: Most pictures of an item, where items are videos; it goes into the settings.
 
     Raises:
         ValueError: If ids are not unique, the journal was begun with other settings, or a picture cannot be opened.
@@ -78,6 +80,7 @@ def describe_pictures(
         "max_new_tokens": prompts.max_new_tokens,
         "temperature": temperature,
         "seed": seed,
+        **({} if num_frames is None else {"num_frames": num_frames}),
     }
     done = [place for place, name in enumerate(ids) if (name,) in journal]
     check_settings(journal, ((ids[place],) for place in done), settings)
@@ -92,7 +95,8 @@ def describe_pictures(
         records = {place: _broken_record() for place in places} | dict(zip(good, answered))
         return [{"id": ids[place], **records[place], "settings": settings} for place in places]
 
-    with tqdm(total=len(ids), initial=len(done), unit="picture", desc="Describing") as progress:
+    unit = "picture" if num_frames is None else "video"
+    with tqdm(total=len(ids), initial=len(done), unit=unit, desc="Describing") as progress:
         run_jobs(cut(pending, describer.batch_size), work, journal, describer.in_flight, progress)
     report = _report(ids, journal)
     journal.finish((name,) for name in ids)

@@ -17,6 +17,9 @@ Pictures = Sequence[PillowImage.Image]
 
 # Larger pictures are made smaller by every model anyway.
 LONGEST_SIDE = 2048
+OF_A_VIDEO = (
+    "These pictures are frames of one video, in order. Take it as a whole to answer, and do not mention frames. "
+)
 
 
 class Describer(Protocol):
@@ -92,7 +95,7 @@ class LocalDescriber:
         return read_answers(self.model, tokenizer, tokens[:, inputs["input_ids"].shape[1] :], decoding)
 
     def _prompt(self, frames: int, question: str) -> str:
-        content = [{"type": "image"}] * frames + [{"type": "text", "text": question}]
+        content = [{"type": "image"}] * frames + [{"type": "text", "text": _ask(frames, question)}]
         message = {"role": "user", "content": content}
         return self.processor.apply_chat_template([message], tokenize=False, add_generation_prompt=True)
 
@@ -120,7 +123,11 @@ class EndpointDescriber:
         parts: list[dict[str, Any]] = [
             {"type": "image_url", "image_url": {"url": _data_address(picture)}} for picture in frames
         ]
-        return self.client.ask([*parts, {"type": "text", "text": question}], decoding)
+        return self.client.ask([*parts, {"type": "text", "text": _ask(len(frames), question)}], decoding)
+
+
+def _ask(frames: int, question: str) -> str:
+    return question if frames == 1 else OF_A_VIDEO + question
 
 
 def _data_address(picture: PillowImage.Image) -> str:

@@ -9,7 +9,8 @@ from transformers import BertConfig, BertModel, CLIPImageProcessorPil
 
 from leccr.building import build_model, build_processor, parameter_groups, standardize, training_texts
 from leccr.errors import UserError
-from modeling_leccr import LeccrModel
+from leccr.training import save_retriever
+from modeling_leccr import CrossLingualModel, LeccrModel
 from processing.features import FEATURES_FILE, FeatureFile, save_features
 from tests.modeling_leccr.tiny import tiny_model
 from tests.tiny_data import DUAL_ENCODER, dataset, recipe, row
@@ -209,3 +210,104 @@ def test_a_dual_encoder_is_built_without_slots() -> None:
     dual = recipe(model=DUAL_ENCODER)
     model = build_model(dual, build_processor(dual, TEXTS))
     assert not any("interaction" in name for name, _ in model.named_parameters())
+
+
+TEXT_ONLY: dict[str, Any] = {"model": {"projection_dim": 8}, "network": "cross-lingual"}
+
+
+class TestTextOnly:
+    def test_a_tokenizer_that_knows_where_to_cut(self) -> None:
+        tokenizer = build_processor(recipe(**TEXT_ONLY, processor={"text_max_length": 5}), TEXTS)
+        assert tokenizer.model_max_length == 5
+        assert len(tokenizer(TEXTS[0] * 3, truncation=True)["input_ids"]) == 5
+        assert build_processor(recipe(**TEXT_ONLY, processor={}), TEXTS).model_max_length == 64
+
+    def test_no_picture_is_thought_of(self) -> None:
+        blind = recipe(**TEXT_ONLY, vision=None, image_processor=None)
+        model = build_model(blind, build_processor(blind, TEXTS))
+        assert type(model) is CrossLingualModel
+        assert model.config.projection_dim == 8
+
+    def test_parameter_groups(self) -> None:
+        ours = recipe(**TEXT_ONLY)
+        model = build_model(ours, build_processor(ours, TEXTS))
+        settings = TestParameterGroups.by_setting(model)
+        assert set(settings) == {name for name, _ in model.named_parameters()}
+        assert settings["text_tower.model.embeddings.word_embeddings.weight"] == (1e-5, 0.01)
+        assert settings["logit_scale.weight"] == (1e-3, 0.0)
+
+
+@pytest.fixture(scope="module")
+def teachers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, Any, Any]]:
+    """Return a text-only teacher and a retriever, whose vocabulary is not that of the texts given later."""
+    made = {}
+    for name, fields in (("text", TEXT_ONLY), ("image", {})):
+        ours = recipe(**fields)
+        processor = build_processor(ours, ["Completely other words"])
+        model = build_model(ours, processor)
+        folder = tmp_path_factory.mktemp(name)
+        save_retriever(folder, model, processor)
+        made[name] = str(folder), model, processor
+    return made
+
+
+class TestWarmStart:
+    @pytest.mark.parametrize("name", ["text", "image"])
+    @pytest.mark.parametrize("fields", [{}, TEXT_ONLY], ids=["cross-modal", "cross-lingual"])
+    def test_text_tower_projection_and_tokenizer_are_the_teachers(
+        self, teachers: dict[str, tuple[str, Any, Any]], name: str, fields: dict[str, Any]
+    ) -> None:
+        folder, teacher, processor = teachers[name]
+        warm = recipe(**fields, warm_start=folder)
+        made = build_processor(warm, TEXTS)
+        vocabularies = [getattr(each, "tokenizer", each).get_vocab() for each in (made, processor)]
+        assert vocabularies[0] == vocabularies[1]
+        model = build_model(warm, made)
+        for part in ("text_tower", "text_projection"):
+            ours, theirs = (getattr(network, part).state_dict() for network in (model, teacher))
+            assert ours.keys() == theirs.keys()
+            assert all(torch.equal(ours[key], theirs[key]) for key in ours), part
+
+    def test_the_rest_is_new(self, teachers: dict[str, tuple[str, Any, Any]]) -> None:
+        folder, teacher, _ = teachers["image"]
+        warm = recipe(warm_start=folder)
+        model = build_model(warm, build_processor(warm, TEXTS))
+        assert not torch.equal(model.interaction.queries.weight, teacher.interaction.queries.weight)
+
+    def test_a_projection_of_another_shape_is_new(
+        self, teachers: dict[str, tuple[str, Any, Any]], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        folder, teacher, _ = teachers["text"]
+        warm = recipe(model={**DUAL_ENCODER, "projection_dim": 6}, warm_start=folder)
+        model = build_model(warm, build_processor(warm, TEXTS))
+        name = "model.embeddings.word_embeddings.weight"
+        assert torch.equal(model.text_tower.state_dict()[name], teacher.text_tower.state_dict()[name])
+        assert f"The projection of {folder} is of another shape" in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        ("text", "model", "difference"),
+        [
+            ({"num_hidden_layers": 2}, {}, "the weights model.encoder.layer.1."),
+            ({"hidden_size": 8}, {}, "the weights model.embeddings.LayerNorm.bias"),
+            ({"num_attention_heads": 4}, {}, "num_attention_heads"),
+            ({"vocab_size": 999}, {}, "the weights model.embeddings.word_embeddings.weight"),
+            ({"model_type": "roberta"}, {}, "model_type"),
+            ({}, {"text_pooling": "mean"}, "text_pooling"),
+        ],
+    )
+    def test_another_text_tower_is_refused(
+        self,
+        teachers: dict[str, tuple[str, Any, Any]],
+        text: dict[str, Any],
+        model: dict[str, Any],
+        difference: str,
+    ) -> None:
+        folder = teachers["text"][0]
+        tower: Any = {**recipe().text, **text}  # type: ignore[dict-item]
+        other = recipe(model={**DUAL_ENCODER, **model}, text=tower, warm_start=folder)
+        with pytest.raises(UserError, match=f"Recipe tiny cannot start from {folder}: .* differ in {difference}"):
+            build_model(other, build_processor(other, TEXTS))
+
+    def test_no_model_of_that_name(self) -> None:
+        with pytest.raises(UserError, match="absent is no model"):
+            build_processor(recipe(warm_start="absent"), TEXTS)

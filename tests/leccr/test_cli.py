@@ -40,7 +40,7 @@ def test_help_names_every_command_and_loads_nothing_heavy() -> None:
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    for command in ("train", "evaluate", "quickstart", "prepare", "recipes"):
+    for command in ("train", "evaluate", "quickstart", "prepare", "embed-captions", "recipes"):
         assert f"\n  {command} " in result.stdout
 
 
@@ -79,6 +79,13 @@ def test_train_puts_other_towers_under_the_recipe(training: Mock, tmp_path: Path
     assert training.call_args.args[0].text == "small-text"
 
 
+def test_train_starts_from_a_teacher_if_asked(training: Mock, tmp_path: Path) -> None:
+    assert run("train", "cl2cm", "--warm-start", "teacher", "--out", str(tmp_path)).exit_code == 0
+    assert training.call_args.args[0].warm_start == "teacher"
+    assert run("train", "cl2cm", "--out", str(tmp_path)).exit_code == 0
+    assert training.call_args.args[0].warm_start is None
+
+
 def test_without_languages_the_data_decide(training: Mock, tmp_path: Path) -> None:
     assert run("train", "leccr", "--data", "d", "--out", str(tmp_path)).exit_code == 0
     assert training.call_args.kwargs["languages"] is None
@@ -94,6 +101,7 @@ def test_without_languages_the_data_decide(training: Mock, tmp_path: Path) -> No
         ("lecr", 'Error: there is no recipe "lecr"'),
         ("--learning_rate 1 leccr", "Error: the recipe comes first: leccr train RECIPE --learning_rate ..."),
         ("leccr --max_steps 1 2", 'Error: "2" belongs to no option: write --field value.'),
+        ("leccr --optim adafactor", 'Error: "optim" on the command line cannot be set: every recipe trains with AdamW'),
         ("leccr --output_dir x", 'Error: "output_dir" on the command line is set elsewhere: use --out.'),
     ],
 )
@@ -122,6 +130,13 @@ def test_evaluate_hands_over_everything(monkeypatch: pytest.MonkeyPatch) -> None
         descriptions=False,
         skip_broken=True,
     )
+
+
+def test_embed_captions_hands_over_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    embedding = stand_in(monkeypatch, "leccr.embedding", "run_embedding")
+    result = run("embed-captions", "d", "--model", "teacher", "--batch-size", "8")
+    assert result.exit_code == 0, result.output
+    embedding.assert_called_once_with("d", "teacher", batch_size=8)
 
 
 def test_quickstart_hands_over_everything(monkeypatch: pytest.MonkeyPatch) -> None:

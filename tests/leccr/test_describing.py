@@ -136,7 +136,7 @@ def test_rows_without_a_picture_are_passed_over(
     run_description(str(data), **options)
     assert "1 of 3 rows have no picture" in capsys.readouterr().out
     assert "none" not in (data / "descriptions.jsonl").read_text()
-    with pytest.raises(UserError, match="has no pictures to describe"):
+    with pytest.raises(UserError, match="has no pictures or videos to describe"):
         run_description(str(build_data(tmp_path / "empty", rows=8, pictures=False)), **options)
 
 
@@ -148,7 +148,7 @@ def test_broken_pictures(tmp_path: Path, options: dict[str, Any], capsys: pytest
         run_description(str(data), **options)
     run_description(str(data), **options, skip_broken=True)
     assert descriptions(data)["p98"] is None and descriptions(data)["p00"]
-    assert "1 broken picture" in capsys.readouterr().out
+    assert "1 broken file" in capsys.readouterr().out
 
 
 def test_missing_data_are_named(tmp_path: Path, options: dict[str, Any]) -> None:

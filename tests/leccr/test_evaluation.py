@@ -1,23 +1,28 @@
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from datasets import Dataset
-from safetensors.torch import load_file, save_file
-from transformers import BertConfig
 
 from leccr.building import build_model, build_processor, training_texts
 from leccr.errors import UserError
-from leccr.evaluation import encode_images, encode_texts, evaluate_retrieval, load_retriever, run_evaluation, write_json
+from leccr.evaluation import (
+    SENTENCE_PROTOCOL,
+    encode_images,
+    encode_texts,
+    evaluate_retrieval,
+    evaluate_sentences,
+    run_evaluation,
+    write_json,
+)
 from leccr.training import save_retriever
 from modeling_leccr import LeccrModel
 from processing import LeccrProcessor
 from processing.features import FEATURES_FILE, FeatureFile, save_features
 from processing.storage import write_rows
-from tests.tiny_data import DUAL_ENCODER, dataset, picture, recipe, row
+from tests.tiny_data import DUAL_ENCODER, dataset, picture, processor, recipe, row
 
 COLOURS = ("red", "green", "blue", "white", "black")
 ROWS = [row(name, captions=2, image=picture(colour)) for name, colour in zip("abcde", COLOURS)]
@@ -48,71 +53,6 @@ def data(tmp_path: Path) -> Path:
     for split in ("validation", "test"):
         write_rows(tmp_path / "data", split, ROWS if split == "validation" else ROWS[:2])
     return tmp_path / "data"
-
-
-class TestLoadRetriever:
-    def test_what_was_saved(self, retriever: tuple[LeccrModel, LeccrProcessor], checkpoint: Path) -> None:
-        assert "leccr" not in str(checkpoint).lower()
-        model, processor = load_retriever(checkpoint)
-        assert type(model) is LeccrModel and type(processor) is LeccrProcessor
-        assert not model.training
-        texts = retriever[1](text=["en a 0", "zh b 1"])
-        assert torch.equal(model.get_text_features(**texts), retriever[0].get_text_features(**texts))
-        assert load_retriever(str(checkpoint))[1].text_max_length == 32
-
-    @pytest.mark.parametrize(
-        ("name", "message"),
-        [
-            ("absent", "absent is no model: there is no folder of this name with a readable config.json"),
-            ("empty", "empty is no model: it has no config.json"),
-            ("broken", "broken is no model: there is no folder of this name with a readable config.json"),
-            ("other", "other is a bert model, not a LECCR one; train one with `leccr train`."),
-            ("nameless", "nameless is a different model, not a LECCR one"),
-        ],
-    )
-    def test_what_is_no_model_of_ours(self, tmp_path: Path, name: str, message: str) -> None:
-        for folder in ("empty", "broken", "nameless"):
-            (tmp_path / folder).mkdir()
-        (tmp_path / "broken" / "config.json").write_text("{")
-        (tmp_path / "nameless" / "config.json").write_text('{"hidden_size": 3}')
-        BertConfig().save_pretrained(tmp_path / "other")
-        with pytest.raises(UserError, match=message):
-            load_retriever(tmp_path / name)
-
-    @pytest.mark.parametrize("name", ["model.safetensors", "processor_config.json", "tokenizer.json"])
-    def test_a_missing_file(self, checkpoint: Path, tmp_path: Path, name: str) -> None:
-        shutil.copytree(checkpoint, tmp_path / "out")
-        (tmp_path / "out" / name).unlink()
-        with pytest.raises(UserError, match="out cannot be loaded: a file of the model or of its processor is missing"):
-            load_retriever(tmp_path / "out")
-
-    def test_a_cut_file(self, checkpoint: Path, tmp_path: Path) -> None:
-        shutil.copytree(checkpoint, tmp_path / "out")
-        weights = tmp_path / "out" / "model.safetensors"
-        weights.write_bytes(weights.read_bytes()[:-100])
-        with pytest.raises(UserError, match="out cannot be loaded"):
-            load_retriever(tmp_path / "out")
-
-    @pytest.mark.parametrize(
-        ("change", "message"),
-        [
-            ("missing", "do not fit its config.json; the first that differs is image_projection.bias"),
-            ("unexpected", "do not fit its config.json; the first that differs is other.weight"),
-            ("shape", "cannot be loaded: a file of the model or of its processor .* does not fit its config.json"),
-        ],
-    )
-    def test_weights_that_do_not_fit(self, checkpoint: Path, tmp_path: Path, change: str, message: str) -> None:
-        shutil.copytree(checkpoint, tmp_path / "out")
-        weights = load_file(checkpoint / "model.safetensors")
-        if change == "missing":
-            del weights["image_projection.bias"]
-        elif change == "unexpected":
-            weights["other.weight"] = torch.ones(1)
-        else:
-            weights["image_projection.bias"] = torch.ones(3)
-        save_file(weights, tmp_path / "out" / "model.safetensors", {"format": "pt"})
-        with pytest.raises(UserError, match=message):
-            load_retriever(tmp_path / "out")
 
 
 class TestEncoding:
@@ -259,6 +199,75 @@ class TestRunEvaluation:
         with pytest.raises(UserError, match="has no split train; it has validation, test."):
             run_evaluation(str(checkpoint), str(data), "train", output=tmp_path / "result.json")
         assert not (tmp_path / "result.json").exists()
+
+
+class Dictionary:
+    """Gives a text the vector of its number, so that a translation is found by the source caption of its number."""
+
+    device = "cpu"
+
+    def __init__(self, processor: LeccrProcessor) -> None:
+        self.tokenizer = processor.tokenizer
+        self.trained = True
+
+    def eval(self) -> "Dictionary":
+        self.trained = False
+        return self
+
+    def get_text_features(self, input_ids: Any, **_: Any) -> torch.Tensor:
+        texts = self.tokenizer.batch_decode(input_ids, skip_special_tokens=True)
+        return torch.eye(3)[[int(text.split()[2]) for text in texts]]
+
+
+class TestEvaluateSentences:
+    @pytest.fixture
+    def results(self) -> list[dict[str, Any]]:
+        # Row a has the source captions 0, 1 and 2, row b only 0, row c none; all are translated.
+        rows = [row("a", image=None), row("b", captions=1, image=None), row("c", source_captions=[], image=None)]
+        words = processor(rows)
+        dictionary: Any = Dictionary(words)
+        found = evaluate_sentences(dictionary, words.tokenizer, dataset(rows), batch_size=2)
+        assert not dictionary.trained
+        return found
+
+    def test_figures_of_a_known_ranking(self, results: list[dict[str, Any]]) -> None:
+        assert [result["language"] for result in results] == ["de", "zh"]
+        for result in results:
+            # Caption 0 of a and of b score 1 with both rows: ties count. Captions 1 and 2 are found in row a alone.
+            assert result["target_to_source_hit_rate_1"] == pytest.approx(50)
+            assert result["target_to_source_hit_rate_5"] == 100
+            # Row a has caption 1, which scores 0 with b, but caption 0 of b is as good for a as its own.
+            assert result["source_to_target_hit_rate_1"] == 0
+
+    def test_the_protocol(self, results: list[dict[str, Any]]) -> None:
+        counts = {"rows": 2, "source_captions": 4, "target_captions": 7, "caption_origin": ["machine:test"]}
+        assert results[0]["protocol"] == {**counts, **SENTENCE_PROTOCOL}
+
+    def test_the_languages_asked_for(self, retriever: tuple[LeccrModel, LeccrProcessor], rows: Dataset) -> None:
+        results = evaluate_sentences(*retriever, rows, ["zh", "en"])
+        assert [result["language"] for result in results] == ["zh"]
+        with pytest.raises(ValueError, match="no captions in fr; they have en, de, zh."):
+            evaluate_sentences(*retriever, rows, ["fr"])
+        with pytest.raises(UserError, match="no captions in another language"):
+            evaluate_sentences(*retriever, rows, ["en"])
+
+
+class TestTextOnlyCheckpoint:
+    def test_it_is_measured_by_sentences_and_pictures_are_left_alone(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        broken = row("f", image={"bytes": b"text", "path": "f.jpg"})
+        write_rows(tmp_path / "data", "validation", [*ROWS, broken])
+        ours = recipe(model={}, network="cross-lingual")
+        tokenizer = build_processor(ours, training_texts(dataset(ROWS)))
+        save_retriever(tmp_path / "teacher", build_model(ours, tokenizer), tokenizer)
+        output = tmp_path / "result.json"
+        results = run_evaluation(str(tmp_path / "teacher"), str(tmp_path / "data"), output=output, skip_broken=True)
+        assert json.loads(output.read_text()) == results
+        assert [result["language"] for result in results] == ["de", "zh"]
+        assert results[0]["protocol"]["rows"] == 6
+        assert results[0]["protocol"]["split"] == "validation"
+        assert "target-to-source hit@1/5/10" in capsys.readouterr().out
 
 
 def test_json_that_cannot_be_written_leaves_the_old_file(tmp_path: Path) -> None:

@@ -3,7 +3,14 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from leccr.metrics import RetrievalRanks, format_table, retrieval_metrics, retrieval_ranks
+from leccr.metrics import (
+    SENTENCE_DIRECTIONS,
+    RetrievalRanks,
+    format_table,
+    retrieval_metrics,
+    retrieval_ranks,
+    sentence_metrics,
+)
 
 
 def brute_force(text_embeds, image_views, text_image):
@@ -247,6 +254,41 @@ def test_metrics_of_no_text_are_refused():
         retrieval_metrics(RetrievalRanks(empty, empty, empty.double()))
 
 
+def test_sentences_are_found_by_the_best_source_caption_of_a_row():
+    # Rows 0 and 3 have two source captions, row 1 has one, row 2 has none; the target captions are in no order.
+    sources = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [0.6, 0.8, 0], [0.6, 0, 0.8]])
+    source_row = torch.tensor([0, 0, 1, 3, 3])
+    targets = torch.tensor([[0.0, 0, 1], [0, 1, 0], [1, 0, 0], [0.6, 0.7, 0]])
+    target_row = torch.tensor([3, 0, 2, 3])
+    # Scores with rows 0, 1, 3: target 0 of row 3: 0, 1, .8 -> rank 2; target 1 of row 0: 1, 0, .8 -> rank 1;
+    # target 3 of row 3: .7, 0, .92 -> rank 1; target 2 belongs to a row without source caption and is left out.
+    # Row 0 likes target 1 best (1 against .7): rank 1; row 3 likes its target 3 best: rank 1; row 1 has no target.
+    metrics = sentence_metrics(sources, source_row, targets, target_row)
+    assert metrics["target_to_source_hit_rate_1"] == pytest.approx(200 / 3)
+    assert metrics["target_to_source_hit_rate_5"] == metrics["source_to_target_hit_rate_1"] == 100
+    assert metrics["sum_of_hit_rates"] == pytest.approx(200 / 3 + 500)
+    assert {name.rsplit("_", 3)[0] for name in metrics if "hit_rate" in name} >= set(SENTENCE_DIRECTIONS)
+
+
+def test_sentences_equal_brute_force_over_padded_rows():
+    generator = torch.Generator().manual_seed(3)
+    source_row = torch.tensor([0] * 3 + [1] + [2] * 5 + [3] * 2 + [4] * 3)
+    sources, targets = torch.randn(14, 6, generator=generator), torch.randn(20, 6, generator=generator)
+    target_row = torch.arange(20) % 5
+    scores = torch.stack([(targets @ sources[source_row == place].T).amax(1) for place in range(5)], dim=1)
+    # One view for each row and text with exactly that score.
+    text_to_image, image_to_text, _ = brute_force(torch.eye(20), scores.T[:, None], target_row)
+    metrics = sentence_metrics(sources, source_row, targets, target_row)
+    for direction, ranks in zip(SENTENCE_DIRECTIONS, (text_to_image, image_to_text)):
+        assert metrics[f"{direction}_hit_rate_1"] == pytest.approx(100 * np.mean(np.array(ranks) <= 1))
+        assert metrics[f"{direction}_median_rank"] == np.median(ranks)
+
+
+def test_sentences_need_a_row_that_has_both():
+    with pytest.raises(ValueError, match="nothing to rank"):
+        sentence_metrics(torch.ones(1, 2), torch.tensor([0]), torch.ones(1, 2), torch.tensor([1]))
+
+
 def table_row(recipe, language, rate):
     rates = {f"{way}_hit_rate_{k}": rate for way in ("text_to_image", "image_to_text") for k in (1, 5, 10)}
     return {"recipe": recipe, "language": language, "sum_of_hit_rates": 6 * rate, **rates}
@@ -275,6 +317,13 @@ def test_table_has_the_label_columns_asked_for():
     assert (
         format_table([row], label_columns=["recipe", "language", "seed"]).splitlines()[2].split("|")[3].strip() == "3"
     )
+
+
+def test_table_of_other_directions():
+    row = {"language": "de", "sum_of_hit_rates": 60.0}
+    row.update({f"{direction}_hit_rate_{k}": 10.0 for direction in SENTENCE_DIRECTIONS for k in (1, 5, 10)})
+    header = format_table([row], ["language"], directions=SENTENCE_DIRECTIONS).splitlines()[0]
+    assert "target-to-source hit@1/5/10" in header and "source-to-target hit@1/5/10" in header
 
 
 def test_table_without_rows_is_a_header():

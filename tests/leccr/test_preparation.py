@@ -65,7 +65,7 @@ def test_referenced_images(photos: Path, tmp_path: Path) -> None:
 def test_broken_images_can_be_left_out(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     prepare(photos, tmp_path / "data", skip_broken=True)
     assert len(read_splits(tmp_path / "data")["train"]) == 3
-    assert "Note: train: left out 1 rows whose image cannot be decoded.\n" in capsys.readouterr().out
+    assert "Note: train: left out 1 rows whose image or video cannot be decoded.\n" in capsys.readouterr().out
     assert "cannot be decoded" in (tmp_path / "data" / "README.md").read_text()
 
 

@@ -27,6 +27,37 @@ def test_the_built_in_recipes_are_the_methods_they_are_named_after() -> None:
     assert leccr["num_slots"] > 0
 
 
+def test_the_recipes_of_cl2cm() -> None:
+    teacher, cl2cm, both = (load_recipe(name) for name in ("cross-lingual", "cl2cm", "leccr-cl2cm"))
+    assert teacher.network == "cross-lingual" and teacher.vision is None and teacher.augmentation == {}
+    assert teacher.model["sentence_weight"] > 0 and teacher.model["word_weight"] > 0
+    assert {cl2cm.network, both.network} == {"cross-modal"}
+    assert cl2cm.model["num_slots"] == cl2cm.model["source_target_weight"] == 0 < cl2cm.model["transfer_weight"]
+    plain, leccr = load_recipe("dual-encoder").model, load_recipe("leccr").model
+    assert cl2cm.model == {**plain, "source_target_weight": 0.0, "transfer_weight": cl2cm.model["transfer_weight"]}
+    # Nothing but the transfer is added to LECCR.
+    assert both.model == {**leccr, "transfer_weight": cl2cm.model["transfer_weight"]}
+    assert both.training == load_recipe("leccr").training
+
+
+def test_a_text_only_recipe_takes_of_towers_what_concerns_texts() -> None:
+    recipe = load_recipe("cross-lingual", "scenes")
+    assert (recipe.vision, recipe.image_processor, recipe.augmentation) == (None, None, {})
+    assert recipe.text == load_recipe("leccr", "scenes").text
+    assert recipe.model["text_pooling"] == "mean"
+    assert not {"slot_layers", "softened_weight"} & set(recipe.model)
+
+
+def test_a_text_only_recipe_itself_knows_only_its_own_fields(tmp_path: Path) -> None:
+    text = "network: cross-lingual\nmodel: {num_slots: 2}"
+    with pytest.raises(UserError, match='unknown key "num_slots" in recipe mine under model'):
+        load_recipe(write(tmp_path, text))
+    with pytest.raises(UserError, match='unknown key "word_weight" in recipe mine under model'):
+        load_recipe(write(tmp_path, "model: {word_weight: 1.0}"))
+    with pytest.raises(UserError, match="network in recipe mine has to be cross-modal or cross-lingual"):
+        load_recipe(write(tmp_path, "network: lingual"))
+
+
 def test_numbers_and_words_mean_what_they_look_like(tmp_path: Path) -> None:
     text = "training: {learning_rate: 1e-5, weight_decay: .5E-2, eval_strategy: no, bf16: true}"
     recipe = load_recipe(write(tmp_path, text))
@@ -159,6 +190,10 @@ def test_overrides_replace_training_settings_by_the_kind_of_each_field() -> None
         ({"max_steps": "1.5"}, 'max_steps on the command line has to be a whole number, but is "1.5".'),
         ({"max_steps": "["}, 'the value "[" of max_steps on the command line cannot be read.'),
         ({"output_dir": "x"}, '"output_dir" on the command line is set elsewhere: use --out.'),
+        (
+            {"optim": "adafactor"},
+            '"optim" on the command line cannot be set: every recipe trains with AdamW; leave it out.',
+        ),
     ],
 )
 def test_a_wrong_override_is_refused(overrides: dict[str, str], message: str) -> None:

@@ -8,13 +8,19 @@ from datasets import DatasetDict
 from safetensors.torch import load_file
 from transformers import Trainer, TrainerCallback
 
+from leccr.checkpoints import load_retriever
 from leccr.errors import UserError
-from leccr.evaluation import evaluate_retrieval, load_retriever
+from leccr.evaluation import evaluate_retrieval
 from leccr.recipes import Recipe
-from leccr.training import CHECKPOINTS, RetrievalMetrics, as_splits, make_trainer, run_training, train_recipe
+from leccr.training import CHECKPOINTS, as_splits, make_trainer, run_training, train_recipe
+from modeling_leccr import CrossLingualModel
+from processing import CaptionCollator
+from processing.caption_embeddings import EMBEDDINGS_FILE, CaptionEmbeddings, save_caption_embeddings
 from processing.features import FEATURES_FILE, FeatureFile, save_features
 from processing.storage import write_rows
 from tests.tiny_data import DUAL_ENCODER, dataset, recipe, row, scenes
+
+CL2CM: dict[str, Any] = {**DUAL_ENCODER, "source_target_weight": 0.0, "transfer_weight": 1.0}
 
 
 @pytest.fixture(scope="module")
@@ -93,37 +99,84 @@ class TestMakeTrainer:
         assert report["steps"] == 6 and report["validation"]["eval_sum_of_hit_rates"] > 0
 
 
-class TestRetrievalMetrics:
-    @pytest.mark.parametrize("model", [None, DUAL_ENCODER], ids=["slots", "dual-encoder"])
-    def test_they_are_those_of_evaluation(self, tmp_path: Path, model: dict[str, Any] | None) -> None:
-        # Seven images in batches of four: the last batch is smaller, and still counts. Rows differ in captions.
-        rows = dataset([row(name, captions=1 + place % 3) for place, name in enumerate("abcdefg")])
-        ours = recipe(model=model)
-        trainer = make_trainer(ours, {"train": rows, "validation": rows}, tmp_path)
-        metrics = trainer.evaluate()
-        expected = evaluate_retrieval(trainer.model, trainer.processing_class, rows)
-        assert [result["language"] for result in expected] == ["en", "de", "zh"]
-        for result in expected:
-            for name, value in result.items():
-                if name not in ("language", "protocol"):
-                    assert metrics[f"eval_{result['language']}_{name}"] == pytest.approx(value), name
-        mean = sum(result["sum_of_hit_rates"] for result in expected) / 3
-        assert metrics["eval_sum_of_hit_rates"] == pytest.approx(mean)
-        assert metrics["eval_sum_of_hit_rates"] > 0
+class TestTextOnly:
+    def test_a_stock_trainer_without_pictures(self, data: DatasetDict, tmp_path: Path) -> None:
+        trainer = make_trainer(recipe(model={}, network="cross-lingual"), data, tmp_path, ["zh", "de"])
+        assert type(trainer) is Trainer and type(trainer.model) is CrossLingualModel
+        assert type(trainer.data_collator) is CaptionCollator
+        assert trainer.data_collator.languages == {"zh", "de"}
+        assert trainer.compute_metrics.languages == ["en", "zh", "de"]
+        assert not {"image", "description"} & {*trainer.train_dataset.features, *trainer.eval_dataset.features}
 
-    def test_the_predictions_are_views_and_captions(self, data: DatasetDict, tmp_path: Path) -> None:
-        trainer = make_trainer(recipe(), data, tmp_path, ["de"])
-        views, captions = trainer.predict(trainer.eval_dataset).predictions
-        assert views.shape == (7, 2, 8) and captions.shape == (7, 10, 8)
+    def test_training_learns_to_translate(self, data: DatasetDict, tmp_path: Path) -> None:
+        ours = recipe(model={"token_dropout": 0.0}, network="cross-lingual", training={"num_train_epochs": 12})
+        trainer = make_trainer(ours, data, tmp_path, ["de"])
+        report = train_recipe(trainer, ours)
+        sums = [entry["eval_sum_of_hit_rates"] for entry in trainer.state.log_history if "eval_loss" in entry]
+        assert len(sums) == 12
+        assert report["validation"]["eval_de_sum_of_hit_rates"] == max(sums) > sums[0]
 
-    def test_a_language_without_captions_is_left_out_of_the_mean(self) -> None:
-        class Prediction:
-            predictions = (torch.eye(2)[:, None].numpy(), torch.eye(2)[:, None].numpy())
-            label_ids = torch.zeros(2, 1, dtype=torch.long).numpy()
+    def test_data_without_translations(self, tmp_path: Path) -> None:
+        rows = dataset([row("a", languages=[]), row("b", target_captions=None)])
+        for ours in (recipe(model={}, network="cross-lingual"), recipe(model=CL2CM)):
+            with pytest.raises(UserError, match="Recipe tiny needs captions in a target language"):
+                make_trainer(ours, {"train": rows, "validation": rows}, tmp_path)
 
-        metrics = RetrievalMetrics(["en", "de"])(Prediction())  # type: ignore[arg-type]
-        assert metrics["sum_of_hit_rates"] == metrics["en_sum_of_hit_rates"] == 600
-        assert not [name for name in metrics if name.startswith("de")]
+
+class TestTransfer:
+    ROWS = [row(name, captions=2) for name in "abcd"]
+
+    @pytest.fixture
+    def embeddings(self, tmp_path: Path) -> CaptionEmbeddings:
+        torch.manual_seed(0)
+        vectors = [torch.randn(6, 3).half() for _ in self.ROWS]
+        save_caption_embeddings(tmp_path / EMBEDDINGS_FILE, self.ROWS, vectors, teacher="some/teacher")
+        return CaptionEmbeddings(tmp_path)
+
+    def test_training_rows_bring_the_teachers_embeddings(self, embeddings: CaptionEmbeddings, tmp_path: Path) -> None:
+        rows = dataset(self.ROWS)
+        trainer = make_trainer(
+            recipe(model=CL2CM), {"train": rows, "validation": rows}, tmp_path, embeddings=embeddings
+        )
+        (batch,) = list(trainer.get_train_dataloader())
+        assert batch["source_teacher_embeds"].shape == batch["target_teacher_embeds"].shape == (4, 3)
+        assert trainer.model(**batch).loss_transfer > 0
+        assert train_recipe(trainer, recipe(model=CL2CM))["steps"] == 2
+
+    def test_the_teacher_changes_what_is_learned(self, embeddings: CaptionEmbeddings, tmp_path: Path) -> None:
+        rows = dataset(self.ROWS)
+        weights = []
+        for weight in (0.0, 1.0):
+            ours = recipe(model={**CL2CM, "transfer_weight": weight})
+            run = tmp_path / str(weight)
+            trainer = make_trainer(ours, {"train": rows, "validation": rows}, run, embeddings=embeddings)
+            trainer.train()
+            weights.append(trainer.model.text_projection.state_dict())
+        assert not all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+
+    def test_the_users_own_columns_do_as_well(self, tmp_path: Path) -> None:
+        rows = dataset(self.ROWS)
+        train = rows.add_column("source_embeddings", [[[1.0, 2.0]] * 2] * 4)
+        train = train.add_column("target_embeddings", [[[3.0, 4.0]] * 4] * 4)
+        trainer = make_trainer(recipe(model=CL2CM), {"train": train, "validation": rows}, tmp_path)
+        (batch,) = list(trainer.get_train_dataloader())
+        assert batch["target_teacher_embeds"].tolist() == [[3, 4]] * 4
+
+    def test_without_a_teacher_the_error_names_the_command(self, tmp_path: Path) -> None:
+        rows = dataset(self.ROWS)
+        message = "Recipe tiny learns from a teacher's .* make them with: leccr embed-captions DATA --model TEACHER."
+        with pytest.raises(UserError, match=message):
+            make_trainer(recipe(model=CL2CM), {"train": rows, "validation": rows}, tmp_path)
+
+    def test_captions_that_have_changed_stop_the_run_at_once(
+        self, embeddings: CaptionEmbeddings, tmp_path: Path
+    ) -> None:
+        rows = dataset([*self.ROWS[:3], row("d", captions=3)])
+        with pytest.raises(ValueError, match="captions of row 'd' have changed .* leccr embed-captions DATA --model"):
+            make_trainer(
+                recipe(model=CL2CM), {"train": rows, "validation": rows}, tmp_path / "run", embeddings=embeddings
+            )
+        assert not (tmp_path / "run").exists()
 
 
 class TestTrainRecipe:

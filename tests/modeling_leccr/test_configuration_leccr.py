@@ -73,6 +73,7 @@ REFUSED = {
     "head": ({"text_head": "deep"}, 'text_head is "deep"'),
     "summary": ({"vision_summary": "last"}, 'vision_summary is "last"'),
     "slot layers": ({"slot_layers": 0}, "slot_layers is 0, but has to be at least 1"),
+    "transfer temperature": ({"transfer_temperature": -0.1}, "transfer_temperature is -0.1, but has to be above 0"),
     "temperature": ({"teacher_temperature": 0.0}, "teacher_temperature is 0.0, but has to be above 0"),
     "other temperature": ({"slot_vision_temperature": -1.0}, "slot_vision_temperature is -1.0"),
 }

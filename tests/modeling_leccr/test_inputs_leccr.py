@@ -104,3 +104,26 @@ class TestBatch:
     def test_evaluation_captions(self, features_model: LeccrModel) -> None:
         inputs = visual_inputs(None) | {name: value[None] for name, value in texts([4, 5], prefix="caption_").items()}
         refused(features_model, "caption_input_ids have 1 rows, but there are 4 images", **inputs)
+
+
+class TestTeacher:
+    message = "transfer_weight is 0.5, but the batch has no {}: .* leccr embed-captions DATA --model TEACHER"
+
+    @pytest.mark.parametrize("missing", ["source_teacher_embeds", "target_teacher_embeds"])
+    def test_missing_embeddings(self, missing: str) -> None:
+        inputs = batch(None) | {"source_teacher_embeds": random(4, 6), "target_teacher_embeds": random(4, 6)}
+        del inputs[missing]
+        refused(tiny_model(None, transfer_weight=0.5), self.message.format(missing), **inputs)
+
+    def test_none_at_all(self) -> None:
+        message = self.message.format("source_teacher_embeds")
+        refused(tiny_model(None, transfer_weight=0.5), message, **batch(None))
+
+    def test_two_widths(self) -> None:
+        inputs = batch(None) | {"source_teacher_embeds": random(4, 6), "target_teacher_embeds": random(4, 5)}
+        message = r"source_teacher_embeds have shape \(4, 6\) but target_teacher_embeds \(4, 5\); take both from one"
+        refused(tiny_model(None, transfer_weight=0.5), message, **inputs)
+
+    def test_another_number_of_rows(self, features_model: LeccrModel) -> None:
+        inputs = batch(None) | {"source_teacher_embeds": random(3, 6)}
+        refused(features_model, "source_teacher_embeds have 3 rows, but there are 4 images", **inputs)

@@ -130,6 +130,86 @@ class TestTerms:
         assert inputs.target_embeds.grad is not None and inputs.target_embeds.grad.abs().max() > 1e-4
 
 
+class TestTransfer:
+    """From a cross-lingual teacher, whose source captions stand for their images."""
+
+    temperature = 0.2
+
+    def inputs(self, teacher_width: int = 7, **changes: Any) -> MatchingInputs:
+        teacher = {
+            "source_teacher_embeds": random(ROWS, teacher_width, seed=8),
+            "target_teacher_embeds": random(ROWS, teacher_width, seed=9),
+        }
+        return embeddings(**(NO_SLOTS | teacher | changes))
+
+    def term(self, inputs: MatchingInputs, **fields: Any) -> Tensor:
+        settings = {"num_slots": 0, "transfer_weight": 0.5, "transfer_temperature": self.temperature}
+        return terms_of(inputs, **(settings | fields))["loss_transfer"]
+
+    @pytest.mark.parametrize("weights", [None, WEIGHTS])
+    def test_against_loops(self, weights: Tensor | None) -> None:
+        inputs = self.inputs(target_weights=weights)
+        assert inputs.target_embeds is not None
+        teacher = torch.empty(ROWS, ROWS)
+        for text in range(ROWS):
+            for image in range(ROWS):
+                pair = inputs.target_teacher_embeds[text], inputs.source_teacher_embeds[image]
+                teacher[text, image] = functional.cosine_similarity(*pair, dim=0) / self.temperature
+        student = torch.stack([SCALE * inputs.image_embeds @ text for text in inputs.target_embeds])
+        expected, total = 0.0, 0.0
+        for row in range(ROWS):
+            weight = 1.0 if weights is None else float(weights[row])
+            total += weight
+            for right, own in ((teacher[row], student[row]), (teacher[:, row], student[:, row])):
+                p, q = right.softmax(0), own.softmax(0)
+                expected += weight * float((p * (p / q).log()).sum()) / 2
+        assert self.term(inputs).item() == pytest.approx(expected / total, rel=1e-5)
+
+    def test_student_like_teacher_has_neither_loss_nor_gradient(self) -> None:
+        texts, images = unit(ROWS, SPACE, seed=1).requires_grad_(), unit(ROWS, SPACE, seed=2).requires_grad_()
+        # The teacher's embeddings may have any length.
+        inputs = self.inputs(
+            target_embeds=texts,
+            image_embeds=images,
+            target_teacher_embeds=3 * texts.detach(),
+            source_teacher_embeds=0.2 * images.detach(),
+        )
+        loss = self.term(inputs, transfer_temperature=1 / SCALE)
+        loss.backward()
+        assert abs(loss.item()) < 1e-6
+        assert texts.grad.abs().max() < 1e-5 and images.grad.abs().max() < 1e-5
+        other = self.term(self.inputs(target_embeds=texts, image_embeds=images), transfer_temperature=1 / SCALE)
+        other.backward()
+        assert other > 0.1 and texts.grad.abs().max() > 1e-2 and images.grad.abs().max() > 1e-2
+
+    def test_teacher_and_source_captions_receive_no_gradient(self) -> None:
+        inputs = self.inputs()
+        for name in ("source_teacher_embeds", "target_teacher_embeds", "source_embeds"):
+            getattr(inputs, name).requires_grad_()
+        inputs.target_embeds.requires_grad_()
+        self.term(inputs).backward()
+        assert inputs.target_embeds.grad is not None
+        assert (
+            inputs.source_teacher_embeds.grad is inputs.target_teacher_embeds.grad is inputs.source_embeds.grad is None
+        )
+
+    def test_half_precision_teacher(self) -> None:
+        inputs = self.inputs()
+        halves = {name: getattr(inputs, name).half() for name in ("source_teacher_embeds", "target_teacher_embeds")}
+        torch.testing.assert_close(self.term(self.inputs(**halves)), self.term(inputs), rtol=0, atol=1e-3)
+
+    def test_only_where_it_is_asked_for_and_there_are_target_captions(self) -> None:
+        assert "loss_transfer" not in terms_of(self.inputs(), num_slots=0)
+        source_only = terms_of(self.inputs(target_embeds=None), num_slots=0, transfer_weight=0.5)
+        assert set(source_only) == {"loss_vision_source"}
+
+    def test_plain_cl2cm_is_two_matchings_and_the_transfer(self) -> None:
+        fields = {"num_slots": 0, "softened_weight": 0.0, "source_target_weight": 0.0, "transfer_weight": 0.3}
+        terms = terms_of(self.inputs(), **fields)
+        expected = terms["loss_vision_source"] + terms["loss_vision_target"] + 0.3 * terms["loss_transfer"]
+        torch.testing.assert_close(weighted_total(terms, tiny_config(**fields)), expected)
+
+
 class TestWeightedTotal:
     def test_published_sum(self) -> None:
         numbers = {name: torch.tensor(float(2**place)) for place, name in enumerate(sorted(WITH_SLOTS))}

@@ -22,7 +22,9 @@ from .tiny import (
     batch,
     descriptions,
     differ,
+    evaluation_captions,
     form,
+    padded_left,
     random,
     text_config,
     texts,
@@ -62,6 +64,17 @@ def test_texts(kind: str, pooling: str, head: str) -> None:
     torch.testing.assert_close(embeds.norm(dim=-1), torch.ones(3))
     assert_equal(model.get_text_features(inputs["input_ids"][:1, :3])[0], embeds[0])
     assert differ(embeds[:-1], embeds[1:])
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_texts_may_be_padded_on_the_left(pooling: str) -> None:
+    # Its positions count real tokens only, so a text's states are the same wherever it stands.
+    model = tiny_model(None, "xlm-roberta", text_pooling=pooling)
+    inputs = texts([3, 6, 4])
+    inputs["input_ids"] = inputs["input_ids"].masked_fill(inputs["attention_mask"] == 0, 1)
+    moved = padded_left(inputs)
+    assert moved["attention_mask"][0].tolist() == [0, 0, 0, 1, 1, 1]
+    assert_equal(model.get_text_features(**moved), model.get_text_features(**inputs))
 
 
 class TestViews:
@@ -240,16 +253,37 @@ class TestForward:
         torch.testing.assert_close(at_limit, model(**inputs).loss_vision_source)
 
 
+class TestTransfer:
+    @staticmethod
+    def teacher() -> dict[str, Tensor]:
+        return {"source_teacher_embeds": random(4, 9, seed=20), "target_teacher_embeds": random(4, 9, seed=21)}
+
+    @pytest.mark.parametrize("name", ["dual-encoder", "anchored"])
+    def test_it_joins_the_loss(self, name: str) -> None:
+        plain, taught = form(name)(**batch()), form(name, transfer_weight=0.6)(**batch(), **self.teacher())
+        assert plain.loss_transfer is None and taught.loss_transfer > 0.01
+        torch.testing.assert_close(taught.loss, plain.loss + 0.6 * taught.loss_transfer)
+
+    def test_length_of_the_teacher_s_embeddings_does_not_matter(self) -> None:
+        model, teacher = form("dual-encoder", transfer_weight=1.0), self.teacher()
+        longer = {name: 7 * value for name, value in teacher.items()}
+        torch.testing.assert_close(model(**batch(), **longer).loss, model(**batch(), **teacher).loss)
+
+    def test_without_weight_the_teacher_is_ignored(self) -> None:
+        assert torch.equal(form("published")(**batch(), **self.teacher()).loss, form("published")(**batch()).loss)
+
+    def test_batches_that_need_no_teacher(self) -> None:
+        model = form("dual-encoder", transfer_weight=0.5)
+        source_only = {name: value for name, value in batch().items() if not name.startswith("target")}
+        assert model(**source_only).loss.isfinite()
+        assert model(**visual_inputs(), **evaluation_captions()).loss.isfinite()
+        assert model(**batch(), return_loss=False).loss is None
+
+
 class TestEvaluationBatch:
     @staticmethod
     def inputs() -> dict[str, Tensor]:
-        captions = texts([5, 4, 6, 3, 7, 5, 4, 6], prefix="caption_")
-        return {
-            **visual_inputs(),
-            **descriptions(),
-            **{name: value.unflatten(0, (4, 2)) for name, value in captions.items()},
-            "caption_languages": torch.tensor([[0, 1]] * 4),
-        }
+        return visual_inputs() | descriptions() | evaluation_captions()
 
     def test_views_and_captions(self) -> None:
         model, inputs = form("published"), self.inputs()

@@ -64,14 +64,14 @@ def star_imports(source: str) -> list[int]:
 
 
 def isinstance_of_our_config(source: str) -> list[int]:
-    """``isinstance(x, LeccrConfig)``: a reloaded class is another class."""
+    """``isinstance(x, LeccrConfig)`` and the like: a reloaded class is another class."""
     return [
         node.lineno
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.Call)
         and ast.unparse(node.func) in ("isinstance", "issubclass")
         and len(node.args) == 2
-        and re.search(r"\bLeccrConfig\b", ast.unparse(node.args[1]))
+        and re.search(r"\b(Leccr|CrossLingual)Config\b", ast.unparse(node.args[1]))
     ]
 
 
@@ -106,6 +106,7 @@ RULES: dict[Callable[[str], list[int]], list[str]] = {
         "isinstance(config, (dict, LeccrConfig))",
         "isinstance(config, module.LeccrConfig)",
         "issubclass(kind, LeccrConfig)",
+        "isinstance(config, CrossLingualConfig)",
     ],
 }
 GOOD = '''"""A file from .somewhere, with imports."""
@@ -131,6 +132,12 @@ def remote_code_of(folder: Path, entry: str) -> set[Path]:
             found = imports(ast.parse(path.read_text(encoding="utf-8")))
             waiting += [folder / f"{module}.py" for _, module, level in found if level]
     return files
+
+
+def direct_imports(folder: Path, entry: str) -> set[Path]:
+    """Return the files of the folder that a file imports itself."""
+    tree = ast.parse((folder / entry).read_text(encoding="utf-8"))
+    return {folder / f"{module}.py" for _, module, level in imports(tree) if level}
 
 
 MODELING = {path for path in (ROOT / "modeling_leccr").rglob("*.py") if path.name != "__init__.py"}
@@ -177,9 +184,26 @@ def test_no_two_files_share_a_name() -> None:
     assert same_names({Path("a/x.py"), Path("a/y.py")}, {Path("b/x.py")}) == {"x.py"}
 
 
+@pytest.mark.parametrize(
+    "folder, entries",
+    [
+        ("modeling_leccr", ["configuration_leccr.py", "modeling_leccr.py"]),
+        ("modeling_leccr", ["configuration_cross_lingual.py", "modeling_cross_lingual.py"]),
+        ("processing", ["processing_leccr.py"]),
+    ],
+)
+def test_what_a_class_needs_is_imported_in_its_own_file(folder: str, entries: list[str]) -> None:
+    """From a local folder, transformers 5.6 takes along what a file imports, but not what that imports in turn."""
+    taken = {ROOT / folder / entry for entry in entries}
+    for entry in entries:
+        taken |= direct_imports(ROOT / folder, entry)
+        assert remote_code_of(ROOT / folder, entry) <= taken, entry
+
+
 def test_relative_imports_are_followed(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("from .b import x\n")
     (tmp_path / "b.py").write_text("from .a import y\nfrom .c import z\n")
     (tmp_path / "c.py").write_text("import torch\n")
     (tmp_path / "d.py").write_text("")
     assert {path.name for path in remote_code_of(tmp_path, "a.py")} == {"a.py", "b.py", "c.py"}
+    assert {path.name for path in direct_imports(tmp_path, "a.py")} == {"b.py"}

@@ -40,6 +40,19 @@ class TestGradients:
         assert left_out == set()
 
     @pytest.mark.parametrize("name", FORMS)
+    def test_every_weight_takes_part_when_no_row_has_a_description(self, name: str) -> None:
+        model = tiny_model(None, **FORMS[name])
+        inputs = {key: value for key, value in batch(None).items() if not key.startswith("description")}
+        step(model, inputs)
+        left_out = {key for key, weight in model.named_parameters() if weight.requires_grad and weight.grad is None}
+        assert left_out == set()
+        assert all(gradient.isfinite().all() for gradient in gradients(model).values())
+        # And the numbers are those of the shorter way that is taken outside training.
+        model = tiny_model(None, **FORMS[name], dropout=0.0)
+        expected = model.get_image_views(**visual_inputs(None))
+        torch.testing.assert_close(model.train().get_image_views(**visual_inputs(None)), expected)
+
+    @pytest.mark.parametrize("name", FORMS)
     def test_rows_without_description_do_no_harm(self, name: str) -> None:
         model, inputs = tiny_model(**FORMS[name]), batch()
         inputs["description_attention_mask"][1:3] = 0

@@ -16,7 +16,7 @@ from transformers import (
     XLMRobertaConfig,
 )
 
-from modeling_leccr import LeccrConfig, LeccrModel
+from modeling_leccr import CrossLingualConfig, CrossLingualModel, LeccrConfig, LeccrModel
 
 VOCABULARY = 60
 FEATURE_WIDTH = 20
@@ -97,6 +97,15 @@ def tiny_model(vision: str | None = "clip", text: str = "bert", seed: int = 0, *
     return enliven(LeccrModel(tiny_config(vision, text, **fields))).eval()
 
 
+def tiny_cross_lingual(
+    text: str = "bert", seed: int = 0, vocabulary: int = VOCABULARY, **fields: Any
+) -> CrossLingualModel:
+    """Return a cross-lingual network with random weights in eval mode."""
+    torch.manual_seed(seed)
+    config = CrossLingualConfig(text_config=text_config(text, vocabulary), **({"projection_dim": SPACE} | fields))
+    return CrossLingualModel(config).eval()
+
+
 def enliven(model: nn.Module) -> Any:
     """Draw the convolutions anew: in an untrained MobileNet, as the library makes it, the signal dies on its way."""
     for module in model.modules():
@@ -140,6 +149,29 @@ def batch(vision: str | None = "clip", rows: int = 4, seed: int = 0) -> dict[str
         **texts([7 - row % 3 for row in range(rows)], seed + 2, "target_"),
         **descriptions(rows, seed + 3),
         "image_ids": torch.arange(rows).clamp(max=rows - 2),
+    }
+
+
+def sentence_pairs(rows: int = 4, seed: int = 0) -> dict[str, Tensor]:
+    """Return a training batch without images."""
+    return {
+        name: value for name, value in batch(None, rows, seed).items() if name.startswith(("source", "target", "im"))
+    }
+
+
+def padded_left(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the same texts with their padding in front, as some tokenizers have it."""
+    (mask,) = (value for name, value in inputs.items() if name.endswith("attention_mask"))
+    places = (torch.arange(mask.shape[1]) - (mask.shape[1] - mask.sum(1, keepdim=True))) % mask.shape[1]
+    return {name: value.gather(1, places) for name, value in inputs.items()}
+
+
+def evaluation_captions() -> dict[str, Tensor]:
+    """Return two captions in different languages for each of four rows."""
+    captions = texts([5, 4, 6, 3, 7, 5, 4, 6], prefix="caption_")
+    return {
+        **{name: value.unflatten(0, (4, 2)) for name, value in captions.items()},
+        "caption_languages": torch.tensor([[0, 1]] * 4),
     }
 
 

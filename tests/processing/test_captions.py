@@ -11,7 +11,7 @@ from tests.tiny_data import dataset, row, target
 def draws(languages: set[str] | None, count: int = 60, **fields: Any) -> set[tuple[str, str | None]]:
     torch.manual_seed(0)
     pairs = [draw_pair(row("a", **fields), languages) for _ in range(count)]
-    return {(source, None if translation is None else translation["text"]) for source, translation in pairs}
+    return {(pair.source, None if pair.target is None else pair.target["text"]) for pair in pairs}
 
 
 class TestDrawPair:
@@ -21,6 +21,18 @@ class TestDrawPair:
 
     def test_only_the_wanted_languages(self) -> None:
         assert draws({"zh", "cs"}) == {(f"en a {number}", f"zh a {number}") for number in range(3)}
+
+    def test_the_numbers_are_places_in_the_rows_lists(self) -> None:
+        ours = row("a")
+        torch.manual_seed(0)
+        drawn = [draw_pair(ours, languages) for languages in [None, {"zh"}] * 30]
+        for pair in drawn:
+            assert ours["source_captions"][pair.source_number] == pair.source
+            assert ours["target_captions"][pair.target_number] is pair.target
+        assert {pair.target_number for pair in drawn[1::2]} == {3, 4, 5}
+        alone = draw_pair(row("a", languages=[]), None)
+        assert alone.target is alone.target_number is None
+        assert row("a")["source_captions"][alone.source_number] == alone.source
 
     def test_a_caption_that_translates_nothing_meets_every_source(self) -> None:
         pairs = draws({"de"}, target_captions=[target("de", "own words")])

@@ -7,8 +7,9 @@ import torch
 from PIL import Image
 
 from processing import LeccrProcessor, RetrievalCollator
+from processing.caption_collator import LANGUAGE_PADDING, stable_id
 from processing.captions import evaluation_rows
-from processing.collator import LANGUAGE_PADDING, pad_features, stable_id
+from processing.collator import pad_features
 from tests.tiny_data import dataset, picture, processor, read, row, target
 
 ROWS = [row(name) for name in "abcd"]

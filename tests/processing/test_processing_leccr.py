@@ -32,7 +32,7 @@ def test_everything_at_once(ours: LeccrProcessor) -> None:
     ]
     assert batch["pixel_values"].shape == (2, 3, 32, 32)
     assert batch["attention_mask"].shape == batch["input_ids"].shape == (2, 10)
-    assert set(batch) == set(ours.model_input_names)
+    assert set(batch) | {"visual_attention_mask"} == set(ours.model_input_names)
 
 
 @pytest.mark.parametrize(

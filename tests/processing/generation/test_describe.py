@@ -172,7 +172,7 @@ def test_broken_pictures_stop_the_run_or_are_recorded(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="picture 1 is broken"):
         describe(path, FakeDescriber(), open=open_or_fail)
     report = describe(path, FakeDescriber(), open=open_or_fail, skip_broken=True)
-    assert (report.described, report.empty, report.useless) == (3, 4, {"broken picture": 4})
+    assert (report.described, report.empty, report.useless) == (3, 4, {"broken file": 4})
     descriptions = {record["id"]: record["description"] for record in records(path)}
     assert [name for name in IDS if descriptions[name] is None] == ["p1", "p3", "p4", "p5"]
     assert descriptions["p2"].startswith("3 of [1, 3] by ")

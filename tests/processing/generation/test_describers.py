@@ -7,7 +7,7 @@ import torch
 from PIL import Image as PillowImage
 
 from processing.generation.answers import Answer, Decoding
-from processing.generation.describers import EndpointDescriber, LocalDescriber
+from processing.generation.describers import OF_A_VIDEO, EndpointDescriber, LocalDescriber
 from processing.generation.endpoint import ChatClient
 
 from .chat_server import ChatServer, Reply, in_turn, question_of
@@ -82,7 +82,8 @@ def test_the_endpoint_gets_the_pictures_and_the_question() -> None:
         answers = describer.answer([[large], PICTURES[:2]], "What runs?", Decoding(9))
     assert answers == [Answer("Red."), Answer("Two.", finished=False)]
     assert (describer.in_flight, describer.batch_size, describer.settings["model"]) == (3, 1, "tiny")
-    assert [question_of(payload) for payload in server.payloads] == ["What runs?"] * 2
+    # Several pictures are a video's frames, which the model is told.
+    assert [question_of(payload) for payload in server.payloads] == ["What runs?", f"{OF_A_VIDEO}What runs?"]
     parts = server.payloads[0]["messages"][0]["content"]
     kind, _, data = parts[0]["image_url"]["url"].partition(",")
     assert kind == "data:image/jpeg;base64"

@@ -1,0 +1,139 @@
+"""The data sets of the study, prepared once in the cache: one folder for each choice of captions and translations."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, DatasetDict, concatenate_datasets
+from sacrebleu.metrics import CHRF
+
+from leccr.featuring import run_features
+from leccr.preparation import run_preparation
+from leccr.recipes import Recipe
+from processing.features import FEATURES_FILE, FeatureFile
+from processing.readers import image_key
+from processing.storage import read_splits
+
+# English captions 3 and 4 are the description; the others are source captions, whether a row uses descriptions or not.
+RESERVED = {"reserved_captions": (3, 4)}
+PREPARATIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "baidu": ("flickr8k-cn", {**RESERVED, "translation": ["baidu"]}),
+    "google": ("flickr8k-cn", {**RESERVED, "translation": ["google"]}),
+    "both": ("flickr8k-cn", {**RESERVED, "translation": ["baidu", "google"]}),
+    "all captions": ("flickr8k-cn", {"translation": ["baidu", "google"]}),
+    "five languages": ("five-languages", {**RESERVED, "translation": ["baidu", "google"]}),
+    "text": ("multi30k", {}),
+}
+DESCRIPTIONS = ("reserved", "none", "captioner")
+# Randomly cropped copies of each training picture, for rows with varied features.
+COPIES = 3
+
+
+@dataclass
+class StudyData:
+    """Splits of one data set, and the features of its pictures."""
+
+    splits: DatasetDict
+    features: FeatureFile | None
+
+
+class Library:
+    """Opens the study's data sets, and prepares those that are not in the cache.
+
+    Args:
+        shared: Folder with the published data and the weights of the vision tower.
+        cache: Folder for what is prepared.
+        recipe: Its vision tower computes the features.
+    """
+
+    def __init__(self, shared: Path, cache: Path, recipe: Recipe) -> None:
+        self.shared = shared
+        self.cache = cache
+        self.recipe = recipe
+
+    def open(
+        self, name: str, descriptions: str = "reserved", weighting: bool = False, varied: bool = False
+    ) -> StudyData:
+        """Open one data set.
+
+        Args:
+            name: Key of ``PREPARATIONS``.
+            descriptions: ``reserved`` as prepared, ``none``, or those that the ``captioner`` wrote.
+            weighting: Weigh each machine translation by how far it agrees with the other system's.
+            varied: Take features with randomly cropped copies of the training pictures.
+        """
+        folder = self._prepared(name)
+        if name == "text":
+            return StudyData(self._all_text(read_splits(folder)), None)
+        splits = read_splits(folder)
+        if descriptions == "none":
+            splits = DatasetDict({split: with_descriptions(rows, {}) for split, rows in splits.items()})
+        if descriptions == "captioner":
+            written = self._captioner_descriptions()
+            splits = DatasetDict({split: with_descriptions(rows, written) for split, rows in splits.items()})
+        if weighting:
+            splits["train"] = with_agreement_weights(splits["train"])
+        return StudyData(splits, self._features(varied))
+
+    def _prepared(self, name: str) -> Path:
+        folder = self.cache / "study" / "data" / name.replace(" ", "-")
+        if not folder.exists():
+            self._prepare(name, folder)
+        return folder
+
+    def _prepare(self, name: str, folder: Path) -> None:
+        reader, options = PREPARATIONS[name]
+        root = self.shared / "data" if reader == "five-languages" else self.shared / "data" / reader
+        run_preparation(reader, root=root, output=folder, embed_images=False, **options)
+
+    def _features(self, varied: bool) -> FeatureFile:
+        """Open the features, computing them at first; all data sets but the text have the same pictures."""
+        folder = self.cache / "study" / ("features-varied" if varied else "features-plain")
+        if not folder.exists():
+            self._prepare("baidu", folder)
+        if not (folder / FEATURES_FILE).exists():
+            run_features(str(folder), self.recipe, copies=COPIES if varied else 0)
+        return FeatureFile(folder)
+
+    def _captioner_descriptions(self) -> dict[str, str]:
+        folder = self.cache / "flickr8k-cn-described"
+        if not folder.exists():
+            raise SystemExit(f"{folder} does not exist; make it with: python -m benchmarks.captioner")
+        return {row["id"]: row["description"] for rows in read_splits(folder).values() for row in rows}
+
+    def _all_text(self, multi30k: DatasetDict) -> DatasetDict:
+        """Add Flickr8k-CN's pairs to Multi30K's training text, less photos that Multi30K validates or tests with."""
+        kept_back = {image_key(name) for split, rows in multi30k.items() if split != "train" for name in rows["id"]}
+        flickr = read_splits(self._prepared("all captions"))["train"]
+        allowed = [place for place, name in enumerate(flickr["id"]) if image_key(name) not in kept_back]
+        train = concatenate_datasets([multi30k["train"], flickr.select(allowed)])
+        return DatasetDict(train=train, validation=multi30k["validation"])
+
+
+def with_descriptions(rows: Dataset, descriptions: Mapping[str, str | None]) -> Dataset:
+    """Return the rows with the descriptions given by id, and none for other rows."""
+    column = [descriptions.get(name) for name in rows["id"]]
+    return rows.remove_columns("description").add_column("description", column, feature=rows.features["description"])
+
+
+def half_described(rows: Dataset, seed: int = 0) -> Dataset:
+    """Return the rows with the descriptions of half of them, drawn by ``seed``, taken away."""
+    kept = set(random.Random(seed).sample(range(len(rows)), len(rows) // 2))
+    pairs = zip(rows["id"], rows["description"])
+    return with_descriptions(rows, {name: text for place, (name, text) in enumerate(pairs) if place in kept})
+
+
+def with_agreement_weights(rows: Dataset) -> Dataset:
+    """Weigh each translation by its chrF, from 0 to 1, against the other system's translation of the same caption."""
+    chrf = CHRF()
+
+    def weigh(row: dict[str, Any]) -> dict[str, Any]:
+        targets = row["target_captions"]
+        for target in targets:
+            others = [o["text"] for o in targets if o["source_number"] == target["source_number"] and o is not target]
+            target["weight"] = chrf.sentence_score(target["text"], others).score / 100 if others else None
+        return {"target_captions": targets}
+
+    return rows.map(weigh, desc="Comparing translations")

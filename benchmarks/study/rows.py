@@ -1,0 +1,105 @@
+"""The rows of the study: which recipe on which data, with which settings, and for how many seeds."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from leccr.recipes import Recipe, load_recipe
+
+TOWERS = Path(__file__).parent.parent / "mobilenet.yaml"
+# Chosen on validation: shallow interactions, more weight on the slots, hard targets.
+ANCHORED = {"slot_layers": 1, "interaction_layers": 1, "slot_weight": 0.1, "softened_weight": 0.0}
+PUBLISHED = {"slot_anchor": "none", "description_gradient": False}
+METHODS: dict[str, dict[str, Any]] = {
+    "dual-encoder": {},
+    "late-fusion": {},
+    "leccr": ANCHORED,
+    "cl2cm": {},
+    "leccr-cl2cm": ANCHORED,
+    "cross-lingual": {},
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table.
+
+    Attributes:
+        block: Table that it belongs to.
+        name: What the table calls it; block and name together are unique.
+        method: Key of ``METHODS``: the recipe, and the settings that the study gives it everywhere.
+        data: Key of ``data.PREPARATIONS``.
+        descriptions: ``reserved``, ``none`` or ``captioner``.
+        model: Further changes to the model.
+        training: Changes to the training.
+        languages: Target languages.
+        weighting: Weigh machine translations by their agreement.
+        varied: Train on randomly cropped copies of the pictures, too.
+        warm_start: Start the text tower from the teacher.
+        seeds: How many of the seeds asked for are run; None means all.
+    """
+
+    block: str
+    name: str
+    method: str
+    data: str = "both"
+    descriptions: str = "reserved"
+    model: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    languages: tuple[str, ...] = ("zh",)
+    weighting: bool = False
+    varied: bool = False
+    warm_start: bool = False
+    seeds: int | None = None
+
+    @property
+    def needs_teacher(self) -> bool:
+        return self.warm_start or self.method.endswith("cl2cm")
+
+    def recipe(self, teacher: Path | None = None) -> Recipe:
+        """Return the recipe with the study's towers and this row's changes."""
+        recipe = load_recipe(self.method, towers=TOWERS)
+        return dataclasses.replace(
+            recipe,
+            model={**recipe.model, **METHODS[self.method], **self.model},
+            training={**recipe.training, **self.training},
+            warm_start=str(teacher) if self.warm_start else None,
+        )
+
+
+FIVE = ("cs", "de", "fr", "zh")
+ROWS = [
+    *(Row("recipes", method, method) for method in ("dual-encoder", "late-fusion", "leccr", "cl2cm", "leccr-cl2cm")),
+    Row("recipes", "leccr, published slots", "leccr", model=PUBLISHED, seeds=1),
+    Row("descriptions", "leccr, none", "leccr", descriptions="none"),
+    Row("descriptions", "late-fusion, captioner", "late-fusion", descriptions="captioner"),
+    Row("descriptions", "leccr, captioner", "leccr", descriptions="captioner"),
+    Row("descriptions", "leccr-cl2cm, captioner", "leccr-cl2cm", descriptions="captioner", seeds=1),
+    Row("translations", "leccr, Baidu", "leccr", data="baidu", seeds=1),
+    Row("translations", "leccr, Google", "leccr", data="google", seeds=1),
+    Row("translations", "leccr, both, weighted by agreement", "leccr", weighting=True, seeds=1),
+    Row("warm start", "cl2cm, warm start", "cl2cm", warm_start=True, seeds=1),
+    Row("warm start", "leccr-cl2cm, warm start", "leccr-cl2cm", warm_start=True, seeds=1),
+    Row("warm start", "leccr, warm start", "leccr", warm_start=True, seeds=1),
+    *(Row("beyond", f"leccr, K = {count}", "leccr", model={"num_slots": count}, seeds=1) for count in (1, 2, 8)),
+    Row("beyond", "leccr, description dropout 0", "leccr", model={"description_dropout": 0.0}, seeds=1),
+    Row("beyond", "leccr, description dropout 0.3", "leccr", model={"description_dropout": 0.3}, seeds=1),
+    Row("beyond", "leccr, softened matching", "leccr", model={"softened_weight": 0.5}, seeds=1),
+    Row(
+        "beyond",
+        "leccr, softened matching without temperature",
+        "leccr",
+        model={"softened_weight": 0.5, "teacher_temperature": 1.0},
+        seeds=1,
+    ),
+    Row("beyond", "leccr, signed diversity", "leccr", model={"signed_diversity": True}, seeds=1),
+    Row("beyond", "leccr, batch 256", "leccr", training={"per_device_train_batch_size": 256}, seeds=1),
+    Row("beyond", "leccr, batch 1024", "leccr", training={"per_device_train_batch_size": 1024}, seeds=1),
+    Row("five languages", "leccr, five languages", "leccr", data="five languages", languages=FIVE, seeds=1),
+    Row("five languages", "leccr, machine zh alone", "leccr", data="five languages", seeds=1),
+    *(
+        Row("five languages", f"leccr, {code} alone", "leccr", data="five languages", languages=(code,), seeds=1)
+        for code in ("cs", "de", "fr")
+    ),
+]

@@ -1,0 +1,174 @@
+"""One run of the study: train a row with one seed, measure it, and keep figures and ranks."""
+
+import fcntl
+import json
+import resource
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+
+from leccr.embedding import embed_rows, unique_rows
+from leccr.evaluation import encode_images, encode_texts
+from leccr.metrics import RetrievalRanks, retrieval_metrics, retrieval_ranks
+from leccr.training import make_trainer, save_retriever, train_recipe
+from processing.caption_embeddings import CaptionEmbeddings, save_caption_embeddings
+from processing.captions import captions_by_language
+
+from .data import Library, StudyData, half_described, with_descriptions
+from .rows import Row
+
+RESULTS = Path(__file__).parent.parent / "results" / "study.jsonl"
+ALPHAS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
+
+
+def read_results() -> list[dict[str, Any]]:
+    """Return the lines of all finished runs."""
+    if not RESULTS.exists():
+        return []
+    return [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
+
+
+def run_folder(cache: Path, row: Row, seed: int) -> Path:
+    """Return where a run keeps its model and its ranks."""
+    words = "".join(letter if letter.isalnum() else "-" for letter in f"{row.block}-{row.name}")
+    return cache / "study" / "runs" / f"{words}-seed{seed}"
+
+
+def run_row(row: Row, seed: int, library: Library) -> None:
+    """Train and measure one row with one seed, unless that is done or another process is at it."""
+    folder = run_folder(library.cache, row, seed)
+    with _claim(folder) as ours:
+        if not ours or any((r["block"], r["row"], r["seed"]) == (row.block, row.name, seed) for r in read_results()):
+            return
+        print(f"== {row.block}: {row.name}, seed {seed}", flush=True)
+        data = library.open(row.data, row.descriptions, row.weighting, row.varied)
+        teacher = train_teacher(library, row, data) if row.needs_teacher else None
+        result = _train(row, seed, data, teacher, folder)
+        with RESULTS.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(result) + "\n")
+
+
+@contextmanager
+def _claim(folder: Path) -> Iterator[bool]:
+    """Hold a run for this process; the lock ends with the process, however it ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "claim").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+def train_teacher(library: Library, row: Row, data: StudyData) -> Path:
+    """Train the first stage on the row's own captions, once for each data set, and embed them with it."""
+    name = f"{row.data}-{'-'.join(row.languages)}".replace(" ", "-")
+    folder = library.cache / "study" / "teachers" / name
+    with _claim_and_wait(folder):
+        if not (folder / "training.json").exists():
+            recipe = Row("teacher", name, "cross-lingual").recipe()
+            trainer = make_trainer(recipe, data.splits, folder / "checkpoints", row.languages)
+            save_retriever(folder, trainer.model, trainer.processing_class, train_recipe(trainer, recipe))
+            print(f"teacher {name}: {json.loads((folder / 'training.json').read_text())['validation']}", flush=True)
+        path = folder / "caption_embeddings.safetensors"
+        if not path.exists():
+            _embed(folder, data, path)
+    return folder
+
+
+@contextmanager
+def _claim_and_wait(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "claim").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _embed(teacher: Path, data: StudyData, path: Path) -> None:
+    from leccr.checkpoints import load_text_encoder
+
+    model, tokenizer = load_text_encoder(str(teacher))
+    rows = unique_rows(data.splits)
+    save_caption_embeddings(path, rows, embed_rows(model, tokenizer, rows), teacher=teacher.name)
+
+
+def _train(row: Row, seed: int, data: StudyData, teacher: Path | None, folder: Path) -> dict[str, Any]:
+    recipe = row.recipe(teacher)
+    embeddings = CaptionEmbeddings(teacher) if teacher and recipe.model.get("transfer_weight") else None
+    trainer = make_trainer(
+        recipe, data.splits, folder / "checkpoints", row.languages, data.features, seed, embeddings=embeddings
+    )
+    report = train_recipe(trainer, recipe)
+    save_retriever(folder, trainer.model, trainer.processing_class, report)
+    measured = _measure(trainer.model.eval(), trainer.processing_class, data, row, folder)
+    return {
+        "block": row.block,
+        "row": row.name,
+        "seed": seed,
+        "commit": subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip(),
+        "data": row.data,
+        "descriptions": row.descriptions,
+        "steps": report["steps"],
+        "seconds_a_step": round(report["seconds"] / report["steps"], 3),
+        "peak_memory_gigabytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+        "selection": report["selection"],
+        "galleries": measured,
+    }
+
+
+def _measure(model: Any, processor: Any, data: StudyData, row: Row, folder: Path) -> dict[str, Any]:
+    """Return the figures by gallery and language, and write the ranks of every query beside the model."""
+    rows = data.splits["validation"]
+    galleries = {"as trained": rows}
+    if row.descriptions != "none" and (model.config.num_slots or model.config.description_fusion):
+        galleries["half described"] = half_described(rows)
+        galleries["none described"] = with_descriptions(rows, {})
+    queries = {language: _queries(model, processor, rows, language) for language in ("en", *row.languages)}
+    figures: dict[str, Any] = {}
+    ranks: dict[str, np.ndarray] = {}
+    for gallery, images in galleries.items():
+        views = encode_images(model, processor, images, data.features)
+        for language, (embeds, owners) in queries.items():
+            found = retrieval_ranks(embeds, views, owners)
+            figures.setdefault(gallery, {})[language] = retrieval_metrics(found)
+            ranks.update(_named(found, owners, f"{gallery}/{language}"))
+    if model.config.num_slots:
+        figures["alpha"] = _alpha_curve(model, processor, rows, data, queries)
+    np.savez_compressed(folder / "ranks.npz", **ranks)
+    return figures
+
+
+def _queries(model: Any, processor: Any, rows: Dataset, language: str) -> tuple[torch.Tensor, torch.Tensor]:
+    captions = [captions_by_language(row).get(language, []) for row in rows]
+    owners = [place for place, texts in enumerate(captions) for _ in texts]
+    embeds = encode_texts(model, processor, [text for texts in captions for text in texts])
+    return embeds, torch.tensor(owners)
+
+
+def _named(found: RetrievalRanks, owners: torch.Tensor, name: str) -> dict[str, np.ndarray]:
+    return {
+        f"{name}/text_to_image": found.text_to_image.numpy(),
+        f"{name}/image_to_text": found.image_to_text.numpy(),
+        f"{name}/owners": owners.numpy(),
+    }
+
+
+def _alpha_curve(model: Any, processor: Any, rows: Dataset, data: StudyData, queries: Any) -> dict[str, Any]:
+    """Return SumR by language when the trained model is searched with other weights of the whole image."""
+    trained, curve = model.config.alpha, {}
+    for alpha in ALPHAS:
+        model.config.alpha = alpha
+        views = encode_images(model, processor, rows, data.features)
+        curve[str(alpha)] = {
+            language: retrieval_metrics(retrieval_ranks(embeds, views, owners))["sum_of_hit_rates"]
+            for language, (embeds, owners) in queries.items()
+        }
+    model.config.alpha = trained
+    return curve

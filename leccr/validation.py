@@ -1,0 +1,62 @@
+"""What a run is validated by: the ``compute_metrics`` of its Trainer."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from transformers import EvalPrediction
+
+from .metrics import retrieval_metrics, retrieval_ranks, sentence_metrics
+
+
+class RetrievalMetrics:
+    """The ``compute_metrics`` of a retrieval run: hit rates, SumR, median rank and mAP by language, and mean SumR.
+
+    Args:
+        languages: Languages in the order of the evaluation rows' ``caption_languages``.
+    """
+
+    def __init__(self, languages: Sequence[str]) -> None:
+        self.languages = list(languages)
+
+    def __call__(self, prediction: EvalPrediction) -> dict[str, float]:
+        """Return ``<language>_<metric>`` for each language, and ``sum_of_hit_rates`` averaged over languages."""
+        image_views, caption_embeds = (torch.from_numpy(np.asarray(array)) for array in prediction.predictions)
+        caption_languages = torch.from_numpy(np.asarray(prediction.label_ids))
+        found = {}
+        for place, language in enumerate(self.languages):
+            rows, columns = (caption_languages == place).nonzero(as_tuple=True)
+            if len(rows):
+                ranks = retrieval_ranks(caption_embeds[rows, columns], image_views, rows)
+                found[language] = retrieval_metrics(ranks)
+        return _joined(found)
+
+
+class SentenceMetrics:
+    """The ``compute_metrics`` of a text-only run: hit rates between target and source captions, and the mean of sums.
+
+    Args:
+        languages: Languages in the order of the evaluation rows' ``caption_languages``, the source language first.
+    """
+
+    def __init__(self, languages: Sequence[str]) -> None:
+        self.languages = list(languages)
+
+    def __call__(self, prediction: EvalPrediction) -> dict[str, float]:
+        """Return ``<target language>_<metric>`` of each, and ``sum_of_hit_rates`` averaged over target languages."""
+        caption_embeds = torch.from_numpy(np.asarray(prediction.predictions))
+        caption_languages = torch.from_numpy(np.asarray(prediction.label_ids))
+        source_row, source_column = (caption_languages == 0).nonzero(as_tuple=True)
+        source_embeds = caption_embeds[source_row, source_column]
+        found = {}
+        for place, language in enumerate(self.languages[1:], start=1):
+            rows, columns = (caption_languages == place).nonzero(as_tuple=True)
+            if torch.isin(rows, source_row).any():
+                found[language] = sentence_metrics(source_embeds, source_row, caption_embeds[rows, columns], rows)
+        return _joined(found)
+
+
+def _joined(found: dict[str, dict[str, float]]) -> dict[str, float]:
+    results = {f"{language}_{name}": value for language, metrics in found.items() for name, value in metrics.items()}
+    sums = [metrics["sum_of_hit_rates"] for metrics in found.values()]
+    return {**results, "sum_of_hit_rates": sum(sums) / len(sums)}

@@ -1,0 +1,186 @@
+"""Frames of video files, decoded by PyAV without holding a video in memory."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from PIL import Image as PillowImage
+
+from .images import MAX_PIXELS, open_image
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+NUM_FRAMES = 8
+"""Frames of a video unless told otherwise: about one a second of VATEX's ten-second clips, at no more than eight times
+the cost of a picture."""
+
+# Most encoders set a key frame, where decoding can begin, at least every ten seconds: shorter gaps are decoded through.
+SEEK_SECONDS = 10.0
+# A header may be a little wrong about the duration; a file that has less than this share of it is cut off.
+WHOLE_SHARE = 0.9
+_TURNS = {
+    90: PillowImage.Transpose.ROTATE_90,
+    180: PillowImage.Transpose.ROTATE_180,
+    270: PillowImage.Transpose.ROTATE_270,
+}
+
+
+class _Frame(NamedTuple):
+    time: float
+    content: "VideoFrame"
+
+
+def is_video(row: Mapping[str, Any]) -> bool:
+    """Return whether a row of ``processing.schema`` has a video and no picture."""
+    return row.get("image") is None and row.get("video") is not None
+
+
+def open_visual(row: Mapping[str, Any], num_frames: int = NUM_FRAMES) -> list[PillowImage.Image]:
+    """Return a row's picture, or frames of its video.
+
+    Args:
+        row: A row of ``processing.schema``.
+        num_frames: Most frames of a video.
+
+    Raises:
+        ValueError: If there is neither, or it cannot be decoded; the message names the file.
+        ImportError: If it is a video and PyAV is not installed.
+    """
+    if is_video(row):
+        return open_frames(row["video"], num_frames)
+    return [open_image(row.get("image"), row["id"])]
+
+
+def open_frames(path: str | Path, count: int = NUM_FRAMES) -> list[PillowImage.Image]:
+    """Return the frames that are shown in the middles of ``count`` equal parts of a video's time, upright and in RGB.
+
+    Time decides, not the number of a frame, so that a varying frame rate makes no difference. A frame that lasts over
+    several middles is repeated, but of a video with fewer than ``count`` frames each comes only once.
+
+    Args:
+        path: The video's file.
+        count: Most frames to return.
+
+    Raises:
+        ValueError: If there is no such file, it has no pictures, is broken or cut off, or its frames have more than 100
+            million pixels; the message names the file.
+        ImportError: If PyAV is not installed.
+    """
+    if count < 1:
+        raise ValueError(f"A video cannot be shown in {count} frames; take at least 1.")
+    if not Path(path).is_file():
+        raise ValueError(f"{path} does not exist; add the video, or skip broken ones.")
+    with _opened(path) as (container, stream):
+        start, end = _span(path, container, stream)
+    times = [start + (end - start) * (place + 0.5) / count for place in range(count)]
+    with _opened(path) as (container, stream):
+        frames = _frames(path, container, stream, times)
+        pictures = {frame: _picture(frame) for frame in dict.fromkeys(frames)}
+    return [pictures[frame] for frame in frames]
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[tuple["InputContainer", "VideoStream"]]:
+    """Open a video and its first stream of pictures; what FFmpeg finds wrong with it later is told here, too."""
+    try:
+        import av
+        from av.stream import Disposition
+    except ImportError as error:
+        raise ImportError("Videos need PyAV: pip install 'leccr[video]'.") from error
+    try:
+        # A playlist that is named like a video must not fetch anything from the network.
+        only_files = {"protocol_whitelist": "file"}
+        with av.open(str(Path(path).absolute()), options=only_files, metadata_errors="replace") as container:
+            # The cover of a song is a stream of pictures, too.
+            streams = [video for video in container.streams.video if not video.disposition & Disposition.attached_pic]
+            if not streams:
+                problem = "has no pictures, only sound" if container.streams.audio else "cannot be decoded as a video"
+                raise ValueError(f"{path} {problem}; replace or remove it, or skip broken ones.")
+            # Whoever needs speed decodes several videos at once.
+            streams[0].codec_context.thread_count = 1
+            _check_size(path, streams[0].codec_context)
+            yield container, streams[0]
+    except av.FFmpegError as error:
+        raise ValueError(f"{path} cannot be decoded as a video; replace or remove it, or skip broken ones.") from error
+
+
+def _span(path: str | Path, container: "InputContainer", stream: "VideoStream") -> tuple[float, float]:
+    """Return the seconds at which the video starts and ends, from going through the file without decoding it.
+
+    Headers are not exact enough where the frame rate varies, and some have no duration at all.
+    """
+    start = first = float("inf")
+    end = last = float("-inf")
+    for packet in container.demux():
+        ticks = packet.dts if packet.pts is None else packet.pts
+        if ticks is None or not packet.time_base:
+            continue
+        begins, ends = float(ticks * packet.time_base), float((ticks + (packet.duration or 0)) * packet.time_base)
+        first, last = min(first, begins), max(last, ends)
+        if packet.stream is stream:
+            start, end = min(start, begins), max(end, ends)
+    if start > end:
+        raise ValueError(f"{path} has no frames with a time; convert it to MP4 or remove it, or skip broken ones.")
+    # The header tells the duration of the longest stream, which may be the sound.
+    seconds, announced = last - min(first, 0.0), (container.duration or 0) / 10**6
+    if seconds < WHOLE_SHARE * announced:
+        raise ValueError(
+            f"{path} is cut off: it has {seconds:.1f} of {announced:.1f} seconds; fetch it again, or skip broken ones."
+        )
+    return start, end
+
+
+def _frames(
+    path: str | Path, container: "InputContainer", stream: "VideoStream", times: Sequence[float]
+) -> list["VideoFrame"]:
+    """Go through the video once and return the frames shown at some rising times."""
+    frames: list[VideoFrame] = []
+    source = _decode(path, container, stream)
+    shown, upcoming, seen = None, next(source, None), 0
+    for time in times:
+        if upcoming and time - upcoming.time > SEEK_SECONDS and _seek(container, stream, time):
+            source = _decode(path, container, stream)
+            shown, upcoming = None, next(source, None)
+        while upcoming and (shown is None or upcoming.time <= time):
+            shown, upcoming, seen = upcoming, next(source, None), seen + 1
+        if shown is None:
+            raise ValueError(f"{path} has no frame that can be decoded; replace or remove it, or skip broken ones.")
+        frames.append(shown.content)
+    return frames if seen >= len(times) else list(dict.fromkeys(frames))
+
+
+def _decode(path: str | Path, container: "InputContainer", stream: "VideoStream") -> Iterator[_Frame]:
+    time = float("-inf")
+    for frame in container.decode(stream):
+        _check_size(path, frame)
+        if frame.time is None:
+            raise ValueError(f"{path} has frames without a time; convert it to MP4, or skip broken ones.")
+        # Some AVI files tell when a frame is decoded instead, but the frames come in the order they are shown in.
+        time = max(time, frame.time)
+        yield _Frame(time, frame)
+
+
+def _seek(container: "InputContainer", stream: "VideoStream", time: float) -> bool:
+    """Go to the last key frame before a time, and return whether the file allows that."""
+    from av import FFmpegError
+
+    try:
+        container.seek(int(time / (stream.time_base or 1)), stream=stream)
+    except FFmpegError:
+        return False
+    return True
+
+
+def _check_size(path: str | Path, content: Any) -> None:
+    if content.width * content.height > MAX_PIXELS:
+        raise ValueError(f"{path} has frames of more than {MAX_PIXELS // 10**6} million pixels; make it smaller.")
+
+
+def _picture(frame: "VideoFrame") -> PillowImage.Image:
+    picture = frame.to_image(threads=1)
+    turn = _TURNS.get(frame.rotation % 360)
+    return picture if turn is None else picture.transpose(turn)

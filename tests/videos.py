@@ -1,0 +1,76 @@
+"""Small video files, encoded in the tests."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from PIL import Image
+
+SCENES = ["red"] * 20 + ["blue"] * 20
+
+
+def write_video(
+    path: Path,
+    pictures: Sequence[str | Image.Image] = SCENES,
+    times: Sequence[float] | None = None,
+    codec: str = "libx264",
+    rotation: int = 0,
+    key_frames: int = 12,
+    sound: float = 0.0,
+    **options: str,
+) -> Path:
+    """Encode one frame for each picture or colour.
+
+    Args:
+        path: The file; its ending says the container.
+        pictures: Pictures, all of one size, or names of colours.
+        times: When each is shown, in seconds; by default ten a second.
+        codec: Encoder of the pictures.
+        rotation: Degrees, counterclockwise, that the file says to turn the pictures by.
+        key_frames: Frames from one key frame to the next.
+        sound: Seconds of silence to add.
+        **options: Of the container.
+    """
+    frames = [Image.new("RGB", (32, 32), item) if isinstance(item, str) else item for item in pictures]
+    times = [place / 10 for place in range(len(frames))] if times is None else times
+    with av.open(str(path), "w", options=options) as container:
+        if frames:
+            stream: Any = container.add_stream(codec, rate=10)
+            stream.width, stream.height = frames[0].size
+            stream.pix_fmt, stream.gop_size = "yuv420p", key_frames
+            stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+            if rotation:
+                stream.set_display_rotation(rotation)
+        silence: Any = container.add_stream("aac", rate=48000) if sound else None
+        for picture, time in zip(frames, times):
+            frame = av.VideoFrame.from_image(picture)
+            frame.pts, frame.time_base = round(1000 * time), Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        if frames:
+            container.mux(stream.encode())
+        for place in range(round(48000 * sound / 1024)):
+            samples = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            samples.sample_rate, samples.pts = 48000, 1024 * place
+            container.mux(silence.encode(samples))
+        if sound:
+            container.mux(silence.encode())
+    return path
+
+
+def numbered(count: int) -> list[Image.Image]:
+    """Return pictures whose grey tells their number: see :func:`number_of`."""
+    return [Image.new("RGB", (32, 32), (5 * number,) * 3) for number in range(count)]
+
+
+def number_of(picture: Image.Image) -> int:
+    """Return the number of one of the :func:`numbered` pictures, decoded from a video."""
+    return round(np.asarray(picture).mean() / 5)
+
+
+def colour_of(picture: Image.Image) -> str:
+    """Return ``red`` or ``blue``, whichever the middle of a picture has more of."""
+    red, _, blue = picture.getpixel((picture.width // 2, picture.height // 2))  # type: ignore[misc]
+    return "red" if red > blue else "blue"
