@@ -7,6 +7,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.stream import Disposition
 from PIL import Image
 
 SCENES = ["red"] * 20 + ["blue"] * 20
@@ -20,6 +21,7 @@ def write_video(
     rotation: int = 0,
     key_frames: int = 12,
     sound: float = 0.0,
+    cover: bool = False,
     **options: str,
 ) -> Path:
     """Encode one frame for each picture or colour.
@@ -32,6 +34,7 @@ def write_video(
         rotation: Degrees, counterclockwise, that the file says to turn the pictures by.
         key_frames: Frames from one key frame to the next.
         sound: Seconds of silence to add.
+        cover: Call the pictures the cover of the sound.
         **options: Of the container.
     """
     frames = [Image.new("RGB", (32, 32), item) if isinstance(item, str) else item for item in pictures]
@@ -42,6 +45,8 @@ def write_video(
             stream.width, stream.height = frames[0].size
             stream.pix_fmt, stream.gop_size = "yuv420p", key_frames
             stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+            if cover:
+                stream.disposition = Disposition.attached_pic
             if rotation:
                 stream.set_display_rotation(rotation)
         silence: Any = container.add_stream("aac", rate=48000) if sound else None

@@ -63,7 +63,8 @@ def test_the_defaults_are_those_of_the_functions(description: Mock, translation:
 def test_describe_hands_over_everything(description: Mock) -> None:
     words = (
         "d --model m --endpoint http://host/v1 --out o --prompts single --revision r --frames 4 --batch-size 2 "
-        "--dtype bfloat16 --device cuda:1 --temperature 0.5 --seed 3 --requests 4 --timeout 9 --key-env KEY --skip-broken --restart"
+        "--dtype bfloat16 --device cuda:1 --temperature 0.5 --seed 3 --requests 4 --timeout 9 --key-env KEY "
+        "--skip-broken --restart"
     )
     result = run("describe", *words.split())
     assert result.exit_code == 0, result.output

@@ -6,11 +6,15 @@ import pytest
 import torch
 from PIL import Image
 
+from leccr.building import build_model
 from processing import LeccrProcessor, RetrievalCollator
 from processing.caption_collator import LANGUAGE_PADDING, stable_id
 from processing.captions import evaluation_rows
 from processing.collator import pad_features
-from tests.tiny_data import dataset, picture, processor, read, row, target
+from processing.images import RandomCrop
+from processing.video import open_frames
+from tests.tiny_data import dataset, picture, processor, read, recipe, row, target
+from tests.videos import write_video
 
 ROWS = [row(name) for name in "abcd"]
 
@@ -128,6 +132,79 @@ class TestPictures:
     def test_visual_features_may_be_plain_numbers(self) -> None:
         batch = pad_features([torch.as_tensor([[1, 2]]), torch.as_tensor([[3, 4], [5, 6]])])
         assert batch["visual_features"].tolist() == [[[1, 2], [0, 0]], [[3, 4], [5, 6]]]
+
+
+class TestVideos:
+    """A processor with a number of frames makes every row a video."""
+
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def clips() -> LeccrProcessor:
+        return processor(ROWS, num_frames=4)
+
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def rows(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+        folder = tmp_path_factory.mktemp("videos")
+        paths = [write_video(folder / "a.mp4"), write_video(folder / "b.mp4", ["red", "blue"])]
+        return [row(name, image=None, video=str(path)) for name, path in zip("ab", paths)]
+
+    def test_frames_and_their_mask(self, clips: LeccrProcessor, rows: list[dict[str, Any]]) -> None:
+        batch = RetrievalCollator(clips)(rows)
+        assert batch["pixel_values"].shape == (2, 4, 3, 32, 32)
+        assert batch["visual_attention_mask"].tolist() == [[1, 1, 1, 1], [1, 1, 0, 0]]
+        frames = [open_frames(rows[0]["video"], 4), open_frames(rows[1]["video"], 4)]
+        assert torch.equal(batch["pixel_values"], clips(videos=frames)["pixel_values"])
+        red = batch["pixel_values"].mean(dim=(3, 4)).argmax(dim=2) == 0
+        assert red.tolist() == [[True, True, False, False], [True, False, True, True]]
+        evaluated = list(evaluation_rows(dataset(rows), ["en"]))
+        assert torch.equal(RetrievalCollator(clips)(evaluated)["pixel_values"], batch["pixel_values"])
+
+    def test_a_picture_is_a_video_of_one_frame(self, clips: LeccrProcessor, rows: list[dict[str, Any]]) -> None:
+        mixed = RetrievalCollator(clips)([rows[1], row("c")])
+        assert mixed["visual_attention_mask"].tolist() == [[1, 1], [1, 0]]
+        alone = RetrievalCollator(clips)([row("c")])
+        assert torch.equal(alone["pixel_values"][0, 0], mixed["pixel_values"][1, 0])
+
+    def test_padding_changes_no_embedding(self, clips: LeccrProcessor, rows: list[dict[str, Any]]) -> None:
+        torch.manual_seed(0)
+        fields: dict[str, Any] = {"vision_summary": "mean", "visual_layers": 1, "num_slots": 2}
+        ours = recipe(model={**fields, "interaction_heads": 2, "slot_anchor": "text", "slot_layers": 1})
+        model = build_model(ours, clips).eval()
+        collator = RetrievalCollator(clips)
+        batch = collator.image_inputs([*rows, row("c")])
+        with torch.no_grad():
+            together = model.get_image_views(**batch)
+            alone = [model.get_image_views(**collator.image_inputs([item])) for item in [*rows, row("c")]]
+            tokens = zip(model.get_visual_tokens(batch["pixel_values"]), batch["visual_attention_mask"])
+            features = pad_features([frames[mask.bool()] for frames, mask in tokens])
+            ahead = model.get_image_views(
+                **{name: value for name, value in batch.items() if name != "pixel_values"} | features
+            )
+        torch.testing.assert_close(torch.cat(alone), together, atol=1e-6, rtol=0)
+        torch.testing.assert_close(ahead, together, atol=1e-6, rtol=0)
+        assert (together[0] - together[1]).abs().max() > 1e-3
+
+    def test_all_frames_of_a_video_are_cut_alike(self, clips: LeccrProcessor, tmp_path: Path) -> None:
+        path = write_video(tmp_path / "a.mp4", [Image.effect_noise((64, 48), 80).convert("RGB")] * 40)
+        batch = RetrievalCollator(clips, augment=RandomCrop())(
+            [row(name, image=None, video=str(path)) for name in "ab"]
+        )
+        frames = batch["pixel_values"]
+        # Only the encoder's losses tell the frames apart, but the crop tells the two rows apart.
+        assert (frames[:, 1:] - frames[:, :1]).abs().mean() < 0.1 < (frames[0] - frames[1]).abs().mean()
+
+    def test_a_processor_for_pictures_takes_no_video(self, ours: LeccrProcessor, rows: list[dict[str, Any]]) -> None:
+        for batch in ([row("c"), rows[0]], [{**rows[0], "visual_features": torch.ones(2, 5)}]):
+            with pytest.raises(
+                ValueError, match="Row 'a' is a video, but the processor is for pictures alone; set its"
+            ):
+                RetrievalCollator(ours)(batch)
+
+    def test_a_broken_video_is_named(self, clips: LeccrProcessor, tmp_path: Path) -> None:
+        (tmp_path / "broken.mp4").write_text("no video")
+        with pytest.raises(ValueError, match="broken.mp4 cannot be decoded as a video"):
+            RetrievalCollator(clips)([row("a", image=None, video=str(tmp_path / "broken.mp4"))])
 
 
 class TestEvaluation:

@@ -49,6 +49,17 @@ def test_one_thing_alone_is_a_batch_of_one(ours: LeccrProcessor, inputs: dict[st
     assert all(len(value) == 1 for value in batch.values())
 
 
+def test_videos_are_padded_to_the_longest(ours: LeccrProcessor) -> None:
+    clips = [[picture("red", (40, 30)), picture("blue", (40, 30))], [picture("green")]]
+    batch = ours(videos=iter(clips), text=["A", "dog"], descriptions=["old", None])
+    assert batch["pixel_values"].shape == (2, 2, 3, 32, 32)
+    assert batch["visual_attention_mask"].tolist() == [[1, 1], [1, 0]]
+    for place, clip in enumerate(clips):
+        assert torch.equal(batch["pixel_values"][place, : len(clip)], ours(images=clip)["pixel_values"])
+    assert not batch["pixel_values"][1, 1].any()
+    assert len(batch["input_ids"]) == len(batch["description_input_ids"]) == 2
+
+
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK"])
 def test_pictures_of_every_mode_have_three_channels(ours: LeccrProcessor, mode: str) -> None:
     assert ours(images=[Image.new(mode, (40, 30))])["pixel_values"].shape == (1, 3, 32, 32)
@@ -107,6 +118,9 @@ def test_all_descriptions_missing(ours: LeccrProcessor) -> None:
         ({"text": ["A", None]}, "Text 1 is empty"),
         ({"images": [picture()] * 2, "descriptions": ["A"]}, "1 descriptions for 2 images"),
         ({"images": picture(), "descriptions": ["A", None]}, "2 descriptions for 1 images"),
+        ({"videos": [[picture()]], "descriptions": ["A", None]}, "2 descriptions for 1 images or videos"),
+        ({"images": picture(), "videos": [[picture()]]}, "a picture can be a video of one frame"),
+        ({"videos": [[picture()], []]}, "Video 1 has no frame"),
     ],
 )
 def test_bad_input_is_refused(ours: LeccrProcessor, inputs: dict[str, Any], message: str) -> None:

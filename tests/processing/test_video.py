@@ -147,6 +147,11 @@ class TestBadFiles:
         with pytest.raises(ValueError, match=f"{name} has no pictures, only sound"):
             open_frames(write_video(tmp_path / name, [], sound=1.0))
 
+    def test_a_song_with_a_cover(self, tmp_path: Path) -> None:
+        path = write_video(tmp_path / "song.mp4", ["red"], codec="mpeg4", sound=1.0, cover=True)
+        with pytest.raises(ValueError, match="song.mp4 has no pictures, only sound"):
+            open_frames(path)
+
     def test_a_file_that_is_not_there(self, tmp_path: Path) -> None:
         for path in (tmp_path / "absent.mp4", tmp_path):
             with pytest.raises(ValueError, match=f"{path} does not exist; add the video"):
