@@ -1,0 +1,52 @@
+"""The first stage of CL2CM alone, on all of the shared text: sentence retrieval between English and de, fr, cs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from leccr.evaluation import evaluate_sentences
+from leccr.training import make_trainer, save_retriever, train_recipe
+
+from .data import Library
+from .rows import Row
+
+RESULTS = Path(__file__).parent.parent / "results" / "study_text.jsonl"
+LANGUAGES = ("cs", "de", "fr", "zh")
+EVALUATED = ("cs", "de", "fr")
+BATCH = {"per_device_train_batch_size": 256, "num_train_epochs": 10, "eval_steps": 300, "save_steps": 300}
+TEXT_ROWS = {
+    "sentences": {"word_weight": 0.0},
+    "sentences and words": {"word_weight": 0.1},
+}
+
+
+def read_text_results() -> list[dict[str, Any]]:
+    """Return the lines of all finished runs."""
+    if not RESULTS.exists():
+        return []
+    return [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
+
+
+def run_text(library: Library, seed: int) -> None:
+    """Train the first stage with and without word alignment, and measure it on Multi30K's validation sentences."""
+    for name, model in TEXT_ROWS.items():
+        if any((done["row"], done["seed"]) == (name, seed) for done in read_text_results()):
+            continue
+        data = library.open("text")
+        row = Row("text", name, "cross-lingual", data="text", model=model, training=BATCH, languages=LANGUAGES)
+        folder = library.cache / "study" / "runs" / f"text-{name.replace(' ', '-')}-seed{seed}"
+        recipe = row.recipe()
+        trainer = make_trainer(recipe, data.splits, folder / "checkpoints", LANGUAGES, seed=seed)
+        report = train_recipe(trainer, recipe)
+        save_retriever(folder, trainer.model, trainer.processing_class, report)
+        found = evaluate_sentences(trainer.model, trainer.processing_class, data.splits["validation"], EVALUATED)
+        result = {
+            "row": name,
+            "seed": seed,
+            "training_rows": len(data.splits["train"]),
+            "steps": report["steps"],
+            "seconds_a_step": round(report["seconds"] / report["steps"], 3),
+            "figures": {figures.pop("language"): figures for figures in found},
+        }
+        with RESULTS.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(result) + "\n")
