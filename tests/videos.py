@@ -43,7 +43,7 @@ def write_video(
         if frames:
             stream: Any = container.add_stream(codec, rate=10)
             stream.width, stream.height = frames[0].size
-            stream.pix_fmt, stream.gop_size = "yuv420p", key_frames
+            stream.pix_fmt, stream.gop_size = "yuvj420p" if codec == "mjpeg" else "yuv420p", key_frames
             stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
             if cover:
                 stream.disposition = Disposition.attached_pic

@@ -3,10 +3,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from datasets import Dataset as HubDataset
 from safetensors.torch import load_file
 from torch import Tensor
 
-from processing.features import FEATURES_FILE, FeatureFile, FeatureRows, save_features
+from processing.features import FEATURES_FILE, FeatureFile, FeatureRows, copy_id, save_features, with_features
 from tests.tiny_data import dataset, row
 
 LENGTHS = {"a": 3, "b": 1, "c": 4}
@@ -136,3 +137,18 @@ def test_features_of_different_widths_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="unlike the first of the file"):
         save_features(tmp_path / FEATURES_FILE, ["a", "b"], [torch.ones(1, 2), torch.ones(1, 3)])
     assert not list(tmp_path.iterdir())
+
+
+def test_training_draws_among_a_picture_and_its_copies(tmp_path: Path) -> None:
+    ids = ["a", copy_id("a", 1), copy_id("a", 2), "b"]
+    save_features(tmp_path / FEATURES_FILE, ids, [torch.full((1, 2), float(n)) for n in range(4)], copies="2")
+    features = FeatureFile(tmp_path)
+    rows = HubDataset.from_dict({"id": ["a", "b"]})
+    torch.manual_seed(0)
+    varied = with_features(rows, features, varied=True)
+    drawn = [varied[0]["visual_features"][0, 0].item() for _ in range(60)]
+    assert set(drawn) == {0.0, 1.0, 2.0}
+    # A row that has no copies stays itself.
+    assert {varied[1]["visual_features"][0, 0].item() for _ in range(20)} == {3.0}
+    plain = with_features(rows, features)
+    assert {plain[0]["visual_features"][0, 0].item() for _ in range(20)} == {0.0}

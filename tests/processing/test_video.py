@@ -148,7 +148,7 @@ class TestBadFiles:
             open_frames(write_video(tmp_path / name, [], sound=1.0))
 
     def test_a_song_with_a_cover(self, tmp_path: Path) -> None:
-        path = write_video(tmp_path / "song.mp4", ["red"], codec="mpeg4", sound=1.0, cover=True)
+        path = write_video(tmp_path / "song.mp4", ["red"], codec="mjpeg", sound=1.0, cover=True)
         with pytest.raises(ValueError, match="song.mp4 has no pictures, only sound"):
             open_frames(path)
 
