@@ -1,3 +1,5 @@
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ from transformers import CLIPImageProcessorPil, MobileNetV2Config, MobileNetV2Mo
 
 import leccr.featuring as featuring
 from leccr.errors import UserError
-from leccr.featuring import encode_pictures, load_vision_tower, run_features
+from leccr.featuring import encode_rows, load_vision_tower, read_ahead, run_features
 from leccr.recipes import Recipe
 from processing.features import FeatureFile
 from processing.storage import read_splits, write_rows
@@ -56,23 +58,23 @@ def test_every_row_has_the_towers_tokens(data: Path, recipe: Recipe) -> None:
     features = FeatureFile(run_features(str(data), recipe, dtype="fp32"))
     tower, image_processor = load_vision_tower(recipe)
     for rows in read_splits(data).values():
-        tokens = encode_pictures(tower, image_processor, rows)
-        for name, expected in zip(rows["id"], tokens):
+        for name, expected in zip(rows["id"], encode_rows(tower, image_processor, rows, batch_size=1), strict=True):
+            assert expected.shape[0] == 2
             torch.testing.assert_close(features[name], expected, atol=1e-5, rtol=1e-5)
     assert not (data / "features.parts").exists()
 
 
 def test_an_interrupted_run_goes_on(data: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(featuring, "PART_ROWS", 2)
-    encode, seen = encode_pictures, []
+    seen: list[object] = []
 
-    def stop_at_third(tower: object, processor: object, rows: object, batch_size: int) -> torch.Tensor:
+    def stop_at_third(tower: object, processor: object, rows: object, *settings: object) -> Iterator[torch.Tensor]:
         seen.append(rows)
         if len(seen) == 3:
             raise KeyboardInterrupt
-        return encode(tower, processor, rows, batch_size)  # type: ignore[arg-type]
+        return encode_rows(tower, processor, rows, *settings)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(featuring, "encode_pictures", stop_at_third)
+    monkeypatch.setattr(featuring, "encode_rows", stop_at_third)
     with pytest.raises(KeyboardInterrupt):
         run_features(str(data), recipe)
     assert len(list((data / "features.parts").glob("*.safetensors"))) == 2
@@ -97,3 +99,47 @@ def test_existing_features_are_kept(data: Path, recipe: Recipe) -> None:
 def test_a_tower_without_weights_is_refused(data: Path) -> None:
     with pytest.raises(UserError, match="no pretrained vision tower"):
         run_features(str(data), Recipe(name="scratch", vision={"model_type": "resnet"}))
+
+
+def test_a_broken_picture_stops_the_run_and_is_named(data: Path, recipe: Recipe, tmp_path: Path) -> None:
+    rows = [{**row, "image": {"bytes": b"text", "path": "broken.png"}} for row in picture_rows(tmp_path, 3)]
+    write_rows(data, "test", rows)
+    with pytest.raises(ValueError, match="broken.png cannot be decoded"):
+        run_features(str(data), recipe)
+
+
+class TestReadAhead:
+    def test_results_come_in_order(self) -> None:
+        late = threading.Event()
+
+        def read(job: int) -> int:
+            if job == 0:
+                # The others are read in the meantime.
+                assert late.wait(timeout=10)
+            elif job == 2:
+                late.set()
+            return 10 * job
+
+        assert list(read_ahead(read, range(20), threads=3)) == [10 * job for job in range(20)]
+
+    def test_no_more_is_read_than_the_threads_need(self) -> None:
+        begun: list[int] = []
+
+        def read(job: int) -> int:
+            begun.append(job)
+            return job
+
+        results = read_ahead(read, range(100), threads=2)
+        assert next(results) == 0
+        assert len(begun) <= 3
+
+    def test_an_error_comes_out_where_its_result_would(self) -> None:
+        def read(job: int) -> int:
+            if job == 1:
+                raise ValueError("broken.png")
+            return job
+
+        results = read_ahead(read, range(5), threads=2)
+        assert next(results) == 0
+        with pytest.raises(ValueError, match="broken.png"):
+            next(results)
