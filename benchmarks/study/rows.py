@@ -37,6 +37,7 @@ class Row:
         languages: Target languages.
         weighting: Weigh machine translations by their agreement.
         varied: Train on randomly cropped copies of the pictures, too.
+        teacher_data: Data set that the teacher learns from, if it is not the row's own.
         warm_start: Start the text tower from the teacher.
         seeds: How many of the seeds asked for are run; None means all.
     """
@@ -52,6 +53,7 @@ class Row:
     languages: tuple[str, ...] = ("zh",)
     weighting: bool = False
     varied: bool = False
+    teacher_data: str | None = None
     warm_start: bool = False
     seeds: int | None = None
 
@@ -109,9 +111,11 @@ ROWS = [
     Row("best", "leccr, varied", "leccr", varied=True),
     Row("best", "leccr, varied, wide", "leccr", varied=True, **WIDE, seeds=1),
     Row("best", "leccr-cl2cm, varied, warm start", "leccr-cl2cm", varied=True, warm_start=True),
-    Row("warm start", "cl2cm, warm start", "cl2cm", warm_start=True, seeds=1),
-    Row("warm start", "leccr-cl2cm, warm start", "leccr-cl2cm", warm_start=True, seeds=1),
-    Row("warm start", "leccr, warm start", "leccr", warm_start=True, seeds=1),
+    Row("teacher", "cl2cm, teacher of all captions", "cl2cm", teacher_data="all captions", seeds=1),
+    Row("teacher", "cl2cm, weight 0.3", "cl2cm", model={"transfer_weight": 0.3}, seeds=1),
+    Row("teacher", "cl2cm, warm start", "cl2cm", warm_start=True, seeds=1),
+    Row("teacher", "leccr-cl2cm, warm start", "leccr-cl2cm", warm_start=True, seeds=1),
+    Row("teacher", "leccr, warm start", "leccr", warm_start=True, seeds=1),
     *(
         Row("beyond", name, "leccr", model=model, training={**SHORT, **training}, seeds=1)
         for name, model, training in BEYOND

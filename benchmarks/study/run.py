@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from datasets import Dataset
 
+from leccr.checkpoints import load_text_encoder
 from leccr.embedding import embed_rows, unique_rows
 from leccr.evaluation import encode_images, encode_texts
 from leccr.metrics import RetrievalRanks, retrieval_metrics, retrieval_ranks
@@ -57,12 +58,12 @@ def run_row(row: Row, seed: int, library: Library) -> None:
 
 
 @contextmanager
-def _claim(folder: Path) -> Iterator[bool]:
-    """Hold a run for this process; the lock ends with the process, however it ends."""
+def _claim(folder: Path, wait: bool = False) -> Iterator[bool]:
+    """Hold a folder for this process, and say whether it is held; the lock ends with the process, however it ends."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "claim").open("w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             yield False
             return
@@ -70,40 +71,34 @@ def _claim(folder: Path) -> Iterator[bool]:
 
 
 def train_teacher(library: Library, row: Row, data: StudyData) -> Path:
-    """Train the first stage on the row's own captions, once for each data set, and embed them with it."""
-    name = f"{row.data}-{'-'.join(row.languages)}".replace(" ", "-")
-    folder = library.cache / "study" / "teachers" / name
-    with _claim_and_wait(folder):
+    """Train the first stage once for each data set, and embed the row's captions with it."""
+    source = row.teacher_data or row.data
+    languages = "-".join(row.languages)
+    folder = library.cache / "study" / "teachers" / f"{source}-{languages}".replace(" ", "-")
+    with _claim(folder, wait=True):
         if not (folder / "training.json").exists():
-            recipe = Row("teacher", name, "cross-lingual", model=TEACHER).recipe()
-            trainer = make_trainer(recipe, data.splits, folder / "checkpoints", row.languages)
+            recipe = Row("teacher", folder.name, "cross-lingual", model=TEACHER).recipe()
+            splits = data.splits if source == row.data else library.open(source).splits
+            trainer = make_trainer(recipe, splits, folder / "checkpoints", row.languages)
             save_retriever(folder, trainer.model, trainer.processing_class, train_recipe(trainer, recipe))
-            print(f"teacher {name}: {json.loads((folder / 'training.json').read_text())['validation']}", flush=True)
-        path = folder / "caption_embeddings.safetensors"
+        path = folder / embeddings_name(row)
         if not path.exists():
-            _embed(folder, data, path)
+            model, tokenizer = load_text_encoder(str(folder))
+            rows = unique_rows(data.splits)
+            save_caption_embeddings(path, rows, embed_rows(model, tokenizer, rows), teacher=folder.name)
     return folder
 
 
-@contextmanager
-def _claim_and_wait(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "claim").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _embed(teacher: Path, data: StudyData, path: Path) -> None:
-    from leccr.checkpoints import load_text_encoder
-
-    model, tokenizer = load_text_encoder(str(teacher))
-    rows = unique_rows(data.splits)
-    save_caption_embeddings(path, rows, embed_rows(model, tokenizer, rows), teacher=teacher.name)
+def embeddings_name(row: Row) -> str:
+    """Return the name of the file with a teacher's embeddings of a row's captions."""
+    return f"{row.data}.safetensors".replace(" ", "-")
 
 
 def _train(row: Row, seed: int, data: StudyData, teacher: Path | None, folder: Path) -> dict[str, Any]:
     recipe = row.recipe(teacher)
-    embeddings = CaptionEmbeddings(teacher) if teacher and recipe.model.get("transfer_weight") else None
+    embeddings = (
+        CaptionEmbeddings(teacher / embeddings_name(row)) if teacher and recipe.model.get("transfer_weight") else None
+    )
     trainer = make_trainer(
         recipe, data.splits, folder / "checkpoints", row.languages, data.features, seed, embeddings=embeddings
     )
