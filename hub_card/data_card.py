@@ -5,6 +5,10 @@ from typing import Any
 
 from huggingface_hub import DatasetCardData
 
+from .sections import join_card, split_card
+
+ORIGIN = "Its own files, their licence and how to cite them: "
+
 # Of the Hub: https://huggingface.co/docs/hub/datasets-cards
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _LARGEST = "1M<n<10M"
@@ -49,11 +53,10 @@ def data_card(
         ],
     )
     chosen = ", ".join(f"{name} = {_shown(value)}" for name, value in (options or {}).items())
-    sections = [
-        f"---\n{data.to_yaml()}\n---",
+    parts = [
         f"# {title}",
         f"Prepared by `leccr prepare {reader}`" + (f" with {chosen}." if chosen else "."),
-        "Its own files, their licence and how to cite them: " + published + "." if published else "",
+        f"{ORIGIN}{published}." if published else "",
         "## Content",
         markdown_table(table),
         "An origin is `human`, or `machine:` and the system that translated. A target caption's `source_number` is the "
@@ -63,7 +66,27 @@ def data_card(
         "## Left out or repaired" if notes else "",
         "\n".join(f"- {note}" for note in notes),
     ]
-    return "\n\n".join(section for section in sections if section) + "\n"
+    return join_card(data.to_dict(), {"data": "\n\n".join(part for part in parts if part)})
+
+
+def read_data_card(card: str) -> dict[str, Any]:
+    """Return what a data card tells a model card: ``title``, ``languages`` and ``published``, where it has them.
+
+    Args:
+        card: What :func:`data_card` returned, or any other card.
+
+    Raises:
+        ValueError: If its front matter is no YAML mapping.
+    """
+    fields, body = split_card(card, "the data card")
+    published = [line.removeprefix(ORIGIN).rstrip(".") for line in body.splitlines() if line.startswith(ORIGIN)]
+    languages = fields.get("language") or []
+    facts = {
+        "title": fields.get("pretty_name"),
+        "languages": [languages] if isinstance(languages, str) else list(languages),
+        "published": published[0] if published else None,
+    }
+    return {name: value for name, value in facts.items() if value}
 
 
 def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:

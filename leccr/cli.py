@@ -14,6 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from .cli_gallery import gallery, index, search
 from .cli_generation import TranslateCommand, describe, translate
+from .cli_hub import card, push
 from .cli_preparation import prepare
 from .errors import UserError
 
@@ -148,6 +149,8 @@ app.command(cls=TranslateCommand)(translate)
 app.command()(index)
 app.command()(search)
 app.add_typer(gallery, name="gallery")
+app.command()(card)
+app.command()(push)
 
 
 @app.command()

@@ -35,7 +35,7 @@ def main() -> None:
                     run_row(row, seed, library)
         if "text" in arguments.blocks:
             run_text(library, arguments.seeds[0])
-    write_report(arguments.cache)
+    write_report()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import numpy as np
 from leccr.metrics import CUTOFFS
 
 from .rows import ROWS, Row
-from .run import read_results, run_folder
+from .run import RANKS, read_results, run_name
 from .text import read_text_results
 
 HERE = Path(__file__).parent.parent
@@ -36,14 +36,14 @@ COMPARISONS = [
 RESAMPLES = 10_000
 
 
-def write_report(cache: Path) -> None:
+def write_report() -> None:
     """Put the tables between the study's marks in RESULTS.md, and draw the plots."""
     results = read_results()
     if not results:
         print("There are no finished runs yet.")
         return
     parts = [table(results, block) for block in dict.fromkeys(row.block for row in ROWS)]
-    parts += [gallery_table(results), comparison_table(results, cache), text_table()]
+    parts += [gallery_table(results), comparison_table(results), text_table()]
     text = "\n\n".join(part for part in parts if part)
     page = RESULTS_PAGE.read_text(encoding="utf-8")
     before, _, rest = page.partition(START)
@@ -88,7 +88,7 @@ def gallery_table(results: list[dict[str, Any]]) -> str:
     return f"**Galleries**\n\n{_markdown(header, lines)}" if lines else ""
 
 
-def comparison_table(results: list[dict[str, Any]], cache: Path) -> str:
+def comparison_table(results: list[dict[str, Any]]) -> str:
     """Return paired differences in SumR with bootstrap intervals over the validation images and their queries."""
     lines = []
     for first, second in COMPARISONS:
@@ -99,7 +99,7 @@ def comparison_table(results: list[dict[str, Any]], cache: Path) -> str:
         cells = [f"{pair[0].name} − {pair[1].name}", str(len(seeds))]
         for language in ("zh", "en"):
             shares = [
-                np.mean([image_shares(run_folder(cache, row, seed) / "ranks.npz", language) for seed in seeds], axis=0)
+                np.mean([image_shares(RANKS / f"{run_name(row, seed)}.npz", language) for seed in seeds], axis=0)
                 for row in pair
             ]
             mean, low, high = bootstrap(shares[0] - shares[1])
@@ -112,13 +112,11 @@ def comparison_table(results: list[dict[str, Any]], cache: Path) -> str:
 def image_shares(path: Path, language: str) -> np.ndarray:
     """Return for each image its share of SumR, so that SumR is the mean over images."""
     ranks = np.load(path)
-    owners, texts, images = (
-        ranks[f"as trained/{language}/{name}"] for name in ("owners", "text_to_image", "image_to_text")
-    )
+    owners, texts, images = (ranks[f"{language}/{name}"] for name in ("owners", "text_to_image", "image_to_text"))
     shares = np.zeros(len(images))
     for cutoff in CUTOFFS:
         # Each caption counts alike, and images that have more captions weigh more in this direction.
-        hits = np.bincount(owners, weights=texts <= cutoff, minlength=len(images))
+        hits = np.bincount(owners.astype(np.int64), weights=texts <= cutoff, minlength=len(images))
         shares += 100 * hits * len(images) / len(owners) + 100 * (images <= cutoff)
     return shares
 

@@ -25,6 +25,7 @@ from .data import Library, StudyData, half_described, with_descriptions
 from .rows import Row
 
 RESULTS = Path(__file__).parent.parent / "results" / "study.jsonl"
+RANKS = RESULTS.with_name("study_ranks")
 # Sentences alone: aligning words costs the square of the batch, and took 9 s a step with 256 pairs.
 TEACHER = {"word_weight": 0.0}
 ALPHAS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
@@ -37,15 +38,15 @@ def read_results() -> list[dict[str, Any]]:
     return [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
 
 
-def run_folder(cache: Path, row: Row, seed: int) -> Path:
-    """Return where a run keeps its model and its ranks."""
+def run_name(row: Row, seed: int) -> str:
+    """Return the name of a run's files."""
     words = "".join(letter if letter.isalnum() else "-" for letter in f"{row.block}-{row.name}")
-    return cache / "study" / "runs" / f"{words}-seed{seed}"
+    return f"{words}-seed{seed}"
 
 
 def run_row(row: Row, seed: int, library: Library) -> None:
     """Train and measure one row with one seed, unless that is done or another process is at it."""
-    folder = run_folder(library.cache, row, seed)
+    folder = library.cache / "study" / "runs" / run_name(row, seed)
     with _claim(folder) as ours:
         if not ours or any((r["block"], r["row"], r["seed"]) == (row.block, row.name, seed) for r in read_results()):
             return
@@ -104,7 +105,9 @@ def _train(row: Row, seed: int, data: StudyData, teacher: Path | None, folder: P
     )
     report = train_recipe(trainer, recipe)
     save_retriever(folder, trainer.model, trainer.processing_class, report)
-    measured = _measure(trainer.model.eval(), trainer.processing_class, data, row, folder)
+    measured, ranks = _measure(trainer.model.eval(), trainer.processing_class, data, row)
+    RANKS.mkdir(exist_ok=True)
+    np.savez_compressed(RANKS / f"{run_name(row, seed)}.npz", **ranks)
     return {
         "block": row.block,
         "row": row.name,
@@ -120,8 +123,8 @@ def _train(row: Row, seed: int, data: StudyData, teacher: Path | None, folder: P
     }
 
 
-def _measure(model: Any, processor: Any, data: StudyData, row: Row, folder: Path) -> dict[str, Any]:
-    """Return the figures by gallery and language, and write the ranks of every query beside the model."""
+def _measure(model: Any, processor: Any, data: StudyData, row: Row) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return the figures by gallery and language, and the ranks of every query of the gallery as it is in training."""
     rows = data.splits["validation"]
     galleries = {"as trained": rows}
     if row.descriptions != "none" and (model.config.num_slots or model.config.description_fusion):
@@ -135,11 +138,11 @@ def _measure(model: Any, processor: Any, data: StudyData, row: Row, folder: Path
         for language, (embeds, owners) in queries.items():
             found = retrieval_ranks(embeds, views, owners)
             figures.setdefault(gallery, {})[language] = retrieval_metrics(found)
-            ranks.update(_named(found, owners, f"{gallery}/{language}"))
+            if images is rows:
+                ranks.update(_named(found, owners, language))
     if model.config.num_slots:
         figures["alpha"] = _alpha_curve(model, processor, rows, data, queries)
-    np.savez_compressed(folder / "ranks.npz", **ranks)
-    return figures
+    return figures, ranks
 
 
 def _queries(model: Any, processor: Any, rows: Dataset, language: str) -> tuple[torch.Tensor, torch.Tensor]:
@@ -151,9 +154,9 @@ def _queries(model: Any, processor: Any, rows: Dataset, language: str) -> tuple[
 
 def _named(found: RetrievalRanks, owners: torch.Tensor, name: str) -> dict[str, np.ndarray]:
     return {
-        f"{name}/text_to_image": found.text_to_image.numpy(),
-        f"{name}/image_to_text": found.image_to_text.numpy(),
-        f"{name}/owners": owners.numpy(),
+        f"{name}/text_to_image": found.text_to_image.numpy().astype(np.uint16),
+        f"{name}/image_to_text": found.image_to_text.numpy().astype(np.uint16),
+        f"{name}/owners": owners.numpy().astype(np.uint16),
     }
 
 
