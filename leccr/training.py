@@ -19,6 +19,7 @@ from .building import build_model, build_processor, parameter_groups, standardiz
 from .data import for_videos
 from .errors import UserError
 from .evaluation import TEXT_COLUMNS, write_json
+from .lora import add_lora, finish_lora
 from .recipes import Recipe
 from .validation import RetrievalMetrics, SentenceMetrics
 
@@ -94,6 +95,8 @@ def make_trainer(
         standardize(model, features, train)
         augment = RandomCrop(**recipe.augmentation) if recipe.augmentation and features is None else None
         collator, metrics = RetrievalCollator(processor, languages, augment), RetrievalMetrics(evaluated)
+    if recipe.lora:
+        model = add_lora(model, recipe.lora)
     arguments = TrainingArguments(output_dir=str(output), seed=seed, **{**DEFAULTS, **recipe.training})
     trainer = Trainer(
         model=model,
@@ -112,7 +115,8 @@ def make_trainer(
 
 
 def _optimizer(model: Any, recipe: Recipe, arguments: TrainingArguments) -> torch.optim.AdamW:
-    groups = parameter_groups(model, arguments.learning_rate, arguments.weight_decay, recipe.new_layers_learning_rate)
+    base = model.get_base_model() if recipe.lora else model
+    groups = parameter_groups(base, arguments.learning_rate, arguments.weight_decay, recipe.new_layers_learning_rate)
     betas = (arguments.adam_beta1, arguments.adam_beta2)
     return torch.optim.AdamW(groups, lr=arguments.learning_rate, betas=betas, eps=arguments.adam_epsilon)
 
@@ -149,6 +153,7 @@ def train_recipe(trainer: Trainer, recipe: Recipe, resume: bool = False) -> dict
     return {
         "recipe": recipe.name,
         "warm_start": recipe.warm_start,
+        "lora": recipe.lora,
         "seed": trainer.args.seed,
         "steps": trainer.state.global_step,
         "seconds": round(run.metrics["train_runtime"], 1),
@@ -173,6 +178,7 @@ def run_training(
     """
     from .data import load_data
     from .embedding import caption_embeddings
+    from .publishing import data_facts
 
     output = Path(output)
     if output.exists() and any(output.iterdir()) and not resume:
@@ -183,9 +189,11 @@ def run_training(
     embeddings = caption_embeddings(data) if _needs_teacher(recipe, splits["train"]) else None
     trainer = make_trainer(recipe, splits, output / CHECKPOINTS, languages, features, seed, embeddings)
     report = train_recipe(trainer, recipe, resume)
+    report["data"] = {**data_facts(data), "rows": {name: len(rows) for name, rows in splits.items()}}
     if embeddings is not None:
         report["teacher"] = embeddings.teacher
-    save_retriever(output, trainer.model, trainer.processing_class, report)
+    model = finish_lora(trainer.model, output) if recipe.lora else trainer.model
+    save_retriever(output, model, trainer.processing_class, report)
     print(f"The trained model is in {output}; measure it with: leccr evaluate {output} {data}")
     if teaches:
         print(f"Let it teach cl2cm or leccr-cl2cm with: leccr embed-captions {data} --model {output}")

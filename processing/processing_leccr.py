@@ -20,6 +20,8 @@ class LeccrProcessor(ProcessorMixin):
         description_max_length: Longest description, in tokens.
         num_frames: Most frames of a video, for a model of videos, to which a picture is a video of one frame; None for
             a model of pictures alone.
+        pad_to_max_length: Whether every text is padded to the full length, as SigLIP wants it, or a batch to its
+            longest text.
     """
 
     def __init__(
@@ -29,11 +31,13 @@ class LeccrProcessor(ProcessorMixin):
         text_max_length: int = 64,
         description_max_length: int = 128,
         num_frames: int | None = None,
+        pad_to_max_length: bool = False,
     ) -> None:
         super().__init__(image_processor, tokenizer)
         self.text_max_length = text_max_length
         self.description_max_length = description_max_length
         self.num_frames = num_frames
+        self.pad_to_max_length = pad_to_max_length
 
     def __call__(
         self,
@@ -105,11 +109,12 @@ class LeccrProcessor(ProcessorMixin):
         return dict(
             self.tokenizer(
                 texts,
-                padding=True,
+                padding="max_length" if self.pad_to_max_length else True,
                 truncation=True,
                 max_length=max_length,
                 return_tensors=return_tensors,
                 return_token_type_ids=False,
+                return_attention_mask=True,
             )
         )
 

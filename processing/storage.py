@@ -34,7 +34,8 @@ def write_rows(
         folder: Where the shards go; it is made if need be.
         split: Name of the split, of letters, digits and underscores.
         rows: Rows; a column that a row lacks becomes null. An image is null, a path, a Pillow picture, or a mapping
-            with ``path`` and ``bytes``, of which the bytes go before.
+            with ``path`` and ``bytes``, of which the bytes go before. A video is null or a path, and is referred to by
+            its absolute path always.
         features: Columns and their types.
         embed_images: Copy the bytes of image files into the shards as they are, or only refer to the files by their
             absolute paths. Images that come as bytes are embedded in both cases.
@@ -52,7 +53,7 @@ def write_rows(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     columns = Features({name: Image() if isinstance(kind, Image) else kind for name, kind in features.items()})
-    stored = ({**row, **_stored_images(row, columns, embed_images)} for row in rows)
+    stored = ({**row, **_stored_images(row, columns, embed_images), **_stored_video(row)} for row in rows)
     parts: list[Path] = []
     written = 0
     try:
@@ -72,6 +73,10 @@ def write_rows(
 def _stored_images(row: dict[str, Any], features: Features, embed: bool) -> dict[str, Any]:
     images = [name for name, kind in features.items() if isinstance(kind, Image) and row.get(name) is not None]
     return {name: _stored_image(row[name], row, embed) for name in images}
+
+
+def _stored_video(row: dict[str, Any]) -> dict[str, Any]:
+    return {"video": str(Path(row["video"]).absolute())} if row.get("video") else {}
 
 
 def _stored_image(value: Any, row: dict[str, Any], embed: bool) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+import itertools
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import leccr.featuring as featuring
 from leccr.errors import UserError
 from leccr.featuring import encode_rows, load_vision_tower, read_ahead, run_features
 from leccr.recipes import Recipe
-from processing.features import FeatureFile
+from processing.features import FeatureFile, copy_id
 from processing.storage import read_splits, write_rows
 
 
@@ -143,3 +144,18 @@ class TestReadAhead:
         assert next(results) == 0
         with pytest.raises(ValueError, match="broken.png"):
             next(results)
+
+
+def test_training_pictures_have_varied_copies(data: Path, recipe: Recipe) -> None:
+    first = FeatureFile(run_features(str(data), recipe, dtype="fp32", copies=2))
+    splits = read_splits(data)
+    assert first.copies == 2
+    for name in splits["train"]["id"]:
+        kinds = [first[name], first[copy_id(name, 1)], first[copy_id(name, 2)]]
+        assert not any(torch.equal(one, other) for one, other in itertools.combinations(kinds, 2))
+    assert not any(copy_id(name, 1) in first for name in splits["validation"]["id"])
+    first.path.unlink()
+    # The crops are drawn from the rows' ids, whatever thread comes first.
+    again = FeatureFile(run_features(str(data), recipe, dtype="fp32", batch_size=2, copies=2))
+    name = copy_id(splits["train"]["id"][0], 2)
+    assert torch.allclose(first[name], again[name], atol=1e-5)

@@ -93,6 +93,12 @@ def test_referenced_images_are_absolute_paths(tmp_path: Path, monkeypatch: pytes
     assert read[1]["image"] == {"path": "x", "bytes": b"abc"}
 
 
+def test_videos_are_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_rows(tmp_path / "data", "train", [{"id": "a", "video": "clips/a.mp4"}, {"id": "b", "video": None}])
+    assert list(read_splits(tmp_path / "data")["train"]["video"]) == [str(tmp_path / "clips" / "a.mp4"), None]
+
+
 def test_pillow_pictures_and_missing_columns(tmp_path: Path) -> None:
     write_rows(tmp_path, "train", [{"id": "a", "image": PillowImage.new("RGB", (4, 3))}, {"id": "b"}])
     read = read_splits(tmp_path)["train"]
