@@ -15,7 +15,7 @@ from processing.tokenizers import train_tokenizer
 from tests.tiny_data import picture
 
 README = Path(__file__).parents[1] / "README.md"
-HEADING = "## Train on your own captions\n"
+HEADING = "## Train in your own script\n"
 
 
 def block(language: str) -> str:
