@@ -40,7 +40,7 @@ from .captioner_model import (
     save_captioner,
     train_captioner,
 )
-from .flickr8k_cn import prepare
+from .study.data import Library
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "captioner.json"
@@ -160,7 +160,8 @@ def main(given: Sequence[str] | None = None) -> None:
     result = {"captioners": reports, "answers": score(run / "described-0", written, ids["validation"])}
     print(json.dumps(result, indent=2))
     RESULTS.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    write_described(prepare(arguments.shared, arguments.cache), output, descriptions)
+    library = Library(arguments.shared, arguments.cache, Recipe("captioner"))
+    write_described(library.prepared("baidu"), output, descriptions)
     print(f"The data set is in {output}.")
 
 

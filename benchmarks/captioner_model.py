@@ -2,7 +2,8 @@
 
 The architecture is FastVLM's, whose vision tower may be convolutional: each place of MobileNetV2's map becomes a token
 in front of the text. The text is a question and its answer; the questions ask for a short caption, a middling one and a
-long one, so that three answers say more than one.
+long one, so that three answers say more than one. It knows no other questions: they are saved beside it as
+``prompts.yaml``, to be given to ``leccr describe`` as ``--prompts``.
 """
 
 import json

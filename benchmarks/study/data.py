@@ -64,7 +64,7 @@ class Library:
             weighting: Weigh each machine translation by how far it agrees with the other system's.
             varied: Take features with randomly cropped copies of the training pictures.
         """
-        folder = self._prepared(name)
+        folder = self.prepared(name)
         if name == "text":
             return StudyData(self._all_text(read_splits(folder)), None)
         splits = read_splits(folder)
@@ -77,7 +77,8 @@ class Library:
             splits["train"] = with_agreement_weights(splits["train"])
         return StudyData(splits, self._features(varied))
 
-    def _prepared(self, name: str) -> Path:
+    def prepared(self, name: str) -> Path:
+        """Return the folder of one data set as it is prepared, without features."""
         folder = self.cache / "study" / "data" / name.replace(" ", "-")
         if not folder.exists():
             self._prepare(name, folder)
@@ -106,7 +107,7 @@ class Library:
     def _all_text(self, multi30k: DatasetDict) -> DatasetDict:
         """Add Flickr8k-CN's pairs to Multi30K's training text, less photos that Multi30K validates or tests with."""
         kept_back = {image_key(name) for split, rows in multi30k.items() if split != "train" for name in rows["id"]}
-        flickr = read_splits(self._prepared("all captions"))["train"]
+        flickr = read_splits(self.prepared("all captions"))["train"]
         allowed = [place for place, name in enumerate(flickr["id"]) if image_key(name) not in kept_back]
         train = concatenate_datasets([multi30k["train"], flickr.select(allowed)])
         return DatasetDict(train=train, validation=multi30k["validation"])
