@@ -7,8 +7,8 @@ training image is described by a captioner that has seen its captions: the image
 described, through ``leccr describe``, by a captioner trained on the others. The validation images are described by the
 first captioner.
 
-What is finished is not repeated. The outcome is ``flickr8k-cn-described`` in the cache: like ``flickr8k-cn``, with the
-captioner's text in place of the reserved captions.
+What is finished is not repeated. The outcome is ``flickr8k-cn-described`` in the cache, with the captioner's text where
+reserved captions would be.
 """
 
 import argparse

@@ -14,7 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from .cli_gallery import gallery, index, search
 from .cli_generation import TranslateCommand, describe, translate
-from .cli_hub import card, push
+from .cli_hub import card, convert_official, push
 from .cli_preparation import prepare
 from .errors import UserError
 
@@ -77,6 +77,9 @@ def train(
     warm_start: Annotated[
         str | None, typer.Option(metavar="TEACHER", help="Model whose text tower and tokenizer to start from.")
     ] = None,
+    lora: Annotated[
+        int | None, typer.Option(metavar="RANK", min=1, help="Train the towers by LoRA of this rank, such as 16.")
+    ] = None,
     languages: Languages = None,
     seed: Annotated[int, typer.Option(help="Seed of the weights, the order of the data and the dropout.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
@@ -92,6 +95,8 @@ def train(
     adapted = override_training(load_recipe(recipe, towers), overrides)
     if warm_start is not None:
         adapted = dataclasses.replace(adapted, warm_start=warm_start)
+    if lora is not None:
+        adapted = dataclasses.replace(adapted, lora=lora)
 
     from .training import run_training
 
@@ -148,6 +153,7 @@ app.command()(describe)
 app.command(cls=TranslateCommand)(translate)
 app.command()(index)
 app.command()(search)
+app.command("convert-official")(convert_official)
 app.add_typer(gallery, name="gallery")
 app.command()(card)
 app.command()(push)

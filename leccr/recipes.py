@@ -57,6 +57,7 @@ class Recipe:
         training: Fields of :class:`transformers.TrainingArguments`.
         new_layers_learning_rate: Learning rate of the layers that are not part of a pretrained tower; None is
             ``learning_rate`` for all.
+        lora: Rank of LoRA's updates of the towers, which are otherwise fixed then; 0 trains without LoRA.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Recipe:
     model: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     new_layers_learning_rate: float | None = None
+    lora: int = 0
 
 
 _RECIPE_FIELDS = {item.name: item.type for item in dataclasses.fields(Recipe)}

@@ -73,10 +73,14 @@ class LeccrConfig(PreTrainedConfig):
         vision_grid: Average-pool a CNN's feature map to this many rows and columns; None keeps every position.
         vision_standardize: Whether visual tokens are standardised with stored means and deviations
             (:meth:`LeccrModel.set_feature_statistics`).
+        vision_pooler: Whether a ViT's learned pooling layer, which is otherwise left out, makes the summary token.
         interpolate_pos_encoding: Whether a ViT's position embeddings are interpolated to the picture's size.
         visual_layers: Self-attention layers over visual tokens (temporal layers over frames or clip features).
-        text_pooling: ``"cls"`` (published) or ``"mean"`` over the real tokens.
-        text_head: ``"linear"`` (published) or ``"mlp"`` with one hidden layer.
+        text_pooling: Which token states stand for a text: the first real one (``"cls"``, published), the ``"mean"`` of
+            the real ones, that of the end-of-text token (``"eos"``, CLIP's text towers), or the ``"last"`` one even
+            where it is padding (SigLIP's, which sees its padding: always pad to the length it was trained with).
+        text_head: ``"linear"`` (published), ``"mlp"`` with one hidden layer, or ``"pooler"``, BERT's pooling layer
+            under a linear one.
         num_slots: Number K of semantic slots; 0 leaves the interaction out.
         slot_layers: Depth of the cross-attention from slot queries to the description.
         interaction_layers: Depth of the cross-attentions between slots and visual tokens.
@@ -87,7 +91,8 @@ class LeccrConfig(PreTrainedConfig):
         token_dropout: Share of text tokens that training hides from the text tower; the first one always stays.
         learn_temperature: Whether the temperature is trained, or stays at its initial value.
         slot_anchor: ``"none"`` as published; ``"text"`` adds to each slot an attention pooling of the description in
-            the queries' own space, and lets the interaction join through gates that start at zero.
+            the queries' own space, and lets the interaction join through gates that start at zero; ``"image"`` lets
+            everything but the image itself join through such gates, for a model that starts from a dual encoder.
         normalize_slots: Whether slot embeddings have unit length. The official checkpoints were trained without.
         description_fusion: Without slots: add the description's embedding to the image's (late fusion).
         description_gradient: Whether the description states let the gradient through to the text tower.
@@ -108,6 +113,8 @@ class LeccrConfig(PreTrainedConfig):
         teacher_temperature: Temperature of the teacher of softened matching.
         transfer_temperature: τ_kd, temperature of the cross-lingual teacher.
         logit_scale_init_value: Initial log of the inverse temperature.
+        max_inverse_temperature: The inverse temperature stays below this.
+        logit_bias: Added to the scores by :meth:`LeccrModel.get_logits`: SigLIP's. The objectives do not depend on it.
         freeze_vision: Keep the vision tower's weights and its statistics fixed.
         freeze_text: Keep the text tower's weights fixed.
         initializer_range: Standard deviation of the new layers' initial weights.
@@ -147,10 +154,11 @@ class LeccrConfig(PreTrainedConfig):
     vision_summary: Literal["auto", "first", "mean"] = "auto"
     vision_grid: int | None = None
     vision_standardize: bool = False
+    vision_pooler: bool = False
     interpolate_pos_encoding: bool = False
     visual_layers: int = 0
-    text_pooling: Literal["cls", "mean"] = "cls"
-    text_head: Literal["linear", "mlp"] = "linear"
+    text_pooling: Literal["cls", "mean", "eos", "last"] = "cls"
+    text_head: Literal["linear", "mlp", "pooler"] = "linear"
     num_slots: int = 4
     slot_layers: int = 3
     interaction_layers: int = 2
@@ -159,7 +167,7 @@ class LeccrConfig(PreTrainedConfig):
     visual_dropout: float = 0.0
     token_dropout: float = 0.0
     learn_temperature: bool = True
-    slot_anchor: Literal["none", "text"] = "none"
+    slot_anchor: Literal["none", "text", "image"] = "none"
     normalize_slots: bool = True
     description_fusion: bool = False
     description_gradient: bool = False
@@ -178,6 +186,8 @@ class LeccrConfig(PreTrainedConfig):
     teacher_temperature: float = 0.07
     transfer_temperature: float = 0.07
     logit_scale_init_value: float = 2.6592
+    max_inverse_temperature: float = 100.0
+    logit_bias: float = 0.0
     freeze_vision: bool = False
     freeze_text: bool = False
     initializer_range: float = 0.02
@@ -225,7 +235,9 @@ class LeccrConfig(PreTrainedConfig):
                 f"{self.interaction_heads}; change one of them."
             )
         check_shares(self, "alpha", "beta", "softened_weight", "description_dropout", "token_dropout", "visual_dropout")
-        check_positive(self, "slot_vision_temperature", "teacher_temperature", "transfer_temperature")
+        check_positive(
+            self, "slot_vision_temperature", "teacher_temperature", "transfer_temperature", "max_inverse_temperature"
+        )
         check_choices(self, "vision_summary", "text_pooling", "text_head", "slot_anchor")
 
     def get_text_config(self, decoder: Any = None, encoder: Any = None) -> PreTrainedConfig:

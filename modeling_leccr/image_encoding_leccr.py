@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from .configuration_leccr import LeccrConfig
 from .inputs_leccr import check_description_inputs, check_visual_inputs, check_visual_mask
-from .interaction_leccr import Description, SlotAnchor, SlotInteraction, fuse
+from .interaction_leccr import Description, ImageAnchor, SlotAnchor, SlotInteraction, fuse
 from .layers_leccr import CrossAttentionStack, FeatureStandardizer, SpaceProjection, TextHead
 from .outputs_leccr import LeccrImageOutput
 from .text_encoding_leccr import TextEncoding
@@ -159,14 +159,18 @@ class ImageEncoding(TextEncoding):
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.config.description_gradient):
             states = tower(input_ids, visible.long())
         tower.train(was_training)
-        embedding = functional.normalize(head(tower.pool(states, visible)), dim=-1)
+        embedding = functional.normalize(head(tower.pool(states, visible, input_ids)), dim=-1)
         return Description(states, mask, embedding, head)
 
     def _interact(self, tokens: Tensor, mask: Tensor | None, description: Description | None) -> LeccrImageOutput:
         slots, interacted_tokens, interacted_slots = self.interaction(tokens, mask, description)
         image = self._embed_image(interacted_tokens, mask)
         slot_embeds = self.slot_projection(interacted_slots)
-        if self.anchor is not None:
+        if isinstance(self.anchor, ImageAnchor):
+            own_image = self._embed_image(tokens, mask)
+            slot_embeds = self.anchor.add_to_slots(slot_embeds, own_image, description)
+            image = self.anchor.add_to_image(own_image, image, description)
+        elif self.anchor is not None:
             slot_embeds = self.anchor.anchor_slots(slot_embeds, image, description)
             image = self.anchor.anchor_image(image, description)
         elif self.config.normalize_slots:

@@ -92,7 +92,7 @@ class SlotAnchor(nn.Module):
         super().__init__()
         self.queries = LearnedTokens(config.num_slots, description_dim, max(config.initializer_range, 0.02))
         self.slot_gate = Gate(0.0)
-        self.image_gate = Gate(1.0)
+        self.image_gate = Gate(1.0 if config.slot_anchor == "text" else 0.0)
 
     def attention(self, description: Description) -> torch.Tensor:
         """Return how much each slot takes from each description token, (B, K, L); rows sum to one."""
@@ -114,6 +114,44 @@ class SlotAnchor(nn.Module):
     def anchor_image(self, image_embeds: torch.Tensor, description: Description | None) -> torch.Tensor:
         """Return v = unit(v + g' · description), (B, D)."""
         return fuse(image_embeds, description, self.image_gate.weight)
+
+
+class ImageAnchor(SlotAnchor):
+    """Keeps a dual encoder's own image embedding v0, and adds everything else through gates that start at zero.
+
+    Not in the paper. v = unit(v0 + g_v·interaction + g_d·description), m_k = unit(v0 + g_p·part_k + g_m·slot_k), where
+    part k is the attention pooling of the description that :class:`SlotAnchor` takes for an anchor. So the views are
+    v0 before training, and their scores those of the dual encoder.
+
+    Args:
+        config: The model's configuration.
+        description_dim: Width H of the description encoder's states.
+    """
+
+    def __init__(self, config: LeccrConfig, description_dim: int) -> None:
+        super().__init__(config, description_dim)
+        self.part_gate = Gate(0.0)
+        self.interaction_gate = Gate(0.0)
+
+    def add_to_slots(
+        self, slot_embeds: torch.Tensor, image_embeds: torch.Tensor, description: Description | None
+    ) -> torch.Tensor:
+        """Return m_k, (B, K, D); the image embeddings (B, D) are v0."""
+        total = image_embeds.unsqueeze(1) + self.slot_gate.weight * slot_embeds
+        if description is not None:
+            parts = description.head(self.attention(description) @ description.states)
+            addition = self.part_gate.weight * functional.normalize(parts, dim=-1)
+            total = total + addition * description.present.unsqueeze(-1)
+        return functional.normalize(total, dim=-1)
+
+    def add_to_image(
+        self, image_embeds: torch.Tensor, interacted_embeds: torch.Tensor, description: Description | None
+    ) -> torch.Tensor:
+        """Return v, (B, D), of v0 and the embeddings of the interacted tokens, both (B, D) and of unit length."""
+        total = image_embeds + self.interaction_gate.weight * interacted_embeds
+        if description is not None:
+            total = total + self.image_gate.weight * description.embedding * description.present
+        return functional.normalize(total, dim=-1)
 
 
 def fuse(image_embeds: torch.Tensor, description: Description | None, gate: torch.Tensor | float = 1.0) -> torch.Tensor:

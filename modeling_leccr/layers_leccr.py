@@ -86,27 +86,29 @@ class TextHead(nn.Module):
     """Projection of text states to the shared space: linear as published, or with one hidden layer.
 
     The ``"mlp"`` head normalises first: it is for text towers trained from scratch, whose embeddings may have any
-    length.
+    length. The ``"pooler"`` head is the pooling layer of BERT and its kin, tanh(W·state), under a linear one.
 
     Args:
         input_dim: Width of the text tower.
         output_dim: Width D of the shared space.
-        kind: ``"linear"`` or ``"mlp"``.
+        kind: ``"linear"``, ``"mlp"`` or ``"pooler"``.
         dropout: Dropout before the last layer of the ``"mlp"`` head.
     """
 
     def __init__(self, input_dim: int, output_dim: int, kind: str, dropout: float) -> None:
         super().__init__()
-        hidden_dim = 2 * output_dim
+        hidden_dim = 2 * output_dim if kind == "mlp" else input_dim
         self.norm = nn.LayerNorm(input_dim) if kind == "mlp" else None
-        self.hidden = nn.Linear(input_dim, hidden_dim) if kind == "mlp" else None
+        self.hidden = None if kind == "linear" else nn.Linear(input_dim, hidden_dim)
         self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(hidden_dim if kind == "mlp" else input_dim, output_dim)
+        self.output = nn.Linear(hidden_dim, output_dim)
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         """Map (..., input_dim) to (..., output_dim)."""
-        if self.norm is not None and self.hidden is not None:
+        if self.norm is not None:
             states = self.dropout(functional.gelu(self.hidden(self.norm(states))))
+        elif self.hidden is not None:
+            states = self.hidden(states).tanh()
         return self.output(states)
 
 

@@ -6,16 +6,17 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from .configuration_leccr import LeccrConfig
+from .dual_encoders_leccr import load_dual_encoder
 from .image_encoding_leccr import ImageEncoding
 from .inputs_leccr import check_rows, check_teacher_embeds
-from .interaction_leccr import SlotAnchor, SlotInteraction
+from .interaction_leccr import ImageAnchor, SlotAnchor, SlotInteraction
 from .layers_leccr import CrossAttentionStack, FeatureStandardizer, Gate, SpaceProjection, TextHead
 from .matching_leccr import MatchingInputs, matching_terms, weighted_total
-from .objectives_leccr import contrastive_loss, different_image_ids, slot_vision_vectors
+from .objectives_leccr import best_slot_scores, contrastive_loss, different_image_ids, slot_vision_vectors
 from .outputs_leccr import LeccrImageOutput, LeccrOutput
 from .pretrained_leccr import load_pretrained_towers
 from .text_encoding_leccr import TextEncoding
-from .towers_leccr import TextTower, VisionTower
+from .towers_leccr import TextTower, VisionTower, text_width
 
 
 class LeccrModel(ImageEncoding, TextEncoding, PreTrainedModel):
@@ -41,13 +42,13 @@ class LeccrModel(ImageEncoding, TextEncoding, PreTrainedModel):
         super().__init__(config)
         self.vision_tower = None if config.vision_config is None else VisionTower(config)
         self.text_tower = TextTower(config.text_config, config.text_pooling)
-        text_dim = config.text_config.hidden_size
+        text_dim = text_width(config.text_config)
         self.text_projection = TextHead(text_dim, config.projection_dim, config.text_head, config.dropout)
         self.description_tower = None
         self.description_head = None
         if config.description_config is not None:
             self.description_tower = TextTower(config.description_config, config.text_pooling)
-            text_dim = config.description_config.hidden_size
+            text_dim = text_width(config.description_config)
             self.description_head = TextHead(text_dim, config.projection_dim, config.text_head, config.dropout)
         self._build_visual_layers(config)
         if config.num_slots:
@@ -70,7 +71,9 @@ class LeccrModel(ImageEncoding, TextEncoding, PreTrainedModel):
         self.slot_projection = nn.Linear(width, config.projection_dim)
         self.slot_matching_projection = nn.Linear(width, width)
         self.vision_matching_projection = nn.Linear(width, width)
-        self.anchor = SlotAnchor(config, description_dim) if config.slot_anchor == "text" else None
+        anchors = {"none": None, "text": SlotAnchor, "image": ImageAnchor}
+        anchor = anchors[config.slot_anchor]
+        self.anchor = None if anchor is None else anchor(config, description_dim)
 
     def _frozen_towers(self) -> list[nn.Module]:
         flags = ((self.config.freeze_vision, self.vision_tower), (self.config.freeze_text, self.text_tower))
@@ -100,6 +103,33 @@ class LeccrModel(ImageEncoding, TextEncoding, PreTrainedModel):
             The model. A tower given as a configuration has random weights.
         """
         return load_pretrained_towers(cls, vision, text, config)
+
+    @classmethod
+    def from_dual_encoder(cls, source: Any, **config: Any) -> "LeccrModel":
+        """Build a model that starts as a dual encoder of transformers, and gives its embeddings until it is trained.
+
+        Towers, projections and temperature are taken over. Slots and descriptions join through gates that start at
+        zero; they are what one trains, for the towers stay frozen.
+
+        Args:
+            source: Checkpoint name, folder or model: CLIP, MetaCLIP 2, SigLIP (SigLIP 2 of fixed resolution, too),
+                AltCLIP, or a ``VisionTextDualEncoderModel``, such as CLIP with XLM-R.
+            **config: Fields of :class:`LeccrConfig` that do not come from the source, such as ``freeze_text=False``.
+
+        Returns:
+            The model. :func:`leccr.dual_encoders.dual_encoder_processor` makes its processor.
+
+        Raises:
+            ValueError: If the source is another kind of model or lacks weights, or a field comes from it.
+        """
+        return load_dual_encoder(cls, source, config)
+
+    def get_logits(self, text_embeds: Tensor, image_views: Tensor) -> Tensor:
+        """Score texts (T, D) against views (B, K, D): (T, B), the multi-level score over the temperature, and the bias.
+
+        Of a model that starts from a dual encoder these are the dual encoder's own logits.
+        """
+        return self._inverse_temperature() * best_slot_scores(text_embeds, image_views) + self.config.logit_bias
 
     def forward(
         self,

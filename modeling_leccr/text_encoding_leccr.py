@@ -48,7 +48,7 @@ class TextEncoding:
         check_text_inputs(input_ids, attention_mask)
         mask = self._visible_tokens(attention_mask)
         states = self.text_tower(input_ids, mask)
-        embeds = functional.normalize(self.text_projection(self.text_tower.pool(states, mask)), dim=-1)
+        embeds = functional.normalize(self.text_projection(self.text_tower.pool(states, mask, input_ids)), dim=-1)
         return embeds, states, mask
 
     def _embed_captions(self, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
@@ -67,4 +67,4 @@ class TextEncoding:
         return mask * (kept | first_real)
 
     def _inverse_temperature(self) -> Tensor:
-        return self.logit_scale.weight.exp().clamp(max=MAX_LOGIT_SCALE)
+        return self.logit_scale.weight.exp().clamp(max=getattr(self.config, "max_inverse_temperature", MAX_LOGIT_SCALE))

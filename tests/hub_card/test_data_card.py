@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 from huggingface_hub import DatasetCard
 
-from hub_card.data_card import data_card, markdown_table
+from hub_card.data_card import data_card, markdown_table, read_data_card
+from hub_card.sections import merge_cards
 
 TABLE = [
     {"split": "train", "images": "6000", "zh machine:baidu": "30000"},
@@ -74,3 +75,15 @@ def test_the_table_is_aligned() -> None:
         "| train      |   6000 |            30000 |\n"
         "| validation |   1000 |                0 |"
     )
+
+
+def test_a_model_card_reads_what_it_needs() -> None:
+    text = str(card())
+    assert read_data_card(text) == {"title": "Flickr8k-CN", "languages": ["en", "zh"], "published": "example.org"}
+    assert read_data_card("# Something else\n") == {}
+
+
+def test_publishing_again_keeps_what_a_person_wrote() -> None:
+    edited = str(card()) + "\nMy own words.\n"
+    merged = merge_cards(edited, str(card(title="Flickr8k-CN, new")))
+    assert "# Flickr8k-CN, new" in merged and "My own words." in merged

@@ -135,7 +135,10 @@ def test_unknown_towers_are_refused() -> None:
         ("training: {output_dir: here}", '"output_dir" in recipe mine under training is set elsewhere: use --out.'),
         ("model: {num_slots: many}", 'num_slots in recipe mine under model has to be a whole number, but is "many".'),
         ("model: {num_slots: true}", "num_slots in recipe mine under model has to be a whole number"),
-        ("model: {slot_anchor: txt}", 'slot_anchor in recipe mine under model has to be none or text, but is "txt".'),
+        (
+            "model: {slot_anchor: txt}",
+            'slot_anchor in recipe mine under model has to be none or text or image, but is "txt".',
+        ),
         ("training: {bf16: yes}", 'bf16 in recipe mine under training has to be true or false, but is "yes".'),
         ("model: [1, 2]", "model in recipe mine has to be `key: value` lines."),
         ("towers: clip", "what stands in recipe mine under towers has to be `key: value` lines."),

@@ -255,6 +255,7 @@ class TestRunTraining:
         assert {"modeling_leccr.py", "processing_leccr.py"} <= names
         assert f"leccr evaluate {output} {folder}" in capsys.readouterr().out
         report = json.loads((output / "training.json").read_text())
+        assert report["data"] == {"rows": {"train": 12, "validation": 7}}
         model, processor = load_retriever(output)
         (measured,) = evaluate_retrieval(model, processor, data["validation"], ["de"])
         assert measured["sum_of_hit_rates"] == pytest.approx(report["validation"]["eval_de_sum_of_hit_rates"])

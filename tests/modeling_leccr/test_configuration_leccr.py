@@ -68,7 +68,7 @@ REFUSED = {
     "beta": ({"beta": -0.1}, "beta is -0.1"),
     "softened weight": ({"softened_weight": 2.0}, "softened_weight is 2.0"),
     "description dropout": ({"description_dropout": -1.0}, "description_dropout is -1.0"),
-    "anchor": ({"slot_anchor": "image"}, 'slot_anchor is "image", but has to be one of "none", "text"'),
+    "anchor": ({"slot_anchor": "slot"}, 'slot_anchor is "slot", but has to be one of "none", "text", "image"'),
     "pooling": ({"text_pooling": "max"}, 'text_pooling is "max"'),
     "head": ({"text_head": "deep"}, 'text_head is "deep"'),
     "summary": ({"vision_summary": "last"}, 'vision_summary is "last"'),

@@ -22,6 +22,7 @@ CASES: dict[str, dict[str, Any]] = {
     "dual-encoder": {"num_slots": 0},
     "transfer": {"num_slots": 0, "transfer_weight": 0.6},
     "every row another image": {"description_gradient": True},
+    "anchored in the image": {"slot_anchor": "image"},
     "descriptions in one process only": {"slot_anchor": "text", "description_gradient": True},
     "late fusion in one process only": {"num_slots": 0, "description_fusion": True},
     "sentences": {"word_weight": 0.0},
@@ -33,6 +34,9 @@ CROSS_LINGUAL = ("sentences", "words", "words only")
 
 def make_model(case: str) -> nn.Module:
     model = (tiny_cross_lingual if case in CROSS_LINGUAL else partial(tiny_model, None))(**CASES[case]).double()
+    if case == "anchored in the image":
+        # Closed, it makes all slots of a picture equal, and chance decides which one is the best.
+        model.anchor.slot_gate.weight.data.fill_(0.6)
     if not case.endswith("in one process only"):
         # In eval mode, as dropout would draw other numbers in each process.
         return model

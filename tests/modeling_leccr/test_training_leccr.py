@@ -15,6 +15,7 @@ FORMS: dict[str, dict[str, Any]] = {
     "late-fusion": {"num_slots": 0, "description_fusion": True, "description_gradient": True},
     "published": {},
     "anchored": {"slot_anchor": "text", "description_gradient": True, "description_dropout": 0.3},
+    "anchored in the image": {"slot_anchor": "image", "freeze_text": True},
 }
 
 

@@ -34,6 +34,7 @@ FORMS: dict[str, dict[str, Any]] = {
     "published": {},
     "raw slots": {"normalize_slots": False},
     "anchored": {"slot_anchor": "text"},
+    "anchored in the image": {"slot_anchor": "image"},
 }
 """Every form of the network that a recipe can ask for."""
 
@@ -178,8 +179,11 @@ def evaluation_captions() -> dict[str, Tensor]:
 def form(name: str, vision: str | None = "clip", **fields: Any) -> LeccrModel:
     """Return a model of one form; its gates are open."""
     model = tiny_model(vision, **(FORMS[name] | fields))
-    if name == "anchored":
+    if name.startswith("anchored"):
         model.anchor.slot_gate.weight.data.fill_(0.6)
+    if name == "anchored in the image":
+        for gate in (model.anchor.part_gate, model.anchor.interaction_gate, model.anchor.image_gate):
+            gate.weight.data.fill_(0.4)
     return model
 
 

@@ -1,0 +1,204 @@
+"""What the card says about a model's method, usage and limits, as its configuration has it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .languages import example_query
+
+TEXT_ONLY = "leccr_cross_lingual"
+Config = Mapping[str, Any]
+
+
+def is_text_only(config: Config) -> bool:
+    """Return whether the model is the first stage of CL2CM, which knows texts alone."""
+    return config.get("model_type") == TEXT_ONLY
+
+
+def method_name(config: Config) -> str:
+    """Return the name of the method, as the recipes have it."""
+    if is_text_only(config):
+        return "cross-lingual"
+    transfer = config.get("transfer_weight", 0) > 0
+    if config.get("num_slots", 0) > 0:
+        return "leccr-cl2cm" if transfer else "leccr"
+    if config.get("description_fusion"):
+        return "late-fusion"
+    return "cl2cm" if transfer else "dual-encoder"
+
+
+def method_section(config: Config) -> str:
+    """Return two paragraphs for a reader who knows neither of the papers."""
+    if is_text_only(config):
+        return f"{_TEXT_ONLY_SPACE}\n\n{_TEXT_ONLY_TRAINING}"
+    space = (
+        f"The model has two encoders: one turns an image or video, the other a sentence, into "
+        f"{config['projection_dim']} numbers, so that a picture and the sentences that fit it point the same way. One "
+        "text encoder serves all languages. It learns from captions in a source language, usually English, and from "
+        "their translations, which can be machine translations: no captions written in the query's language are needed."
+    )
+    if config.get("transfer_weight", 0) > 0:
+        space += (
+            " A second network, which was trained on sentence pairs alone, says how similar the captions of a batch "
+            "are; the encoders are trained to find the same similarities between captions and pictures "
+            "([CL2CM](https://arxiv.org/abs/2312.08984); the losses are a reconstruction)."
+        )
+    return f"{space}\n\n{_description_paragraph(config)}"
+
+
+def _description_paragraph(config: Config) -> str:
+    if config.get("num_slots", 0) > 0:
+        slots, alpha = config["num_slots"], config.get("alpha", 0.8)
+        anchored = (
+            " In this model the slots are *anchored*: each starts as a part of the description in the queries' own "
+            "space, and the exchange with the picture is added to it. The paper has no such anchors."
+            if config.get("slot_anchor") == "text"
+            else ""
+        )
+        return (
+            "Short captions leave out most of what a picture shows. Following "
+            "[LECCR](https://arxiv.org/abs/2409.19961), a multimodal language model describes each picture once; the "
+            f"description is distilled into {slots} *semantic slots*, which exchange information with the picture by "
+            f"cross-attention.{anchored} A query is compared with the whole picture and with the best slot: the score "
+            f"is {alpha:g} · (whole picture) + {1 - alpha:g} · (best slot). This equals the largest inner product of "
+            f"the query with {slots} *views* of the picture, so that any inner-product index serves it exactly. "
+            "Pictures without a description work, too, somewhat less well."
+        )
+    if config.get("description_fusion"):
+        return (
+            "Short captions leave out most of what a picture shows. A multimodal language model describes each picture "
+            "once, the text encoder turns the description into a vector, and the two vectors are added (late fusion). "
+            "A query is compared with the sum. Pictures without a description work, too, somewhat less well."
+        )
+    return (
+        "A query is compared with a picture by the inner product of their two vectors. Nothing but the picture itself "
+        "goes into its vector: this model takes no descriptions. It is meant for collections that nobody has "
+        "described, and as a baseline for models that use descriptions."
+    )
+
+
+_TEXT_ONLY_SPACE = (
+    "The model turns sentences in several languages into vectors, so that a sentence and its translation point the "
+    "same way. It has never seen a picture. It is the first stage of [CL2CM](https://arxiv.org/abs/2312.08984): its "
+    "similarities between captions are then handed on to a model of pictures and sentences."
+)
+_TEXT_ONLY_TRAINING = (
+    "It is trained on captions and their translations: translations of one caption are drawn together and all other "
+    "sentences of the batch are pushed away; and an optimal-transport plan aligns the words of a caption with those of "
+    "its translation, so that words that translate each other become similar, too. The losses and their weights are a "
+    "reconstruction, since the paper's coefficients are not public."
+)
+
+
+def usage_section(name: str, config: Config, processor: Mapping[str, Any], languages: Sequence[str]) -> str:
+    """Return the code that uses the model, complete enough to be copied and run.
+
+    Args:
+        name: Hub name or folder of the checkpoint.
+        config: Its configuration.
+        processor: Fields of its processor.
+        languages: Languages of the model, for the query.
+    """
+    code = usage_code(name, config, processor, languages)
+    notes = (
+        "`trust_remote_code=True` runs the model's own code from this repository; give `revision=` a commit that you "
+        "have read to pin it."
+    )
+    if not is_text_only(config):
+        notes = (
+            "The score of a query and a picture is the largest inner product of the query with the picture's views.\n"
+            + (
+                "With descriptions the answers get better: " + _described(processor) + "\n"
+                if _describes(config)
+                else ""
+            )
+            + notes
+        )
+    needs = "torch, transformers 5.6 or newer" + ("" if is_text_only(config) else ", and pillow")
+    return f"This needs {needs}; nothing else has to be installed.\n\n```python\n{code}```\n\n{notes}"
+
+
+def usage_code(name: str, config: Config, processor: Mapping[str, Any], languages: Sequence[str]) -> str:
+    """Return the Python code of :func:`usage_section`."""
+    query = example_query(languages)
+    if is_text_only(config):
+        return _TEXT_ONLY_CODE.format(name=name, query=query, english=example_query(["en"]))
+    pictures, call, imports = _IMAGES
+    if config.get("vision_config") is None:
+        pictures, call, imports = (
+            _FEATURES.format(width=config.get("visual_feature_dim")),
+            "visual_features=features",
+            "",
+        )
+    elif processor.get("num_frames"):
+        pictures, call, imports = _VIDEOS
+    return _CODE.format(name=name, query=query, pictures=pictures, call=call, imports=imports)
+
+
+def _describes(config: Config) -> bool:
+    return config.get("num_slots", 0) > 0 or bool(config.get("description_fusion"))
+
+
+def _described(processor: Mapping[str, Any]) -> str:
+    kind = "videos=videos" if processor.get("num_frames") else "images=images"
+    return f"`processor({kind}, descriptions=[...])`, None where there is none."
+
+
+_CODE = """\
+import torch
+{imports}from transformers import AutoModel, AutoProcessor
+
+model = AutoModel.from_pretrained("{name}", trust_remote_code=True).eval()
+processor = AutoProcessor.from_pretrained("{name}", trust_remote_code=True)
+{pictures}
+with torch.inference_mode():
+    views = model.get_image_views({call})  # (pictures, views, dimensions)
+    query = model.get_text_features(**processor(text="{query}"))
+scores = (views @ query.T).amax(dim=(1, 2))
+print(scores.argsort(descending=True).tolist())  # the best picture first
+"""
+_IMAGES = (
+    'images = [Image.open(path) for path in ("beach.jpg", "street.jpg")]',
+    "**processor(images=images)",
+    "from PIL import Image\n",
+)
+_VIDEOS = (
+    'videos = [[Image.open(f"{name}-{number}.jpg") for number in range(4)] for name in ("beach", "street")]  # frames',
+    "**processor(videos=videos)",
+    "from PIL import Image\n",
+)
+_FEATURES = 'features = torch.load("features.pt")  # (pictures, tokens, {width}), of the tower it was trained with'
+_TEXT_ONLY_CODE = """\
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+model = AutoModel.from_pretrained("{name}", trust_remote_code=True).eval()
+tokenizer = AutoTokenizer.from_pretrained("{name}", trust_remote_code=True)
+texts = ["{query}", "{english}"]
+with torch.inference_mode():
+    inputs = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+    features = model.get_text_features(**inputs)  # (texts, dimensions)
+print(features @ features.T)
+"""
+
+
+def limits_section(config: Config, processor: Mapping[str, Any]) -> str:
+    """Return what the model cannot do and what to beware of."""
+    lines = [
+        "Scores rank the items of one collection. They are no probabilities, and a query that fits nothing still gets "
+        "a first answer.",
+        "Languages other than those above are untested, even if the tokenizer knows them.",
+        "Training captions describe everyday scenes in one or two plain sentences. Names, written words in pictures, "
+        "counts, negation and special subjects are likely to be missed.",
+        "Machine translations carry their errors into the model, and the way in which captions speak of people, "
+        "of their sex, age or origin, carries over, too, as does what pretrained encoders have learnt from the web. "
+        "Look at what is found, and at what is not, before people depend on it.",
+        "Not meant for identifying or watching people, nor for decisions about them.",
+    ]
+    if _describes(config):
+        lines.append(
+            "Descriptions by a language model can be wrong or say what is not in the picture; the model then finds the "
+            "picture under that. Figures with descriptions do not hold for collections without."
+        )
+    if processor.get("text_max_length"):
+        lines.append(f"Queries are cut after {processor['text_max_length']} tokens.")
+    return "\n".join(f"- {line}" for line in lines)

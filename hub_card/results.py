@@ -1,0 +1,180 @@
+"""Figures of an evaluation as tables for the card, as the card's ``model-index``, and as ``.eval_results`` records."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+
+from huggingface_hub import EvalResult, EvalResultEntry
+from huggingface_hub.repocard_data import eval_results_to_model_index
+
+from .data_card import markdown_table
+from .languages import language_name
+
+CUTOFFS = (1, 5, 10)
+TOTAL = "sum_of_hit_rates"
+# The first direction starts from texts in the language that the line names.
+DIRECTIONS = {
+    ("text_to_image", "image_to_text"): ("text→image", "image→text"),
+    ("target_to_source", "source_to_target"): ("to source caption", "from source caption"),
+}
+
+Result = Mapping[str, Any]
+
+
+def check_results(results: Any, name: str) -> list[Result]:
+    """Return what ``leccr evaluate --out`` wrote, after checking that it is that.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    try:
+        for result in results:
+            directions_of(result)
+            result["language"], result["protocol"]["split"], result["protocol"]["data"]
+            float(result[TOTAL])
+    except (KeyError, TypeError, ValueError, StopIteration) as error:
+        raise ValueError(f"{name} holds no figures; give a file that `leccr evaluate --out` wrote.") from error
+    return list(results)
+
+
+def directions_of(result: Result) -> tuple[str, str]:
+    """Return the names of the two directions that a result is of.
+
+    Raises:
+        StopIteration: If it is of none.
+    """
+    return next(names for names in DIRECTIONS if all(f"{name}_hit_rate_1" in result for name in names))
+
+
+def validation_results(training: Mapping[str, Any]) -> list[Result]:
+    """Return the validation figures in a training report as results, one a language."""
+    figures = {name.removeprefix("eval_"): value for name, value in (training.get("validation") or {}).items()}
+    languages = [name.removesuffix(f"_{TOTAL}") for name in figures if name.endswith(f"_{TOTAL}")]
+    results = []
+    for language in languages:
+        prefix = f"{language}_"
+        own = {name.removeprefix(prefix): value for name, value in figures.items() if name.startswith(prefix)}
+        results.append({"language": language, **own})
+    return [result for result in results if any(f"{names[0]}_hit_rate_1" in result for names in DIRECTIONS)]
+
+
+def results_section(results: Sequence[Result]) -> str:
+    """Return tables of results, each with its protocol under it: one table for each data set, split and direction."""
+    groups: dict[tuple[Any, ...], list[Result]] = {}
+    for result in results:
+        protocol = result["protocol"]
+        key = (data_name(result), protocol["split"], directions_of(result), protocol.get("images_with_description"))
+        groups.setdefault(key, []).append(result)
+    parts = []
+    for (data, split, _, _), group in groups.items():
+        parts += [f"### {data}, split `{split}`", results_table(group), protocol_list(group)]
+    return "\n\n".join(parts)
+
+
+def results_table(results: Sequence[Result]) -> str:
+    """Return one table with a line for each language."""
+    first, second = directions_of(results[0])
+    titles = DIRECTIONS[(first, second)]
+    return markdown_table(
+        [
+            {
+                "language": f"{language_name(result['language'])} ({result['language']})",
+                f"{titles[0]} hit@1 / 5 / 10": _hit_rates(result, first),
+                f"{titles[1]} hit@1 / 5 / 10": _hit_rates(result, second),
+                "median rank": f"{result[f'{first}_median_rank']:g} / {result[f'{second}_median_rank']:g}",
+                "SumR": f"{result[TOTAL]:.1f}",
+            }
+            for result in results
+        ]
+    )
+
+
+def protocol_list(results: Sequence[Result]) -> str:
+    """Return how the figures of one table came about, as a list."""
+    protocol = results[0]["protocol"]
+    lines = []
+    if "images" in protocol:
+        described = protocol["images_with_description"]
+        use = f"{described:,} of them with a description" if described else "no descriptions used"
+        lines.append(f"Gallery: all {protocol['images']:,} images or videos of the split, {use}.")
+    for result in results:
+        own = result["protocol"]
+        count = own.get("captions", own.get("target_captions"))
+        origins = ", ".join(own.get("caption_origin", []))
+        lines.append(
+            f"{language_name(result['language'])}: {count:,} captions" + (f", origin: {origins}." if origins else ".")
+        )
+    lines.append(f"Hit rate: {protocol.get('hit_rate', 'share of queries with a right answer among the first k')}.")
+    if "ties" in protocol:
+        lines.append(f"Ties {protocol['ties']}. Score: {protocol['score']}.")
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def data_name(result: Result) -> str:
+    """Return the last part of the name of the data that a result is of."""
+    return PurePath(str(result["protocol"]["data"])).name
+
+
+def model_index(results: Sequence[Result], model_name: str, dataset: str | None = None) -> list[dict[str, Any]]:
+    """Return the ``model-index`` of a card.
+
+    Args:
+        results: What ``leccr evaluate --out`` wrote.
+        model_name: Name of the model.
+        dataset: Name of the data set on the Hub, if it is there.
+    """
+    entries = [
+        EvalResult(
+            task_type="retrieval",
+            task_name="Cross-lingual retrieval",
+            dataset_type=dataset or data_name(result),
+            dataset_name=f"{data_name(result)} ({language_name(result['language'])})",
+            dataset_config=result["language"],
+            dataset_split=result["protocol"]["split"],
+            metric_type=metric,
+            metric_name=name,
+            metric_value=round(float(result[metric]), 2),
+        )
+        for result in results
+        for metric, name in _metrics(result)
+    ]
+    return eval_results_to_model_index(model_name, entries) if entries else []
+
+
+def eval_records(results: Sequence[Result], dataset: str) -> dict[str, list[EvalResultEntry]]:
+    """Return records for the Hub's leaderboards by the name of their file in ``.eval_results/``.
+
+    One file holds one data set, split and language. A record's task is ``<language>_<metric>``; the notes tell the
+    protocol. No dates: the Hub takes that of the commit.
+
+    Args:
+        results: What ``leccr evaluate --out`` wrote.
+        dataset: Name of the data set on the Hub, which the format wants.
+    """
+    files: dict[str, list[EvalResultEntry]] = {}
+    for result in results:
+        protocol, language = result["protocol"], result["language"]
+        described = protocol.get("images_with_description")
+        notes = f"split {protocol['split']}" + ("" if described is None else f", {described} images with a description")
+        name = f"{dataset.rpartition('/')[2]}_{protocol['split']}_{language}"
+        if described == 0:
+            name += "_without_descriptions"
+        files[f"{name}.yaml"] = [
+            EvalResultEntry(
+                dataset_id=dataset, task_id=f"{language}_{metric}", value=round(float(result[metric]), 2), notes=notes
+            )
+            for metric, _ in _metrics(result)
+        ]
+    return files
+
+
+def _metrics(result: Result) -> Iterator[tuple[str, str]]:
+    names = directions_of(result)
+    for name, title in zip(names, DIRECTIONS[names]):
+        for cutoff in CUTOFFS:
+            yield f"{name}_hit_rate_{cutoff}", f"{title} hit rate at {cutoff} (%)"
+    yield TOTAL, "Sum of the six hit rates (SumR)"
+
+
+def _hit_rates(result: Result, direction: str) -> str:
+    return " / ".join(f"{result[f'{direction}_hit_rate_{cutoff}']:.1f}" for cutoff in CUTOFFS)

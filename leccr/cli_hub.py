@@ -1,0 +1,84 @@
+"""The commands ``push``, ``card`` and ``convert-official``; nothing heavy is imported here, as in ``cli``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Results = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FILE", help="What `leccr evaluate --out` wrote, for the card; may be given several times."),
+]
+License = Annotated[str | None, typer.Option("--license", help="Licence of the weights, such as apache-2.0.")]
+DatasetName = Annotated[
+    str | None,
+    typer.Option("--dataset", metavar="ORG/NAME", help="The data on the Hub; adds records for its leaderboard."),
+]
+Data = Annotated[Path | None, typer.Option(help="Folder of the training data, to tell in the card what they are.")]
+
+
+def push(
+    folder: Annotated[Path, typer.Argument(help="Folder that `leccr train`, `prepare` or `index` wrote.")],
+    repository: Annotated[str, typer.Argument(metavar="ORG/NAME", help="Name on the Hub.")],
+    private: Annotated[bool, typer.Option("--private", help="Let nobody else see it.")] = False,
+    revision: Annotated[str | None, typer.Option(metavar="BRANCH", help="Branch to write to, not main.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be uploaded, and upload nothing.")] = False,
+    kind: Annotated[str | None, typer.Option(help="model or dataset; by default what the folder holds.")] = None,
+    results: Results = None,
+    license: License = None,
+    dataset: DatasetName = None,
+    data: Data = None,
+) -> None:
+    """Publish a trained model, prepared data or a gallery on the Hub, with a card. Can be repeated."""
+    from .publishing import run_push
+
+    said = run_push(
+        folder,
+        repository,
+        kind=kind,
+        private=private,
+        revision=revision,
+        dry_run=dry_run,
+        results=results or (),
+        license=license,
+        dataset=dataset,
+        data=data,
+    )
+    typer.echo(said if dry_run else f"Published: {said}")
+
+
+def card(
+    checkpoint: Annotated[Path, typer.Argument(help="Folder that `leccr train` wrote.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File to write; by default README.md in the folder.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(metavar="ORG/NAME", help="Name on the Hub, for the example code.")] = None,
+    results: Results = None,
+    license: License = None,
+    dataset: DatasetName = None,
+    data: Data = None,
+) -> None:
+    """Write a trained model's card, and keep what a person wrote into it outside the marked sections."""
+    from .publishing import run_card
+
+    path = run_card(checkpoint, out, name, results=results or (), license=license, dataset=dataset, data=data)
+    typer.echo(f"The card is in {path}.")
+
+
+def convert_official(
+    checkpoint: Annotated[Path, typer.Argument(help="checkpoint_best.pth of the LECCR release, image or video.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write: new or empty.")],
+    tokenizer: Annotated[
+        str, typer.Option(help="Name or folder of the tokenizer that it was trained with.")
+    ] = "google-bert/bert-base-multilingual-cased",
+    text_config: Annotated[
+        str | None,
+        typer.Option(help="Name, folder or config.json of the text encoder, if its sizes are not those of a BERT."),
+    ] = None,
+) -> None:
+    """Turn a checkpoint of the authors' LECCR release into a folder that the other commands take."""
+    from .official import convert_official as convert
+
+    model = convert(checkpoint, out, tokenizer, text_config)
+    kind = "videos' features" if model.config.vision_config is None else "images"
+    typer.echo(f"The model of {kind} is in {out}; measure it with: leccr evaluate {out} DATA")

@@ -1,0 +1,305 @@
+"""Checkpoints, prepared data sets and galleries to the Hub, each with its card: `leccr push` and `leccr card`."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import yaml
+from huggingface_hub import eval_result_entries_to_yaml
+
+from hub_card.data_card import read_data_card
+from hub_card.gallery_card import gallery_card
+from hub_card.model_card import REPOSITORY, ModelFacts, model_card
+from hub_card.results import Result, check_results, eval_records
+from hub_card.sections import merge_cards
+
+from .errors import UserError
+
+CARD = "README.md"
+MODEL, DATASET = "model", "dataset"
+RECORDS = ".eval_results"
+# What belongs to a checkpoint, besides the card; runs leave much else in their folder.
+MODEL_FILES = ("*.json", "*.safetensors", "*.py", "*.txt", "*.model", "*.jinja", "*.onnx", "LICENSE*", "NOTICE*")
+GALLERY_FILE = "gallery.sqlite"
+NEVER = (".*", "*.part", "*-journal", "*.lock", "*.tmp", "*~")
+# Left in the repository, these would be loaded in place of the new ones, or together with them.
+STALE = ("*.safetensors", "*.safetensors.index.json", "*.parquet", GALLERY_FILE, "views-*")
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What would be, or is, uploaded.
+
+    Attributes:
+        kind: ``checkpoint``, ``prepared data set``, ``gallery`` or ``data set``.
+        repo_type: ``model`` or ``dataset``.
+        card: The ``README.md``, before it is merged with the one on the Hub; None where there is none.
+        files: Files by their name in the repository, or their content.
+        left_out: Names in the folder that are not uploaded.
+        notes: What the person who publishes should know.
+    """
+
+    kind: str
+    repo_type: str
+    card: str | None
+    files: Mapping[str, Path | bytes]
+    left_out: Sequence[str] = ()
+    notes: Sequence[str] = field(default_factory=list)
+
+    def listing(self, repository: str) -> str:
+        """Return lines that say what would be uploaded where, sizes in bytes."""
+        sizes = {
+            name: len(file) if isinstance(file, bytes) else file.stat().st_size for name, file in self.files.items()
+        }
+        if self.card is not None:
+            sizes[CARD] = len(self.card.encode())
+        lines = [f"The {self.kind} would go to the {self.repo_type} repository {repository}:"]
+        lines += [f"  {size:>13,}  {name}" for name, size in sorted(sizes.items())]
+        lines.append(f"  {sum(sizes.values()):>13,}  bytes in {len(sizes)} files")
+        if self.left_out:
+            lines.append(f"Left out: {', '.join(self.left_out)}.")
+        return "\n".join([*lines, *self.notes, "Nothing was uploaded."])
+
+
+def run_card(
+    checkpoint: Path,
+    output: Path | None = None,
+    name: str | None = None,
+    results: Sequence[Path] = (),
+    license: str | None = None,
+    dataset: str | None = None,
+    data: Path | None = None,
+) -> Path:
+    """Write a checkpoint's card, keep what a person wrote into it, and return its path: what ``leccr card`` does.
+
+    Raises:
+        UserError: If the folder holds no checkpoint, or a file of it cannot be read.
+    """
+    facts = read_facts(checkpoint, name or str(checkpoint), results, license, dataset, data)
+    output = checkpoint / CARD if output is None else output
+    card = model_card(facts)
+    if output.is_file():
+        card = merge_cards(output.read_text(encoding="utf-8"), card, str(output))
+    _write(output, card)
+    return output
+
+
+def run_push(
+    folder: Path,
+    repository: str,
+    kind: str | None = None,
+    private: bool = False,
+    revision: str | None = None,
+    dry_run: bool = False,
+    results: Sequence[Path] = (),
+    license: str | None = None,
+    dataset: str | None = None,
+    data: Path | None = None,
+) -> str:
+    """Publish a folder, or say what would be published: what ``leccr push`` does.
+
+    Returns:
+        The address of the commit, or, for a dry run, the listing.
+
+    Raises:
+        UserError: If the folder holds nothing to publish, the name is none of the Hub's, or the Hub refuses.
+    """
+    if not REPOSITORY.fullmatch(repository):
+        raise UserError(f'"{repository}" is no name on the Hub; write it as org/name.')
+    upload = plan_upload(folder, repository, kind, results, license, dataset, data)
+    if dry_run:
+        return upload.listing(repository)
+    from .hub import send
+
+    for note in upload.notes:
+        print(note)
+    return send(upload, repository, private=private, revision=revision)
+
+
+def plan_upload(
+    folder: Path,
+    repository: str,
+    kind: str | None = None,
+    results: Sequence[Path] = (),
+    license: str | None = None,
+    dataset: str | None = None,
+    data: Path | None = None,
+) -> Upload:
+    """Return what there is to publish in a folder.
+
+    Args:
+        folder: A checkpoint that ``leccr train`` wrote, data that ``leccr prepare`` wrote, or a gallery.
+        repository: Name on the Hub.
+        kind: ``model`` or ``dataset``; by default what the folder holds. ``dataset`` takes any folder.
+        results: Files that ``leccr evaluate --out`` wrote, for a checkpoint's card.
+        license: Identifier of the licence of a checkpoint's weights.
+        dataset: Hub name of the data that the figures are on.
+        data: Folder of the training data, whose card tells what they are.
+
+    Raises:
+        UserError: If the folder holds nothing of the kind.
+    """
+    if not folder.is_dir():
+        raise UserError(f"There is no folder {folder}; name one that `leccr train`, `prepare` or `index` wrote.")
+    if kind not in (None, MODEL, DATASET):
+        raise UserError(f'There is no kind "{kind}"; choose model or dataset.')
+    if kind != DATASET and (folder / "config.json").is_file():
+        return _checkpoint(folder, read_facts(folder, repository, results, license, dataset, data))
+    if kind == MODEL:
+        raise UserError(f"{folder} holds no model: it has no config.json; name a folder that `leccr train` wrote.")
+    if results or license or dataset or data:
+        raise UserError("--results, --license, --dataset and --data are for a model, and this is a data set.")
+    if (folder / GALLERY_FILE).is_file():
+        return _gallery(folder, repository)
+    if kind == DATASET or any(folder.glob("*.parquet")):
+        return _data_set(folder)
+    raise UserError(
+        f"{folder} holds no model, no prepared data and no gallery; name another folder, or add --kind dataset to "
+        "upload all its files."
+    )
+
+
+def read_facts(
+    checkpoint: Path,
+    name: str,
+    results: Sequence[Path] = (),
+    license: str | None = None,
+    dataset: str | None = None,
+    data: Path | None = None,
+) -> ModelFacts:
+    """Return what a checkpoint's card is made from.
+
+    Raises:
+        UserError: If the folder holds no checkpoint of ours, or a file cannot be read.
+    """
+    config = _read_json(checkpoint / "config.json")
+    if not str(config.get("model_type", "")).startswith("leccr"):
+        raise UserError(f"{checkpoint} holds a {config.get('model_type')} model, not a LECCR one, and we know no card.")
+    training = _read_json(checkpoint / "training.json", {})
+    figures: list[Result] = [
+        result for path in results for result in check_results(_read_json(path, kind=list), str(path))
+    ]
+    return ModelFacts(
+        name=name,
+        config=config,
+        processor=_read_json(checkpoint / "processor_config.json", {}),
+        training=training,
+        results=figures,
+        license=license,
+        dataset=dataset,
+        data={**(training.get("data") or {}), **_data_facts(data)},
+        base_models=_base_models(config),
+    )
+
+
+def data_facts(data: str | Path) -> dict[str, Any]:
+    """Return what a data set's card tells: ``title``, ``languages``, ``published``; nothing if it has no card.
+
+    Args:
+        data: Folder that ``leccr prepare`` wrote, or ``scenes``.
+    """
+    if str(data) == "scenes":
+        return {"title": "Scenes, drawn and captioned by leccr itself"}
+    card = Path(data) / CARD
+    return read_data_card(card.read_text(encoding="utf-8")) if card.is_file() else {}
+
+
+def _data_facts(data: Path | None) -> dict[str, Any]:
+    facts = {} if data is None else data_facts(data)
+    if data is not None and not facts:
+        raise UserError(f"{data} has no {CARD} that would say what it is; name a folder that `leccr prepare` wrote.")
+    return facts
+
+
+def _base_models(config: Mapping[str, Any]) -> list[str]:
+    """Return the Hub names of pretrained towers; towers from a folder have a path there instead."""
+    parts = [config.get(f"{part}_config") or {} for part in ("vision", "text", "description")]
+    names = [str(part.get("_name_or_path") or "") for part in parts]
+    return list(dict.fromkeys(name for name in names if REPOSITORY.fullmatch(name) and not Path(name).exists()))
+
+
+def _checkpoint(folder: Path, facts: ModelFacts) -> Upload:
+    names, left_out = _chosen(folder, MODEL_FILES)
+    if not any(fnmatch(name, "*.safetensors") for name in names):
+        raise UserError(f"{folder} holds no weights (*.safetensors); wait for the training to end, or name another.")
+    files: dict[str, Path | bytes] = {name: folder / name for name in names}
+    notes = []
+    if facts.results and facts.dataset:
+        for name, entries in eval_records(facts.results, facts.dataset).items():
+            text = yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False, allow_unicode=True)
+            files[f"{RECORDS}/{name}"] = text.encode()
+    elif facts.results:
+        notes.append(
+            "The figures go into the card alone; add --dataset org/name for records on the Hub's leaderboards."
+        )
+    if not facts.license:
+        notes.append("No licence was chosen; add --license, for example --license apache-2.0.")
+    return Upload("checkpoint", MODEL, _with_own_text(folder, model_card(facts)), files, left_out, notes)
+
+
+def _gallery(folder: Path, repository: str) -> Upload:
+    from .gallery.catalogue import Catalogue, read_state
+
+    catalogue = Catalogue(folder)
+    with catalogue.reading() as connection:
+        state = read_state(connection, str(folder))
+    catalogue.close()
+    if state.engine != "faiss":
+        raise UserError(f"The views of {folder} are in {state.uri}; bring them into its folder first, engine faiss.")
+    names, left_out = _chosen(folder, ("*",))
+    card = gallery_card(repository, state.items, Path(state.model).name, state.dtype)
+    note = f"It shows thumbnails, file names and descriptions of {state.items:,} items to whoever can read it."
+    files = {name: folder / name for name in names}
+    return Upload("gallery", DATASET, _with_own_text(folder, card), files, left_out, [note])
+
+
+def _data_set(folder: Path) -> Upload:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    names = [path.relative_to(folder) for path in paths]
+    kept = [name for name in names if not any(fnmatch(part, pattern) for part in name.parts for pattern in NEVER)]
+    files = {name.as_posix(): folder / name for name in kept if name.as_posix() != CARD}
+    if not files:
+        raise UserError(f"{folder} holds no files.")
+    card = (folder / CARD).read_text(encoding="utf-8") if (folder / CARD).is_file() else None
+    left_out = [name.as_posix() for name in names if name not in kept]
+    return Upload("data set", DATASET, card, files, left_out)
+
+
+def _chosen(folder: Path, patterns: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the names of the files that match, without the card, and everything else in the folder."""
+    chosen, left_out = [], []
+    for path in sorted(folder.iterdir()):
+        fits = any(fnmatch(path.name, pattern) for pattern in patterns)
+        if path.is_file() and fits and not any(fnmatch(path.name, pattern) for pattern in NEVER):
+            if path.name != CARD:
+                chosen.append(path.name)
+        elif path.name != CARD:
+            left_out.append(path.name + ("/" if path.is_dir() else ""))
+    return chosen, left_out
+
+
+def _with_own_text(folder: Path, card: str) -> str:
+    path = folder / CARD
+    return merge_cards(path.read_text(encoding="utf-8"), card, str(path)) if path.is_file() else card
+
+
+def _read_json(path: Path, default: Any = None, kind: type = dict) -> Any:
+    if not path.is_file() and default is not None:
+        return default
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is missing or no JSON; name a folder or file that leccr wrote.") from error
+    if not isinstance(content, kind):
+        raise UserError(f"{path} holds something else than expected; name a folder or file that leccr wrote.")
+    return content
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".part")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)

@@ -1,0 +1,233 @@
+"""From `leccr push` to a stranger's `from_pretrained` over HTTP: with the newest libraries, and the lowest allowed.
+
+Every step is a process of its own, because the libraries read the Hub's address when they are imported.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import CLIPImageProcessorPil
+
+from leccr.gallery.catalogue import Catalogue
+from leccr.gallery.state import State
+from modeling_leccr import LeccrModel
+from processing import LeccrProcessor
+from processing.tokenizers import train_tokenizer
+
+from . import hub_over_http_child, remote_code_child
+from .hub_server import TOKEN, HubServer, serving
+from .modeling_leccr.tiny import PICTURE_SIZE, tiny_model
+from .test_hub_round_trip import DESCRIPTIONS, LOWEST, REPOSITORY, REQUEST, TEXTS, close
+
+ROOT = Path(__file__).parents[1]
+WRONG = "hf_" + "w" * 34
+
+
+class Desk:
+    """A Hub, a checkpoint to publish on it, and processes that do so, or that load it."""
+
+    def __init__(self, hub: HubServer, folder: Path, lowest: bool) -> None:
+        self.hub, self.folder, self.lowest = hub, folder, lowest
+        self.checkpoint, self.home = folder / "checkpoint", folder / "home"
+        self.home.mkdir()
+        self.output = ""
+
+    def run(self, *command: str, ours: bool = False, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run Python with an empty cache of its own; ``ours`` lets it find our packages."""
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
+        overlay = [str(LOWEST)] if self.lowest else []
+        clean |= {"HF_HOME": str(self.home), "HF_ENDPOINT": self.hub.url, "HF_HUB_DISABLE_XET": "1"}
+        clean |= {"PYTHONPATH": os.pathsep.join([*overlay, str(ROOT)] if ours else overlay), **variables}
+        done = subprocess.run(
+            [sys.executable, "-P", *command], cwd=self.folder, env=clean, capture_output=True, text=True, timeout=300
+        )
+        self.output += done.stdout + done.stderr
+        return done
+
+    def push(self, *options: str, token: str = TOKEN, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run `leccr push` with every log switched on."""
+        logs = {"HF_HUB_VERBOSITY": "debug", "TRANSFORMERS_VERBOSITY": "debug", "HF_DEBUG": "1"}
+        command = ["-m", "leccr.cli", "push", str(self.checkpoint), REPOSITORY, *options]
+        return self.run(*command, ours=True, HF_TOKEN=token, **logs, **variables)
+
+    def load(self, *wanted: str, **variables: str) -> list[dict[str, Any]]:
+        """Load models, written as ``name@revision``, without a token; return their reports and embeddings."""
+        done = self.run(hub_over_http_child.__file__, str(self.folder), *wanted, **variables)
+        assert done.returncode == 0, done.stderr[-3000:]
+        reports = json.loads((self.folder / "reports.json").read_text(encoding="utf-8"))
+        places = range(len(wanted))
+        return [
+            {**report, "embeddings": load_file(self.folder / f"{place}.safetensors")}
+            for place, report in zip(places, reports, strict=True)
+        ]
+
+
+@pytest.fixture(scope="module")
+def processor() -> LeccrProcessor:
+    tokenizer = train_tokenizer([*TEXTS, *(text for text in DESCRIPTIONS if text)], vocabulary_size=200)
+    size = {"height": PICTURE_SIZE, "width": PICTURE_SIZE}
+    images = CLIPImageProcessorPil(size={"shortest_edge": PICTURE_SIZE}, crop_size=size)
+    return LeccrProcessor(images, tokenizer, text_max_length=12, description_max_length=24)
+
+
+def model_with(processor: LeccrProcessor, seed: int) -> LeccrModel:
+    model = tiny_model(slot_anchor="text", vocabulary=len(processor.tokenizer), seed=seed)
+    model.anchor.slot_gate.weight.data.fill_(0.5)
+    return model
+
+
+@pytest.fixture(scope="module", params=["newest", "lowest"])
+def desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    lowest = request.param == "lowest"
+    if lowest and not LOWEST.is_dir():
+        pytest.skip("run make lowest")
+    folder = tmp_path_factory.mktemp("desk")
+    for number, name in enumerate(REQUEST["pictures"]):
+        pixels = torch.randint(256, (40, 50, 3), generator=torch.Generator().manual_seed(number), dtype=torch.uint8)
+        Image.fromarray(pixels.numpy()).save(folder / str(name))
+    (folder / "request.json").write_text(json.dumps(REQUEST), encoding="utf-8")
+    with serving() as hub:
+        yield Desk(hub, folder, lowest)
+
+
+@pytest.fixture(scope="module")
+def published(desk: Desk, processor: LeccrProcessor) -> dict[str, Any]:
+    """Publish one model and then another one in its place; return what they embed, and the first one's commit."""
+    found: dict[str, Any] = {}
+    for seed, name in enumerate(("first", "second")):
+        model = model_with(processor, seed)
+        model.save_pretrained(desk.checkpoint)
+        processor.save_pretrained(desk.checkpoint)
+        # The connection breaks off once while the weights of the first go up; the client tries again by itself.
+        desk.hub.drop("PUT /storage", times=1 - seed)
+        done = desk.push("--license", "apache-2.0")
+        assert done.returncode == 0, done.stderr[-3000:]
+        found[name] = remote_code_child.embed(model, processor, desk.folder)
+        found[f"{name} commit"] = desk.hub.repositories["model", REPOSITORY].branches["main"]
+        assert found[f"{name} commit"] in done.stdout
+    return found
+
+
+def differ(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
+    return bool((first["texts"] - second["texts"]).abs().max() > 1e-2)
+
+
+def test_a_wrong_token_gives_one_clear_line(desk: Desk, published: dict[str, Any]) -> None:
+    before = desk.hub.files(REPOSITORY)
+    done = desk.push(token=WRONG)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("Error: The Hub does not accept the token: log in")
+    assert "Traceback" not in done.stderr
+    assert WRONG not in desk.output
+    assert desk.hub.files(REPOSITORY) == before
+
+
+def check(desk: Desk, report: dict[str, Any], expected: dict[str, Tensor]) -> None:
+    close(report["embeddings"], expected)
+    assert report["transformers"] == ("5.6.0" if desk.lowest else transformers.__version__)
+    assert report["classes"] == ["LeccrModel", "LeccrProcessor"]
+    assert all(module.startswith("transformers_modules.") for module in report["modules"])
+    assert report["loading"] == {} and report["imported"] == []
+
+
+@pytest.mark.slow
+def test_what_was_published_loads_by_name_by_commit_by_its_old_name_and_offline(
+    desk: Desk, published: dict[str, Any]
+) -> None:
+    """What the stranger's transformers saves then loads with the newest one, which is the one of this process."""
+    desk.hub.renamed["org/old-name"] = REPOSITORY
+    newest, pinned = f"{REPOSITORY}@main", f"{REPOSITORY}@{published['first commit']}"
+    reports = desk.load(newest, pinned, "org/old-name@main")
+    for report, expected in zip(reports, ("second", "first", "second"), strict=True):
+        check(desk, report, published[expected])
+    assert differ(published["first"], published["second"])
+
+    model, loading = LeccrModel.from_pretrained(desk.folder / "saved-0", output_loading_info=True)
+    assert not any(loading.values()), loading
+    saved = LeccrProcessor.from_pretrained(desk.folder / "saved-0")
+    close(remote_code_child.embed(model.eval(), saved, desk.folder), published["second"])
+
+    asked = len(desk.hub.requests)
+    reports = desk.load(newest, pinned, HF_HUB_OFFLINE="1", HF_ENDPOINT="http://127.0.0.1:9")
+    for report, expected in zip(reports, ("second", "first"), strict=True):
+        check(desk, report, published[expected])
+    assert len(desk.hub.requests) == asked
+
+
+DOWNLOAD = (
+    "import sys, huggingface_hub; print(huggingface_hub.snapshot_download(*sys.argv[1:2], repo_type=sys.argv[2]))"
+)
+
+
+def test_a_private_repository_asks_for_a_token(desk: Desk, published: dict[str, Any]) -> None:
+    desk.hub.repositories["model", REPOSITORY].private = True
+    try:
+        fresh = {"HF_HOME": str(desk.folder / "fresh")}
+        refused = desk.run("-c", DOWNLOAD, REPOSITORY, "model", **fresh)
+        assert refused.returncode == 1 and "RepositoryNotFoundError" in refused.stderr
+        done = desk.run("-c", DOWNLOAD, REPOSITORY, "model", HF_TOKEN=TOKEN, **fresh)
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert (Path(done.stdout.strip()) / "model.safetensors").is_file()
+    finally:
+        desk.hub.repositories["model", REPOSITORY].private = False
+
+
+def test_a_gallery_comes_back_as_it_was(desk: Desk, published: dict[str, Any]) -> None:
+    folder = desk.folder / "photos"
+    state = State(model="runs/mine", fingerprint="f", view_count=2, width=4, slots=True, items=3, positions=3)
+    Catalogue.create(folder, state).close()
+    (folder / "views-1.fp32").write_bytes(bytes(range(96)))
+    done = desk.run("-m", "leccr.cli", "push", str(folder), "org/photos", ours=True, HF_TOKEN=TOKEN)
+    assert done.returncode == 0, done.stderr[-3000:]
+    done = desk.run("-c", DOWNLOAD, "org/photos", "dataset")
+    assert done.returncode == 0, done.stderr[-3000:]
+    back = Path(done.stdout.strip())
+    for name in ("gallery.sqlite", "views-1.fp32"):
+        assert (back / name).read_bytes() == (folder / name).read_bytes()
+    assert "3 pictures and videos" in (back / "README.md").read_text(encoding="utf-8")
+
+
+TRAINER = """
+import sys
+from tests.tiny_data import processor, recipe, scenes
+from leccr.training import make_trainer
+from pathlib import Path
+data = scenes()
+settings = {"max_steps": 1, "eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False}
+settings |= {"hub_model_id": "org/by-trainer", "push_to_hub": True, "hub_strategy": "end"}
+trainer = make_trainer(recipe(training=settings), data, Path(sys.argv[1]), ["de"])
+trainer.train()
+print(trainer.push_to_hub().commit_url)
+"""
+
+
+@pytest.mark.slow
+def test_push_to_hub_from_trainer(desk: Desk, published: dict[str, Any]) -> None:
+    done = desk.run("-c", TRAINER, str(desk.folder / "trained"), ours=True, HF_TOKEN=TOKEN)
+    assert done.returncode == 0, done.stderr[-3000:]
+    files = desk.hub.files("org/by-trainer")
+    needed = {"config.json", "model.safetensors", "modeling_leccr.py", "processing_leccr.py", "processor_config.json"}
+    assert needed | {"README.md", "tokenizer.json"} <= set(files)
+
+
+def test_nothing_was_asked_that_no_hub_answers_and_the_token_shows_nowhere(
+    desk: Desk, published: dict[str, Any]
+) -> None:
+    """Comes last: the output is that of all tests above, with every log switched on."""
+    assert desk.hub.problems == []
+    assert "huggingface" in desk.output.lower() or "Published" in desk.output
+    assert TOKEN not in desk.output + "".join(desk.hub.requests)
+    for name in (REPOSITORY, "org/by-trainer"):
+        for content in desk.hub.files(name).values():
+            assert TOKEN.encode() not in content
