@@ -1,0 +1,270 @@
+"""A gallery: pictures and videos that were encoded once, searched by texts in any language, or by pictures."""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, overload
+
+import numpy as np
+
+from ..errors import UserError
+from .catalogue import VIDEO, Catalogue, Item, items_at, read_state, select_items, sources_of
+from .filters import parse_filter
+from .ranking import Array
+from .results import Result, checked_texts, find_items, make_results
+from .snapshot import Snapshot, matching_positions
+from .state import State
+
+if TYPE_CHECKING:
+    from PIL import Image as PillowImage
+
+    from .adding import AddReport
+    from .checking import CheckReport
+    from .encoding import Encoder
+
+
+class Gallery:
+    """Searches and changes a gallery. Reads may come from several threads at once, and from several processes.
+
+    A search sees one complete state of the gallery, the last one that was committed before it began; so a gallery that
+    is open answers with what others add meanwhile.
+
+    Args:
+        folder: The gallery's folder.
+        model: Checkpoint, or a loaded encoder, for texts and pictures; by default the checkpoint that the gallery
+            names, loaded when it is first needed.
+        approximate: Whether to use the approximate index where the gallery has one.
+
+    Raises:
+        UserError: If there is no gallery, or it has another format.
+    """
+
+    def __init__(self, folder: str | Path, model: "str | Encoder | None" = None, approximate: bool = True) -> None:
+        self.folder = Path(folder)
+        self.approximate = approximate
+        self.report: AddReport | None = None
+        self.catalogue = Catalogue(self.folder)
+        self._model = model
+        self._encoder: Encoder | None = None
+        self._lock = threading.RLock()
+        self._cached: Snapshot | None = None
+        # A gallery of another format is refused at once.
+        self.state  # noqa: B018
+
+    @classmethod
+    def open(cls, folder: str | Path, model: "str | Encoder | None" = None, approximate: bool = True) -> Self:
+        """Open a gallery; arguments as for the class."""
+        return cls(folder, model, approximate)
+
+    @classmethod
+    def build(cls, source: str | Path, model: "str | Encoder", folder: str | Path, **options: Any) -> Self:
+        """Index a source into a new gallery, or go on where an earlier call was stopped.
+
+        Args:
+            source: Folder of photos and videos, prepared data set, or name of a data set on the Hub.
+            model: Checkpoint, or a loaded encoder.
+            folder: The gallery's folder.
+            **options: As :func:`leccr.gallery.building.build_gallery` takes them.
+
+        Returns:
+            The gallery; what became of the candidates is in its ``report``.
+        """
+        from .building import build_gallery
+
+        encoder, report = build_gallery(str(source), model, Path(folder), **options)
+        gallery = cls(folder, encoder)
+        gallery.report = report
+        return gallery
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return self.state.items
+
+    def close(self) -> None:
+        """Close this thread's connection; searching again opens a new one."""
+        self._cached = None
+        self.catalogue.close()
+
+    @property
+    def state(self) -> State:
+        """The last complete state."""
+        with self.catalogue.reading() as connection:
+            return read_state(connection, str(self.folder))
+
+    @property
+    def sources(self) -> dict[int, tuple[str, str]]:
+        """Kind and location of each source by its number."""
+        with self.catalogue.reading() as connection:
+            return sources_of(connection)
+
+    @property
+    def encoder(self) -> "Encoder":
+        """The gallery's model, loaded at first use.
+
+        Raises:
+            UserError: If it cannot be loaded, or is not the one that made the views.
+        """
+        with self._lock:
+            if self._encoder is None:
+                from .building import load_encoder
+
+                self._encoder = load_encoder(self._model, self.state, str(self.folder))
+            return self._encoder
+
+    @overload
+    def search(self, query: "str | Array", k: int = 10, where: str | None = None) -> list[Result]: ...
+
+    @overload
+    def search(
+        self, query: "list[str] | tuple[str, ...]", k: int = 10, where: str | None = None
+    ) -> list[list[Result]]: ...
+
+    def search(self, query: Any, k: int = 10, where: str | None = None) -> Any:
+        """Find the items that fit a text, in any language.
+
+        Args:
+            query: A text, or an embedding (D,) from ``get_text_features``; or several texts, or embeddings (Q, D).
+            k: Items wanted; fewer come back where the gallery has fewer.
+            where: A filter over the stored columns, such as ``path~holiday and kind=video``.
+
+        Returns:
+            Results, best first; a list of them for each query where there are several.
+
+        Raises:
+            UserError: If a text is empty, the filter is not understood, or k is below 1.
+        """
+        if k < 1:
+            raise UserError(f"k is {k}, but has to be at least 1.")
+        condition = None if where is None else parse_filter(where)
+        queries, single = self._embeddings(query)
+        with self.catalogue.reading() as connection:
+            snapshot = self.snapshot(connection)
+            allowed = None if condition is None else matching_positions(connection, *condition)
+            rankings = snapshot.rank(queries, k, allowed)
+            positions = {int(position) for ranking in rankings for position in ranking.positions}
+            items = items_at(connection, sorted(positions))
+            sources = sources_of(connection)
+        results = [make_results(ranking, items, sources, snapshot.state.slots) for ranking in rankings]
+        return results[0] if single else results
+
+    def search_by_image(
+        self,
+        image: "str | Path | PillowImage.Image",
+        k: int = 10,
+        where: str | None = None,
+        description: str | None = None,
+    ) -> list[Result]:
+        """Find the items that look like a picture, or like a video: its whole-image embedding is the query.
+
+        Args:
+            image: A picture, or the file of a picture or a video.
+            k: Items wanted.
+            where: A filter over the stored columns.
+            description: What the picture shows, for models that use descriptions.
+
+        Raises:
+            ValueError: If the file is broken.
+        """
+        from processing.images import open_image
+
+        from .sources import kind_of
+
+        row: dict[str, Any] = {"id": str(image), "image": None, "video": None, "description": description}
+        if isinstance(image, (str, Path)) and kind_of(image) == VIDEO:
+            row["video"] = str(image)
+        else:
+            row["image"] = open_image(str(image) if isinstance(image, Path) else image)
+        return self.search(self.encoder.image(row), k, where)
+
+    def add(self, source: str | Path, split: str | None = None, **options: Any) -> "AddReport":
+        """Add a folder, a file or a data set: what is new is added, what has changed replaced, the rest left alone.
+
+        Args:
+            source: As for :meth:`build`, or a file.
+            split: Split of a data set; None means all.
+            **options: ``batch_size``, ``workers``, ``describe_with`` and ``endpoint`` as for :meth:`build`.
+        """
+        from .building import add_to_gallery
+
+        return add_to_gallery(self, str(source), split=split, **options)
+
+    def remove(self, names: Sequence[str] = (), where: str | None = None) -> list[Item]:
+        """Take items out; their files stay.
+
+        Args:
+            names: Ids, paths, files, or folders with all that is below them.
+            where: A filter over the stored columns.
+
+        Returns:
+            The items that were taken out.
+
+        Raises:
+            UserError: If a name fits no item; then nothing is taken out.
+        """
+        from .maintenance import remove_items, settle
+
+        with self.catalogue.reading() as connection:
+            found = {item.number: item for name in names for item in find_items(connection, name, str(self.folder))}
+            if where is not None:
+                found |= {item.number: item for item in select_items(connection, *parse_filter(where))}
+        remove_items(self.catalogue, sorted(found))
+        settle(self.catalogue)
+        return list(found.values())
+
+    def convert(
+        self, dtype: str | None = None, ann: str | None = None, engine: str | None = None, uri: str | None = None
+    ) -> State:
+        """Store the views otherwise; what is not given stays as it is.
+
+        Args:
+            dtype: ``fp32``, ``fp16`` or ``int8``. What a smaller format has lost does not come back.
+            ann: ``hnsw`` or ``ivfpq`` for an approximate index, ``none`` for exact search.
+            engine: ``faiss`` or ``milvus``.
+            uri: Address of the Milvus server.
+        """
+        from .converting import convert_gallery
+
+        return convert_gallery(self.catalogue, dtype, ann, engine, uri)
+
+    def check(self, repair: bool = False, files: bool = False) -> "CheckReport":
+        """Check that everything is there and as it was written; see :func:`leccr.gallery.checking.check_gallery`."""
+        from .checking import check_gallery
+
+        return check_gallery(self, repair, files)
+
+    def thumbnail(self, result: Result) -> "PillowImage.Image | None":
+        """Return the stored small picture of a result; None if it has none, or is no longer in the gallery.
+
+        Raises:
+            ValueError: If what is stored is no picture.
+        """
+        from processing.images import open_image
+
+        with self.catalogue.reading() as connection:
+            row = connection.execute("SELECT picture FROM thumbnails WHERE number = ?", (result.number,)).fetchone()
+        return None if row is None else open_image({"bytes": row[0], "path": None}, result.id)
+
+    def _embeddings(self, query: Any) -> tuple[Array, bool]:
+        """Return queries as (Q, D) float32, and whether there was one alone."""
+        if isinstance(query, str):
+            return self.encoder.texts(checked_texts([query])), True
+        if isinstance(query, (list, tuple)) and all(isinstance(text, str) for text in query):
+            return self.encoder.texts(checked_texts(query)), False
+        values = query.detach().cpu().numpy() if hasattr(query, "detach") else query
+        queries = np.ascontiguousarray(values, dtype=np.float32)
+        if queries.ndim not in (1, 2) or not np.isfinite(queries).all():
+            raise UserError("A query is a text, or an embedding of finite numbers, (D,) or (Q, D).")
+        return np.atleast_2d(queries), queries.ndim == 1
+
+    def snapshot(self, connection: Any) -> Snapshot:
+        """Return what is needed to search the state that a connection sees; opened anew after a change."""
+        cached = self._cached
+        if cached is None or not cached.is_current(connection):
+            cached = self._cached = Snapshot.open(connection, self.folder, self.approximate)
+        return cached

@@ -1,0 +1,132 @@
+"""Answers, and which items of a gallery a name stands for."""
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import UserError
+from .catalogue import FOLDER, Item, select_items, sources_of
+from .ranking import Ranking
+
+WHOLE_IMAGE = "whole image"
+
+
+@dataclass(frozen=True)
+class Result:
+    """An item that answers a query.
+
+    Attributes:
+        rank: 1 for the best.
+        score: The largest inner product of the query and one of the item's views, float32.
+        id: The item's name in its source.
+        path: Path in the source's folder, or the file's name in a data set.
+        file: The file, for an item of a folder.
+        kind: ``image`` or ``video``.
+        view: Number of the view with that score, from 0.
+        answered_by: ``whole image``, or ``slot 1`` and so on.
+        description: What is known about it, if anything.
+        size: Bytes of the file.
+        time: When the file was last changed, in nanoseconds since 1970; 0 where that is not known.
+        hash: Content hash of the file.
+        number: Its key in the gallery, which :meth:`Gallery.thumbnail` takes.
+    """
+
+    rank: int
+    score: float
+    id: str
+    path: str
+    file: Path | None
+    kind: str
+    view: int
+    answered_by: str
+    description: str | None
+    size: int
+    time: int
+    hash: str
+    number: int
+
+
+def checked_texts(texts: Sequence[str]) -> list[str]:
+    """Return texts that are to be searched for.
+
+    Raises:
+        UserError: If there is none, or one is empty.
+    """
+    if not texts:
+        raise UserError("There is no query; say in a word or a sentence what to look for.")
+    for number, text in enumerate(texts, start=1):
+        if not text.strip():
+            where = f"Query {number}" if len(texts) > 1 else "The query"
+            raise UserError(f"{where} is empty; say in a word or a sentence what to look for.")
+    return list(texts)
+
+
+def make_results(
+    ranking: Ranking, items: dict[int, Item], sources: dict[int, tuple[str, str]], slots: bool
+) -> list[Result]:
+    """Return the results of one query, from the items at its best positions."""
+    results = []
+    places = zip(ranking.positions.tolist(), ranking.scores.tolist(), ranking.views.tolist())
+    for rank, (position, score, view) in enumerate(places, start=1):
+        item = items[position]
+        results.append(
+            Result(
+                rank=rank,
+                score=score,
+                id=item.id,
+                path=item.path,
+                file=file_of(item, sources),
+                kind=item.kind,
+                view=view,
+                answered_by=f"slot {view + 1}" if slots else WHOLE_IMAGE,
+                description=item.description,
+                size=item.size,
+                time=item.time,
+                hash=item.hash,
+                number=item.number,
+            )
+        )
+    return results
+
+
+def file_of(item: Item, sources: dict[int, tuple[str, str]]) -> Path | None:
+    """Return the file of an item of a folder; None for others, and where the path would lead out of the folder."""
+    kind, location = sources.get(item.source, ("", ""))
+    leads_out = os.path.isabs(item.path) or ".." in re.split(r"[\\/]", item.path)
+    return None if kind != FOLDER or leads_out else Path(location, item.path)
+
+
+def hash_file(path: Path) -> str:
+    """Return the content hash of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def find_items(connection: Any, name: str, gallery: str) -> list[Item]:
+    """Return the items that a name stands for: an id or a path in a source, a file, or a folder and all below it.
+
+    Raises:
+        UserError: If there are none.
+    """
+    found = select_items(connection, "id = ? OR path = ?", [name, name])
+    if found:
+        return found
+    path = Path(os.path.abspath(name))
+    path = path.parent.resolve() / path.name
+    for number, (_, location) in sources_of(connection).items():
+        if Path(location).is_relative_to(path):
+            found += select_items(connection, "source = ?", [number])
+            continue
+        part = path.relative_to(location).as_posix() if path.is_relative_to(location) else name.rstrip("/")
+        found += select_items(
+            connection,
+            "source = ? AND (id = ? OR substr(id, 1, ?) = ?)",
+            [number, part, len(part) + 1, part + "/"],
+        )
+    if not found:
+        raise UserError(f"The gallery {gallery} has no item {name}; nothing was removed.")
+    return found

@@ -1,0 +1,86 @@
+"""A trained-looking model, folders of pictures, and galleries of them, small enough for a test."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image as PillowImage
+
+from leccr.building import build_model
+from leccr.gallery.encoding import Encoder
+from tests.modeling_leccr.tiny import enliven
+from tests.tiny_data import PICTURE_SIZE, processor, recipe, row
+
+NAMES = ("red", "green", "blue", "white", "black", "gray", "olive", "navy", "teal", "pink", "gold", "lime")
+
+
+def encoder(name: str = "tiny", seed: int = 0, num_frames: int | None = None, **model: Any) -> Encoder:
+    """Return a model with random weights and the words of :func:`description`.
+
+    Args:
+        name: Its name.
+        seed: Of its weights.
+        num_frames: Frames of a video, for a model of videos.
+        **model: Fields of its configuration, in place of two anchored slots.
+    """
+    tiny = recipe(model or None)
+    if num_frames is not None:
+        tiny.model["vision_summary"] = "mean"
+    rows = [row(text, description=description(text)) for text in NAMES]
+    torch.manual_seed(seed)
+    its_processor = processor(rows, text_max_length=16, description_max_length=16)
+    its_processor.num_frames = num_frames
+    model_ = enliven(build_model(tiny, its_processor))
+    if getattr(model_, "anchor", None) is not None:
+        model_.anchor.slot_gate.weight.data.fill_(0.6)
+    return Encoder(model_.eval(), its_processor, name)
+
+
+def save_model(folder: Path, **options: Any) -> Path:
+    """Write a checkpoint of :func:`encoder`."""
+    tiny = encoder(**options)
+    tiny.model.save_pretrained(folder)
+    tiny.processor.save_pretrained(folder)
+    return folder
+
+
+def description(name: str) -> str:
+    """Return what is said about the picture of a colour."""
+    return f"This is {name} de {name} 1"
+
+
+def paint(path: Path, seed: int, size: tuple[int, int] = (PICTURE_SIZE, PICTURE_SIZE)) -> Path:
+    """Write a picture of random blocks."""
+    generator = np.random.default_rng(seed)
+    blocks = generator.integers(0, 255, (4, 4, 3), dtype=np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PillowImage.fromarray(blocks).resize(size, PillowImage.Resampling.NEAREST).save(path)
+    return path
+
+
+def photos(folder: Path, count: int = 12, described: bool = True) -> Path:
+    """Write pictures, some of them in a folder below, and descriptions of two out of three."""
+    names = [f"{'holiday/' if number % 3 == 0 else ''}{NAMES[number % 12]}{number}.png" for number in range(count)]
+    for number, name in enumerate(names):
+        paint(folder / name, number)
+    if described:
+        describe(folder, [name for number, name in enumerate(names) if number % 3])
+    return folder
+
+
+def describe(folder: Path, names: Sequence[str]) -> None:
+    """Write ``descriptions.jsonl``."""
+    colours = [Path(name).stem.rstrip("0123456789") for name in names]
+    records = [{"id": name, "description": description(colour)} for name, colour in zip(names, colours)]
+    (folder / "descriptions.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+
+
+def brute_force(views: np.ndarray, query: np.ndarray) -> tuple[list[int], list[float]]:
+    """Return all items by their scores, ties by their order, and the scores: the definition that engines must meet."""
+    products = np.einsum("nkd,d->nk", views.astype(np.float64), query.astype(np.float64)).astype(np.float32)
+    scores = products.max(axis=1)
+    order = sorted(range(len(scores)), key=lambda place: (-scores[place], place))
+    return order, [float(scores[place]) for place in order]
