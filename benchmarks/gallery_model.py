@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from transformers import BertConfig
 
 from leccr.data import load_data
 from leccr.gallery import Gallery
 from leccr.gallery.encoding import Encoder
 from leccr.gallery.ranking import Array, exact_scores
+from modeling_leccr import LeccrModel
 from processing.captions import captions_by_language, languages_of
 
 from .gallery import fill, milliseconds, percentiles
@@ -102,11 +104,19 @@ def measure_answers(built: Path, encoder: Encoder, data: str, split: str, scratc
     return measured
 
 
-def measure_query(checkpoint: str, encoder: Encoder, scratch: Path, repeats: int = 200) -> dict[str, Any]:
+def bert_base(encoder: Encoder) -> Encoder:
+    """Return a model with a text tower of BERT's size, as published ones have, but with random weights."""
+    config = encoder.model.config
+    text = BertConfig(vocab_size=config.text_config.vocab_size)
+    fields = {"num_slots": config.num_slots, "visual_feature_dim": 8, "projection_dim": encoder.width}
+    return Encoder(LeccrModel.from_pretrained_towers(None, text, **fields), encoder.processor, "BERT-base, random")
+
+
+def measure_query(encoder: Encoder, scratch: Path, repeats: int = 200) -> dict[str, Any]:
     """Time a text query on 10,000 photos end to end, beside the bare forward of the text encoder, in turn."""
     folder = scratch / "ten-thousand"
     shutil.rmtree(folder, ignore_errors=True)
-    fill(folder, 10_000, encoder.view_count, encoder.width, checkpoint, encoder.fingerprint())
+    fill(folder, 10_000, encoder.view_count, encoder.width, encoder.name, encoder.fingerprint())
     texts = [f"Ein Hund rennt am Strand, Nummer {place}" for place in range(repeats)]
     ours: list[float] = []
     bare: list[float] = []
@@ -159,7 +169,8 @@ def main() -> None:
     Gallery.build(given.data, encoder, built, split=given.split).close()
     results: dict[str, Any] = {"checkpoint": given.checkpoint, "index_seconds": round(time.perf_counter() - began, 1)}
     results |= measure_cold_start(given.checkpoint, built)
-    results |= measure_query(given.checkpoint, encoder, given.scratch)
+    results["query"] = measure_query(encoder, given.scratch)
+    results["query_bert_base"] = measure_query(bert_base(encoder), given.scratch)
     print(json.dumps(results), flush=True)
     results["answers"] = measure_answers(built, encoder, given.data, given.split, given.scratch)
     given.out.parent.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ from .sources import Candidate, Source
 from .state import State
 from .storage import Storage
 
-THUMBNAIL_SIDE, THUMBNAIL_QUALITY = 160, 75
+THUMBNAIL_SIDE, THUMBNAIL_QUALITY = 160, 70
 SECONDS_BETWEEN_COMMITS = 5.0
 
 
@@ -279,5 +279,5 @@ def small_jpeg(picture: PillowImage.Image) -> bytes:
     small = picture.convert("RGB")
     small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     stream = io.BytesIO()
-    small.save(stream, "JPEG", quality=THUMBNAIL_QUALITY)
+    small.save(stream, "JPEG", quality=THUMBNAIL_QUALITY, optimize=True)
     return stream.getvalue()

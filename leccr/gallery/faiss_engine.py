@@ -19,7 +19,7 @@ from .vectors import BLOCK, Views, empty_index, map_rows
 LINKS, BUILD_WIDTH, SEARCH_WIDTH = 32, 100, 256
 # Product quantisation keeps a byte for so many numbers of a view; scoring the candidates exactly makes up for it.
 NUMBERS_A_BYTE, CANDIDATES = 8, 10
-TRAINING_ROWS_A_LIST, SHARE_OF_LISTS = 64, 0.1
+TRAINING_ROWS_A_LIST, SHARE_OF_LISTS, FEWEST_LISTS = 64, 0.1, 16
 RECALL_AT, RECALL_QUERIES = 10, 200
 
 
@@ -63,15 +63,16 @@ class FaissEngine:
         if self._tail.ntotal:
             scores, rows = self._tail.search(queries, min(count, self._tail.ntotal))
             found.append((scores, np.where(rows < 0, rows, rows + self._covered)))
+        # All of them are scored exactly afterwards, so that none is left out by its approximate score.
         scores, rows = (np.concatenate(parts, axis=1) for parts in zip(*found))
-        order = np.argsort(-scores, axis=1, kind="stable")[:, :count]
+        order = np.argsort(-scores, axis=1, kind="stable")
         return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
 
     def _search_approximately(self, queries: Array, count: int) -> tuple[Array, Array]:
         if isinstance(self._index, faiss.IndexHNSW):
             parameters = faiss.SearchParametersHNSW(efSearch=max(SEARCH_WIDTH, 2 * count))
             return self._index.search(queries, count, params=parameters)
-        parameters = faiss.SearchParametersIVF(nprobe=max(8, round(SHARE_OF_LISTS * self._index.nlist)))
+        parameters = faiss.SearchParametersIVF(nprobe=max(FEWEST_LISTS, round(SHARE_OF_LISTS * self._index.nlist)))
         return self._index.search(queries, CANDIDATES * count, params=parameters)
 
     def _bitmap(self, allowed: Array) -> Array:

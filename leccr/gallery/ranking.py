@@ -29,7 +29,8 @@ class Engine(Protocol):
             allowed: Positions to search among; None means all.
 
         Returns:
-            Scores (Q, count), falling, and rows (Q, count), −1 where there is none.
+            Scores (Q, n), falling, and rows (Q, n), −1 where there is none; n is ``count``, or more where the search is
+            not exact.
         """
 
     def at(self, positions: Array) -> Array:
