@@ -14,7 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from .cli_gallery import gallery, index, search
 from .cli_generation import TranslateCommand, describe, translate
-from .cli_hub import card, convert_official, push
+from .cli_hub import card, convert_official, export, push
 from .cli_preparation import prepare
 from .errors import UserError
 
@@ -154,6 +154,7 @@ app.command(cls=TranslateCommand)(translate)
 app.command()(index)
 app.command()(search)
 app.command("convert-official")(convert_official)
+app.command()(export)
 app.add_typer(gallery, name="gallery")
 app.command()(card)
 app.command()(push)

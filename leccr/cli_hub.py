@@ -1,4 +1,4 @@
-"""The commands ``push``, ``card`` and ``convert-official``; nothing heavy is imported here, as in ``cli``."""
+"""Commands to publish, convert and export models; nothing heavy is imported here, as in ``cli``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -82,3 +82,22 @@ def convert_official(
     model = convert(checkpoint, out, tokenizer, text_config)
     kind = "videos' features" if model.config.vision_config is None else "images"
     typer.echo(f"The model of {kind} is in {out}; measure it with: leccr evaluate {out} DATA")
+
+
+def export(
+    checkpoint: Annotated[str, typer.Argument(help="Folder or Hub name of a trained model.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write: new or empty.")],
+    format: Annotated[str, typer.Option(help="onnx or torch-export.")] = "onnx",
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Write the text tower with weights of 8 bits, too, for the CPU.")
+    ] = False,
+    picture_size: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="PIXELS", help="Side of the pictures, where the model takes them as they are."),
+    ] = None,
+) -> None:
+    """Write a trained model as programs that run without this package, or without PyTorch."""
+    from .export import run_export
+
+    run_export(checkpoint, out, format, int8, picture_size)
+    typer.echo(f"How to use them is in {out / 'README.md'}.")

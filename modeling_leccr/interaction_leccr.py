@@ -74,7 +74,7 @@ class SlotInteraction(nn.Module):
         present = description.present
         memory = torch.where(present.unsqueeze(-1), projected, fallback.to(projected.dtype))
         first = torch.arange(memory.shape[1], device=memory.device) == 0
-        return memory, torch.where(present, description.mask, first)
+        return memory, description.mask | (first & ~present)
 
 
 class SlotAnchor(nn.Module):

@@ -111,7 +111,7 @@ class TextTower(nn.Module):
             return states[:, -1]
         # Not always in the first column: some tokenizers pad on the left.
         places = attention_mask.long() if self.pooling == "cls" else self._ends(input_ids)
-        return states[torch.arange(len(states), device=states.device), places.argmax(dim=1)]
+        return states[torch.arange(states.shape[0], device=states.device), places.argmax(dim=1)]
 
     def _ends(self, input_ids: torch.Tensor) -> torch.Tensor:
         """Return numbers (B, L) whose first largest is at the end-of-text token."""

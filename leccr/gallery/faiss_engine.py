@@ -19,7 +19,7 @@ from .vectors import BLOCK, Views, empty_index, map_rows
 LINKS, BUILD_WIDTH, SEARCH_WIDTH = 32, 100, 256
 # Product quantisation keeps a byte for so many numbers of a view; scoring the candidates exactly makes up for it.
 NUMBERS_A_BYTE, CANDIDATES = 8, 10
-TRAINING_ROWS_A_LIST, SHARE_OF_LISTS, FEWEST_LISTS = 64, 0.1, 16
+TRAINING_ROWS_A_LIST, SHARE_OF_LISTS, FEWEST_LISTS = 64, 0.1, 32
 RECALL_AT, RECALL_QUERIES = 10, 200
 
 

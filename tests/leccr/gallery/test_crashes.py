@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="processes are forked and looked at as Linux does"),
 ]
-KILLS = 9
+KILLS = 10
 ITEMS = 18
 
 

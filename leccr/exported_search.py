@@ -1,0 +1,24 @@
+"""Search an exported model with numpy, tokenizers and onnxruntime alone: python search.py VIEWS.npy QUERY [QUERY ...].
+
+VIEWS.npy holds the views (B, K, D) of B pictures, as image.onnx makes them.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from tokenizers import Tokenizer
+
+folder = Path(__file__).parent
+tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+text_tower = onnxruntime.InferenceSession(folder / "text.onnx")
+views = np.load(sys.argv[1])
+encodings = tokenizer.encode_batch(sys.argv[2:])
+ids = np.array([encoding.ids for encoding in encodings])
+mask = np.array([encoding.attention_mask for encoding in encodings])
+(embeds,) = text_tower.run(None, {"input_ids": ids, "attention_mask": mask})
+scores = np.einsum("td,bkd->tbk", embeds, views).max(axis=2)
+for query, row in zip(sys.argv[2:], scores):
+    for picture in row.argsort()[::-1][:5]:
+        print(f"{query}\t{picture}\t{row[picture]:.4f}")
