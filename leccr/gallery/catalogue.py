@@ -122,6 +122,9 @@ class Catalogue:
     def reading(self) -> Iterator[sqlite3.Connection]:
         """One state for as long as this lasts: what others write meanwhile waits."""
         connection = self._connection()
+        if connection.in_transaction:
+            yield connection
+            return
         with self._plain_errors():
             connection.execute("BEGIN")
             try:

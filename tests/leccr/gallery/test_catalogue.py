@@ -86,6 +86,14 @@ def test_readers_see_the_state_of_before_while_a_writer_is_at_work(catalogue: Ca
         assert seen == [0]
 
 
+def test_reading_while_reading_sees_the_same(catalogue: Catalogue) -> None:
+    with catalogue.reading() as outer:
+        with catalogue.reading() as inner:
+            assert inner is outer
+        assert outer.in_transaction, "the inner one must not end it"
+    assert not outer.in_transaction
+
+
 def test_a_large_change_does_not_lock_readers_out(catalogue: Catalogue) -> None:
     with catalogue.writing() as connection:
         for place in range(1000):
