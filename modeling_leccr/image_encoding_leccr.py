@@ -82,6 +82,7 @@ class ImageEncoding(TextEncoding):
         description_attention_mask: Tensor | None = None,
         visual_features: Tensor | None = None,
         visual_attention_mask: Tensor | None = None,
+        output_attentions: bool = False,
     ) -> LeccrImageOutput:
         """Encode images or videos, with their descriptions where there are any.
 
@@ -91,6 +92,7 @@ class ImageEncoding(TextEncoding):
             description_attention_mask: (B, L); a row of zeros has no description.
             visual_features: (B, N, F) instead of pixels: ready-made, or from :meth:`get_visual_tokens`.
             visual_attention_mask: (B, N) or (B, T); zero marks padding.
+            output_attentions: Return what each slot attends to, to explain an answer. Without slots there is nothing.
 
         Returns:
             A :class:`LeccrImageOutput`.
@@ -110,7 +112,10 @@ class ImageEncoding(TextEncoding):
             image = self._embed_image(tokens, mask)
             image = fuse(image, description) if self.config.description_fusion else image
             return LeccrImageOutput(image_embeds=image, image_views=image.unsqueeze(1), vision_tokens=tokens)
-        return self._interact(tokens, mask, description)
+        output = self._interact(tokens, mask, description)
+        if output_attentions:
+            self._add_attentions(output, mask, description)
+        return output
 
     def _only_summary_counts(self) -> bool:
         return not self.config.num_slots and not self.config.visual_layers and self.config.vision_summary == "first"
@@ -177,3 +182,12 @@ class ImageEncoding(TextEncoding):
             slot_embeds = functional.normalize(slot_embeds, dim=-1)
         views = self.config.alpha * image.unsqueeze(1) + (1.0 - self.config.alpha) * slot_embeds
         return LeccrImageOutput(image, views, slot_embeds, tokens, slots, interacted_tokens, interacted_slots)
+
+    def _add_attentions(self, output: LeccrImageOutput, mask: Tensor | None, description: Description | None) -> None:
+        if self.config.interaction_layers:
+            output.slot_vision_attentions = self.interaction.slots_from_vision.last_attention(
+                output.slots, output.vision_tokens, mask
+            )
+        if description is not None:
+            source = self.interaction.description_attention if self.anchor is None else self.anchor.attention
+            output.slot_description_attentions = source(description) * description.present.unsqueeze(-1)

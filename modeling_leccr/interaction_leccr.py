@@ -65,6 +65,12 @@ class SlotInteraction(nn.Module):
         interacted_slots = self.slots_from_vision(slots, vision_tokens, vision_mask)
         return slots, interacted_tokens, interacted_slots
 
+    def description_attention(self, description: Description) -> torch.Tensor:
+        """Return how much each slot takes from each description token in the last layer, (B, K, L)."""
+        batch_size = len(description.mask)
+        queries = self.queries.weight.expand(batch_size, -1, -1)
+        return self.slots_from_description.last_attention(queries, *self.memory(description, batch_size))
+
     def memory(self, description: Description | None, batch_size: int) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return what the slot queries attend to, (B, L, d), and its mask (B, L)."""
         fallback = self.no_description.weight.expand(batch_size, 1, -1)

@@ -81,6 +81,14 @@ class CrossAttentionStack(nn.Module):
             hidden = layer(hidden, hidden if memory is None else memory, mask)
         return hidden
 
+    def last_attention(
+        self, hidden: torch.Tensor, memory: torch.Tensor, mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the attention (B, Q, M) of the last layer, averaged over heads; inputs as in ``forward``."""
+        for layer in self.layers[:-1]:
+            hidden = layer(hidden, memory, mask)
+        return self.layers[-1].attention.attention_weights(hidden, memory, mask)
+
 
 class TextHead(nn.Module):
     """Projection of text states to the shared space: linear as published, or with one hidden layer.

@@ -18,6 +18,10 @@ class LeccrImageOutput(ModelOutput):
         slots: (B, K, d), distilled from the description, before the interaction.
         interacted_vision_tokens: (B, N, d).
         interacted_slots: (B, K, d).
+        slot_vision_attentions: (B, K, N), on request: how much each slot takes from each visual token in the last
+            layer, averaged over heads; rows sum to one.
+        slot_description_attentions: (B, K, L), on request: the same for the description's tokens; zero where an image
+            has no description. Of anchored slots it is the pooling that places them.
     """
 
     image_embeds: Tensor | None = None
@@ -27,6 +31,8 @@ class LeccrImageOutput(ModelOutput):
     slots: Tensor | None = None
     interacted_vision_tokens: Tensor | None = None
     interacted_slots: Tensor | None = None
+    slot_vision_attentions: Tensor | None = None
+    slot_description_attentions: Tensor | None = None
 
 
 @dataclass

@@ -75,6 +75,17 @@ class TestSlotInteraction:
         slots = interaction(tokens, mask, description)[2]
         torch.testing.assert_close(interaction(spoilt, mask, description)[2], slots, rtol=0, atol=1e-6)
 
+    def test_the_attention_of_a_stack_is_that_of_its_last_layer(self, interaction: SlotInteraction) -> None:
+        stack, seen = interaction.slots_from_description, []
+        stack.layers[-1].attention.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
+        slots, tokens = random(ROWS, SLOTS, WIDTH, seed=5), random(ROWS, 7, WIDTH, seed=4)
+        mask = torch.arange(7) < torch.tensor([[7], [4], [5], [1]])
+        stack(slots, tokens, mask)
+        weights = stack.last_attention(slots, tokens, mask)
+        assert len(stack.layers) > 1 and weights.shape == (ROWS, SLOTS, 7)
+        torch.testing.assert_close(weights, stack.layers[-1].attention.attention_weights(*seen[0]))
+        assert not weights[~mask[:, None, :].expand_as(weights)].any()
+
     def test_queries_differ_even_where_other_weights_start_at_zero(self) -> None:
         queries = SlotInteraction(tiny_config(initializer_range=0.0), STATES).queries.weight
         assert torch.pdist(queries.detach()).min() > 0.02

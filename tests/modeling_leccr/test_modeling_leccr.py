@@ -77,6 +77,29 @@ def test_texts_may_be_padded_on_the_left(pooling: str) -> None:
     assert_equal(model.get_text_features(**moved), model.get_text_features(**inputs))
 
 
+class TestAttentions:
+    @pytest.mark.parametrize("name", [*WITH_SLOTS, "anchored in the image"])
+    def test_what_each_slot_attends_to(self, name: str) -> None:
+        model = form(name, None, interaction_layers=2)
+        inputs = visual_inputs(None) | descriptions()
+        inputs["description_attention_mask"][1] = 0
+        plain, images = model.encode_images(**inputs), model.encode_images(**inputs, output_attentions=True)
+        assert plain.slot_vision_attentions is None and plain.slot_description_attentions is None
+        assert_equal(images.image_views, plain.image_views)
+        vision, description = images.slot_vision_attentions, images.slot_description_attentions
+        assert_equal(vision.sum(-1), torch.ones(4, 3))
+        assert not vision[inputs["visual_attention_mask"][:, None, :].expand_as(vision) == 0].any()
+        assert_equal(description.sum(-1), torch.tensor([1.0, 0, 1, 1])[:, None].expand(4, 3))
+        padding = inputs["description_attention_mask"][:, None, :].expand_as(description) == 0
+        assert not description[padding].any()
+        assert differ(vision[:, :-1], vision[:, 1:]) and differ(description[[0, 2, 3], :-1], description[[0, 2, 3], 1:])
+
+    @pytest.mark.parametrize("name", ["dual-encoder", "late-fusion"])
+    def test_without_slots_there_is_nothing_to_return(self, name: str) -> None:
+        images = form(name).encode_images(**visual_inputs(), **descriptions(), output_attentions=True)
+        assert images.slot_vision_attentions is None and images.slot_description_attentions is None
+
+
 class TestViews:
     @pytest.mark.parametrize("alpha", [0.0, 0.3, 0.8, 1.0])
     @pytest.mark.parametrize("name", WITH_SLOTS)
