@@ -1,5 +1,7 @@
 """Attention layers of the LECCR interaction (section 3 of arXiv 2409.19961)."""
 
+from typing import cast
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -85,9 +87,10 @@ class CrossAttentionStack(nn.Module):
         self, hidden: torch.Tensor, memory: torch.Tensor, mask: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Return the attention (B, Q, M) of the last layer, averaged over heads; inputs as in ``forward``."""
-        for layer in self.layers[:-1]:
+        *first, last = self.layers
+        for layer in first:
             hidden = layer(hidden, memory, mask)
-        return self.layers[-1].attention.attention_weights(hidden, memory, mask)
+        return cast(CrossAttentionLayer, last).attention.attention_weights(hidden, memory, mask)
 
 
 class TextHead(nn.Module):
