@@ -14,6 +14,9 @@ from leccr.preparation import run_preparation
 from leccr.recipes import Recipe
 from processing.features import FEATURES_FILE, FeatureFile
 from processing.readers import image_key
+from processing.readers.files import make_row
+from processing.readers.multi30k import read_multi30k_captions
+from processing.schema import ROW_FEATURES
 from processing.storage import read_splits
 
 # English captions 3 and 4 are the description; the others are source captions, whether a row uses descriptions or not.
@@ -26,8 +29,8 @@ PREPARATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     # The pairs that the other sets lack, for a teacher that has not seen the pairs that it grades.
     "captions 3 and 4": ("flickr8k-cn", {"reserved_captions": (0, 1, 2), "translation": ["baidu", "google"]}),
     "five languages": ("five-languages", {**RESERVED, "translation": ["baidu", "google"]}),
-    "text": ("multi30k", {}),
 }
+TEXT = "text"
 DESCRIPTIONS = ("reserved", "none", "captioner")
 # Randomly cropped copies of each training picture, for rows with varied features.
 COPIES = 3
@@ -61,15 +64,14 @@ class Library:
         """Open one data set.
 
         Args:
-            name: Key of ``PREPARATIONS``.
+            name: Key of ``PREPARATIONS``, or ``TEXT``: the sentences of Multi30K and of Flickr8k-CN.
             descriptions: ``reserved`` as prepared, ``none``, or those that the ``captioner`` wrote.
             weighting: Weigh each machine translation by how far it agrees with the other system's.
             varied: Take features with randomly cropped copies of the training pictures.
         """
-        folder = self.prepared(name)
-        if name == "text":
-            return StudyData(self._all_text(read_splits(folder)), None)
-        splits = read_splits(folder)
+        if name == TEXT:
+            return StudyData(self._all_text(), None)
+        splits = read_splits(self.prepared(name))
         if descriptions == "none":
             splits = DatasetDict({split: with_descriptions(rows, {}) for split, rows in splits.items()})
         if descriptions == "captioner":
@@ -106,13 +108,23 @@ class Library:
             raise SystemExit(f"{folder} does not exist; make it with: python -m benchmarks.captioner")
         return {row["id"]: row["description"] for rows in read_splits(folder).values() for row in rows}
 
-    def _all_text(self, multi30k: DatasetDict) -> DatasetDict:
+    def _all_text(self) -> DatasetDict:
         """Add Flickr8k-CN's pairs to Multi30K's training text, less photos that Multi30K validates or tests with."""
+        multi30k = self._multi30k_text()
         kept_back = {image_key(name) for split, rows in multi30k.items() if split != "train" for name in rows["id"]}
-        flickr = read_splits(self.prepared("all captions"))["train"]
+        flickr = read_splits(self.prepared("all captions"))["train"].cast(ROW_FEATURES)
         allowed = [place for place, name in enumerate(flickr["id"]) if image_key(name) not in kept_back]
         train = concatenate_datasets([multi30k["train"], flickr.select(allowed)])
         return DatasetDict(train=train, validation=multi30k["validation"])
+
+    def _multi30k_text(self) -> DatasetDict:
+        """Read Multi30K without its photos, which no text-only network needs."""
+        found = read_multi30k_captions(self.shared / "data" / "multi30k").splits
+        rows = {
+            split: [make_row(name, captions.sources, captions.targets) for name, captions in there.items()]
+            for split, there in found.items()
+        }
+        return DatasetDict({split: Dataset.from_list(there, features=ROW_FEATURES) for split, there in rows.items()})
 
 
 def with_descriptions(rows: Dataset, descriptions: Mapping[str, str | None]) -> Dataset:

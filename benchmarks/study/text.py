@@ -7,7 +7,7 @@ from typing import Any
 from leccr.evaluation import evaluate_sentences
 from leccr.training import make_trainer, save_retriever, train_recipe
 
-from .data import Library
+from .data import TEXT, Library
 from .rows import Row
 
 RESULTS = Path(__file__).parent.parent / "results" / "study_text.jsonl"
@@ -33,8 +33,8 @@ def run_text(library: Library, seed: int) -> None:
     for name, model in TEXT_ROWS.items():
         if any((done["row"], done["seed"]) == (name, seed) for done in read_text_results()):
             continue
-        data = library.open("text")
-        row = Row("text", name, "cross-lingual", data="text", model=model, training=BATCH, languages=LANGUAGES)
+        data = library.open(TEXT)
+        row = Row("text", name, "cross-lingual", data=TEXT, model=model, training=BATCH, languages=LANGUAGES)
         folder = library.cache / "study" / "runs" / f"text-{name.replace(' ', '-')}-seed{seed}"
         recipe = row.recipe()
         trainer = make_trainer(recipe, data.splits, folder / "checkpoints", LANGUAGES, seed=seed)

@@ -5,12 +5,15 @@ import pytest
 import torch
 from datasets import Dataset
 
-from benchmarks.study.data import half_described, with_agreement_weights, with_descriptions
+from benchmarks.study.data import TEXT, Library, half_described, with_agreement_weights, with_descriptions
 from benchmarks.study.report import bootstrap, image_shares
 from benchmarks.study.rows import ROWS
 from benchmarks.study.run import run_name
 from leccr.metrics import retrieval_metrics, retrieval_ranks
+from leccr.recipes import Recipe
 from processing.schema import ROW_FEATURES
+from processing.storage import write_rows
+from tests.processing.readers.layout import write
 from tests.tiny_data import row
 
 
@@ -64,3 +67,17 @@ def test_translations_are_weighed_by_their_agreement() -> None:
     assert [item["weight"] for item in weighed[:2]] == [1.0, 1.0]
     assert weighed[2]["weight"] < 0.2 and weighed[3]["weight"] < 0.2
     assert weighed[4]["weight"] is None
+
+
+def test_all_text_leaves_out_photos_that_multi30k_keeps_back(tmp_path: Path) -> None:
+    names = {"train": ["1000092795"], "val": ["1018148011"], "test_2016_flickr": ["1007129816"]}
+    files = {f"image_splits/{split}.txt": f"{ids[0]}.jpg\n" for split, ids in names.items()}
+    files |= {f"raw/{split}.{code}.gz": f"{code} {split}\n" for split in names for code in ("en", "de", "fr", "cs")}
+    write(tmp_path / "shared" / "data" / "multi30k" / "data" / "task1", files)
+    flickr = [row(f"{name}_aaaaaaaaaa") for name in ("1018148011", "1007129816", "2000000000")]
+    library = Library(tmp_path / "shared", tmp_path / "cache", Recipe("text"))
+    write_rows(tmp_path / "cache" / "study" / "data" / "all-captions", "train", flickr, embed_images=False)
+    splits = library.open(TEXT).splits
+    assert splits["train"]["id"][:] == ["1000092795", "2000000000_aaaaaaaaaa"]
+    assert splits["train"][0]["source_captions"] == ["en train"]
+    assert [target["text"] for target in splits["validation"][0]["target_captions"]] == ["cs val", "de val", "fr val"]
