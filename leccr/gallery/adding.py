@@ -16,10 +16,10 @@ from tqdm.auto import tqdm
 from processing.images import open_image
 from processing.video import open_frames
 
+from .candidates import Candidate, Source
 from .catalogue import VIDEO, Catalogue, Item, put_item, read_state, select_items, source_number, write_state
 from .encoding import Encoder, Inputs
 from .ranking import Array
-from .sources import Candidate, Source
 from .state import State
 from .storage import Storage
 

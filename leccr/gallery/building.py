@@ -2,23 +2,20 @@
 
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from .adding import SECONDS_BETWEEN_COMMITS, Adder, AddReport
+from .candidates import DESCRIPTIONS_FILE, Source, read_descriptions
 from .catalogue import FILE, FOLDER, Catalogue, read_state, sources_of, write_state
 from .converting import check_choices, convert_gallery, engine_fields
 from .encoding import Encoder
 from .maintenance import settle
-from .sources import DESCRIPTIONS_FILE, Source, open_source, read_descriptions
+from .sources import open_source
 from .state import State
 from .storage import open_storage
-
-if TYPE_CHECKING:
-    from .gallery import Gallery
 
 
 def build_gallery(
@@ -136,7 +133,8 @@ def load_encoder(model: str | Encoder | None, state: State, gallery: str) -> Enc
 
 
 def add_to_gallery(
-    gallery: "Gallery",
+    catalogue: Catalogue,
+    load: Callable[[], Encoder],
     source: str,
     *,
     split: str | None = None,
@@ -146,10 +144,12 @@ def add_to_gallery(
     workers: int = 4,
     commit_seconds: float = SECONDS_BETWEEN_COMMITS,
 ) -> AddReport:
-    """Add a folder, a file or a data set; arguments as for :func:`build_gallery`."""
-    catalogue = gallery.catalogue
+    """Add a folder, a file or a data set to the gallery of a catalogue.
+
+    ``load`` returns its encoder; the other arguments are as for :func:`build_gallery`.
+    """
     candidates = open_source(source, split, _roots(catalogue))
-    report = _add(catalogue, candidates, gallery.encoder, describe_with, endpoint, batch_size, workers, commit_seconds)
+    report = _add(catalogue, candidates, load(), describe_with, endpoint, batch_size, workers, commit_seconds)
     settle(catalogue)
     return report
 

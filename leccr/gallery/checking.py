@@ -3,23 +3,22 @@
 import dataclasses
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from ..errors import UserError
+from .adding import Adder
 from .catalogue import FOLDER, Catalogue, Item, items_at, read_state, select_items, sources_of, write_state
+from .encoding import Encoder
+from .folder_sources import files_source
 from .maintenance import approximate, leftovers, remove_items, tidy
 from .results import file_of, hash_file
 from .state import State
 from .storage import open_storage
-
-if TYPE_CHECKING:
-    from .gallery import Gallery
 
 ITEMS_AT_ONCE = 4096
 
@@ -41,11 +40,14 @@ class CheckReport:
     removed: list[Path] = field(default_factory=list)
 
 
-def check_gallery(gallery: "Gallery", repair: bool = False, files: bool = False) -> CheckReport:
+def check_gallery(
+    catalogue: Catalogue, load: Callable[[], Encoder], repair: bool = False, files: bool = False
+) -> CheckReport:
     """Check counts and checksums of everything that the gallery has stored, and that its files are as they were.
 
     Args:
-        gallery: The gallery.
+        catalogue: The gallery's catalogue.
+        load: Returns the gallery's encoder, which only damaged views need.
         repair: Mend what can be mended: damaged views are computed anew from their files, or taken out where there is
             no file; an index that does not fit is built anew.
         files: Read all files and compare their content, not only sizes and times.
@@ -53,7 +55,6 @@ def check_gallery(gallery: "Gallery", repair: bool = False, files: bool = False)
     Returns:
         What was found. Files that earlier states or writers that were killed left behind are removed in any case.
     """
-    catalogue = gallery.catalogue
     report = CheckReport()
     with catalogue.reading() as connection:
         state = read_state(connection, str(catalogue.folder))
@@ -68,13 +69,13 @@ def check_gallery(gallery: "Gallery", repair: bool = False, files: bool = False)
         if counts:
             _mend_counts(catalogue)
         if damaged:
-            _compute_anew(gallery, damaged, report)
+            _compute_anew(catalogue, load(), damaged, report)
         if index and state.approximation:
             approximate(catalogue, state.approximation.kind)
     report.problems += _file_problems(catalogue, files)
     if state.unfinished:
         report.problems.append(
-            f"Indexing {state.unfinished} was not finished; `leccr gallery add {gallery.folder} {state.unfinished}` "
+            f"Indexing {state.unfinished} was not finished; `leccr gallery add {catalogue.folder} {state.unfinished}` "
             "goes on."
         )
     if leftovers(catalogue.folder, state):
@@ -153,12 +154,8 @@ def _index_problem(folder: Path, state: State) -> str | None:
     return None
 
 
-def _compute_anew(gallery: "Gallery", damaged: Sequence[Item], report: CheckReport) -> None:
+def _compute_anew(catalogue: Catalogue, encoder: Encoder, damaged: Sequence[Item], report: CheckReport) -> None:
     """Encode the files of damaged items again; take out those without a file."""
-    from .adding import Adder
-    from .folder_sources import files_source
-
-    catalogue = gallery.catalogue
     with catalogue.reading() as connection:
         state, sources = read_state(connection, str(catalogue.folder)), sources_of(connection)
     storage = open_storage(catalogue.folder, state)
@@ -178,7 +175,7 @@ def _compute_anew(gallery: "Gallery", damaged: Sequence[Item], report: CheckRepo
             "UPDATE items SET hash = '', time = 0 WHERE number = ?", [(item.number,) for item in damaged]
         )
     for root, its_files in files.items():
-        Adder(catalogue, storage, gallery.encoder).add(files_source(its_files, [root], Path(root)), descriptions)
+        Adder(catalogue, storage, encoder).add(files_source(its_files, [root], Path(root)), descriptions)
     with catalogue.reading() as connection:
         gone = select_items(connection, "hash = ''")
     if gone:

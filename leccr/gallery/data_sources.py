@@ -10,8 +10,8 @@ from processing.storage import undecoded
 
 from ..data import load_data, split_of
 from ..errors import UserError
+from .candidates import Candidate, Source, read_descriptions
 from .catalogue import DATA, HUB, IMAGE, VIDEO
-from .sources import Candidate, Source, read_descriptions
 
 
 def data_source(folder: Path, split: str | None) -> Source:

@@ -13,7 +13,7 @@ from processing.video import open_visual
 
 from ..describing import DEFAULT_KEY_VARIABLE, open_client
 from ..errors import UserError
-from .sources import Source, read_descriptions
+from .candidates import Source, read_descriptions
 
 CANDIDATES_AT_ONCE = 64
 REQUESTS, SECONDS = 16, 120.0

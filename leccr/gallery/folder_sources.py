@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..errors import UserError
+from .candidates import ENDINGS, Candidate, Source, kind_of, read_descriptions
 from .catalogue import FOLDER
-from .sources import ENDINGS, Candidate, Source, kind_of, read_descriptions
 
 
 def folder_source(folder: Path, roots: Sequence[str] = ()) -> Source:

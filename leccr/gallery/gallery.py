@@ -173,7 +173,7 @@ class Gallery:
         """
         from processing.images import open_image
 
-        from .sources import kind_of
+        from .candidates import kind_of
 
         row: dict[str, Any] = {"id": str(image), "image": None, "video": None, "description": description}
         if isinstance(image, (str, Path)) and kind_of(image) == VIDEO:
@@ -192,7 +192,7 @@ class Gallery:
         """
         from .building import add_to_gallery
 
-        return add_to_gallery(self, str(source), split=split, **options)
+        return add_to_gallery(self.catalogue, lambda: self.encoder, str(source), split=split, **options)
 
     def remove(self, names: Sequence[str] = (), where: str | None = None) -> list[Item]:
         """Take items out; their files stay.
@@ -236,7 +236,7 @@ class Gallery:
         """Check that everything is there and as it was written; see :func:`leccr.gallery.checking.check_gallery`."""
         from .checking import check_gallery
 
-        return check_gallery(self, repair, files)
+        return check_gallery(self.catalogue, lambda: self.encoder, repair, files)
 
     def thumbnail(self, result: Result) -> "PillowImage.Image | None":
         """Return the stored small picture of a result; None if it has none, or is no longer in the gallery.

@@ -1,124 +1,17 @@
 """Where items come from: a folder of photos and videos, files, a prepared data set, or one of the Hub."""
 
-import hashlib
-import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from processing.readers.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from processing.storage import SHARD_NAME
 
 from ..errors import UserError
-from .catalogue import IMAGE, VIDEO
-from .results import hash_file
+from .candidates import Source
+from .data_sources import data_source, hub_source
+from .folder_sources import files_source, folder_source
 
-DESCRIPTIONS_FILE = "descriptions.jsonl"
-ENDINGS = ", ".join((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES))
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """Something to put into a gallery.
-
-    Attributes:
-        location: Root folder, or folder or Hub name of the data set.
-        id: Its name, unique at the location.
-        path: Path in the root folder, or the file's name in a data set.
-        kind: ``image`` or ``video``.
-        description: What is known about it, if anything.
-        file: The file, of those in a folder.
-        row: The row of a data set, pictures undecoded.
-    """
-
-    location: str
-    id: str
-    path: str
-    kind: str
-    description: str | None
-    file: Path | None = None
-    row: Mapping[str, Any] | None = None
-
-    @property
-    def key(self) -> str:
-        """What tells it from candidates of all other sources."""
-        return f"{self.location}/{self.id}"
-
-    def stamp(self) -> tuple[int, int]:
-        """Return size and time of the last change, which tell without reading it that a file is as it was.
-
-        Raises:
-            ValueError: If there is no such file.
-        """
-        if self.file is None:
-            return len(self._content()), 0
-        try:
-            status = self.file.stat()
-        except OSError as error:
-            raise ValueError(f"{self.file} cannot be read: {error.strerror}.") from error
-        return status.st_size, status.st_mtime_ns
-
-    def hash(self) -> str:
-        """Return a hash of the content.
-
-        Raises:
-            ValueError: If the file cannot be read.
-        """
-        try:
-            if self.file is not None:
-                return hash_file(self.file)
-            return hashlib.blake2b(self._content(), digest_size=16).hexdigest()
-        except OSError as error:
-            raise ValueError(f"{self.file} cannot be read: {error.strerror}.") from error
-
-    def _content(self) -> bytes:
-        """Return what a row of a data set is recognised by."""
-        row = self.row or {}
-        image = row.get("image")
-        if isinstance(image, dict) and image.get("bytes") is not None:
-            return image["bytes"]
-        if row.get("visual_features") is not None:
-            return row["visual_features"].float().numpy().tobytes()
-        named = row.get("video") or (image or {}).get("path")
-        try:
-            return Path(named).read_bytes() if named else b""
-        except OSError as error:
-            raise ValueError(f"{named} cannot be read: {error.strerror}.") from error
-
-    def as_row(self) -> dict[str, Any]:
-        """Return a row of :mod:`processing.schema` as the collator takes it."""
-        if self.row is not None:
-            return {**self.row, "id": self.id, "description": self.description}
-        path = str(self.file)
-        image = {"path": path, "bytes": None} if self.kind == IMAGE else None
-        video = path if self.kind == VIDEO else None
-        return {"id": self.id, "image": image, "video": video, "description": self.description}
-
-
-@dataclass
-class Source:
-    """A source, read in pieces.
-
-    Attributes:
-        kind: ``folder``, ``data`` or ``hub``.
-        location: Absolute path of the folder, or name on the Hub.
-        count: Number of candidates.
-        read: Returns the candidates from a start to a stop.
-        left_out: What was left out, and why.
-    """
-
-    kind: str
-    location: str
-    count: int
-    read: Callable[[int, int], list[Candidate]]
-    left_out: list[tuple[str, str]] = field(default_factory=list)
-
-    def chunks(self, size: int) -> Iterator[list[Candidate]]:
-        """Yield lists of ``size`` candidates; the same source is always cut in the same way."""
-        for start in range(0, self.count, size):
-            yield self.read(start, min(start + size, self.count))
 
 
 def open_source(name: str, split: str | None = None, roots: Sequence[str] = ()) -> Source:
@@ -134,50 +27,11 @@ def open_source(name: str, split: str | None = None, roots: Sequence[str] = ()) 
     """
     path = Path(name)
     if path.is_dir():
-        from processing.storage import SHARD_NAME
-
         if any(SHARD_NAME.fullmatch(entry.name) for entry in path.iterdir()):
-            from .data_sources import data_source
-
             return data_source(path, split)
-        from .folder_sources import folder_source
-
         return folder_source(path, roots)
     if path.exists():
-        from .folder_sources import files_source
-
         return files_source([path], roots)
     if _HUB_NAME.fullmatch(name):
-        from .data_sources import hub_source
-
         return hub_source(name, split)
     raise UserError(f"There is no folder, file or data set {name}.")
-
-
-def kind_of(name: str | Path) -> str | None:
-    """Return ``image`` or ``video`` by the ending of a name, or None."""
-    suffix = Path(name).suffix.lower()
-    return IMAGE if suffix in IMAGE_SUFFIXES else VIDEO if suffix in VIDEO_SUFFIXES else None
-
-
-def read_descriptions(folder: Path) -> dict[str, str]:
-    """Return the descriptions in a folder's ``descriptions.jsonl``, by id; none without such a file.
-
-    Raises:
-        UserError: If a line is no record with an id and a description.
-    """
-    path = folder / DESCRIPTIONS_FILE
-    if not path.is_file():
-        return {}
-    found: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-            name, text = record["id"], record["description"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"Line {number} of {path} is no record with an id and a description; mend it.") from error
-        if isinstance(text, str) and text.strip():
-            found[str(name)] = text
-    return found

@@ -169,7 +169,7 @@ class TestAdding:
     def test_unchanged_files_are_not_read_again(
         self, gallery: Gallery, photos: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("leccr.gallery.sources.hash_file", lambda path: pytest.fail(f"{path} was read"))
+        monkeypatch.setattr("leccr.gallery.candidates.hash_file", lambda path: pytest.fail(f"{path} was read"))
         assert gallery.add(photos).unchanged == 12
 
     def test_a_new_time_alone_changes_nothing(self, tmp_path: Path, encoder: Encoder) -> None:

@@ -6,7 +6,8 @@ import pytest
 from datasets import Dataset, DatasetDict, Features, Image, Value
 
 from leccr.errors import UserError
-from leccr.gallery.sources import Source, kind_of, open_source, read_descriptions
+from leccr.gallery.candidates import Source, kind_of, read_descriptions
+from leccr.gallery.sources import open_source
 from processing.features import save_features
 from processing.storage import write_rows
 from tests.leccr.gallery.tiny_gallery import paint, photos
