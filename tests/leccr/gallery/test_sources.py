@@ -1,4 +1,3 @@
-import json
 import os
 from pathlib import Path
 
@@ -6,11 +5,11 @@ import pytest
 from datasets import Dataset, DatasetDict, Features, Image, Value
 
 from leccr.errors import UserError
-from leccr.gallery.candidates import Source, kind_of, read_descriptions
+from leccr.gallery.candidates import Source
 from leccr.gallery.sources import open_source
 from processing.features import save_features
 from processing.storage import write_rows
-from tests.leccr.gallery.tiny_gallery import paint, photos
+from tests.leccr.gallery.tiny_gallery import paint
 from tests.modeling_leccr.tiny import random
 from tests.tiny_data import row
 
@@ -100,21 +99,6 @@ def test_descriptions_of_the_folder_and_of_a_folder_above_are_used(tmp_path: Pat
     assert open_source(str(tmp_path)).read(0, 1)[0].description == "above"
 
 
-def test_descriptions_may_be_missing_empty_or_given_twice(tmp_path: Path) -> None:
-    assert read_descriptions(tmp_path) == {}
-    lines = [("a", None), ("b", "  "), ("c", "first"), ("c", "second")]
-    text = "".join(json.dumps({"id": name, "description": value}) + "\n" for name, value in lines)
-    (tmp_path / "descriptions.jsonl").write_text("\ufeff" + text, encoding="utf-8")
-    assert read_descriptions(tmp_path) == {"c": "second"}
-
-
-@pytest.mark.parametrize("line", ["{", "[]", '{"id": "a"}', "null"])
-def test_a_broken_line_of_descriptions_is_named(tmp_path: Path, line: str) -> None:
-    (tmp_path / "descriptions.jsonl").write_text('{"id": "a", "description": "b"}\n' + line)
-    with pytest.raises(UserError, match=f"Line 2 of {tmp_path}/descriptions.jsonl is no record"):
-        read_descriptions(tmp_path)
-
-
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -128,15 +112,6 @@ def test_nothing_to_index_is_one_line(tmp_path: Path, name: str, message: str) -
     (tmp_path / "notes.txt").write_text("milk")
     with pytest.raises(UserError, match=message):
         open_source(str(tmp_path / name))
-
-
-def test_content_decides_about_the_hash(tmp_path: Path) -> None:
-    paint(tmp_path / "a.png", 0)
-    paint(tmp_path / "b.png", 0)
-    paint(tmp_path / "c.png", 1)
-    first, second, third = (candidate.hash() for candidate in open_source(str(tmp_path)).read(0, 3))
-    assert first == second != third
-    assert len(first) == 32
 
 
 def test_a_prepared_data_set_gives_its_rows(tmp_path: Path) -> None:
@@ -187,13 +162,3 @@ def test_a_data_set_of_the_hub_needs_a_column_of_pictures_alone(
         open_source("some/texts")
     with pytest.raises(UserError, match="There is no folder some/none, nor .* from the Hub: Couldn't reach the Hub"):
         open_source("some/none")
-
-
-def test_chunks_are_always_cut_alike(tmp_path: Path) -> None:
-    photos(tmp_path / "p")
-    source = open_source(str(tmp_path / "p"))
-    assert [len(chunk) for chunk in source.chunks(5)] == [5, 5, 2]
-
-
-def test_endings_tell_what_a_file_is() -> None:
-    assert [kind_of(name) for name in ("a.JPG", "a.b.webm", "a", "jpg")] == ["image", "video", None, None]

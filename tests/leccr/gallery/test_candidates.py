@@ -1,0 +1,47 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from leccr.errors import UserError
+from leccr.gallery.candidates import Source, kind_of, read_descriptions
+from leccr.gallery.sources import open_source
+from tests.leccr.gallery.tiny_gallery import paint, photos
+
+
+def ids(source: Source) -> list[str]:
+    return [candidate.id for chunk in source.chunks(5) for candidate in chunk]
+
+
+def test_descriptions_may_be_missing_empty_or_given_twice(tmp_path: Path) -> None:
+    assert read_descriptions(tmp_path) == {}
+    lines = [("a", None), ("b", "  "), ("c", "first"), ("c", "second")]
+    text = "".join(json.dumps({"id": name, "description": value}) + "\n" for name, value in lines)
+    (tmp_path / "descriptions.jsonl").write_text("\ufeff" + text, encoding="utf-8")
+    assert read_descriptions(tmp_path) == {"c": "second"}
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"id": "a"}', "null"])
+def test_a_broken_line_of_descriptions_is_named(tmp_path: Path, line: str) -> None:
+    (tmp_path / "descriptions.jsonl").write_text('{"id": "a", "description": "b"}\n' + line)
+    with pytest.raises(UserError, match=f"Line 2 of {tmp_path}/descriptions.jsonl is no record"):
+        read_descriptions(tmp_path)
+
+
+def test_content_decides_about_the_hash(tmp_path: Path) -> None:
+    paint(tmp_path / "a.png", 0)
+    paint(tmp_path / "b.png", 0)
+    paint(tmp_path / "c.png", 1)
+    first, second, third = (candidate.hash() for candidate in open_source(str(tmp_path)).read(0, 3))
+    assert first == second != third
+    assert len(first) == 32
+
+
+def test_chunks_are_always_cut_alike(tmp_path: Path) -> None:
+    photos(tmp_path / "p")
+    source = open_source(str(tmp_path / "p"))
+    assert [len(chunk) for chunk in source.chunks(5)] == [5, 5, 2]
+
+
+def test_endings_tell_what_a_file_is() -> None:
+    assert [kind_of(name) for name in ("a.JPG", "a.b.webm", "a", "jpg")] == ["image", "video", None, None]
