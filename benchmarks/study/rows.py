@@ -102,6 +102,13 @@ ROWS = [
     Row("descriptions", "leccr, none", "leccr", descriptions="none"),
     Row("descriptions", "late-fusion, captioner", "late-fusion", descriptions="captioner"),
     Row("descriptions", "leccr, captioner", "leccr", descriptions="captioner"),
+    Row(
+        "descriptions",
+        "leccr, captioner, gates from zero",
+        "leccr",
+        descriptions="captioner",
+        model={"slot_anchor": "image"},
+    ),
     Row("descriptions", "leccr-cl2cm, captioner", "leccr-cl2cm", descriptions="captioner", seeds=1),
     Row("translations", "leccr, Baidu", "leccr", data="baidu", seeds=1),
     Row("translations", "leccr, Google", "leccr", data="google", seeds=1),
