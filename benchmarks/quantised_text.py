@@ -20,7 +20,8 @@ from torch import Tensor
 from leccr.checkpoints import load_retriever
 from leccr.data import load_data, split_of
 from leccr.evaluation import evaluate_retrieval
-from leccr.export import TEXT, onnx_runner, text_sample
+from leccr.export import TEXT, text_sample
+from leccr.export_programs import onnx_runner
 from leccr.metrics import format_table
 
 

@@ -75,10 +75,9 @@ def load_text_encoder(checkpoint: str | Path) -> tuple[Any, Any]:
 def _load(model_class: Any, processor_class: Any, checkpoint: str | Path) -> tuple[Any, Any]:
     try:
         model, report = model_class.from_pretrained(checkpoint, output_loading_info=True)
-        # A tokenizer alone would otherwise look for the configuration by itself, and wonder at its kind.
-        options = {"config": model.config} if processor_class is AutoTokenizer else {}
-        # Or else transformers asks at the terminal where a file is missing.
-        processor = processor_class.from_pretrained(checkpoint, trust_remote_code=False, **options)
+        # Without the configuration transformers looks for it once more, and warns that it does not know its kind;
+        # without trust_remote_code it asks at the terminal where a file is missing.
+        processor = processor_class.from_pretrained(checkpoint, trust_remote_code=False, config=model.config)
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise UserError(
             f"{checkpoint} cannot be loaded: a file of the model or of its processor is missing, broken, or does not "

@@ -80,6 +80,7 @@ class ContactRow:
         correct: position in ``images`` of the right one, or None where it is not among them or not known.
         gloss: what the query says in English, shown below it, and instead of it where this machine has no font for the
             query's script.
+        note: what stands beside the language, for example the rank of the right image.
     """
 
     query: str
@@ -88,6 +89,7 @@ class ContactRow:
     scores: Sequence[float]
     correct: int | None = None
     gloss: str | None = None
+    note: str | None = None
 
 
 def contact_sheet(rows: Sequence[ContactRow], title: str = "One query a row, best answers first") -> Image.Image:
@@ -146,7 +148,7 @@ def _draw_label(sheet: Image.Image, row: ContactRow, position: tuple[int, int]) 
     left, top = position
     draw = ImageDraw.Draw(sheet)
     code_font = _plain_font(15)
-    code = _cut(row.language, code_font, LABEL_WIDTH)
+    code = _cut(f"{row.language}, {row.note}" if row.note else row.language, code_font, LABEL_WIDTH - 20)
     code_width = round(code_font.getlength(code)) + 20
     _paste_rounded(sheet, Image.new("RGB", (code_width, 26), INK), (left, top), radius=13)
     draw.text((left + code_width / 2, top + 13), code, fill=WHITE, font=code_font, anchor="mm")

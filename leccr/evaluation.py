@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,11 @@ from .errors import UserError
 from .metrics import (
     IMAGE_DIRECTIONS,
     SENTENCE_DIRECTIONS,
+    RetrievalRanks,
     format_table,
     retrieval_metrics,
     retrieval_ranks,
-    sentence_metrics,
+    sentence_gallery,
 )
 
 PROTOCOL = {
@@ -35,6 +37,27 @@ PROTOCOL = {
 }
 SENTENCE_PROTOCOL = {**PROTOCOL, "score": "max over the row's source captions of the inner product, float32"}
 TEXT_COLUMNS = ["id", "source_language", "source_captions", "target_captions"]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The evaluation of one language, with what its figures were computed from. All tensors are on the CPU.
+
+    Attributes:
+        result: The language, its metrics and the protocol they stand on.
+        queries: The T captions of the language.
+        owners: (T,) position in ``views`` of the image, or row, that each caption belongs to.
+        text_embeds: (T, D) embeddings of the captions.
+        views: (N, K, D) of the gallery.
+        ranks: Where the right answers stand.
+    """
+
+    result: dict[str, Any]
+    queries: list[str]
+    owners: Tensor
+    text_embeds: Tensor
+    views: Tensor
+    ranks: RetrievalRanks
 
 
 def batched(items: Sequence[Any] | Any, size: int, description: str) -> Iterator[list[Any]]:
@@ -73,7 +96,7 @@ def encode_images(
 
 @torch.inference_mode()
 def encode_texts(model: Any, processor: Any, texts: Sequence[str], batch_size: int = 256) -> Tensor:
-    """Return the embeddings (T, D) of texts in any language on the CPU, float32.
+    """Return the embeddings (T, D) of texts in any language on the CPU, float32, in the order of the texts.
 
     Args:
         model: A model with ``get_text_features``.
@@ -81,8 +104,12 @@ def encode_texts(model: Any, processor: Any, texts: Sequence[str], batch_size: i
         texts: At least one.
         batch_size: Texts encoded at once.
     """
-    batches = batched(texts, batch_size, "Encoding texts")
-    return torch.cat([embed_texts(model, processor, batch) for batch in batches])
+    # Texts of like length share a batch, which then needs little padding. Bytes follow the number of tokens in every
+    # script: a Chinese character is about a token and three bytes, four Latin letters likewise.
+    order = sorted(range(len(texts)), key=lambda place: len(texts[place].encode()), reverse=True)
+    batches = batched([texts[place] for place in order], batch_size, "Encoding texts")
+    embeds = torch.cat([embed_texts(model, processor, batch) for batch in batches])
+    return embeds[torch.tensor(order).argsort()]
 
 
 def embed_texts(model: Any, processor: Any, texts: list[str]) -> Tensor:
@@ -118,6 +145,20 @@ def evaluate_retrieval(
     Raises:
         ValueError: If the rows lack one of the languages, or a caption is empty.
     """
+    rankings = rank_retrieval(model, processor, rows, languages, features, descriptions, batch_size)
+    return [ranking.result for ranking in rankings]
+
+
+def rank_retrieval(
+    model: LeccrModel,
+    processor: LeccrProcessor,
+    rows: Dataset,
+    languages: Sequence[str] | None = None,
+    features: FeatureFile | None = None,
+    descriptions: bool = True,
+    batch_size: int = 64,
+) -> Iterator[Ranking]:
+    """Do what :func:`evaluate_retrieval` does, and yield one language after the other with all that was ranked."""
     languages = languages_of(rows) if languages is None else list(languages)
     check_languages(rows, languages)
     model.eval()
@@ -125,21 +166,21 @@ def evaluate_retrieval(
     texts = rows.select_columns(TEXT_COLUMNS)
     captions = [captions_by_language(row) for row in texts]
     described = sum(bool(description) for description in rows["description"]) if descriptions else 0
-    results = []
     for language in languages:
         queries = [text for row in captions for text in row.get(language, [])]
-        owners = [place for place, row in enumerate(captions) for _ in row.get(language, [])]
-        ranks = retrieval_ranks(encode_texts(model, processor, queries), views, torch.tensor(owners))
+        owners = torch.tensor([place for place, row in enumerate(captions) for _ in row.get(language, [])])
+        text_embeds = encode_texts(model, processor, queries)
+        ranks = retrieval_ranks(text_embeds, views, owners)
         protocol = {
             "images": len(views),
             "captions": len(queries),
-            "captions_per_image": round(len(queries) / len(set(owners)), 2),
+            "captions_per_image": round(len(queries) / len(owners.unique()), 2),
             "caption_origin": sorted(_origins(texts, language)),
             "images_with_description": described,
             **PROTOCOL,
         }
-        results.append({"language": language, **retrieval_metrics(ranks), "protocol": protocol})
-    return results
+        result = {"language": language, **retrieval_metrics(ranks), "protocol": protocol}
+        yield Ranking(result, queries, owners, text_embeds, views, ranks)
 
 
 def evaluate_sentences(
@@ -160,6 +201,13 @@ def evaluate_sentences(
     Raises:
         ValueError: If the rows lack one of the languages, there is none, or a caption is empty.
     """
+    return [ranking.result for ranking in rank_sentences(model, tokenizer, rows, languages, batch_size)]
+
+
+def rank_sentences(
+    model: Any, tokenizer: Any, rows: Dataset, languages: Sequence[str] | None = None, batch_size: int = 64
+) -> Iterator[Ranking]:
+    """Do what :func:`evaluate_sentences` does, and yield one language after the other with all that was ranked."""
     texts = rows.select_columns(TEXT_COLUMNS)
     if languages is not None:
         check_languages(texts, languages)
@@ -173,20 +221,21 @@ def evaluate_sentences(
     model.eval()
     source_row = torch.tensor([place for place, _ in sources])
     source_embeds = encode_texts(model, tokenizer, [text for _, text in sources], batch_size)
-    results = []
     for language in wanted:
-        owners, queries = zip(*((place, text) for place, row in enumerate(captions) for text in row.get(language, [])))
-        target_embeds = encode_texts(model, tokenizer, queries, batch_size)
-        metrics = sentence_metrics(source_embeds, source_row, target_embeds, torch.tensor(owners))
+        rows_of, queries = zip(*((place, text) for place, row in enumerate(captions) for text in row.get(language, [])))
+        views, kept, owners = sentence_gallery(source_embeds, source_row, torch.tensor(rows_of))
+        text_embeds = encode_texts(model, tokenizer, queries, batch_size)[kept]
+        ranks = retrieval_ranks(text_embeds, views, owners)
         protocol = {
-            "rows": len(source_row.unique()),
+            "rows": len(views),
             "source_captions": len(sources),
             "target_captions": len(queries),
             "caption_origin": sorted(_origins(texts, language)),
             **SENTENCE_PROTOCOL,
         }
-        results.append({"language": language, **metrics, "protocol": protocol})
-    return results
+        result = {"language": language, **retrieval_metrics(ranks, SENTENCE_DIRECTIONS), "protocol": protocol}
+        ranked = [query for query, is_kept in zip(queries, kept) if is_kept]
+        yield Ranking(result, ranked, owners, text_embeds, views, ranks)
 
 
 def _origins(rows: Iterable[dict[str, Any]], language: str) -> set[str]:
@@ -207,19 +256,27 @@ def run_evaluation(
     batch_size: int = 64,
     descriptions: bool = True,
     skip_broken: bool = False,
+    plots: Path | None = None,
 ) -> list[dict[str, Any]]:
     """Evaluate a checkpoint, print a table, and write the figures as JSON: what ``leccr evaluate`` does.
 
     A text-only checkpoint is measured by retrieval between captions, and the pictures are left alone.
+    Plots are drawn into the folder ``plots`` if one is given (:mod:`leccr.plots`).
     """
+    if plots is not None:
+        from .plots import plot_evaluation  # before the work, as matplotlib may be missing
     text_only = model_type(checkpoint) == CROSS_LINGUAL
     splits, features = load_data(data, skip_broken=skip_broken and not text_only)
     rows = split_of(splits, split, data)
+    rankings: Iterable[Ranking]
     if text_only:
-        results = evaluate_sentences(*load_text_encoder(checkpoint), rows, languages, batch_size)
+        rankings = rank_sentences(*load_text_encoder(checkpoint), rows, languages, batch_size)
     else:
         model, processor = load_retriever(checkpoint)
-        results = evaluate_retrieval(model, processor, rows, languages, features, descriptions, batch_size)
+        rankings = rank_retrieval(model, processor, rows, languages, features, descriptions, batch_size)
+    if plots is not None:
+        rankings = list(rankings)
+    results = [ranking.result for ranking in rankings]
     for result in results:
         result["protocol"].update(checkpoint=str(checkpoint), data=str(data), split=split)
     directions = SENTENCE_DIRECTIONS if text_only else IMAGE_DIRECTIONS
@@ -227,6 +284,8 @@ def run_evaluation(
     if output is not None:
         write_json(output, results)
         print(f"The figures and their protocol are in {output}.")
+    if plots is not None:
+        plot_evaluation(plots, list(rankings), None if text_only else rows, directions)
     return results
 
 

@@ -1,30 +1,33 @@
 """Exporting a trained model: programs that run without our code, or without PyTorch altogether."""
 
 import json
-import logging
 import shutil
-import warnings
 from collections.abc import Callable
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torch.export import Dim, ExportedProgram
 
 from modeling_leccr import LeccrModel
 from processing import LeccrProcessor
 
 from .checkpoints import load_retriever
 from .errors import UserError
+from .export_programs import (
+    ImageProgram,
+    TextProgram,
+    convertible,
+    export_program,
+    onnx_runner,
+    quantize,
+    write_onnx,
+)
 
 FORMATS = ("onnx", "torch-export")
 TEXT, IMAGE, INT8 = "text", "image", "text-int8.onnx"
 SETTINGS = "export.json"
-MOST_ROWS = 65536
 # The words and letters of a sample that no tokenizer takes for one piece.
 SAMPLE = ("a red ball", "two dogs run along the beach in the evening", "ein Haus am See")
 
@@ -55,32 +58,6 @@ EXAMPLE = """
 """
 
 
-class TextProgram(nn.Module):
-    """The text tower by itself: ``input_ids`` and ``attention_mask`` (B, L) to unit embeddings (B, D)."""
-
-    def __init__(self, model: LeccrModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Embed texts."""
-        return self.model.get_text_features(input_ids, attention_mask)
-
-
-class ImageProgram(nn.Module):
-    """Pictures (B, 3, H, W) and descriptions (B, L) to views (B, K, D); a mask of zeros is no description."""
-
-    def __init__(self, model: LeccrModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(
-        self, pixel_values: Tensor, description_input_ids: Tensor, description_attention_mask: Tensor
-    ) -> Tensor:
-        """Embed pictures."""
-        return self.model.get_image_views(pixel_values, description_input_ids, description_attention_mask)
-
-
 def run_export(
     checkpoint: str | Path,
     output: str | Path,
@@ -102,8 +79,8 @@ def run_export(
         For each file the largest difference of its output from the model's own, on a few texts and random pictures.
 
     Raises:
-        UserError: If the output has files in it, the checkpoint or a library is not there, or the pictures have no
-            size.
+        UserError: If the output has files in it, the checkpoint or a library is not there, the pictures have no size,
+            or PyTorch cannot export one of the towers.
     """
     output = Path(output)
     if format not in FORMATS:
@@ -115,7 +92,7 @@ def run_export(
     if format == "onnx":
         _check_libraries()
     model, processor = load_retriever(checkpoint)
-    model = _convertible(model)
+    model = convertible(model)
     samples = {TEXT: text_sample(processor)}
     if model.config.vision_config is None or processor.num_frames is not None:
         print("The model takes videos or ready-made features; only its text tower is exported.")
@@ -135,20 +112,6 @@ def run_export(
     for file, difference in differences.items():
         print(f"{output / file}: differs from the model by at most {difference:.1e}")
     return differences
-
-
-def _convertible(model: LeccrModel) -> LeccrModel:
-    """Return the model in float32, with what the exporters cannot convert put in other words."""
-
-    def with_float_mask(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> Any:
-        mask = kwargs.get("attention_mask")
-        return args, {**kwargs, "attention_mask": None if mask is None else mask.float()}
-
-    for tower in (model.text_tower, model.description_tower):
-        # It subtracts the mask from 1.0, which the converter to ONNX refuses to do with integers.
-        if tower is not None and tower.model.config.model_type == "xlnet":
-            tower.model.register_forward_pre_hook(with_float_mask, with_kwargs=True)
-    return model.float()
 
 
 def text_sample(processor: LeccrProcessor) -> dict[str, Tensor]:
@@ -173,57 +136,6 @@ def image_sample(processor: LeccrProcessor, picture_size: int | None = None) -> 
     return {name: inputs[name] for name in _names(ImageProgram)}
 
 
-def export_program(program: nn.Module, inputs: dict[str, Tensor], max_length: int) -> ExportedProgram:
-    """Return a program for batches of any size and texts of up to ``max_length`` tokens."""
-    with torch.no_grad(), _quiet():
-        shapes = _dynamic_shapes(inputs, max_length)
-        return torch.export.export(program.eval(), (), inputs, dynamic_shapes=shapes)
-
-
-def write_onnx(program: ExportedProgram, inputs: dict[str, Tensor], max_length: int, path: Path) -> None:
-    """Write a program as one ONNX file, beside which weights of more than 2 GB get a file of their own."""
-    with _quiet():
-        converted = torch.onnx.export(
-            program,
-            kwargs=inputs,
-            dynamo=True,
-            verbose=False,
-            dynamic_shapes=_dynamic_shapes(inputs, max_length),
-        )
-    if converted is None:
-        raise RuntimeError(f"torch.onnx made nothing of {path.stem}.")
-    converted.save(path)
-
-
-def quantize(path: Path, quantized: Path) -> None:
-    """Write an ONNX file again, with weights of 8 bits; activations are rounded while it runs."""
-    import onnx
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    model = onnx.load(path)
-    # The quantiser transposes weights, and then stumbles over the shapes that they had before.
-    del model.graph.value_info[:]
-    with _quiet():
-        # One scale for each output channel costs nothing at run time, and is more exact.
-        quantize_dynamic(model, quantized, weight_type=QuantType.QInt8, per_channel=True)
-
-
-def onnx_runner(path: Path, threads: int = 0) -> Callable[..., Tensor]:
-    """Return a function that runs an ONNX file on the CPU, on inputs by their names; 0 threads lets it choose."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    known = {value.name for value in session.get_inputs()}
-
-    def run(**inputs: Tensor) -> Tensor:
-        arrays = {name: value.numpy() for name, value in inputs.items() if name in known}
-        return torch.from_numpy(session.run(None, arrays)[0])
-
-    return run
-
-
 def _write_all(
     model: LeccrModel,
     processor: LeccrProcessor,
@@ -237,14 +149,13 @@ def _write_all(
     for name, inputs in samples.items():
         program = TextProgram(model) if name == TEXT else ImageProgram(model)
         longest = processor.text_max_length if name == TEXT else processor.description_max_length
-        exported = export_program(program, inputs, longest)
         if format == "onnx":
             path = folder / f"{name}.onnx"
-            write_onnx(exported, inputs, longest, path)
+            write_onnx(program, inputs, longest, path)
             differences[path.name] = _difference(program, inputs, onnx_runner(path))
         else:
             path = folder / f"{name}.pt2"
-            torch.export.save(exported, path)
+            torch.export.save(export_program(program, inputs, longest), path)
             differences[path.name] = _difference(program, inputs, torch.export.load(path).module())
     if int8:
         quantize(folder / f"{TEXT}.onnx", folder / INT8)
@@ -302,11 +213,6 @@ def _shape(value: Tensor) -> str:
     return "(B, L)" if value.dim() == 2 else f"(B, {', '.join(str(size) for size in value.shape[1:])})"
 
 
-def _dynamic_shapes(inputs: dict[str, Tensor], max_length: int) -> dict[str, dict[int, Any]]:
-    batch, length = Dim("batch", min=1, max=MOST_ROWS), Dim("length", min=1, max=max_length)
-    return {name: {0: batch, 1: length} if value.dim() == 2 else {0: batch} for name, value in inputs.items()}
-
-
 def _names(program: type[nn.Module]) -> list[str]:
     return [name for name in program.forward.__annotations__ if name != "return"]
 
@@ -320,17 +226,4 @@ def _check_libraries() -> None:
         raise UserError(f'--format onnx needs {error.name}: install it with pip install "leccr[export]".') from error
 
 
-@contextmanager
-def _quiet() -> Any:
-    """Hold back the exporters' notes about themselves, which a user can do nothing about."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
-
-
-__all__ = ["export_program", "image_sample", "onnx_runner", "quantize", "run_export", "text_sample", "write_onnx"]
+__all__ = ["image_sample", "run_export", "text_sample"]

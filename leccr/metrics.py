@@ -140,13 +140,23 @@ def sentence_metrics(
     Raises:
         ValueError: if no target caption belongs to a row with a source caption, or the shapes do not agree.
     """
+    views, kept, owners = sentence_gallery(source_embeds, source_row, target_row)
+    return retrieval_metrics(retrieval_ranks(target_embeds[kept], views, owners), SENTENCE_DIRECTIONS)
+
+
+def sentence_gallery(source_embeds: Tensor, source_row: Tensor, target_row: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what :func:`sentence_metrics` ranks: rows as galleries of their source captions.
+
+    Returns:
+        The views (N, K, D) of the N rows with a source caption; (T,) whether each target caption's row is one of them;
+        and the position among the views of each target caption for which it is.
+    """
     rows, source_place = source_row.unique(return_inverse=True)
     kept = torch.isin(target_row, rows)
     table = _caption_table(source_place, len(rows))
     # A row with fewer captions than others repeats one, which changes no maximum.
     views = source_embeds[torch.where(table >= 0, table, table[:, :1])]
-    ranks = retrieval_ranks(target_embeds[kept], views, torch.searchsorted(rows, target_row[kept]))
-    return retrieval_metrics(ranks, SENTENCE_DIRECTIONS)
+    return views, kept, torch.searchsorted(rows, target_row[kept])
 
 
 def format_table(

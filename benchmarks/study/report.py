@@ -32,6 +32,9 @@ COMPARISONS = [
     ("descriptions/late-fusion, captioner", "recipes/dual-encoder"),
     ("descriptions/leccr, captioner", "descriptions/leccr, none"),
     ("descriptions/leccr, captioner", "descriptions/late-fusion, captioner"),
+    ("descriptions/leccr, captioner, gates from zero", "descriptions/leccr, none"),
+    ("teacher/cl2cm, teacher of other captions", "recipes/dual-encoder"),
+    ("best/leccr-cl2cm, varied, warm start", "best/leccr, varied"),
 ]
 RESAMPLES = 10_000
 

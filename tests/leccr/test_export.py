@@ -17,8 +17,10 @@ from typer.testing import CliRunner
 from leccr import UserError
 from leccr.checkpoints import load_retriever
 from leccr.cli import app
-from leccr.export import image_sample, onnx_runner, run_export
+from leccr.export import image_sample, run_export
+from leccr.export_programs import onnx_runner
 from modeling_leccr import LeccrModel
+from processing import LeccrProcessor
 from tests.modeling_leccr.tiny import form, tiny_config
 from tests.tiny_data import PICTURE_SIZE, picture, processor, row
 
@@ -92,20 +94,37 @@ def test_late_fusion_over_a_resnet_in_onnxruntime(tmp_path: Path) -> None:
     export.check(lambda name: onnx_runner(export.folder / f"{name}.onnx"))
 
 
-def test_an_xlnet_text_tower_which_subtracts_its_mask(tmp_path: Path) -> None:
+def save_xlnet(folder: Path, layers: int) -> LeccrProcessor:
+    """Write a checkpoint with an XLNet text tower, and return its processor."""
     made = processor(ROWS, text_max_length=32)
-    sizes = {"d_model": 32, "n_layer": 0, "n_head": 2, "d_inner": 32}
+    sizes = {"d_model": 32, "n_layer": layers, "n_head": 2, "d_inner": 32}
     config = tiny_config(None, num_slots=0)
     config.text_config = XLNetConfig(vocab_size=len(made.tokenizer), initializer_range=0.2, **sizes)
     torch.manual_seed(0)
-    LeccrModel(config).save_pretrained(tmp_path / "model")
-    made.save_pretrained(tmp_path / "model")
+    LeccrModel(config).save_pretrained(folder)
+    made.save_pretrained(folder)
+    return made
+
+
+def test_an_xlnet_text_tower_which_subtracts_its_mask(tmp_path: Path) -> None:
+    made = save_xlnet(tmp_path / "model", layers=0)
     run_export(tmp_path / "model", tmp_path / "out")
     model, _ = load_retriever(tmp_path / "model")
     texts = dict(made(text=TEXTS))
     with torch.no_grad():
         expected = model.get_text_features(**texts)
     assert_near(onnx_runner(tmp_path / "out" / "text.onnx")(**texts), expected)
+
+
+@pytest.mark.parametrize("format", ["onnx", "torch-export"])
+def test_a_tower_that_pytorch_cannot_export_is_named(tmp_path: Path, format: str) -> None:
+    save_xlnet(tmp_path / "model", layers=1)
+    words = ["export", str(tmp_path / "model"), "--out", str(tmp_path / "out"), "--format", format]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: PyTorch cannot export a model with towers of the kind xlnet for inputs of")
+    assert len(result.stderr.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 @pytest.mark.parametrize(("form_name", "vision"), [("anchored", "resnet"), ("late-fusion", "clip")])
