@@ -34,7 +34,9 @@ COMPARISONS = [
     ("descriptions/leccr, captioner", "descriptions/late-fusion, captioner"),
     ("descriptions/leccr, captioner, gates from zero", "descriptions/leccr, none"),
     ("teacher/cl2cm, teacher of other captions", "recipes/dual-encoder"),
-    ("best/leccr-cl2cm, varied, warm start", "best/leccr, varied"),
+    ("teacher/leccr, warm start", "recipes/leccr"),
+    ("teacher/leccr-cl2cm, warm start", "recipes/leccr"),
+    ("teacher/leccr-cl2cm, warm start", "teacher/leccr, warm start"),
 ]
 RESAMPLES = 10_000
 
