@@ -1,7 +1,7 @@
 """Evaluation of a trained model on a split, with the protocol written beside every figure."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ PROTOCOL = {
     "score": "max over views of the inner product, float32",
 }
 SENTENCE_PROTOCOL = {**PROTOCOL, "score": "max over the row's source captions of the inner product, float32"}
+# Tokenized before they are sorted by their numbers of tokens.
+TEXTS_AT_ONCE = 4096
 TEXT_COLUMNS = ["id", "source_language", "source_captions", "target_captions"]
 
 
@@ -104,17 +106,40 @@ def encode_texts(model: Any, processor: Any, texts: Sequence[str], batch_size: i
         texts: At least one.
         batch_size: Texts encoded at once.
     """
-    # Texts of like length share a batch, which then needs little padding. Bytes follow the number of tokens in every
-    # script: a Chinese character is about a token and three bytes, four Latin letters likewise.
-    order = sorted(range(len(texts)), key=lambda place: len(texts[place].encode()), reverse=True)
-    batches = batched([texts[place] for place in order], batch_size, "Encoding texts")
-    embeds = torch.cat([embed_texts(model, processor, batch) for batch in batches])
-    return embeds[torch.tensor(order).argsort()]
+    places, embeds = [], []
+    with tqdm(total=len(texts), desc="Encoding texts", disable=len(texts) <= batch_size) as bar:
+        for some, inputs in token_batches(processor, texts, batch_size):
+            places.append(some)
+            embeds.append(_embed_tokens(model, inputs))
+            bar.update(len(some))
+    return torch.cat(embeds)[torch.cat(places).argsort()]
+
+
+def token_batches(processor: Any, texts: Sequence[str], batch_size: int) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+    """Yield the places (B,) and the inputs (B, L) of texts with about equally many tokens: little of it is padding.
+
+    Args:
+        processor: A processor or a tokenizer.
+        texts: In any order.
+        batch_size: Most texts of a batch.
+    """
+    fixed = getattr(processor, "pad_to_max_length", False)
+    for start in range(0, len(texts), TEXTS_AT_ONCE):
+        inputs = tokenize(processor, list(texts[start : start + TEXTS_AT_ONCE]))
+        # Some tokenizers give no mask; their models read the padding, too.
+        tokens = inputs.get("attention_mask", torch.ones_like(inputs["input_ids"])).bool()
+        for places in tokens.sum(1).argsort(descending=True, stable=True).split(batch_size):
+            used = tokens[places].any(0) | fixed
+            yield start + places, {name: value[places][:, used] for name, value in inputs.items()}
 
 
 def embed_texts(model: Any, processor: Any, texts: list[str]) -> Tensor:
     """Return the embeddings (T, D) of one batch of texts on the CPU, float32."""
-    output = model.get_text_features(**tokenize(processor, texts).to(model.device))
+    return _embed_tokens(model, tokenize(processor, texts))
+
+
+def _embed_tokens(model: Any, inputs: Mapping[str, Tensor]) -> Tensor:
+    output = model.get_text_features(**{name: value.to(model.device) for name, value in inputs.items()})
     # Models of transformers itself return more than the embeddings.
     return getattr(output, "pooler_output", output).float().cpu()
 

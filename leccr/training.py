@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from datasets import Dataset, DatasetDict
 from transformers import ProgressCallback, Trainer, TrainingArguments, set_seed
+from transformers.integrations import is_tensorboard_available
+from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 from transformers.trainer_utils import get_last_checkpoint
 
 from processing import CaptionCollator, RetrievalCollator
@@ -21,6 +23,7 @@ from .errors import UserError
 from .evaluation import TEXT_COLUMNS, write_json
 from .lora import add_lora, finish_lora
 from .recipes import Recipe
+from .training_report import LossTerms, plot_training
 from .validation import RetrievalMetrics, SentenceMetrics
 
 CHECKPOINTS = "checkpoints"
@@ -98,6 +101,8 @@ def make_trainer(
     if recipe.lora:
         model = add_lora(model, recipe.lora)
     arguments = TrainingArguments(output_dir=str(output), seed=seed, **{**DEFAULTS, **recipe.training})
+    if "tensorboard" in arguments.report_to and not is_tensorboard_available():
+        raise UserError("--report_to tensorboard needs TensorBoard: pip install tensorboard.")
     trainer = Trainer(
         model=model,
         args=arguments,
@@ -109,8 +114,11 @@ def make_trainer(
         optimizers=(_optimizer(model, recipe, arguments), None),
     )
     if not arguments.disable_tqdm:
-        trainer.remove_callback(ProgressCallback)
+        # In a notebook, Trainer has another one, a table with every figure.
+        trainer.remove_callback(DEFAULT_PROGRESS_CALLBACK)
         trainer.add_callback(QuietProgress)
+    # In front of those that write down what is logged, such as TensorBoard's.
+    trainer.callback_handler.callbacks.insert(0, LossTerms())
     return trainer
 
 
@@ -153,6 +161,7 @@ def train_recipe(trainer: Trainer, recipe: Recipe, resume: bool = False) -> dict
     return {
         "recipe": recipe.name,
         "warm_start": recipe.warm_start,
+        "dual_encoder": recipe.dual_encoder,
         "lora": recipe.lora,
         "seed": trainer.args.seed,
         "steps": trainer.state.global_step,
@@ -170,12 +179,18 @@ def run_training(
     seed: int = 0,
     resume: bool = False,
     skip_broken: bool = False,
+    plots: bool = False,
 ) -> None:
     """Train a recipe on a prepared data set and write a Hub-ready folder: what ``leccr train`` does.
 
+    With ``plots`` the terms of the loss and the validation figures are drawn into ``plots`` in that folder.
+
     Raises:
         UserError: If the output folder has files in it and this is no resumption, or a split is missing.
+        ImportError: If plots are wanted and matplotlib is not installed.
     """
+    if plots:
+        from . import drawing  # noqa: F401 - before the work, as matplotlib may be missing
     from .data import load_data
     from .embedding import caption_embeddings
     from .publishing import data_facts
@@ -194,6 +209,8 @@ def run_training(
         report["teacher"] = embeddings.teacher
     model = finish_lora(trainer.model, output) if recipe.lora else trainer.model
     save_retriever(output, model, trainer.processing_class, report)
+    if plots:
+        plot_training(output / "plots", trainer.state.log_history, report, data)
     print(f"The trained model is in {output}; measure it with: leccr evaluate {output} {data}")
     if teaches:
         print(f"Let it teach cl2cm or leccr-cl2cm with: leccr embed-captions {data} --model {output}")

@@ -197,6 +197,15 @@ def test_text_without_spaces_is_broken_but_not_before_punctuation():
         assert not any(line.startswith(("，", "。")) for line in lines)
 
 
+def test_a_note_stands_beside_the_language():
+    widths = []
+    for note in (None, "rank 7 of 90", "word " * 99):
+        sheet = contact_sheet([ContactRow("a", "en", [Image.new("RGB", (9, 9))], [0.5], note=note)])
+        pill = np.asarray(sheet)[HEADER + GAP + 13, : MARGIN + LABEL_WIDTH + GAP]
+        widths.append(np.flatnonzero((pill != BACKGROUND).any(axis=1)).max() - MARGIN)
+    assert widths[0] < widths[1] < widths[2] <= LABEL_WIDTH
+
+
 def test_a_long_title_is_cut_to_the_sheet():
     sheet = contact_sheet([make_row(1)], title="word " * 200)
     assert count_pixels(sheet.crop((sheet.width - MARGIN // 2, 0, sheet.width, HEADER)), BACKGROUND) == (
