@@ -31,10 +31,11 @@ def method_section(config: Config) -> str:
     if is_text_only(config):
         return f"{_TEXT_ONLY_SPACE}\n\n{_TEXT_ONLY_TRAINING}"
     space = (
-        f"The model has two encoders: one turns an image or video, the other a sentence, into "
-        f"{config['projection_dim']} numbers, so that a picture and the sentences that fit it point the same way. One "
-        "text encoder serves all languages. It learns from captions in a source language, usually English, and from "
-        "their translations, which can be machine translations: no captions written in the query's language are needed."
+        f"The model has two encoders: one{_kind(config, 'vision')} turns an image or video, the other"
+        f"{_kind(config, 'text')} a sentence, into {config['projection_dim']} numbers, so that a picture and the "
+        "sentences that fit it point the same way. One text encoder serves all languages. It learns from captions in a "
+        "source language, usually English, and from their translations, which can be machine translations: no captions "
+        "written in the query's language are needed."
     )
     if config.get("transfer_weight", 0) > 0:
         space += (
@@ -43,6 +44,11 @@ def method_section(config: Config) -> str:
             "([CL2CM](https://arxiv.org/abs/2312.08984); the losses are a reconstruction)."
         )
     return f"{space}\n\n{_description_paragraph(config)}"
+
+
+def _kind(config: Config, tower: str) -> str:
+    kind = (config.get(f"{tower}_config") or {}).get("model_type")
+    return f" (`{kind}`)" if kind else ""
 
 
 def _description_paragraph(config: Config) -> str:
@@ -61,13 +67,13 @@ def _description_paragraph(config: Config) -> str:
             f"cross-attention.{anchored} A query is compared with the whole picture and with the best slot: the score "
             f"is {alpha:g} · (whole picture) + {1 - alpha:g} · (best slot). This equals the largest inner product of "
             f"the query with {slots} *views* of the picture, so that any inner-product index serves it exactly. "
-            "Pictures without a description work, too, somewhat less well."
+            f"{_UNDESCRIBED}"
         )
     if config.get("description_fusion"):
         return (
             "Short captions leave out most of what a picture shows. A multimodal language model describes each picture "
             "once, the text encoder turns the description into a vector, and the two vectors are added (late fusion). "
-            "A query is compared with the sum. Pictures without a description work, too, somewhat less well."
+            f"A query is compared with the sum. {_UNDESCRIBED}"
         )
     return (
         "A query is compared with a picture by the inner product of their two vectors. Nothing but the picture itself "
@@ -76,6 +82,10 @@ def _description_paragraph(config: Config) -> str:
     )
 
 
+_UNDESCRIBED = (
+    "Pictures without a description can be searched, too, but are found less often, above all among pictures that have "
+    "one."
+)
 _TEXT_ONLY_SPACE = (
     "The model turns sentences in several languages into vectors, so that a sentence and its translation point the "
     "same way. It has never seen a picture. It is the first stage of [CL2CM](https://arxiv.org/abs/2312.08984): its "
@@ -107,14 +117,20 @@ def usage_section(name: str, config: Config, processor: Mapping[str, Any], langu
         notes = (
             "The score of a query and a picture is the largest inner product of the query with the picture's views.\n"
             + (
-                "With descriptions the answers get better: " + _described(processor) + "\n"
-                if _describes(config)
+                "The model was trained to use a description of each picture, too, and finds less without. "
+                "Descriptions go in with " + _described(processor) + "\n"
+                if describes(config)
                 else ""
             )
             + notes
         )
     needs = "torch, transformers 5.6 or newer" + ("" if is_text_only(config) else ", and pillow")
-    return f"This needs {needs}; nothing else has to be installed.\n\n```python\n{code}```\n\n{notes}"
+    usage = f"This needs {needs}; nothing else has to be installed.\n\n```python\n{code}```\n\n{notes}"
+    library = sentence_transformers_code(name, config, processor, languages)
+    if library is None:
+        return usage
+    whole = f"\n\n{_WHOLE_PICTURES}" if describes(config) else ""
+    return f"{usage}\n\nOr with sentence-transformers 5.4 or newer:\n\n```python\n{library}```{whole}"
 
 
 def usage_code(name: str, config: Config, processor: Mapping[str, Any], languages: Sequence[str]) -> str:
@@ -134,7 +150,20 @@ def usage_code(name: str, config: Config, processor: Mapping[str, Any], language
     return _CODE.format(name=name, query=query, pictures=pictures, call=call, imports=imports)
 
 
-def _describes(config: Config) -> bool:
+def sentence_transformers_code(
+    name: str, config: Config, processor: Mapping[str, Any], languages: Sequence[str]
+) -> str | None:
+    """Return Python code that uses the model through sentence-transformers; None for videos and ready-made features."""
+    query = example_query(languages)
+    if is_text_only(config):
+        return _LIBRARY_TEXT_ONLY_CODE.format(name=name, query=query, english=example_query(["en"]))
+    if config.get("vision_config") is None or processor.get("num_frames"):
+        return None
+    return _LIBRARY_CODE.format(name=name, query=query)
+
+
+def describes(config: Config) -> bool:
+    """Return whether the model takes descriptions of pictures."""
     return config.get("num_slots", 0) > 0 or bool(config.get("description_fusion"))
 
 
@@ -167,6 +196,26 @@ _VIDEOS = (
     "from PIL import Image\n",
 )
 _FEATURES = 'features = torch.load("features.pt")  # (pictures, tokens, {width}), of the tower it was trained with'
+_LIBRARY_CODE = """\
+from PIL import Image
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("{name}", trust_remote_code=True)
+images = model.encode([Image.open(path) for path in ("beach.jpg", "street.jpg")])
+queries = model.encode(["{query}"])
+print(model.similarity(queries, images))  # (queries, pictures)
+"""
+_LIBRARY_TEXT_ONLY_CODE = """\
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("{name}", trust_remote_code=True)
+features = model.encode(["{query}", "{english}"])
+print(model.similarity(features, features))
+"""
+_WHOLE_PICTURES = (
+    "This way a picture has one vector: it is compared as a whole and has no description. The figures below are with "
+    "the first code."
+)
 _TEXT_ONLY_CODE = """\
 import torch
 from transformers import AutoModel, AutoTokenizer
@@ -194,7 +243,7 @@ def limits_section(config: Config, processor: Mapping[str, Any]) -> str:
         "Look at what is found, and at what is not, before people depend on it.",
         "Not meant for identifying or watching people, nor for decisions about them.",
     ]
-    if _describes(config):
+    if describes(config):
         lines.append(
             "Descriptions by a language model can be wrong or say what is not in the picture; the model then finds the "
             "picture under that. Figures with descriptions do not hold for collections without."

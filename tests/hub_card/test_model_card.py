@@ -68,7 +68,7 @@ def test_it_has_every_section_and_both_papers() -> None:
     for part in (
         "2409.19961",
         "2312.08984",
-        "was trained with leccr, recipe `leccr`,",
+        "was trained with the recipe `leccr` of leccr,",
         "[Multi30K](https://huggingface.co/datasets/org/multi30k) (rows: 29,000 train)",
         "how to cite them: example.org.",
         "Licence of the weights: `apache-2.0`",
@@ -82,12 +82,36 @@ def test_it_has_every_section_and_both_papers() -> None:
     assert len(method.split("\n\n")) == 2
 
 
+def test_addresses_are_links() -> None:
+    data = {"title": "A", "published": "github.com/a/b and zenodo.org/record/7"}
+    assert "[github.com/a/b](https://github.com/a/b) and [zenodo.org/record/7](https://zen" in changed(data=data)
+
+
+def test_descriptions_that_people_wrote_are_not_passed_off_as_a_language_models() -> None:
+    data = {"title": "A", "prepared": "`leccr prepare flickr8k-cn` with reserved_captions = 3 4"}
+    text = changed(data=data)
+    assert "Training data: [A](https://huggingface.co/datasets/org/multi30k), prepared by `leccr prepare" in text
+    assert text.count("which people wrote") == text.count("Descriptions are captions that people wrote") == 1
+    assert "people wrote" not in changed(data={"title": "A", "prepared": "`leccr prepare vatex`"})
+    assert "people wrote" not in changed(data=data, config={**CONFIG, "num_slots": 0})
+
+
+def test_validation_figures_stand_there_once() -> None:
+    measured = result("de", split="validation", title="Multi30K")
+    text = changed(results=[measured])
+    assert "### Multi30K, split `validation`, with descriptions" in text
+    assert "### Validation split of the training data" not in text
+    assert "was selected by its figures on the validation split (best validation SumR, averaged" in text
+    on_test = result("de", title="Multi30K")
+    assert "### Validation split of the training data" in changed(results=[on_test])
+
+
 def test_what_is_not_known_is_said_and_not_invented() -> None:
     text = model_card(ModelFacts("org/x", CONFIG))
     for part in ("does not tell which languages", "does not record what it was trained on", "No figures are recorded"):
         assert part in text
     assert "No licence has been chosen" in text
-    assert "was trained with leccr" not in text
+    assert "was trained with" not in text
     assert "## Cost" not in text
     assert set(ModelCard(text).data.to_dict()) == {"library_name", "pipeline_tag", "tags"}
 
@@ -122,15 +146,16 @@ def test_a_bad_name_of_a_data_set() -> None:
 
 
 def run_example(card: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the code of a card where its files are."""
-    (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    """Run all code of a card where its files are."""
+    blocks = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
     monkeypatch.chdir(folder)
     for name in ("beach", "street"):
         for suffix in ("", "-0", "-1", "-2", "-3"):
             Image.new("RGB", (40, 50), "blue" if name == "beach" else "red").save(f"{name}{suffix}.jpg")
     torch.save(torch.randn(2, 5, 20, generator=torch.Generator().manual_seed(0)), "features.pt")
     # The card names a folder here, which it does not on the Hub.
-    exec(compile(code, "card", "exec"), {})
+    for code in blocks:
+        exec(compile(code, "card", "exec"), {})
 
 
 @pytest.mark.parametrize("kind", ["images", "videos", "features", "texts"])
@@ -153,8 +178,11 @@ def test_the_code_in_the_card_runs(
     processor.save_pretrained(tmp_path / "model")
     card = model_card(ModelFacts("model", model.config.to_dict(), processor=frames, data={"languages": ["en", "de"]}))
     run_example(card, tmp_path, monkeypatch)
-    printed = capsys.readouterr().out.strip()
+    order, *similarities = re.findall(r"\[[^\]]*\]", capsys.readouterr().out)
     if isinstance(model, LeccrModel):
-        assert sorted(eval(printed)) == [0, 1]
+        assert sorted(eval(order)) == [0, 1]
     else:
-        assert printed.startswith("tensor(")
+        similarities = [order, *similarities]
+    # Of sentence-transformers, one query and two pictures, or of both libraries, two texts and two texts.
+    assert len(similarities) == {"images": 1, "texts": 4}.get(kind, 0)
+    assert ("SentenceTransformer(" in card) == (kind in ("images", "texts"))
