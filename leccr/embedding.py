@@ -22,8 +22,8 @@ from processing.caption_embeddings import (
 
 from .checkpoints import load_text_encoder
 from .data import SCENES, load_data
+from .encoding import embed_texts
 from .errors import UserError
-from .evaluation import embed_texts
 
 ROWS_AT_ONCE = 256
 

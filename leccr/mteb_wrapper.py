@@ -41,8 +41,8 @@ from tqdm.auto import tqdm
 from processing import RetrievalCollator
 
 from .checkpoints import load_text_encoder, model_type
+from .encoding import encode_texts
 from .errors import UserError
-from .evaluation import encode_texts
 
 RANKING_TASKS = (
     "Any2AnyRetrieval",

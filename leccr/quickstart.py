@@ -14,8 +14,9 @@ from processing.images import open_image
 from processing.scenes import build_scenes
 
 from .contact_sheet import ContactRow, contact_sheet
+from .encoding import encode_images, encode_texts
 from .errors import UserError
-from .evaluation import encode_images, encode_texts, evaluate_retrieval, write_json
+from .evaluation import evaluate_retrieval, write_json
 from .metrics import format_table
 from .recipes import load_recipe
 from .training import CHECKPOINTS, make_trainer, save_retriever, train_recipe

@@ -15,7 +15,7 @@ from datasets import Dataset
 
 from leccr.checkpoints import load_text_encoder
 from leccr.embedding import embed_rows, unique_rows
-from leccr.evaluation import encode_images, encode_texts
+from leccr.encoding import encode_images, encode_texts
 from leccr.metrics import RetrievalRanks, retrieval_metrics, retrieval_ranks
 from leccr.training import make_trainer, save_retriever, train_recipe
 from processing.caption_embeddings import CaptionEmbeddings, save_caption_embeddings

@@ -17,7 +17,8 @@ from transformers import EvalPrediction
 
 import leccr
 from leccr.building import build_model, build_processor, training_texts
-from leccr.evaluation import encode_images, encode_texts, evaluate_retrieval
+from leccr.encoding import encode_images, encode_texts
+from leccr.evaluation import evaluate_retrieval
 from leccr.metrics import CUTOFFS, retrieval_metrics, retrieval_ranks
 from leccr.training import make_trainer
 from processing.captions import captions_by_language

@@ -8,8 +8,8 @@ import torch
 import leccr.embedding as embedding
 from leccr.building import build_model, build_processor, training_texts
 from leccr.embedding import caption_embeddings, run_embedding
+from leccr.encoding import encode_texts
 from leccr.errors import UserError
-from leccr.evaluation import encode_texts
 from leccr.training import save_retriever
 from processing.caption_embeddings import EMBEDDINGS_FILE, caption_texts
 from processing.features import FeatureFile

@@ -8,21 +8,12 @@ from datasets import Dataset
 
 from leccr.building import build_model, build_processor, training_texts
 from leccr.errors import UserError
-from leccr.evaluation import (
-    SENTENCE_PROTOCOL,
-    encode_images,
-    encode_texts,
-    evaluate_retrieval,
-    evaluate_sentences,
-    run_evaluation,
-    write_json,
-)
+from leccr.evaluation import SENTENCE_PROTOCOL, evaluate_retrieval, evaluate_sentences, run_evaluation, write_json
 from leccr.training import save_retriever
 from modeling_leccr import LeccrModel
 from processing import LeccrProcessor
-from processing.features import FEATURES_FILE, FeatureFile, save_features
 from processing.storage import write_rows
-from tests.tiny_data import DUAL_ENCODER, dataset, picture, processor, recipe, row
+from tests.tiny_data import dataset, picture, processor, recipe, row
 
 COLOURS = ("red", "green", "blue", "white", "black")
 ROWS = [row(name, captions=2, image=picture(colour)) for name, colour in zip("abcde", COLOURS)]
@@ -53,42 +44,6 @@ def data(tmp_path: Path) -> Path:
     for split in ("validation", "test"):
         write_rows(tmp_path / "data", split, ROWS if split == "validation" else ROWS[:2])
     return tmp_path / "data"
-
-
-class TestEncoding:
-    def test_views_do_not_depend_on_the_batch(
-        self, retriever: tuple[LeccrModel, LeccrProcessor], rows: Dataset
-    ) -> None:
-        model, processor = retriever
-        whole = encode_images(model, processor, rows)
-        assert whole.shape == (5, 2, 8) and whole.dtype == torch.float32
-        torch.testing.assert_close(encode_images(model, processor, rows, batch_size=2), whole)
-        inputs = processor(images=picture("green"), descriptions=["This is b"])
-        torch.testing.assert_close(whole[1:2], model.get_image_views(**inputs))
-
-    def test_descriptions_can_be_left_out(self, retriever: tuple[LeccrModel, LeccrProcessor], rows: Dataset) -> None:
-        model, processor = retriever
-        alone = encode_images(model, processor, rows, descriptions=False)
-        torch.testing.assert_close(alone[1:2], model.get_image_views(**processor(images=picture("green"))))
-        assert not torch.allclose(alone, encode_images(model, processor, rows), atol=1e-3)
-
-    def test_texts_do_not_depend_on_the_batch(self, retriever: tuple[LeccrModel, LeccrProcessor]) -> None:
-        texts = ["en a 0", "zh b 1 zh b 1", "de"]
-        whole = encode_texts(*retriever, texts)
-        assert whole.shape == (3, 8)
-        torch.testing.assert_close(encode_texts(*retriever, texts, batch_size=1), whole)
-
-    def test_features_stand_in_for_pictures(self, rows: Dataset, tmp_path: Path) -> None:
-        save_features(tmp_path / FEATURES_FILE, list("edcba"), [torch.randn(1 + place, 6) for place in range(5)])
-        features = FeatureFile(tmp_path)
-        blind = recipe(vision=None, model=DUAL_ENCODER)
-        made = build_processor(blind, training_texts(rows))
-        model = build_model(blind, made, features).eval()
-        views = encode_images(model, made, rows, features, batch_size=2)
-        expected = model.get_image_views(visual_features=features["b"][None])
-        torch.testing.assert_close(views[1:2], expected)
-        results = evaluate_retrieval(model, made, rows, ["de"], features)
-        assert results[0]["protocol"]["images"] == 5
 
 
 class Oracle:

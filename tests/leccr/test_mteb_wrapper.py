@@ -26,8 +26,8 @@ from torch.nn import functional
 from transformers import BertConfig, BertModel
 
 from leccr import mteb_wrapper
+from leccr.encoding import encode_images, encode_texts
 from leccr.errors import UserError
-from leccr.evaluation import encode_images, encode_texts
 from leccr.metrics import retrieval_metrics, retrieval_ranks
 from leccr.mteb_wrapper import LeccrEncoder
 from modeling_leccr import LeccrModel

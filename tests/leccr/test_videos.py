@@ -14,8 +14,9 @@ from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionMode
 from leccr.building import build_model, build_processor, training_texts
 from leccr.data import for_videos, has_videos, load_data
 from leccr.describing import run_description
+from leccr.encoding import encode_images
 from leccr.errors import UserError
-from leccr.evaluation import encode_images, evaluate_retrieval, load_retriever, run_evaluation
+from leccr.evaluation import evaluate_retrieval, load_retriever, run_evaluation
 from leccr.featuring import run_features
 from leccr.preparation import run_preparation
 from leccr.recipes import Recipe, load_recipe

@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image as PillowImage
 
+from leccr.encoding import encode_images
 from leccr.errors import UserError
-from leccr.evaluation import encode_images
 from leccr.gallery.encoding import Encoder
 from tests.leccr.gallery.tiny_gallery import NAMES, description, encoder, save_model
 from tests.tiny_data import dataset, row

@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image as PillowImage
 
+from leccr.encoding import encode_texts
 from leccr.errors import UserError
-from leccr.evaluation import encode_texts
 from leccr.gallery import Gallery, Result
 from leccr.gallery.encoding import Encoder
 from processing.features import save_features
