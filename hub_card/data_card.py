@@ -7,6 +7,7 @@ from huggingface_hub import DatasetCardData
 
 from .sections import join_card, split_card
 
+PREPARED = "Prepared by "
 ORIGIN = "Its own files, their licence and how to cite them: "
 
 # Of the Hub: https://huggingface.co/docs/hub/datasets-cards
@@ -55,7 +56,7 @@ def data_card(
     chosen = ", ".join(f"{name} = {_shown(value)}" for name, value in (options or {}).items())
     parts = [
         f"# {title}",
-        f"Prepared by `leccr prepare {reader}`" + (f" with {chosen}." if chosen else "."),
+        f"{PREPARED}`leccr prepare {reader}`" + (f" with {chosen}." if chosen else "."),
         f"{ORIGIN}{published}." if published else "",
         "## Content",
         markdown_table(table),
@@ -70,7 +71,7 @@ def data_card(
 
 
 def read_data_card(card: str) -> dict[str, Any]:
-    """Return what a data card tells a model card: ``title``, ``languages`` and ``published``, where it has them.
+    """Return what a data card tells a model card, if it does: ``title``, ``languages``, ``published``, ``prepared``.
 
     Args:
         card: What :func:`data_card` returned, or any other card.
@@ -79,12 +80,16 @@ def read_data_card(card: str) -> dict[str, Any]:
         ValueError: If its front matter is no YAML mapping.
     """
     fields, body = split_card(card, "the data card")
-    published = [line.removeprefix(ORIGIN).rstrip(".") for line in body.splitlines() if line.startswith(ORIGIN)]
+    told = {
+        start: [line.removeprefix(start).rstrip(".") for line in body.splitlines() if line.startswith(start)]
+        for start in (ORIGIN, PREPARED)
+    }
     languages = fields.get("language") or []
     facts = {
         "title": fields.get("pretty_name"),
         "languages": [languages] if isinstance(languages, str) else list(languages),
-        "published": published[0] if published else None,
+        "published": "".join(told[ORIGIN][:1]),
+        "prepared": "".join(told[PREPARED][:1]),
     }
     return {name: value for name, value in facts.items() if value}
 

@@ -8,11 +8,14 @@ from typing import Any
 from huggingface_hub import ModelCard, ModelCardData
 
 from .languages import language_name
-from .method import is_text_only, limits_section, method_name, method_section, usage_section
-from .results import Result, model_index, results_section, results_table, validation_results
+from .method import describes, is_text_only, limits_section, method_name, method_section, usage_section
+from .results import Result, data_name, model_index, results_section, results_table, validation_results
 from .sections import join_card
 
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+ADDRESS = re.compile(r"(?<![\w./])(?:[\w-]+\.)+[a-z]+/[^\s,]+")
+# What to know before editing a card; it is not shown.
+FOR_EDITORS = "<!-- Text between the markers is written anew when the model is published again; yours goes outside. -->"
 PAPERS = ("2409.19961", "2312.08984")
 CITATIONS = """\
 ```bibtex
@@ -48,7 +51,8 @@ class ModelFacts:
         results: What ``leccr evaluate --out`` wrote.
         license: Identifier of the weights' licence, as the Hub has them; None if nobody chose one.
         dataset: Name of the training data on the Hub, if they are there.
-        data: What the training data are: their title, languages, and where their licence stands.
+        data: What the training data are: their title, languages, where their licence stands, and how they were
+            prepared.
         base_models: Hub names of the pretrained towers.
     """
 
@@ -111,7 +115,7 @@ def _metadata(facts: ModelFacts) -> dict[str, Any]:
 def _sections(facts: ModelFacts) -> dict[str, str]:
     config, languages = facts.config, facts.languages
     sections = {
-        "what": f"# {facts.title}\n\n{_what(facts)}",
+        "what": f"{FOR_EDITORS}\n\n# {facts.title}\n\n{_what(facts)}",
         "languages": f"## Languages\n\n{_languages(languages)}",
         "usage": f"## How to use it\n\n{usage_section(facts.name, config, facts.processor, languages)}",
         "method": f"## How it works\n\n{method_section(config)}",
@@ -133,18 +137,18 @@ def _what(facts: ModelFacts) -> str:
         else "This model finds images with a sentence in your own language, and sentences that fit an image."
     )
     recipe = facts.training.get("recipe")
-    origin = f"was trained with leccr, recipe `{recipe}`," if recipe else "has the form of leccr's models"
+    trained = f"was trained with the recipe `{recipe}` of" if recipe else "has the form of the models of"
     return (
-        f"{text} It gives vectors; the nearest ones are the answer. It does not write text or make pictures.\n\n"
-        f"It {origin} and loads with transformers alone. Text outside the marked sections of this card is a person's "
-        "and stays when the model is published again."
+        f"{text} It gives vectors: what fits lies close together. It does not write text or make pictures."
+        f"\n\nIt {trained} leccr, a package for image search across languages, and loads with transformers alone."
     )
 
 
 def _languages(languages: Sequence[str]) -> str:
     if not languages:
         return "The checkpoint does not tell which languages it was trained in."
-    return "Trained or measured in " + ", ".join(f"{language_name(code)} (`{code}`)" for code in languages) + "."
+    *others, last = [f"{language_name(code)} (`{code}`)" for code in languages]
+    return f"Trained or measured in {', '.join(others)}{' and ' if others else ''}{last}."
 
 
 def _training(facts: ModelFacts) -> str:
@@ -153,9 +157,16 @@ def _training(facts: ModelFacts) -> str:
     link = f"[{title or facts.dataset}](https://huggingface.co/datasets/{facts.dataset})" if facts.dataset else title
     rows = ", ".join(f"{count:,} {split}" for split, count in data.get("rows", {}).items())
     if link:
-        lines.append(f"Training data: {link}" + (f" (rows: {rows})." if rows else "."))
+        how = f", prepared by {data['prepared']}" if data.get("prepared") else ""
+        lines.append(f"Training data: {link}" + (f" (rows: {rows})" if rows else "") + f"{how}.")
+        if _has_reserved_captions(facts):
+            lines.append(
+                "The descriptions in these data are further captions of the pictures, which people wrote and the model "
+                "did not learn as captions. They stand in for a language model's."
+            )
         if data.get("published"):
-            lines.append(f"Their own files, their licence and how to cite them: {data['published']}.")
+            published = ADDRESS.sub(r"[\g<0>](https://\g<0>)", data["published"])
+            lines.append(f"Their own files, their licence and how to cite them: {published}.")
         else:
             lines.append("Their licence is not recorded here; it is that of whoever published them.")
     else:
@@ -172,24 +183,42 @@ def _training(facts: ModelFacts) -> str:
         else "No licence has been chosen for the weights yet; without one, nobody has been given the right to use them."
     )
     lines.append("The code in this repository (`*.py`) is under the Apache License 2.0.")
-    return "\n".join(lines)
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _has_reserved_captions(facts: ModelFacts) -> bool:
+    return describes(facts.config) and "reserved_captions" in facts.data.get("prepared", "")
 
 
 def _results(facts: ModelFacts) -> str:
-    parts = ["Percent; *hit rate* at k is what papers on CLIP call R@k. SumR is the sum of the six hit rates."]
+    parts = [
+        "Percent; *hit rate* (hit@k) is the share of queries with a right answer among the first k, which papers on "
+        "CLIP call R@k. SumR is the sum of the six hit rates, 600 at best. Ranks are those of the first right answer."
+    ]
+    if _has_reserved_captions(facts):
+        parts.append("Descriptions are captions that people wrote; with a language model's the figures will differ.")
     if facts.results:
-        parts.append(results_section(facts.results))
+        parts.append(results_section(facts.results, describes(facts.config)))
     validation = validation_results(facts.training)
-    if validation:
+    rule = facts.training.get("selection", "not recorded").replace("sum_of_hit_rates", "SumR")
+    selection = f"({rule}), which flatters it a little."
+    if validation and _measured_on_validation(facts):
+        parts.append(f"The checkpoint was selected by its figures on the validation split {selection}")
+    elif validation:
         parts += [
             "### Validation split of the training data",
             results_table(validation),
-            f"- The checkpoint was selected by these very figures ({facts.training.get('selection', 'not recorded')}), "
-            f"which flatters it a little.\n{_validation_protocol(facts)}",
+            f"- The checkpoint was selected by these very figures {selection}\n{_validation_protocol(facts)}",
         ]
-    if len(parts) == 1:
+    if not (facts.results or validation):
         return "No figures are recorded. Measure it on your own data with `leccr evaluate`."
     return "\n\n".join(parts)
+
+
+def _measured_on_validation(facts: ModelFacts) -> bool:
+    """Return whether the results say what the training report says on the validation split, and say more."""
+    title = facts.data.get("title")
+    return any(data_name(result) == title and result["protocol"]["split"] == "validation" for result in facts.results)
 
 
 def _validation_protocol(facts: ModelFacts) -> str:
@@ -198,7 +227,7 @@ def _validation_protocol(facts: ModelFacts) -> str:
     uses = ", with their descriptions where the model takes them" if not is_text_only(facts.config) else ""
     return (
         f"- Searched: {gallery} of the split{uses}; queries: all captions of the language, one language at a time.\n"
-        "- Hit rate: share of queries with a right answer among the first k; ties count against the model."
+        "- Ties count against the model."
     )
 
 

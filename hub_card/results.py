@@ -1,5 +1,6 @@
 """Figures of an evaluation as tables for the card, as the card's ``model-index``, and as ``.eval_results`` records."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
@@ -11,6 +12,7 @@ from .data_card import markdown_table
 from .languages import language_name
 
 CUTOFFS = (1, 5, 10)
+ORIGINS = {"source": "the original ones", "human": "written by people"}
 TOTAL = "sum_of_hit_rates"
 # The first direction starts from texts in the language that the line names.
 DIRECTIONS = {
@@ -58,16 +60,22 @@ def validation_results(training: Mapping[str, Any]) -> list[Result]:
     return [result for result in results if any(f"{names[0]}_hit_rate_1" in result for names in DIRECTIONS)]
 
 
-def results_section(results: Sequence[Result]) -> str:
-    """Return tables of results, each with its protocol under it: one table for each data set, split and direction."""
+def results_section(results: Sequence[Result], describes: bool = True) -> str:
+    """Return tables of results, each with its protocol under it: one table for each data set, split and direction.
+
+    Args:
+        results: What ``leccr evaluate --out`` wrote.
+        describes: Whether the model takes descriptions of pictures.
+    """
     groups: dict[tuple[Any, ...], list[Result]] = {}
     for result in results:
         protocol = result["protocol"]
         key = (data_name(result), protocol["split"], directions_of(result), protocol.get("images_with_description"))
         groups.setdefault(key, []).append(result)
     parts = []
-    for (data, split, _, _), group in groups.items():
-        parts += [f"### {data}, split `{split}`", results_table(group), protocol_list(group)]
+    for (data, split, _, described), group in groups.items():
+        use = "" if described is None or not describes else f", with{'' if described else 'out'} descriptions"
+        parts += [f"### {data}, split `{split}`{use}", results_table(group), protocol_list(group, describes)]
     return "\n\n".join(parts)
 
 
@@ -81,7 +89,7 @@ def results_table(results: Sequence[Result]) -> str:
                 "language": f"{language_name(result['language'])} ({result['language']})",
                 f"{titles[0]} hit@1 / 5 / 10": _hit_rates(result, first),
                 f"{titles[1]} hit@1 / 5 / 10": _hit_rates(result, second),
-                "median rank": f"{result[f'{first}_median_rank']:g} / {result[f'{second}_median_rank']:g}",
+                "median ranks": f"{result[f'{first}_median_rank']:g} / {result[f'{second}_median_rank']:g}",
                 "SumR": f"{result[TOTAL]:.1f}",
             }
             for result in results
@@ -89,30 +97,32 @@ def results_table(results: Sequence[Result]) -> str:
     )
 
 
-def protocol_list(results: Sequence[Result]) -> str:
-    """Return how the figures of one table came about, as a list."""
+def protocol_list(results: Sequence[Result], describes: bool = True) -> str:
+    """Return how the figures of one table came about, as a list; for the arguments see :func:`results_section`."""
     protocol = results[0]["protocol"]
     lines = []
     if "images" in protocol:
-        described = protocol["images_with_description"]
-        use = f"{described:,} of them with a description" if described else "no descriptions used"
-        lines.append(f"Gallery: all {protocol['images']:,} images or videos of the split, {use}.")
+        described, count = protocol["images_with_description"], protocol["images"]
+        some = "each" if described == count else f"{described:,} of them"
+        use = f", {some} with its description" if described and describes else ""
+        lines.append(f"Searched: all {count:,} pictures of the split{use}.")
     for result in results:
         own = result["protocol"]
         count = own.get("captions", own.get("target_captions"))
-        origins = ", ".join(own.get("caption_origin", []))
-        lines.append(
-            f"{language_name(result['language'])}: {count:,} captions" + (f", origin: {origins}." if origins else ".")
-        )
-    lines.append(f"Hit rate: {protocol.get('hit_rate', 'share of queries with a right answer among the first k')}.")
+        origins = [_origin(origin) for origin in own.get("caption_origin", [])]
+        lines.append(f"{language_name(result['language'])}: {', '.join([f'{count:,} captions', *origins])}.")
     if "ties" in protocol:
         lines.append(f"Ties {protocol['ties']}. Score: {protocol['score']}.")
     return "\n".join(f"- {line}" for line in lines)
 
 
 def data_name(result: Result) -> str:
-    """Return the last part of the name of the data that a result is of."""
-    return PurePath(str(result["protocol"]["data"])).name
+    """Return the title of the data that a result is of, or the last part of their folder's name."""
+    return result["protocol"].get("title") or PurePath(str(result["protocol"]["data"])).name
+
+
+def _origin(origin: str) -> str:
+    return ORIGINS.get(origin) or f"translated by {origin.removeprefix('machine:')}"
 
 
 def model_index(results: Sequence[Result], model_name: str, dataset: str | None = None) -> list[dict[str, Any]]:
@@ -127,7 +137,8 @@ def model_index(results: Sequence[Result], model_name: str, dataset: str | None 
         EvalResult(
             task_type="retrieval",
             task_name="Cross-lingual retrieval",
-            dataset_type=dataset or data_name(result),
+            # Where the data are not on the Hub, it wants a name of that form.
+            dataset_type=dataset or re.sub(r"[^\w.-]+", "-", data_name(result)).lower(),
             dataset_name=f"{data_name(result)} ({language_name(result['language'])})",
             dataset_config=result["language"],
             dataset_split=result["protocol"]["split"],
@@ -135,10 +146,18 @@ def model_index(results: Sequence[Result], model_name: str, dataset: str | None 
             metric_name=name,
             metric_value=round(float(result[metric]), 2),
         )
-        for result in results
+        for result in _headlines(results)
         for metric, name in _metrics(result)
     ]
     return eval_results_to_model_index(model_name, entries) if entries else []
+
+
+def _headlines(results: Sequence[Result]) -> list[Result]:
+    """Return results without those that differ from another one in using no descriptions: the index has no place."""
+    found: dict[tuple[str, ...], Result] = {}
+    for result in sorted(results, key=lambda result: not result["protocol"].get("images_with_description")):
+        found.setdefault((data_name(result), result["protocol"]["split"], result["language"]), result)
+    return [result for result in results if any(result is kept for kept in found.values())]
 
 
 def eval_records(results: Sequence[Result], dataset: str) -> dict[str, list[EvalResultEntry]]:

@@ -17,6 +17,7 @@ from processing.features import FeatureFile
 from processing.tokenizers import prune_tokenizer, train_tokenizer
 
 from .checkpoints import load_text_encoder
+from .dual_encoders import dual_encoder_processor
 from .errors import UserError
 from .recipes import Recipe
 
@@ -41,8 +42,11 @@ def build_processor(recipe: Recipe, texts: Iterable[str]) -> Any:
     Raises:
         ValueError: If the recipe names no tokenizer or image processor, or wants a new vocabulary under a pretrained
             text tower, whose embeddings belong to its own.
-        UserError: If the model to start from cannot be loaded.
+        UserError: If the model to start from cannot be loaded, or does not fit the rest of the recipe.
     """
+    if recipe.dual_encoder is not None:
+        _check_dual_encoder(recipe)
+        return dual_encoder_processor(recipe.dual_encoder, **recipe.processor)
     if isinstance(recipe.text, str) and (recipe.tokenizer == "learned" or recipe.prune_tokenizer):
         raise ValueError(
             f"Recipe {recipe.name} wants a new vocabulary, but the pretrained tower {recipe.text} needs its own: leave "
@@ -54,6 +58,16 @@ def build_processor(recipe: Recipe, texts: Iterable[str]) -> Any:
     default = inspect.signature(LeccrProcessor).parameters["text_max_length"].default
     tokenizer.model_max_length = recipe.processor.get("text_max_length", default)
     return tokenizer
+
+
+def _check_dual_encoder(recipe: Recipe) -> None:
+    brought = ("vision", "text", "tokenizer", "image_processor", "warm_start")
+    given = [name for name in brought if getattr(recipe, name) is not None]
+    if given:
+        raise UserError(f"{given[0]} in recipe {recipe.name} comes from {recipe.dual_encoder}; leave it out.")
+    if recipe.network == "cross-lingual" or recipe.processor.get("num_frames"):
+        what = "knows texts alone" if recipe.network == "cross-lingual" else "is to learn from videos"
+        raise UserError(f"Recipe {recipe.name} {what}, and cannot start from a dual encoder; choose towers instead.")
 
 
 def _tokenizer(recipe: Recipe, texts: Iterable[str]) -> Any:
@@ -95,6 +109,10 @@ def build_model(recipe: Recipe, processor: Any, features: FeatureFile | None = N
         UserError: If the features are of another tower, or the text tower cannot start from the model named for it.
     """
     fields, text = dict(recipe.model), recipe.text
+    if recipe.dual_encoder is not None:
+        if features is not None:
+            raise UserError(f"{recipe.dual_encoder} sees the pictures themselves; move {features.path} away.")
+        return LeccrModel.from_dual_encoder(recipe.dual_encoder, **fields).train()
     if isinstance(text, dict):
         tokenizer = getattr(processor, "tokenizer", processor)
         text = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id, **text}

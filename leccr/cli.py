@@ -12,6 +12,7 @@ from typing import Annotated, Any, Never
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from .cli_demo import demo
 from .cli_gallery import gallery, index, search
 from .cli_generation import TranslateCommand, describe, translate
 from .cli_hub import card, convert_official, export, push
@@ -77,6 +78,9 @@ def train(
     warm_start: Annotated[
         str | None, typer.Option(metavar="TEACHER", help="Model whose text tower and tokenizer to start from.")
     ] = None,
+    dual_encoder: Annotated[
+        str | None, typer.Option(metavar="NAME", help="CLIP, SigLIP or the like to start from: Hub name or folder.")
+    ] = None,
     lora: Annotated[
         int | None, typer.Option(metavar="RANK", min=1, help="Train the towers by LoRA of this rank, such as 16.")
     ] = None,
@@ -84,6 +88,9 @@ def train(
     seed: Annotated[int, typer.Option(help="Seed of the weights, the order of the data and the dropout.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
     skip_broken: SkipBroken = False,
+    plots: Annotated[
+        bool, typer.Option("--plots", help="Draw the loss, its terms and the validation into OUT/plots.")
+    ] = False,
 ) -> None:
     """Train a retriever, or the text-only teacher of one, by a recipe."""
     if recipe.startswith("-"):
@@ -92,7 +99,7 @@ def train(
 
     from .recipes import load_recipe, override_training
 
-    adapted = override_training(load_recipe(recipe, towers), overrides)
+    adapted = override_training(load_recipe(recipe, towers, dual_encoder), overrides)
     if warm_start is not None:
         adapted = dataclasses.replace(adapted, warm_start=warm_start)
     if lora is not None:
@@ -108,6 +115,7 @@ def train(
         seed=seed,
         resume=resume,
         skip_broken=skip_broken,
+        plots=plots,
     )
 
 
@@ -121,6 +129,10 @@ def evaluate(
     batch_size: Annotated[int, typer.Option(min=1, help="Images or texts encoded at once.")] = 64,
     descriptions: Annotated[bool, typer.Option(help="Use the images' descriptions, or the images alone.")] = True,
     skip_broken: SkipBroken = False,
+    plots: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for plots: hit rates, ranks, similarities, worst queries."),
+    ] = None,
 ) -> None:
     """Measure how well a trained model finds images by texts, and texts by images; or a text-only one translations."""
     from .evaluation import run_evaluation
@@ -134,6 +146,7 @@ def evaluate(
         batch_size=batch_size,
         descriptions=descriptions,
         skip_broken=skip_broken,
+        plots=plots,
     )
 
 
@@ -153,6 +166,7 @@ app.command()(describe)
 app.command(cls=TranslateCommand)(translate)
 app.command()(index)
 app.command()(search)
+app.command()(demo)
 app.command("convert-official")(convert_official)
 app.command()(export)
 app.add_typer(gallery, name="gallery")

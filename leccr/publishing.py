@@ -5,24 +5,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
 
 import yaml
 from huggingface_hub import eval_result_entries_to_yaml
 
-from hub_card.data_card import read_data_card
 from hub_card.gallery_card import gallery_card
 from hub_card.model_card import REPOSITORY, ModelFacts, model_card
-from hub_card.results import Result, check_results, eval_records
+from hub_card.results import eval_records
 from hub_card.sections import merge_cards
 
+from .card_facts import CARD, data_facts, read_facts, read_json
 from .errors import UserError
 
-CARD = "README.md"
 MODEL, DATASET = "model", "dataset"
 RECORDS = ".eval_results"
 # What belongs to a checkpoint, besides the card; runs leave much else in their folder.
 MODEL_FILES = ("*.json", "*.safetensors", "*.py", "*.txt", "*.model", "*.jinja", "*.onnx", "LICENSE*", "NOTICE*")
+# Fields that may hold a folder of the machine that trained, by file.
+PATHS = {"config.json": ("_name_or_path",), "training.json": ("dual_encoder", "teacher", "warm_start")}
 GALLERY_FILE = "gallery.sqlite"
 NEVER = (".*", "*.part", "*-journal", "*.lock", "*.tmp", "*~")
 # Left in the repository, these would be loaded in place of the new ones, or together with them.
@@ -162,70 +162,11 @@ def plan_upload(
     )
 
 
-def read_facts(
-    checkpoint: Path,
-    name: str,
-    results: Sequence[Path] = (),
-    license: str | None = None,
-    dataset: str | None = None,
-    data: Path | None = None,
-) -> ModelFacts:
-    """Return what a checkpoint's card is made from.
-
-    Raises:
-        UserError: If the folder holds no checkpoint of ours, or a file cannot be read.
-    """
-    config = _read_json(checkpoint / "config.json")
-    if not str(config.get("model_type", "")).startswith("leccr"):
-        raise UserError(f"{checkpoint} holds a {config.get('model_type')} model, not a LECCR one, and we know no card.")
-    training = _read_json(checkpoint / "training.json", {})
-    figures: list[Result] = [
-        result for path in results for result in check_results(_read_json(path, kind=list), str(path))
-    ]
-    return ModelFacts(
-        name=name,
-        config=config,
-        processor=_read_json(checkpoint / "processor_config.json", {}),
-        training=training,
-        results=figures,
-        license=license,
-        dataset=dataset,
-        data={**(training.get("data") or {}), **_data_facts(data)},
-        base_models=_base_models(config),
-    )
-
-
-def data_facts(data: str | Path) -> dict[str, Any]:
-    """Return what a data set's card tells: ``title``, ``languages``, ``published``; nothing if it has no card.
-
-    Args:
-        data: Folder that ``leccr prepare`` wrote, or ``scenes``.
-    """
-    if str(data) == "scenes":
-        return {"title": "Scenes, drawn and captioned by leccr itself"}
-    card = Path(data) / CARD
-    return read_data_card(card.read_text(encoding="utf-8")) if card.is_file() else {}
-
-
-def _data_facts(data: Path | None) -> dict[str, Any]:
-    facts = {} if data is None else data_facts(data)
-    if data is not None and not facts:
-        raise UserError(f"{data} has no {CARD} that would say what it is; name a folder that `leccr prepare` wrote.")
-    return facts
-
-
-def _base_models(config: Mapping[str, Any]) -> list[str]:
-    """Return the Hub names of pretrained towers; towers from a folder have a path there instead."""
-    parts = [config.get(f"{part}_config") or {} for part in ("vision", "text", "description")]
-    names = [str(part.get("_name_or_path") or "") for part in parts]
-    return list(dict.fromkeys(name for name in names if REPOSITORY.fullmatch(name) and not Path(name).exists()))
-
-
 def _checkpoint(folder: Path, facts: ModelFacts) -> Upload:
     names, left_out = _chosen(folder, MODEL_FILES)
     if not any(fnmatch(name, "*.safetensors") for name in names):
         raise UserError(f"{folder} holds no weights (*.safetensors); wait for the training to end, or name another.")
-    files: dict[str, Path | bytes] = {name: folder / name for name in names}
+    files: dict[str, Path | bytes] = {name: _publishable(folder / name) for name in names}
     notes = []
     if facts.results and facts.dataset:
         for name, entries in eval_records(facts.results, facts.dataset).items():
@@ -238,6 +179,18 @@ def _checkpoint(folder: Path, facts: ModelFacts) -> Upload:
     if not facts.license:
         notes.append("No licence was chosen; add --license, for example --license apache-2.0.")
     return Upload("checkpoint", MODEL, _with_own_text(folder, model_card(facts)), files, left_out, notes)
+
+
+def _publishable(path: Path) -> Path | bytes:
+    """Return a file, or what is to stand for it if it names folders of this machine."""
+    names = PATHS.get(path.name)
+    if names is None:
+        return path
+    from modeling_leccr.configuration_leccr import without_local_paths
+
+    fields = read_json(path)
+    kept = without_local_paths(fields, *names)
+    return path if kept == fields else (json.dumps(kept, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def _gallery(folder: Path, repository: str) -> Upload:
@@ -286,20 +239,11 @@ def _with_own_text(folder: Path, card: str) -> str:
     return merge_cards(path.read_text(encoding="utf-8"), card, str(path)) if path.is_file() else card
 
 
-def _read_json(path: Path, default: Any = None, kind: type = dict) -> Any:
-    if not path.is_file() and default is not None:
-        return default
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is missing or no JSON; name a folder or file that leccr wrote.") from error
-    if not isinstance(content, kind):
-        raise UserError(f"{path} holds something else than expected; name a folder or file that leccr wrote.")
-    return content
-
-
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".part")
     beside.write_text(text, encoding="utf-8")
     beside.replace(path)
+
+
+__all__ = ["CARD", "DATASET", "MODEL", "STALE", "Upload", "data_facts", "plan_upload", "run_card", "run_push"]

@@ -1,36 +1,20 @@
 """Recipes: a method's configuration and its training settings, written as YAML."""
 
 import dataclasses
-import difflib
 import inspect
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
-
-import yaml
+from typing import Any, Literal
 
 from .errors import UserError
+from .recipe_fields import check_fields, check_names, nearest, read_value, read_yaml
 
 RECIPES_FOLDER = Path(__file__).parent / "recipes"
 TOWERS_FOLDER = Path(__file__).parent / "towers"
 _SECTIONS = ("model", "training", "processor", "augmentation")
 # What the command line may set besides the fields of TrainingArguments.
 _OWN_FIELDS: dict[str, Any] = {"new_layers_learning_rate": float | None}
-# What the command and the recipe set by other means, so that it has one place only.
-_SET_ELSEWHERE = {
-    "output_dir": "--out",
-    "seed": "--seed",
-    "resume_from_checkpoint": "--resume",
-    "vision_config": "the recipe's key vision",
-    "text_config": "the recipe's key text",
-}
-# What has no effect, because every run has the optimizer that the recipes were made with.
-_FIXED = ("optim", "optim_args", "optim_target_modules")
-_PLAIN_TYPES = (bool, int, float, str, NoneType)
-_TYPE_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", NoneType: "null"}
 
 
 @dataclass(frozen=True)
@@ -49,6 +33,8 @@ class Recipe:
             tower's own.
         warm_start: Folder or name of a trained model with the same text tower, whose weights and tokenizer are the
             start, or None.
+        dual_encoder: Name or folder of a dual encoder of transformers, such as CLIP or SigLIP, to start from in place
+            of towers, tokenizer and image processor, or None. ``slot_anchor: image`` starts at its scores.
         prune_tokenizer: Keep only the word pieces that occur in the training texts.
         image_processor: Name or folder, or settings of a CLIP image processor, or None for the vision tower's own.
         processor: Lengths, as :class:`processing.LeccrProcessor` takes them.
@@ -68,6 +54,7 @@ class Recipe:
     tokenizer: str | None = None
     prune_tokenizer: bool = False
     warm_start: str | None = None
+    dual_encoder: str | None = None
     image_processor: str | dict[str, Any] | None = None
     processor: dict[str, Any] = field(default_factory=dict)
     augmentation: dict[str, Any] = field(default_factory=dict)
@@ -81,19 +68,6 @@ _RECIPE_FIELDS = {item.name: item.type for item in dataclasses.fields(Recipe)}
 _TOWERS_FIELDS = {name: kind for name, kind in _RECIPE_FIELDS.items() if name not in ("name", "network")}
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML in which ``1e-5`` is a number and ``no`` is text, as in YAML 1.2; PyYAML follows YAML 1.1."""
-
-
-_FLOAT, _BOOL = "tag:yaml.org,2002:float", "tag:yaml.org,2002:bool"
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in rules if tag != _BOOL]
-    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(_BOOL, re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
-_Loader.add_implicit_resolver(_FLOAT, re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789"))
-
-
 def list_recipes() -> dict[str, str]:
     """Return the description of each built-in recipe by its name, in alphabetical order."""
     return _descriptions(RECIPES_FOLDER)
@@ -104,7 +78,7 @@ def list_towers() -> dict[str, str]:
     return _descriptions(TOWERS_FOLDER)
 
 
-def load_recipe(name_or_path: str | Path, towers: str | Path | None = None) -> Recipe:
+def load_recipe(name_or_path: str | Path, towers: str | Path | None = None, dual_encoder: str | None = None) -> Recipe:
     """Read a recipe, which says the method, and put the towers under it.
 
     Towers are a block of their own in a recipe's file (``towers:``, with any of a recipe's keys but its name), so that
@@ -113,22 +87,28 @@ def load_recipe(name_or_path: str | Path, towers: str | Path | None = None) -> R
     Args:
         name_or_path: Name of a built-in recipe, or a YAML file.
         towers: Name of built-in towers, or a YAML file, in place of the recipe's own block.
+        dual_encoder: Name or folder of a dual encoder to start from. Without ``towers`` the settings are those of the
+            built-in ``siglip2``.
 
     Raises:
         UserError: There is no such recipe or file, the file is not a recipe, or a key or a value is wrong.
     """
     path = _find("recipe", str(name_or_path), RECIPES_FOLDER)
-    content = {"name": path.stem, **_read(path)}
+    content = {"name": path.stem, **read_yaml(path)}
     where = f"in recipe {content['name']}"
     block, block_where = content.pop("towers", None), f"{where} under towers"
+    if dual_encoder is not None and towers is None:
+        towers = "siglip2"
     if towers is not None:
         path = _find("choice of towers", str(towers), TOWERS_FOLDER)
-        block, block_where = _read(path), f"in towers {path.stem}"
+        block, block_where = read_yaml(path), f"in towers {path.stem}"
     content = _checked(content, _RECIPE_FIELDS, where)
     if block is None:
         return Recipe(**content)
     block = _checked(block, _TOWERS_FIELDS, block_where)
     block.pop("description", None)
+    if dual_encoder is not None:
+        block["dual_encoder"] = dual_encoder
     joined = {name: {**content[name], **block[name]} for name in _SECTIONS}
     return _without_pictures(Recipe(**{**content, **block, **joined}))
 
@@ -160,7 +140,7 @@ def override_training(recipe: Recipe, overrides: Mapping[str, str]) -> Recipe:
     """
     fields = overridable_fields()
     check_names(overrides, fields, "on the command line")
-    values = {name: _read_value(name, text, fields[name]) for name, text in overrides.items()}
+    values = {name: read_value(name, text, fields[name]) for name, text in overrides.items()}
     check_fields(values, fields, "on the command line")
     own = {name: values.pop(name) for name in _OWN_FIELDS if name in values}
     return dataclasses.replace(recipe, training={**recipe.training, **values}, **own)
@@ -178,43 +158,8 @@ def overridable_fields() -> dict[str, Any]:
     return {**training_fields(), **_OWN_FIELDS}
 
 
-def check_names(names: Iterable[str], fields: Mapping[str, Any], where: str) -> None:
-    """Check that every name is a field.
-
-    Raises:
-        UserError: One is not, cannot be set, or is set elsewhere; the message suggests the nearest field, or says
-            where.
-    """
-    for name in names:
-        if name in _SET_ELSEWHERE:
-            raise UserError(f'"{name}" {where} is set elsewhere: use {_SET_ELSEWHERE[name]}.')
-        if name in _FIXED:
-            raise UserError(f'"{name}" {where} cannot be set: every recipe trains with AdamW; leave it out.')
-        if name not in fields:
-            raise UserError(f'unknown key "{name}" {where}{nearest(str(name), fields)}')
-
-
-def check_fields(values: Mapping[str, Any], fields: Mapping[str, Any], where: str) -> None:
-    """Check that every key is a field and every value of a kind that the field takes.
-
-    Raises:
-        UserError: One is not; the message names the nearest field, or the kind of value wanted.
-    """
-    check_names(values, fields, where)
-    for name, value in values.items():
-        wanted = _wanted(fields[name], value)
-        if wanted:
-            raise UserError(f'{name} {where} has to be {wanted}, but is "{value}".')
-
-
-def nearest(name: str, candidates: Iterable[str]) -> str:
-    """Return a question that names the candidate nearest to ``name``, or a full stop where none is near."""
-    matches = difflib.get_close_matches(name, list(candidates), n=1)
-    return f': did you mean "{matches[0]}"?' if matches else "."
-
-
 def _descriptions(folder: Path) -> dict[str, str]:
-    return {path.stem: _read(path).get("description", "") for path in sorted(folder.glob("*.yaml"))}
+    return {path.stem: read_yaml(path).get("description", "") for path in sorted(folder.glob("*.yaml"))}
 
 
 def _find(kind: str, name_or_path: str, folder: Path) -> Path:
@@ -276,42 +221,3 @@ def _tower_fields(name: str, tower: Mapping[str, Any]) -> dict[str, Any]:
     config = CONFIG_MAPPING[model_type]
     names = [item.name for item in dataclasses.fields(config)]
     return dict.fromkeys(["model_type", *names, *config.attribute_map], Any)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path} is not a recipe: it needs keys such as model: and training:.")
-    return content
-
-
-def _read_value(name: str, text: str, annotation: Any) -> Any:
-    """Return what ``text`` on the command line means: itself for a text field, and otherwise what YAML makes of it."""
-    kinds = _kinds(annotation)
-    if str in kinds and not {bool, int, float} & set(kinds):
-        return text
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise UserError(f'the value "{text}" of {name} on the command line cannot be read.') from error
-
-
-def _kinds(annotation: Any) -> tuple[Any, ...]:
-    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
-
-
-def _wanted(annotation: Any, value: Any) -> str | None:
-    """Return in words what a field takes if ``value`` is something else; None where it fits or cannot be told."""
-    kinds = _kinds(annotation)
-    if all(get_origin(kind) is Literal for kind in kinds):
-        choices = [choice for kind in kinds for choice in get_args(kind)]
-        return None if value in choices else " or ".join(str(choice) for choice in choices)
-    if not all(kind in _PLAIN_TYPES for kind in kinds):
-        return None
-    # bool is a kind of int in Python, but `seed: true` is a mistake; a whole number is also a number.
-    if type(value) in kinds or (type(value) is int and float in kinds):
-        return None
-    return " or ".join(_TYPE_WORDS[kind] for kind in kinds)

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from transformers import AutoConfig, PreTrainedConfig
 
-from .configuration_leccr import as_config, check_choices, check_positive, check_shares
+from .configuration_leccr import as_config, check_choices, check_positive, check_shares, without_local_paths
 
 
 class CrossLingualConfig(PreTrainedConfig):
@@ -74,3 +74,7 @@ class CrossLingualConfig(PreTrainedConfig):
     def get_text_config(self, decoder: Any = None, encoder: Any = None) -> PreTrainedConfig:
         """Return the text tower's configuration, which transformers asks for sizes and special tokens."""
         return self.text_config if self.text_config is not None else self
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all fields as they are stored: without the folders that towers were loaded from."""
+        return without_local_paths(super().to_dict(), "_name_or_path")

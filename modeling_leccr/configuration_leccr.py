@@ -1,10 +1,32 @@
 """Configuration of the LECCR retrieval network."""
 
+import os
+import re
+from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 from transformers import AutoConfig, PreTrainedConfig
 
 SUB_CONFIGS = ("vision_config", "text_config", "description_config")
+HUB_NAME = re.compile(r"([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*")
+
+
+def is_hub_name(name: Any) -> bool:
+    """Return whether a checkpoint's name is one that the Hub may have, and not a folder here."""
+    return isinstance(name, str) and HUB_NAME.fullmatch(name) is not None and not os.path.exists(name)
+
+
+def without_local_paths(fields: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """Return fields, nested ones too, without those of these names that hold a folder here; names on the Hub stay.
+
+    Args:
+        fields: What is to be stored.
+        *names: Fields that name a checkpoint.
+    """
+    nested = {
+        name: without_local_paths(value, *names) if isinstance(value, dict) else value for name, value in fields.items()
+    }
+    return {name: value for name, value in nested.items() if name not in names or value is None or is_hub_name(value)}
 
 
 def as_config(name: str, value: Any) -> Any:
@@ -243,3 +265,7 @@ class LeccrConfig(PreTrainedConfig):
     def get_text_config(self, decoder: Any = None, encoder: Any = None) -> PreTrainedConfig:
         """Return the text tower's configuration, which transformers asks for sizes and special tokens."""
         return self.text_config if self.text_config is not None else self
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all fields as they are stored: without the folders that towers were loaded from."""
+        return without_local_paths(super().to_dict(), "_name_or_path")

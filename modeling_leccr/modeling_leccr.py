@@ -88,7 +88,14 @@ class LeccrModel(ImageEncoding, TextEncoding, PreTrainedModel):
             tower.eval().requires_grad_(False)
         if not self.config.learn_temperature:
             self.logit_scale.requires_grad_(False)
+        if self.description_head is not None and not self._needs_description_embeds():
+            # Distributed training stops at weights that take no part in the loss.
+            self.description_head.requires_grad_(False)
         return self
+
+    def _needs_description_embeds(self) -> bool:
+        """Return whether descriptions come into the queries' space; published slots take their states alone."""
+        return self.config.slot_anchor != "none" if self.config.num_slots else self.config.description_fusion
 
     @classmethod
     def from_pretrained_towers(cls, vision: Any, text: Any, **config: Any) -> "LeccrModel":

@@ -79,7 +79,12 @@ def test_the_table_is_aligned() -> None:
 
 def test_a_model_card_reads_what_it_needs() -> None:
     text = str(card())
-    assert read_data_card(text) == {"title": "Flickr8k-CN", "languages": ["en", "zh"], "published": "example.org"}
+    assert read_data_card(text) == {
+        "title": "Flickr8k-CN",
+        "languages": ["en", "zh"],
+        "published": "example.org",
+        "prepared": "`leccr prepare flickr8k-cn`",
+    }
     assert read_data_card("# Something else\n") == {}
 
 

@@ -31,18 +31,41 @@ def test_the_table_has_a_line_a_language_and_the_figures_of_both_directions() ->
 
 def test_each_table_has_its_protocol() -> None:
     text = results_section([result("de"), result("de", images_with_description=0), result("fr", split="validation")])
-    assert text.count("### multi30k, split `test`") == 2
-    assert text.count("### multi30k, split `validation`") == 1
-    assert "all 1,000 images or videos of the split, no descriptions used" in text
-    assert "1,000 of them with a description" in text
-    assert "German: 5,000 captions, origin: human." in text
+    for heading in ("test`, with descriptions", "test`, without descriptions", "validation`, with descriptions"):
+        assert text.count(f"### multi30k, split `{heading}\n") == 1
+    assert text.count("all 1,000 pictures of the split, each with its description.") == 2
+    assert text.count("all 1,000 pictures of the split.") == 1
+    assert "German: 5,000 captions, written by people." in text
     assert "Ties count against the model." in text
 
 
 def test_text_only_figures() -> None:
     text = results_section([sentence_result()])
     assert "to source caption hit@1 / 5 / 10" in text
-    assert "German: 900 captions, origin: machine:test." in text
+    assert "German: 900 captions, translated by test." in text
+
+
+def test_pictures_with_a_description_are_counted() -> None:
+    assert "600 of them with its description." in results_section([result(images_with_description=600)])
+
+
+def test_a_model_that_takes_no_descriptions_has_none_in_its_protocol() -> None:
+    text = results_section([result()], describes=False)
+    assert "### multi30k, split `test`\n" in text and "description" not in text
+
+
+def test_the_datas_title_stands_for_their_folder() -> None:
+    assert "### Multi30K, split `test`" in results_section([result(title="Multi30K")])
+    (entry,) = model_index([result(title="Multi30K, task 1")], "m")[0]["results"]
+    assert entry["dataset"]["type"] == "multi30k-task-1" and entry["dataset"]["name"] == "Multi30K, task 1 (German)"
+
+
+def test_the_index_has_figures_without_descriptions_only_where_there_are_no_others() -> None:
+    without = result(start=5.0, images_with_description=0)
+    _, entries = model_index_to_eval_results(model_index([without, result()], "m"))
+    assert len(entries) == 7 and entries[0].metric_value == 20.12
+    _, entries = model_index_to_eval_results(model_index([without], "m"))
+    assert len(entries) == 7 and entries[0].metric_value == 5.12
 
 
 def test_validation_figures_come_from_the_training_report() -> None:

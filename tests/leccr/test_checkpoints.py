@@ -1,3 +1,4 @@
+import logging
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,8 @@ from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, CLIPCo
 
 from leccr.building import build_model, build_processor, training_texts
 from leccr.checkpoints import load_retriever, load_text_encoder, model_type
+from leccr.encoding import encode_texts
 from leccr.errors import UserError
-from leccr.evaluation import encode_texts
 from leccr.training import save_retriever
 from modeling_leccr import CrossLingualModel, LeccrModel
 from processing import LeccrProcessor
@@ -54,6 +55,13 @@ class TestLoadRetriever:
         texts = retriever[1](text=["en a 0", "zh b 1"])
         assert torch.equal(model.get_text_features(**texts), retriever[0].get_text_features(**texts))
         assert load_retriever(str(checkpoint))[1].text_max_length == 32
+
+    def test_transformers_has_nothing_to_warn_of(
+        self, retriever: Any, checkpoint: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
+        load_retriever(checkpoint)
+        assert caplog.messages == []
 
     @pytest.mark.parametrize(
         ("name", "message"),

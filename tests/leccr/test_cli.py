@@ -52,7 +52,7 @@ def test_recipes_lists_recipes_and_towers() -> None:
 
 
 def test_train_hands_over_everything(training: Mock, tmp_path: Path) -> None:
-    words = f"train leccr --data d --out {tmp_path} --languages de fr --seed 7 --resume --skip-broken"
+    words = f"train leccr --data d --out {tmp_path} --languages de fr --seed 7 --resume --skip-broken --plots"
     result = run(*words.split(), "--learning_rate", "1e-4", "--max-steps=3", "--bf16")
     assert result.exit_code == 0, result.output
     (recipe,) = training.call_args.args
@@ -69,6 +69,7 @@ def test_train_hands_over_everything(training: Mock, tmp_path: Path) -> None:
         "seed": 7,
         "resume": True,
         "skip_broken": True,
+        "plots": True,
     }
 
 
@@ -84,6 +85,12 @@ def test_train_starts_from_a_teacher_if_asked(training: Mock, tmp_path: Path) ->
     assert training.call_args.args[0].warm_start == "teacher"
     assert run("train", "cl2cm", "--out", str(tmp_path)).exit_code == 0
     assert training.call_args.args[0].warm_start is None
+
+
+def test_train_starts_from_a_dual_encoder_if_asked(training: Mock, tmp_path: Path) -> None:
+    assert run("train", "leccr", "--dual-encoder", "org/clip", "--out", str(tmp_path)).exit_code == 0
+    recipe = training.call_args.args[0]
+    assert (recipe.dual_encoder, recipe.vision) == ("org/clip", None)
 
 
 def test_without_languages_the_data_decide(training: Mock, tmp_path: Path) -> None:
@@ -118,7 +125,7 @@ def test_bad_input_to_train_is_one_line_and_trains_nothing(
 
 def test_evaluate_hands_over_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     evaluation = stand_in(monkeypatch, "leccr.evaluation", "run_evaluation")
-    words = "evaluate folder d --languages de fr --split test --out result.json --batch-size 8"
+    words = "evaluate folder d --languages de fr --split test --out result.json --batch-size 8 --plots drawn"
     assert run(*words.split(), "--no-descriptions", "--skip-broken").exit_code == 0
     evaluation.assert_called_once_with(
         "folder",
@@ -129,7 +136,30 @@ def test_evaluate_hands_over_everything(monkeypatch: pytest.MonkeyPatch) -> None
         batch_size=8,
         descriptions=False,
         skip_broken=True,
+        plots=Path("drawn"),
     )
+
+
+def test_without_plots_none_are_asked_for(training: Mock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    evaluation = stand_in(monkeypatch, "leccr.evaluation", "run_evaluation")
+    assert run("evaluate", "folder", "d").exit_code == 0
+    assert evaluation.call_args.kwargs["plots"] is None
+    assert run("train", "leccr", "--out", str(tmp_path)).exit_code == 0
+    assert training.call_args.kwargs["plots"] is False
+
+
+@pytest.mark.parametrize("words", ["evaluate folder scenes --plots {0}", "train leccr --out {0} --plots"])
+def test_plots_without_matplotlib_are_one_line_before_any_work(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: str
+) -> None:
+    # None makes Python say that there is no such module.
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    for name in ("leccr.plots", "leccr.drawing"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        monkeypatch.delattr(name, raising=False)
+    result = run(*words.format(tmp_path / "out").split())
+    assert (result.exit_code, result.stderr) == (2, "Error: Plots need matplotlib: pip install 'leccr[plots]'.\n")
+    assert not (tmp_path / "out").exists()
 
 
 def test_embed_captions_hands_over_everything(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,8 +122,9 @@ def test_a_tower_that_pytorch_cannot_export_is_named(tmp_path: Path, format: str
     words = ["export", str(tmp_path / "model"), "--out", str(tmp_path / "out"), "--format", format]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 2
-    assert result.stderr.startswith("Error: PyTorch cannot export a model with towers of the kind xlnet for inputs of")
-    assert len(result.stderr.splitlines()) == 1
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("Error: PyTorch cannot export a model with towers of the kind xlnet for inputs of any size;")
+    assert "Traceback" not in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 

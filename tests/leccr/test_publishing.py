@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from hub_card.results import data_name
+from leccr.card_facts import CARD, data_facts, read_facts
 from leccr.cli import app
 from leccr.errors import UserError
 from leccr.gallery.catalogue import Catalogue
 from leccr.gallery.state import State
-from leccr.publishing import CARD, data_facts, plan_upload, read_facts, run_card, run_push
+from leccr.publishing import plan_upload, run_card, run_push
 from tests.hub_card.figures import CONFIG, result, training
 from tests.hub_card.test_data_card import card as data_card
 
@@ -61,7 +63,12 @@ def test_what_the_data_are_comes_from_their_card(checkpoint: Path, tmp_path: Pat
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / CARD).write_text(str(data_card()))
     facts = read_facts(checkpoint, NAME, data=tmp_path / "data")
-    assert facts.data == {"title": "Flickr8k-CN", "languages": ["en", "zh"], "published": "example.org"}
+    assert facts.data == {
+        "title": "Flickr8k-CN",
+        "languages": ["en", "zh"],
+        "published": "example.org",
+        "prepared": "`leccr prepare flickr8k-cn`",
+    }
     assert data_facts("scenes")["title"].startswith("Scenes")
     recorded = {"title": "Mine", "languages": ["en"], "rows": {"train": 7}}
     (checkpoint / "training.json").write_text(json.dumps(training(data=recorded)))
@@ -76,6 +83,40 @@ def test_only_towers_from_the_hub_are_base_models(checkpoint: Path) -> None:
     }
     (checkpoint / "config.json").write_text(json.dumps({**CONFIG, **towers}))
     assert read_facts(checkpoint, NAME).base_models == ["openai/clip-vit-base-patch32"]
+
+
+def test_the_dual_encoder_that_it_started_from_is_a_base_model(checkpoint: Path) -> None:
+    (checkpoint / "training.json").write_text(json.dumps(training(dual_encoder="google/siglip2-base-patch16-224")))
+    assert read_facts(checkpoint, NAME).base_models == ["google/siglip2-base-patch16-224"]
+    (checkpoint / "training.json").write_text(json.dumps(training(dual_encoder="../shared/clip")))
+    assert read_facts(checkpoint, NAME).base_models == []
+
+
+def test_figures_go_by_the_title_of_their_data_where_these_are_still_there(checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "both").mkdir()
+    (tmp_path / "both" / CARD).write_text(str(data_card()))
+    path = tmp_path / "figures.json"
+    path.write_text(json.dumps([result(data=str(tmp_path / "both")), result(data=str(tmp_path / "gone"))]))
+    assert [data_name(found) for found in read_facts(checkpoint, NAME, [path]).results] == ["Flickr8k-CN", "gone"]
+
+
+def test_folders_of_this_machine_are_not_published(checkpoint: Path) -> None:
+    towers = {
+        "vision_config": {"_name_or_path": "openai/clip-vit-base-patch32", "hidden_size": 8},
+        "text_config": {"_name_or_path": str(checkpoint), "hidden_size": 8},
+    }
+    (checkpoint / "config.json").write_text(json.dumps({**CONFIG, **towers}))
+    (checkpoint / "training.json").write_text(json.dumps(training(warm_start="../runs/teacher", teacher="org/teacher")))
+    files = plan_upload(checkpoint, NAME).files
+    config, report = (json.loads(bytes(files[name])) for name in ("config.json", "training.json"))
+    assert config == {**CONFIG, "vision_config": towers["vision_config"], "text_config": {"hidden_size": 8}}
+    assert report == training(teacher="org/teacher")
+    assert files["processor_config.json"] == checkpoint / "processor_config.json"
+
+
+def test_files_without_such_folders_stay_as_they_are(checkpoint: Path) -> None:
+    files = plan_upload(checkpoint, NAME).files
+    assert all(files[name] == checkpoint / name for name in ("config.json", "training.json"))
 
 
 def test_a_data_set_and_a_gallery_are_recognised(tmp_path: Path) -> None:

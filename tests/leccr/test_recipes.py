@@ -4,6 +4,7 @@ import pytest
 
 from leccr.errors import UserError
 from leccr.recipes import Recipe, list_recipes, list_towers, load_recipe, override_training
+from tests.modeling_leccr.tiny import batch, random, sentence_pairs, tiny_cross_lingual, tiny_model
 
 
 def write(folder: Path, text: str, name: str = "mine") -> Path:
@@ -90,8 +91,20 @@ def test_other_towers_replace_the_recipes_own_and_leave_nothing_of_them(tmp_path
 @pytest.mark.parametrize("towers", list_towers())
 @pytest.mark.parametrize("recipe", list_recipes())
 def test_every_recipe_takes_all_built_in_towers(recipe: str, towers: str) -> None:
-    assert load_recipe(recipe, towers).text is not None
-    assert load_recipe(recipe, towers).name == recipe
+    loaded = load_recipe(recipe, towers)
+    assert (loaded.text is None) == (towers == "siglip2") == (loaded.dual_encoder is not None)
+    assert loaded.name == recipe
+
+
+def test_a_dual_encoder_takes_the_place_of_the_recipes_towers(tmp_path: Path) -> None:
+    recipe = load_recipe("leccr", dual_encoder="org/clip")
+    assert (recipe.dual_encoder, recipe.vision, recipe.text, recipe.image_processor) == ("org/clip", None, None, None)
+    assert (recipe.model["slot_anchor"], recipe.model["num_slots"]) == ("image", 4)
+    assert "interpolate_pos_encoding" not in recipe.model
+    own = write(tmp_path, "dual_encoder: a\nmodel: {freeze_text: false}\ntraining: {max_steps: 5}")
+    assert load_recipe("leccr", own).dual_encoder == "a"
+    recipe = load_recipe("leccr", own, dual_encoder="b")
+    assert (recipe.dual_encoder, recipe.model["freeze_text"], recipe.training) == ("b", False, {"max_steps": 5})
 
 
 @pytest.mark.parametrize(
@@ -203,3 +216,15 @@ def test_a_wrong_override_is_refused(overrides: dict[str, str], message: str) ->
     with pytest.raises(UserError) as error:
         override_training(Recipe(name="mine"), overrides)
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize("towers", [None, *list_towers()])
+@pytest.mark.parametrize("name", list_recipes())
+def test_one_step_of_a_recipe_trains_every_weight_that_it_does_not_freeze(name: str, towers: str | None) -> None:
+    recipe = load_recipe(name, towers)
+    inputs = sentence_pairs() if recipe.network == "cross-lingual" else batch()
+    inputs |= {f"{side}_teacher_embeds": random(4, 9, seed=7) for side in ("source", "target")}
+    model = (tiny_cross_lingual if recipe.network == "cross-lingual" else tiny_model)(**recipe.model).train()
+    model(**inputs).loss.backward()
+    trained = {key: weight for key, weight in model.named_parameters() if weight.requires_grad}
+    assert trained and [key for key, weight in trained.items() if weight.grad is None] == []

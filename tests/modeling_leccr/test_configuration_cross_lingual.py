@@ -75,3 +75,13 @@ def test_fields_that_both_networks_have_start_alike() -> None:
 def test_trainer_sees_captions_only() -> None:
     names = {field.name for field in dataclasses.fields(CrossLingualOutput)}
     assert names - set(CrossLingualConfig.keys_to_ignore_at_inference) - {"loss"} == {"caption_embeds"}
+
+
+def test_what_is_saved_names_no_folder(tmp_path: Path) -> None:
+    config = CrossLingualConfig(text_config=text_config())
+    config.text_config.name_or_path = str(tmp_path)
+    config.save_pretrained(tmp_path)
+    assert str(tmp_path) not in (tmp_path / "config.json").read_text()
+    config.text_config.name_or_path = "FacebookAI/xlm-roberta-base"
+    config.save_pretrained(tmp_path)
+    assert "FacebookAI/xlm-roberta-base" in (tmp_path / "config.json").read_text()

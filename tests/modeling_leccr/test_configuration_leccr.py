@@ -119,3 +119,20 @@ def test_trainer_sees_views_and_captions_only() -> None:
     ignored = LeccrConfig.keys_to_ignore_at_inference
     assert names - set(ignored) - {"loss"} == {"image_views", "caption_embeds"}
     assert set(ignored) < names
+
+
+@pytest.mark.parametrize("where", ["{folder}", "../shared/weights/bert", "tower"])
+def test_what_is_saved_names_no_folder_and_keeps_names_on_the_hub(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tower").mkdir()
+    config = tiny_config()
+    config.text_config.name_or_path = where.format(folder=tmp_path)
+    config.vision_config.name_or_path = "openai/clip-vit-base-patch32"
+    config.save_pretrained(tmp_path / "out")
+    stored = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert "_name_or_path" not in stored["text_config"]
+    assert stored["vision_config"]["_name_or_path"] == "openai/clip-vit-base-patch32"
+    assert config.text_config.name_or_path == where.format(folder=tmp_path), "the configuration itself must not change"
+    assert LeccrConfig.from_pretrained(tmp_path / "out").to_dict() == config.to_dict()

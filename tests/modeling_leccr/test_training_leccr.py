@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from modeling_leccr import LeccrModel
 
-from .tiny import VISION_TOWERS, batch, descriptions, tiny_config, tiny_model, visual_inputs
+from .tiny import VISION_TOWERS, batch, descriptions, text_config, tiny_config, tiny_model, visual_inputs
 
 FORMS: dict[str, dict[str, Any]] = {
     "dual-encoder": {"num_slots": 0},
@@ -16,6 +16,9 @@ FORMS: dict[str, dict[str, Any]] = {
     "published": {},
     "anchored": {"slot_anchor": "text", "description_gradient": True, "description_dropout": 0.3},
     "anchored in the image": {"slot_anchor": "image", "freeze_text": True},
+    "dual-encoder, second encoder": {"num_slots": 0, "description_config": text_config("distilbert")},
+    "published, second encoder": {"description_config": text_config("distilbert")},
+    "anchored, second encoder": {"slot_anchor": "text", "description_config": text_config("distilbert")},
 }
 
 
@@ -39,6 +42,13 @@ class TestGradients:
         step(model, batch(vision))
         left_out = {key for key, weight in model.named_parameters() if weight.requires_grad and weight.grad is None}
         assert left_out == set()
+
+    def test_the_head_of_a_second_encoder_is_trained_where_it_is_used(self) -> None:
+        trained = {
+            name: tiny_model(None, **FORMS[f"{name}, second encoder"]).description_head.output.weight.requires_grad
+            for name in ("dual-encoder", "published", "anchored")
+        }
+        assert trained == {"dual-encoder": False, "published": False, "anchored": True}
 
     @pytest.mark.parametrize("name", FORMS)
     def test_every_weight_takes_part_when_no_row_has_a_description(self, name: str) -> None:

@@ -1,0 +1,48 @@
+"""The command ``leccr demo``; nothing heavy is imported here, as in ``cli``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def demo(
+    gallery: Annotated[
+        str | None, typer.Option(help="Folder that `leccr index` wrote, or a folder of pictures; by default Scenes.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Folder or Hub name of a trained model; by default one is trained, once.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to serve at.")] = 7860,
+    share: Annotated[bool, typer.Option("--share", help="Let others in by a public link, through Gradio's server.")] = (
+        False
+    ),
+    training_scenes: Annotated[
+        int, typer.Option(min=50, help="Scenes to train the built-in model on; fewer are faster, and it is worse.")
+    ] = 2000,
+    open_browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
+) -> None:
+    """Search in your browser: the Space, with your gallery or with the built-in Scenes."""
+    from .demo import run_demo
+
+    run_demo(
+        gallery,
+        model,
+        training_scenes=training_scenes,
+        server_port=port,
+        share=share,
+        inbrowser=open_browser,
+    )
+
+
+def space_folder() -> Path:
+    """Return the folder of the Space: beside the package in a checkout, or among the installed data files."""
+    import sysconfig
+
+    from .errors import UserError
+
+    places = [Path(__file__).parents[1] / "spaces", Path(sysconfig.get_path("data")) / "share" / "leccr" / "spaces"]
+    for place in places:
+        if (place / "app.py").is_file():
+            return place
+    raise UserError("The folder spaces is not installed; run `leccr demo` from a checkout of the repository.")
