@@ -3,6 +3,7 @@
 import importlib
 import io
 import sys
+import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,6 @@ from PIL import Image as PillowImage
 from processing.images import open_image
 
 from .checkpoints import load_retriever
-from .cli_demo import space_folder
 from .errors import UserError
 from .gallery.catalogue import FILE, VIDEO, Item, select_items, sources_of
 from .gallery.results import Result, file_of
@@ -105,6 +105,15 @@ def _jpeg(picture: PillowImage.Image | None) -> bytes:
     stream = io.BytesIO()
     (picture or PillowImage.new("RGB", (32, 32), "gray")).convert("RGB").save(stream, "JPEG", quality=85)
     return stream.getvalue()
+
+
+def space_folder() -> Path:
+    """Return the folder of the Space: beside the package in a checkout, or among the installed data files."""
+    places = [Path(__file__).parents[1] / "spaces", Path(sysconfig.get_path("data")) / "share" / "leccr" / "spaces"]
+    for place in places:
+        if (place / "app.py").is_file():
+            return place
+    raise UserError("The folder spaces is not installed; run `leccr demo` from a checkout of the repository.")
 
 
 def space(name: str) -> Any:

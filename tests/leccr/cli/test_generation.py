@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import leccr.describing
 import leccr.translating
-from leccr.cli_generation import TranslateCommand, describe, translate
+from leccr.cli.generation import TranslateCommand, describe, translate
 from processing.generation.language_codes import LANGUAGES
 
 app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -44,7 +44,7 @@ def defaults(function: Any) -> dict[str, Any]:
 
 def test_importing_the_commands_loads_nothing_heavy() -> None:
     program = (
-        "import sys, leccr.cli_generation\n"
+        "import sys, leccr.cli.generation\n"
         "heavy = {'torch', 'transformers', 'datasets', 'numpy', 'yaml', 'pyarrow'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )

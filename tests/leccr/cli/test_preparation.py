@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from leccr.cli import app
 
-from .test_cli import stand_in
+from .test_app import stand_in
 
 
 def run(*arguments: str) -> Any:

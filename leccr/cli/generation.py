@@ -1,20 +1,13 @@
-"""The commands ``leccr describe`` and ``leccr translate``; nothing heavy is imported here, as in ``cli``."""
+"""The commands ``leccr describe`` and ``leccr translate``."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperCommand
 
+from .words import words_command
 
-class TranslateCommand(TyperCommand):
-    """A command whose ``--to`` takes several words, which an option of typer cannot."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments with each word of ``--to`` as an option of its own."""
-        from .cli import repeat_option
-
-        return super().parse_args(ctx, repeat_option(args, "--to"))
+TranslateCommand = words_command("--to")
 
 
 def _show_languages(wanted: bool) -> None:
@@ -68,7 +61,7 @@ def describe(
     restart: Restart = False,
 ) -> None:
     """Let a multimodal model describe every picture or video. Can be stopped, and goes on when started again."""
-    from .describing import run_description
+    from ..describing import run_description
 
     run_description(
         data,
@@ -122,7 +115,7 @@ def translate(
     ] = False,
 ) -> None:
     """Translate the source captions. Can be stopped, and goes on when started again."""
-    from .translating import run_translation
+    from ..translating import run_translation
 
     run_translation(
         data,

@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 import leccr.recipes
-from leccr.cli import app, parse_overrides, repeat_option
+from leccr.cli import app
+from leccr.cli.words import parse_overrides, repeat_option
 from leccr.errors import UserError
 
 

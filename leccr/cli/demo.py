@@ -1,6 +1,5 @@
-"""The command ``leccr demo``; nothing heavy is imported here, as in ``cli``."""
+"""The command ``leccr demo``."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,7 +22,7 @@ def demo(
     open_browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
 ) -> None:
     """Search in your browser: the Space, with your gallery or with the built-in Scenes."""
-    from .demo import run_demo
+    from ..demo import run_demo
 
     run_demo(
         gallery,
@@ -33,16 +32,3 @@ def demo(
         share=share,
         inbrowser=open_browser,
     )
-
-
-def space_folder() -> Path:
-    """Return the folder of the Space: beside the package in a checkout, or among the installed data files."""
-    import sysconfig
-
-    from .errors import UserError
-
-    places = [Path(__file__).parents[1] / "spaces", Path(sysconfig.get_path("data")) / "share" / "leccr" / "spaces"]
-    for place in places:
-        if (place / "app.py").is_file():
-            return place
-    raise UserError("The folder spaces is not installed; run `leccr demo` from a checkout of the repository.")

@@ -1,4 +1,4 @@
-"""The commands ``leccr index``, ``search`` and ``gallery``; nothing heavy is imported here, as in ``cli``."""
+"""The commands ``leccr index``, ``search`` and ``gallery``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -42,7 +42,7 @@ def index(
     workers: Workers = 4,
 ) -> None:
     """Build a gallery from photos and videos. Can be stopped, and goes on when started again."""
-    from .gallery.commands import run_index
+    from ..gallery.commands import run_index
 
     run_index(
         source,
@@ -75,7 +75,7 @@ def search(
     exact: Annotated[bool, typer.Option("--exact", help="Leave an approximate index aside.")] = False,
 ) -> None:
     """Find what fits a text in any language, or looks like a picture."""
-    from .gallery.commands import run_search
+    from ..gallery.commands import run_search
 
     run_search(
         folder,
@@ -108,7 +108,7 @@ def add(
     workers: Workers = 4,
 ) -> None:
     """Add what is new, replace what has changed, and leave the rest alone."""
-    from .gallery.commands import run_add
+    from ..gallery.commands import run_add
 
     run_add(
         folder,
@@ -129,7 +129,7 @@ def remove(
     where: Filter = None,
 ) -> None:
     """Take items out; their files stay."""
-    from .gallery.commands import run_remove
+    from ..gallery.commands import run_remove
 
     run_remove(folder, names or [], where)
 
@@ -137,7 +137,7 @@ def remove(
 @gallery.command()
 def info(folder: GalleryFolder) -> None:
     """Say what a gallery holds, and how."""
-    from .gallery.commands import run_info
+    from ..gallery.commands import run_info
 
     run_info(folder)
 
@@ -150,7 +150,7 @@ def check(
     model: Model = None,
 ) -> None:
     """Check that everything is there and as it was written; exit with 1 where it is not."""
-    from .gallery.commands import run_check
+    from ..gallery.commands import run_check
 
     if not run_check(folder, model, repair, files):
         raise typer.Exit(1)
@@ -161,6 +161,6 @@ def convert(
     folder: GalleryFolder, dtype: Dtype = None, ann: Ann = None, engine: EngineName = None, uri: Uri = None
 ) -> None:
     """Store a gallery otherwise: smaller, with an approximate index, or on a Milvus server."""
-    from .gallery.commands import run_convert
+    from ..gallery.commands import run_convert
 
     run_convert(folder, dtype=dtype, ann=ann, engine=engine, uri=uri)

@@ -9,8 +9,7 @@ from typer.testing import CliRunner
 
 from leccr import demo as demo_module
 from leccr.cli import app
-from leccr.cli_demo import space_folder
-from leccr.demo import GallerySearcher, run_demo, space
+from leccr.demo import GallerySearcher, run_demo, space, space_folder
 from leccr.errors import UserError
 from leccr.gallery import Gallery
 from tests.leccr.gallery.tiny_gallery import description, paint, photos, save_model

@@ -1,11 +1,11 @@
-"""The command ``leccr prepare``; nothing heavy is imported here, as in ``cli``."""
+"""The command ``leccr prepare``."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .errors import UserError
+from ..errors import UserError
 
 
 def prepare(
@@ -69,7 +69,7 @@ def prepare(
         "features": features,
         "descriptions": descriptions,
     }
-    from .preparation import run_preparation
+    from ..preparation import run_preparation
 
     run_preparation(
         name,

@@ -1,0 +1,5 @@
+"""``python -m leccr.cli``."""
+
+from .app import main
+
+main()
