@@ -115,7 +115,7 @@ def contact_sheet(rows: Sequence[ContactRow], title: str = "One query a row, bes
     width = left + columns * (THUMBNAIL + GAP) - GAP + MARGIN
     sheet = Image.new("RGB", (width, HEADER + len(rows) * ROW + MARGIN // 2), BACKGROUND)
     draw = ImageDraw.Draw(sheet)
-    title_font = _font_for(title, "en", 26) or ImageFont.load_default(26)
+    title_font = font_for(title, "en", 26) or ImageFont.load_default(26)
     draw.text((MARGIN, 26), _cut(title, title_font, width - 2 * MARGIN), fill=INK, font=title_font)
     if any(row.correct is not None for row in rows):
         legend = "Green frame: the image that the query belongs to. Below each image: its score."
@@ -154,7 +154,7 @@ def _draw_label(sheet: Image.Image, row: ContactRow, position: tuple[int, int]) 
     draw.text((left + code_width / 2, top + 13), code, fill=WHITE, font=code_font, anchor="mm")
     top += 40
     for text, size, color, max_lines in _label_texts(row):
-        font = _font_for(text, row.language, size) or ImageFont.load_default(size)
+        font = font_for(text, row.language, size) or ImageFont.load_default(size)
         for line in _wrap(text, font, LABEL_WIDTH, max_lines):
             draw.text((left, top + size), line, fill=color, font=font, anchor="ls")
             top += round(size * 1.4)
@@ -164,7 +164,7 @@ def _draw_label(sheet: Image.Image, row: ContactRow, position: tuple[int, int]) 
 def _label_texts(row: ContactRow) -> list[tuple[str, int, Color, int]]:
     """Return text, font size, colour and most lines of each part: the query and its gloss, or what can be drawn."""
     gloss = " ".join((row.gloss or "").split())
-    if _font_for(row.query, row.language, 20) is None:
+    if font_for(row.query, row.language, 20) is None:
         if not gloss:
             return [(f"(no font here for this query in {row.language})", 15, MUTED, 3)]
         return [(gloss, 20, INK, 4), (f"in English: no font here for {row.language}", 15, MUTED, 1)]
@@ -237,10 +237,10 @@ def _cut(text: str, font: Font, width: int) -> str:
 
 
 def _plain_font(size: int) -> Font:
-    return _font_for("en", "en", size) or ImageFont.load_default(size)
+    return font_for("en", "en", size) or ImageFont.load_default(size)
 
 
-def _font_for(text: str, language: str, size: int) -> Font | None:
+def font_for(text: str, language: str, size: int) -> Font | None:
     """Return the first font of this machine that has every character of the text, or None."""
     if language.startswith("zh"):  # before Japanese, as the same character can look different in the two languages
         names = LATIN_FONTS + CHINESE_FONTS + JAPANESE_FONTS

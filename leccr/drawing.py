@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .contact_sheet import _font_for
+from .contact_sheet import font_for
 
 try:
     import matplotlib
@@ -81,7 +81,7 @@ def in_font(text: str, language: str, size: float) -> tuple[str, FontProperties]
 
     Where there is none, the text says so.
     """
-    found = _font_for(text, language, 20)
+    found = font_for(text, language, 20)
     if found is None:
         return f"(no font here for this text in {language})", FontProperties(size=size)
     # Pillow's built-in font has no file, and what it covers matplotlib's covers too.

@@ -2,13 +2,11 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
-from torch import Tensor
 
 from modeling_leccr import LeccrModel
 from processing import LeccrProcessor
@@ -22,12 +20,12 @@ from .errors import UserError
 from .metrics import (
     IMAGE_DIRECTIONS,
     SENTENCE_DIRECTIONS,
-    RetrievalRanks,
     format_table,
     retrieval_metrics,
     retrieval_ranks,
     sentence_gallery,
 )
+from .ranking import Ranking
 
 PROTOCOL = {
     "hit_rate": "share of queries with a right answer among the first k, in percent (R@k of CLIP papers)",
@@ -36,27 +34,6 @@ PROTOCOL = {
 }
 SENTENCE_PROTOCOL = {**PROTOCOL, "score": "max over the row's source captions of the inner product, float32"}
 TEXT_COLUMNS = ["id", "source_language", "source_captions", "target_captions"]
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """The evaluation of one language, with what its figures were computed from. All tensors are on the CPU.
-
-    Attributes:
-        result: The language, its metrics and the protocol they stand on.
-        queries: The T captions of the language.
-        owners: (T,) position in ``views`` of the image, or row, that each caption belongs to.
-        text_embeds: (T, D) embeddings of the captions.
-        views: (N, K, D) of the gallery.
-        ranks: Where the right answers stand.
-    """
-
-    result: dict[str, Any]
-    queries: list[str]
-    owners: Tensor
-    text_embeds: Tensor
-    views: Tensor
-    ranks: RetrievalRanks
 
 
 def evaluate_retrieval(

@@ -18,8 +18,9 @@ from huggingface_hub.errors import (
 
 from hub_card.sections import merge_cards, own_text
 
+from .card_facts import CARD
 from .errors import UserError
-from .publishing import CARD, STALE, Upload
+from .uploads import STALE, Upload
 
 LOG_IN = "log in with `hf auth login`, or set HF_TOKEN to a token that may write"
 # Of the HTTP library, which is another one in huggingface_hub 1 than in 2: whatever keeps an answer from coming.

@@ -1,8 +1,7 @@
 """Checkpoints, prepared data sets and galleries to the Hub, each with its card: `leccr push` and `leccr card`."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -14,54 +13,16 @@ from hub_card.model_card import REPOSITORY, ModelFacts, model_card
 from hub_card.results import eval_records
 from hub_card.sections import merge_cards
 
-from .card_facts import CARD, data_facts, read_facts, read_json
+from .card_facts import CARD, read_facts, read_json
 from .errors import UserError
+from .uploads import DATASET, GALLERY_FILE, MODEL, Upload
 
-MODEL, DATASET = "model", "dataset"
 RECORDS = ".eval_results"
 # What belongs to a checkpoint, besides the card; runs leave much else in their folder.
 MODEL_FILES = ("*.json", "*.safetensors", "*.py", "*.txt", "*.model", "*.jinja", "*.onnx", "LICENSE*", "NOTICE*")
 # Fields that may hold a folder of the machine that trained, by file.
 PATHS = {"config.json": ("_name_or_path",), "training.json": ("dual_encoder", "teacher", "warm_start")}
-GALLERY_FILE = "gallery.sqlite"
 NEVER = (".*", "*.part", "*-journal", "*.lock", "*.tmp", "*~")
-# Left in the repository, these would be loaded in place of the new ones, or together with them.
-STALE = ("*.safetensors", "*.safetensors.index.json", "*.parquet", GALLERY_FILE, "views-*")
-
-
-@dataclass(frozen=True)
-class Upload:
-    """What would be, or is, uploaded.
-
-    Attributes:
-        kind: ``checkpoint``, ``prepared data set``, ``gallery`` or ``data set``.
-        repo_type: ``model`` or ``dataset``.
-        card: The ``README.md``, before it is merged with the one on the Hub; None where there is none.
-        files: Files by their name in the repository, or their content.
-        left_out: Names in the folder that are not uploaded.
-        notes: What the person who publishes should know.
-    """
-
-    kind: str
-    repo_type: str
-    card: str | None
-    files: Mapping[str, Path | bytes]
-    left_out: Sequence[str] = ()
-    notes: Sequence[str] = field(default_factory=list)
-
-    def listing(self, repository: str) -> str:
-        """Return lines that say what would be uploaded where, sizes in bytes."""
-        sizes = {
-            name: len(file) if isinstance(file, bytes) else file.stat().st_size for name, file in self.files.items()
-        }
-        if self.card is not None:
-            sizes[CARD] = len(self.card.encode())
-        lines = [f"The {self.kind} would go to the {self.repo_type} repository {repository}:"]
-        lines += [f"  {size:>13,}  {name}" for name, size in sorted(sizes.items())]
-        lines.append(f"  {sum(sizes.values()):>13,}  bytes in {len(sizes)} files")
-        if self.left_out:
-            lines.append(f"Left out: {', '.join(self.left_out)}.")
-        return "\n".join([*lines, *self.notes, "Nothing was uploaded."])
 
 
 def run_card(
@@ -244,6 +205,3 @@ def _write(path: Path, text: str) -> None:
     beside = path.with_name(path.name + ".part")
     beside.write_text(text, encoding="utf-8")
     beside.replace(path)
-
-
-__all__ = ["CARD", "DATASET", "MODEL", "STALE", "Upload", "data_facts", "plan_upload", "run_card", "run_push"]

@@ -191,9 +191,9 @@ def run_training(
     """
     if plots:
         from . import drawing  # noqa: F401 - before the work, as matplotlib may be missing
+    from .card_facts import data_facts
     from .data import load_data
     from .embedding import caption_embeddings
-    from .publishing import data_facts
 
     output = Path(output)
     if output.exists() and any(output.iterdir()) and not resume:

@@ -156,7 +156,7 @@ def test_the_face_of_a_shared_font_follows_the_language(monkeypatch, language, f
 
     monkeypatch.setattr(module, "_load_font", load)
     monkeypatch.setattr(module, "_covers", lambda font, text: True)
-    assert module._font_for("骨", language, 20) is not None
+    assert module.font_for("骨", language, 20) is not None
     assert asked[-1] == ("NotoSansCJK-Regular.ttc", face)
 
 

@@ -10,9 +10,10 @@ from huggingface_hub import constants
 from typer.testing import CliRunner
 
 import leccr.hub
+from leccr.card_facts import CARD
 from leccr.cli import app
 from leccr.errors import UserError
-from leccr.publishing import CARD, run_push
+from leccr.publishing import run_push
 from tests.hub_card.figures import result
 from tests.hub_server import READ_TOKEN, TOKEN, HubServer, serving
 

@@ -11,7 +11,7 @@ import leccr.drawing
 from leccr.building import build_model, build_processor, training_texts
 from leccr.contact_sheet import GREEN
 from leccr.drawing import in_font, line_styles
-from leccr.evaluation import Ranking, run_evaluation
+from leccr.evaluation import run_evaluation
 from leccr.metrics import IMAGE_DIRECTIONS, SENTENCE_DIRECTIONS, retrieval_metrics, retrieval_ranks
 from leccr.plots import (
     HIT_RATES,
@@ -27,6 +27,7 @@ from leccr.plots import (
     sample,
     worst_queries,
 )
+from leccr.ranking import Ranking
 from leccr.training import save_retriever
 from processing.features import FEATURES_FILE, save_features
 from processing.storage import write_rows
@@ -256,7 +257,7 @@ class TestDrawing:
         assert luminance == sorted(luminance) and luminance[-1] - luminance[0] > 0.5
 
     def test_a_text_without_a_font_says_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(leccr.drawing, "_font_for", lambda text, language, size: None)
+        monkeypatch.setattr(leccr.drawing, "font_for", lambda text, language, size: None)
         text, font = in_font("一只狗", "zh", 8)
         assert text == "(no font here for this text in zh)" and font.get_size() == 8
 
