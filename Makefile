@@ -34,6 +34,7 @@ lint: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	cd spaces && ../$(BIN)/mypy --config-file ../pyproject.toml *.py
 
 test: venv lowest lint
 	$(PYTEST)

@@ -1,0 +1,66 @@
+"""What programs can ask: ``/search`` and ``/explain``, with answers in JSON."""
+
+from typing import Any
+
+import gradio as gr
+from space_errors import SpaceError
+from space_search import check_count, check_query
+from space_setup import Setup
+
+
+def add_api(setup: Setup, limits: dict[str, Any]) -> None:
+    """Offer both within the current page.
+
+    Args:
+        setup: What is searched.
+        limits: How many calls may run at once, and with what they share that.
+    """
+
+    def search(query: str, k: int = 12) -> dict[str, Any]:
+        """Find the k pictures (at most 50) that fit a text in any of the model's languages, the best first."""
+        try:
+            ready, query = setup.ready, check_query(query)
+            found = ready.searcher.search(query, check_count(k))
+        except SpaceError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        results = [
+            {
+                "id": result.id,
+                "rank": result.rank,
+                "score": result.score,
+                "answered_by": result.answered_by,
+                "name": result.name,
+                "description": result.description,
+            }
+            for result in found
+        ]
+        return {"query": query, "language": ready.detector.detect(query), "results": results}
+
+    def explain(id: str, query: str) -> dict[str, Any]:
+        """Say why the picture with an id has its score for a text: the parts of the score, and what slots read."""
+        try:
+            found = setup.ready.searcher.explain(str(id), check_query(query))
+        except SpaceError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        return {
+            "id": str(id),
+            "score": found.score,
+            "whole_picture": found.whole_picture,
+            "answered_by": found.answered_by,
+            "share": found.share,
+            "name": found.name,
+            "description": found.description,
+            "slots": [
+                {
+                    "number": slot.number,
+                    "similarity": slot.similarity,
+                    "points": slot.points,
+                    "words": [list(piece) for piece in slot.words],
+                }
+                for slot in found.slots
+            ],
+        }
+
+    shared = {name: value for name, value in limits.items() if name != "api_visibility"}
+    gr.api(search, api_name="search", **shared)
+    gr.api(explain, api_name="explain", **shared)

@@ -1,0 +1,5 @@
+"""The one exception whose message a visitor reads."""
+
+
+class SpaceError(Exception):
+    """Input or settings that someone can mend; the message is one plain sentence without anybody's input in it."""

@@ -1,0 +1,214 @@
+"""Everything on the page that is written as HTML. Each text from outside passes through ``html.escape`` here."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from space_explain import Explanation, SlotPart
+from space_languages import direction, language_name
+from space_search import Result
+
+# Clicks on anything with `data-action` reach Python; everything is a button, so the keyboard works, too.
+FORWARD_CLICKS = """
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('[data-action]');
+  if (!button) return;
+  const inside = button.closest('[data-query]');
+  trigger('click', {
+    action: button.dataset.action, id: button.dataset.id || '', query: inside ? inside.dataset.query : ''
+  });
+});
+"""
+
+
+def data_uri(jpeg: bytes) -> str:
+    """Return a JPEG as an address: pictures are part of the page, and no other visitor can ask for them."""
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
+
+
+def status(text: str, kind: str = "") -> str:
+    """Return a line that screen readers read out; the text is escaped. ``kind`` may be ``error``."""
+    role = "alert" if kind == "error" else "status"
+    return f'<p class="status {kind}" role="{role}" dir="auto">{escape(text)}</p>'
+
+
+def search_status(query: str, language: str | None, chosen: bool, shown: int, total: int) -> str:
+    """Return the line above the results of a query."""
+    if language is None:
+        spoken = "language not recognised"
+    else:
+        spoken = f"{language_name(language)}, {'chosen' if chosen else 'detected'}"
+    way = direction(language or "")
+    lang = f' lang="{escape(language)}"' if language else ""
+    return (
+        f'<p class="status" role="status">Answers to <q dir="{way}"{lang}>{escape(query)}</q> '
+        f'<span class="tag">{escape(spoken)}</span> {shown} of {total:,} pictures</p>'
+    )
+
+
+def empty(text: str) -> str:
+    """Return what stands where there is nothing to show yet; the text is escaped."""
+    return f'<p class="empty">{escape(text)}</p>'
+
+
+def chips(texts: Mapping[str, str], label: str) -> str:
+    """Return buttons that offer one text each, by language."""
+    buttons = [
+        f'<button type="button" class="chip" data-action="{escape(language)}">'
+        f'<span class="tag">{escape(language_name(language))}</span> '
+        f'<span dir="auto" lang="{escape(language)}">{escape(text)}</span></button>'
+        for language, text in texts.items()
+    ]
+    return f'<div class="chips" role="group" aria-label="{escape(label)}">{"".join(buttons)}</div>'
+
+
+def tiles(results: Sequence[Result], query: str, label: str, scores: bool = True, small: bool = False) -> str:
+    """Return pictures as a list of buttons.
+
+    Args:
+        results: The pictures.
+        query: What they answer, which comes back with a click.
+        label: What the list is, for screen readers.
+        scores: Whether to show rank and score.
+        small: Whether the list is narrow.
+    """
+    items = "".join(f"<li>{_tile(result, scores, small)}</li>" for result in results)
+    kind = "tiles small" if small else "tiles"
+    return f'<ol class="{kind}" aria-label="{escape(label)}" data-query="{escape(query)}">{items}</ol>'
+
+
+def _tile(result: Result, scores: bool, small: bool) -> str:
+    alternative = result.description or f"Picture {result.name}, without a description"
+    caption = f'<span class="name"><bdi>{escape(result.name)}</bdi></span>'
+    if scores:
+        slot = f" ·&nbsp;slot&nbsp;{result.answered_by}" if result.answered_by and not small else ""
+        caption = f'<span class="rank">{result.rank}</span><span class="score">{result.score:.3f}{slot}</span>'
+    return (
+        f'<button type="button" class="tile" data-action="open" data-id="{escape(result.id)}" '
+        f'title="{escape(result.name)}"><img alt="{escape(alternative)}" src="{data_uri(result.picture)}">'
+        f"{caption}</button>"
+    )
+
+
+def explanation(found: Explanation, id: str, query: str, more: bool = True) -> str:
+    """Return why a picture answers a query."""
+    described = (
+        f'<p dir="auto">{escape(found.description)}</p>'
+        if found.description
+        else "<p>This picture has no description; the model goes by the picture alone.</p>"
+    )
+    button = (
+        f'<button type="button" class="chip" data-action="more" data-id="{escape(id)}">More like this</button>'
+        if more
+        else ""
+    )
+    return (
+        f'<section class="why" data-query="{escape(query)}" aria-label="Why this picture">'
+        f'<h3>Why <bdi>{escape(found.name)}</bdi> answers <q dir="auto">{escape(query)}</q></h3>'
+        f'<img class="large" alt="{escape(found.description or found.name)}" src="{data_uri(found.picture)}">'
+        f"{_sum(found)}<h4>Description</h4>{described}{button}{_slots(found)}</section>"
+    )
+
+
+def _sum(found: Explanation) -> str:
+    best = found.best
+    if best is None:
+        return (
+            f"<p>Score <b>{found.score:.3f}</b>: how well the query fits the whole picture. This model has no slots, "
+            "so there are no parts to show.</p>"
+        )
+    said = (
+        f"<p>Score <b>{found.score:.3f}</b> = whole picture {found.whole_picture:.3f} + "
+        f"<b>slot {best.number}</b> {best.points:.3f}"
+    )
+    if found.share is None:
+        return f"{said}. One of the two is negative, so a share of the score cannot be given.</p>"
+    percent = 100 * found.share
+    return (
+        f"{said}, which is <b>{percent:.0f} %</b> of the score.</p>"
+        f'<div class="bar" role="img" aria-label="Slot {best.number} gives {percent:.0f} percent of the score, '
+        f'the whole picture the rest"><span style="width:{100 - percent:.1f}%">picture</span>'
+        f'<span class="slot" style="width:{percent:.1f}%"></span></div>'
+    )
+
+
+def _slots(found: Explanation) -> str:
+    if not found.slots:
+        return ""
+    answered = "".join(_slot(slot, True) for slot in found.slots if slot.number == found.answered_by)
+    others = "".join(_slot(slot, False) for slot in found.slots if slot.number != found.answered_by)
+    shown = any(slot.overlay or slot.words for slot in found.slots)
+    note = (
+        "Bright places of the picture and coloured words are those that a slot takes most from. That is what it looks "
+        "at, not proof of why the score is what it is."
+        if shown
+        else "This checkpoint cannot say what its slots look at."
+    )
+    rest = f'<details><summary>The other slots</summary><ul class="slots">{others}</ul></details>' if others else ""
+    return f'<h4>The slots</h4><p class="note">{note}</p><ul class="slots">{answered}</ul>{rest}'
+
+
+def _slot(slot: SlotPart, answered: bool) -> str:
+    title = f"Slot {slot.number}{' — answered' if answered else ''}"
+    picture = (
+        f'<img alt="The picture, bright where slot {slot.number} looks" src="{data_uri(slot.overlay)}">'
+        if slot.overlay
+        else ""
+    )
+    summary = (
+        "" if slot.summary_share is None else f"; looks at no place in particular: {100 * slot.summary_share:.0f} %"
+    )
+    return (
+        f'<li class="{"answered" if answered else ""}">{picture}<div><b>{title}</b>'
+        f'<p class="note">similarity {slot.similarity:.3f}{summary}</p>{_words(slot)}</div></li>'
+    )
+
+
+def _words(slot: SlotPart) -> str:
+    most = max((weight for _, weight in slot.words), default=0.0)
+    if most <= 0:
+        return ""
+    pieces = [
+        f'<mark style="--weight:{weight / most:.2f}" title="{100 * weight:.1f} %">{escape(text)}</mark>'
+        if weight
+        else escape(text)
+        for text, weight in slot.words
+    ]
+    return f'<p class="words" dir="auto">{"".join(pieces)}</p>'
+
+
+def comparison(columns: Mapping[str, tuple[str, Sequence[Result]]], top: int) -> str:
+    """Return the answers in several languages side by side, with the overlap of their top results.
+
+    Args:
+        columns: By language, the query and its results.
+        top: How many of each list are compared.
+    """
+    found = {language: {result.id for result in results[:top]} for language, (_, results) in columns.items()}
+    first = next(iter(columns))
+    parts = []
+    for language, (query, results) in columns.items():
+        shared = len(found[first] & found[language])
+        share = f'<p class="note">{shared} of {len(found[first])} as in {escape(language_name(first))}</p>'
+        name = escape(language_name(language))
+        parts.append(
+            f'<section aria-label="{name}"><h3>{name}</h3><p dir="auto" lang="{escape(language)}">{escape(query)}</p>'
+            f"{'' if language == first else share}"
+            f"{tiles(results[:4], query, f'Answers in {language_name(language)}', small=True)}</section>"
+        )
+    return f'{_overlap(found, top)}<div class="columns">{"".join(parts)}</div>'
+
+
+def _overlap(found: Mapping[str, set[str]], top: int) -> str:
+    head = "".join(
+        f'<th scope="col"><abbr title="{escape(language_name(code))}">{escape(code)}</abbr></th>' for code in found
+    )
+    rows = ""
+    for language, ids in found.items():
+        counts = [len(ids & others) for others in found.values()]
+        cells = "".join(f'<td style="--weight:{count / max(top, 1):.2f}">{count}</td>' for count in counts)
+        rows += f'<tr><th scope="row">{escape(language_name(language))}</th>{cells}</tr>'
+    return (
+        f'<div class="scroll"><table><caption>How many of the first {top} pictures two languages share</caption>'
+        f"<thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )

@@ -1,0 +1,136 @@
+"""A published LECCR model, loaded with the Auto classes alone."""
+
+import inspect
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from huggingface_hub.repocard import metadata_load
+from PIL import Image as PillowImage
+from space_errors import SpaceError
+from space_languages import SIX
+from transformers import AutoModel, AutoProcessor
+from transformers.utils import cached_file
+
+Array = np.ndarray
+BATCH_SIZE = 16
+
+
+class Retriever:
+    """Turns texts and pictures into vectors.
+
+    Args:
+        model: A LECCR model; it is set to eval mode.
+        processor: Its processor.
+        name: Folder or Hub name, for the page.
+    """
+
+    def __init__(self, model: Any, processor: Any, name: str) -> None:
+        self.model = model.eval()
+        self.processor = processor
+        self.name = name
+        # Visitors need not know where on the server a folder lies.
+        self.title = Path(name).resolve().name if Path(name).is_dir() else name
+        self.takes_videos = getattr(processor, "num_frames", None) is not None
+        self.num_slots = int(model.config.num_slots)
+        self.alpha = float(model.config.alpha)
+        # Checkpoints of the first releases cannot say what a slot attends to.
+        self.explains = "output_attentions" in inspect.signature(model.encode_images).parameters
+
+    @classmethod
+    def load(cls, name: str) -> "Retriever":
+        """Load a model by its folder or its name on the Hub, and run the code that it carries.
+
+        Raises:
+            SpaceError: If there is none, or it is another kind of model.
+        """
+        try:
+            processor = AutoProcessor.from_pretrained(name, trust_remote_code=True)
+            model = AutoModel.from_pretrained(name, trust_remote_code=True)
+        except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
+            raise SpaceError(
+                "The model cannot be loaded; set LECCR_MODEL to the folder or the Hub name of a LECCR model."
+            ) from error
+        if getattr(model.config, "model_type", None) != "leccr" or getattr(model, "vision_tower", None) is None:
+            raise SpaceError("The model is no LECCR model that sees pictures; set LECCR_MODEL to one.")
+        return cls(model.to("cuda" if torch.cuda.is_available() else "cpu"), processor, name)
+
+    @torch.inference_mode()
+    def embed_text(self, text: str) -> Array:
+        """Return the embedding (D,) of a text in any language, float32."""
+        inputs = self.on_device(self.processor(text=[text]))
+        return self.model.get_text_features(**inputs)[0].float().cpu().numpy()
+
+    @torch.inference_mode()
+    def embed_pictures(
+        self, pictures: Sequence[PillowImage.Image], descriptions: Sequence[str | None]
+    ) -> tuple[Array, Array]:
+        """Return the views (n, K, D) and the whole-image embeddings (n, D) of some pictures, float32."""
+        views: list[Any] = [None] * len(pictures)
+        images: list[Any] = [None] * len(pictures)
+        for places in self._batches(pictures):
+            inputs = self.inputs([pictures[place] for place in places], [descriptions[place] for place in places])
+            output = self.model.encode_images(**inputs)
+            for row, place in enumerate(places):
+                views[place] = output.image_views[row].float().cpu().numpy()
+                images[place] = output.image_embeds[row].float().cpu().numpy()
+        return np.stack(views), np.stack(images)
+
+    def _batches(self, pictures: Sequence[PillowImage.Image]) -> Iterator[list[int]]:
+        """Yield places of pictures that can be encoded together."""
+        resizes = getattr(self.processor.image_processor, "do_resize", True)
+        sizes: dict[Any, list[int]] = {}
+        for place, picture in enumerate(pictures):
+            sizes.setdefault(None if resizes else picture.size, []).append(place)
+        for places in sizes.values():
+            for start in range(0, len(places), BATCH_SIZE):
+                yield places[start : start + BATCH_SIZE]
+
+    def inputs(
+        self, pictures: Sequence[PillowImage.Image], descriptions: Sequence[str | None]
+    ) -> dict[str, torch.Tensor]:
+        """Return what the model takes for pictures and their descriptions."""
+        texts = {"descriptions": list(descriptions)} if any(descriptions) else {}
+        if self.takes_videos:
+            return self.on_device(self.processor(videos=[[picture] for picture in pictures], **texts))
+        return self.on_device(self.processor(images=list(pictures), **texts))
+
+    @torch.inference_mode()
+    def encode(self, inputs: dict[str, torch.Tensor]) -> Any:
+        """Return everything that the model can tell about pictures."""
+        return self.model.encode_images(**inputs, **({"output_attentions": True} if self.explains else {}))
+
+    def on_device(self, inputs: Any) -> dict[str, torch.Tensor]:
+        """Return inputs on the model's device."""
+        return {name: value.to(self.model.device) for name, value in inputs.items()}
+
+    def file(self, name: str) -> Path | None:
+        """Return a file beside the weights, in the folder or on the Hub; None if there is none."""
+        try:
+            found = cached_file(self.name, name, _raise_exceptions_for_missing_entries=False)
+        except (OSError, ValueError):
+            return None
+        return None if found is None else Path(found)
+
+    def training(self) -> dict[str, Any]:
+        """Return what ``training.json`` tells about how the model was trained; nothing if there is none."""
+        path = self.file("training.json")
+        try:
+            found = {} if path is None else json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def languages(self) -> list[str]:
+        """Return the languages that the card names, or else those measured in training, or else our six."""
+        card = self.file("README.md")
+        named = metadata_load(card) if card is not None else None
+        codes = (named or {}).get("language") or []
+        if not codes:
+            ending = "_sum_of_hit_rates"
+            fields = (field.removeprefix("eval_") for field in self.training().get("validation", {}))
+            codes = [field.removesuffix(ending) for field in fields if field.endswith(ending)]
+        return [str(code) for code in ([codes] if isinstance(codes, str) else codes)] or list(SIX)

@@ -1,0 +1,191 @@
+"""The tab Your own pictures: a visitor's uploads, searched at once and kept for the visit alone."""
+
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import gradio as gr
+import space_html
+from space_errors import SpaceError
+from space_search import LONGEST_QUERY, MOST_PIXELS, PictureStore, check_query
+from space_search_tab import NO_WHY, SHOW_WHY, explain_click, text_of
+from space_setup import Setup
+from space_uploads import (
+    LONGEST_DESCRIPTION,
+    MOST_BYTES,
+    MOST_OWN,
+    SECONDS_KEPT,
+    add_uploads,
+    describe_upload,
+)
+
+# Uploads are decoded one after the other, which bounds the memory that all visitors together can use.
+LIMITS: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "own", "api_visibility": "private"}
+NONE_YET = space_html.empty("No pictures yet.")
+RULES = (
+    f"Add up to {MOST_OWN} pictures of at most {MOST_BYTES // 2**20} MB and {MOST_PIXELS // 10**6} million pixels. "
+    "They are made small and kept in the server's memory for your visit alone: nobody else can search or see them, and "
+    "they are forgotten when you remove them, or at the latest an hour after your last change. Choose a "
+    "picture below to describe it in words, which helps models that use descriptions."
+)
+
+
+class OwnTab:
+    """The components of the tab.
+
+    Args:
+        setup: The model is taken from it.
+        page: The page that the tab is on.
+    """
+
+    def __init__(self, setup: Setup, page: gr.Blocks) -> None:
+        self.setup = setup
+        self.page = page
+        self._visits: WeakKeyDictionary[PictureStore, str] = WeakKeyDictionary()
+        self.store = gr.State(None, time_to_live=SECONDS_KEPT, delete_callback=self.expire)
+        self.chosen = gr.State("")
+        gr.Markdown(RULES)
+        with gr.Row():
+            self.upload = gr.UploadButton(
+                "Add pictures",
+                variant="primary",
+                file_count="multiple",
+                file_types=[".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"],
+                elem_id="upload",
+            )
+            clear = gr.Button("Remove all", elem_id="clear")
+        self.status = gr.HTML(elem_id="own-status")
+        self.own = gr.HTML(NONE_YET, js_on_load=space_html.FORWARD_CLICKS, elem_id="own")
+        with gr.Group(visible=False) as self.editor:
+            self.description = gr.Textbox(
+                label="What the chosen picture shows (optional, English is best)",
+                max_length=LONGEST_DESCRIPTION,
+                lines=2,
+                elem_id="own-description",
+            )
+            with gr.Row():
+                save = gr.Button("Save the description", elem_id="own-save")
+                remove = gr.Button("Remove the picture", elem_id="own-remove")
+        with gr.Row(elem_classes="ask"):
+            self.query = gr.Textbox(
+                label="What are you looking for in your pictures?",
+                placeholder="A sentence in your language",
+                max_length=LONGEST_QUERY,
+                lines=1,
+                max_lines=1,
+                scale=5,
+                min_width=280,
+                elem_id="own-query",
+            )
+            search = gr.Button("Search", variant="primary", scale=1, min_width=110, elem_id="own-search")
+        self.said = gr.HTML(elem_id="own-said")
+        with gr.Row():
+            with gr.Column(scale=3, min_width=300):
+                self.results = gr.HTML(js_on_load=space_html.FORWARD_CLICKS, elem_id="own-results")
+            with gr.Column(scale=2, min_width=300):
+                self.why = gr.HTML(elem_id="own-why")
+        shown = [self.store, self.status, self.own, self.said, self.results, self.why, self.editor]
+        self.upload.upload(self.add, [self.upload, self.store], [*shown, self.upload], **LIMITS)
+        clear.click(self.clear, self.store, shown, **LIMITS)
+        remove.click(self.remove, [self.store, self.chosen], shown, **LIMITS)
+        save.click(self.describe, [self.store, self.chosen, self.description], shown, **LIMITS)
+        self.own.click(
+            self.choose, self.store, [self.status, self.chosen, self.description, self.editor], **LIMITS
+        ).then(None, js=SHOW_WHY.format("#own-description"), api_visibility="private")
+        gr.on(
+            [self.query.submit, search.click],
+            self.answer,
+            [self.query, self.store],
+            [self.said, self.results, self.why],
+            **LIMITS,
+        )
+        self.results.click(self.open, self.store, [self.said, self.why], **LIMITS).then(
+            None, js=SHOW_WHY.format("#own-why section"), api_visibility="private"
+        )
+
+    def expire(self, store: PictureStore | None) -> None:
+        """Forget a visit that ended: Gradio itself would keep what it last showed, small pictures and all."""
+        forget(store)
+        if store is not None and (visit := self._visits.pop(store, None)) is not None:
+            self.page.state_holder.session_data.pop(visit, None)
+
+    def add(self, files: list[str] | None, store: PictureStore | None, request: gr.Request) -> list[Any]:
+        """Take uploads in; the button is emptied, since it still names the files."""
+        try:
+            store, said = add_uploads(store, files or [], self.setup.ready.retriever)
+        except SpaceError as error:
+            return [*_kept(store, space_html.status(str(error), "error")), None]
+        self._visits[store] = str(request.session_hash)
+        return [*_changed(store, f'<div class="status" role="status">{said}</div>'), None]
+
+    def clear(self, store: PictureStore | None) -> list[Any]:
+        """Forget all pictures."""
+        forget(store)
+        return _changed(None, space_html.status("All your pictures are removed."))
+
+    def remove(self, store: PictureStore | None, chosen: str) -> list[Any]:
+        """Forget the chosen picture."""
+        try:
+            _needed(store).remove(chosen)
+        except SpaceError as error:
+            return _kept(store, space_html.status(str(error), "error"))
+        return _changed(store, space_html.status("The picture is removed."))
+
+    def describe(self, store: PictureStore | None, chosen: str, text: str) -> list[Any]:
+        """Put a visitor's words in place of the chosen picture's description."""
+        try:
+            said = describe_upload(_needed(store), chosen, text)
+        except SpaceError as error:
+            return _kept(store, space_html.status(str(error), "error"))
+        return _changed(store, space_html.status(said))
+
+    def choose(self, store: PictureStore | None, event: gr.EventData) -> tuple[Any, Any, Any, Any]:
+        """Open the editor for a picture."""
+        try:
+            picture = _needed(store).picture(text_of(event, "id"))
+        except SpaceError as error:
+            return space_html.status(str(error), "error"), "", "", gr.Group(visible=False)
+        said = space_html.status(f"Chosen: {picture.name}")
+        return said, picture.id, picture.description or "", gr.Group(visible=True)
+
+    def answer(self, query: str, store: PictureStore | None) -> tuple[Any, Any, Any]:
+        """Search a visitor's pictures."""
+        try:
+            query, ready = check_query(query), self.setup.ready
+            found = _needed(store).search(query, MOST_OWN)
+        except SpaceError as error:
+            return space_html.status(str(error), "error"), gr.skip(), gr.skip()
+        said = space_html.search_status(query, ready.detector.detect(query), False, len(found), len(_needed(store)))
+        return said, space_html.tiles(found, query, "Your pictures, best first"), NO_WHY
+
+    def open(self, store: PictureStore | None, event: gr.EventData) -> tuple[Any, Any]:
+        """Explain the picture that was clicked."""
+        try:
+            return gr.skip(), explain_click(_needed(store), event, more=False)
+        except SpaceError as error:
+            return space_html.status(str(error), "error"), gr.skip()
+
+
+def forget(store: PictureStore | None) -> None:
+    """Let go of a visitor's pictures."""
+    if store is not None:
+        for picture in store.pictures:
+            store.remove(picture.id)
+
+
+def _needed(store: PictureStore | None) -> PictureStore:
+    if store is None or not len(store):
+        raise SpaceError("Add some pictures first.")
+    return store
+
+
+def _changed(store: PictureStore | None, said: str) -> list[Any]:
+    """Return what is shown after the pictures have changed."""
+    own = NONE_YET
+    if store is not None and len(store):
+        own = space_html.tiles(store.pictures, "", "Your pictures", scores=False, small=True)
+    return [store, said, own, "", "", "", gr.Group(visible=False)]
+
+
+def _kept(store: PictureStore | None, said: str) -> list[Any]:
+    """Return what is shown where nothing has changed."""
+    return [store, said, *(gr.skip() for _ in range(5))]

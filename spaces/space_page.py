@@ -1,0 +1,98 @@
+"""The page: its tabs, what fills them once everything is ready, and how it is served."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import space_html
+from space_about import about, snippet
+from space_api import add_api
+from space_compare_tab import CompareTab
+from space_own_tab import OwnTab
+from space_search_tab import MODEL_LIMITS, SearchTab
+from space_setup import Setup
+from space_uploads import MOST_BYTES
+
+TITLE = "Search pictures in your language"
+# Gradio writes every text box from left to right; this lets the text itself decide.
+TEXT_DECIDES = "() => document.querySelectorAll('textarea, input[type=text]').forEach((box) => { box.dir = 'auto'; })"
+SECONDS_BETWEEN_LOOKS = 2.0
+
+
+def build_page(setup: Setup) -> gr.Blocks:
+    """Return the page for what is, or will be, ready."""
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(600, 1800)) as page:
+        gr.Markdown(f"# {TITLE}\n\nOne model, many languages: nobody labelled these pictures in yours.")
+        banner = gr.HTML(elem_id="banner")
+        with gr.Tabs(overflow_behavior="wrap"):
+            with gr.Tab("Search"):
+                search = SearchTab(setup)
+            with gr.Tab("Compare languages"):
+                compare = CompareTab(setup)
+            with gr.Tab("Your own pictures"):
+                OwnTab(setup, page)
+            with gr.Tab("About"):
+                described = gr.Markdown(elem_id="about")
+                code = gr.Code(
+                    language="python", label="Ask this app from Python", interactive=False, elem_id="snippet"
+                )
+        add_api(setup, MODEL_LIMITS)
+        timer = gr.Timer(SECONDS_BETWEEN_LOOKS)
+
+        def fill(request: gr.Request) -> list[Any]:
+            """Fill the page as soon as everything is ready; until then, say what is going on."""
+            if not setup.is_ready:
+                said = space_html.status(setup.status, "error" if setup.failed else "busy")
+                waiting = [gr.skip() for _ in range(len(outputs) - 2)]
+                return [said, *waiting, gr.Timer(active=not setup.failed)]
+            ready = setup.ready
+            example = next(iter(ready.ideas[0].values()))
+            filled = [*search.fill(ready), *compare.fill(ready), about(ready), snippet(_address(request), example)]
+            return ["", *filled, gr.Timer(active=False)]
+
+        outputs = [banner, search.language, search.examples, *compare.boxes, described, code, timer]
+        looks: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 8}
+        page.load(fill, None, outputs, **looks)
+        page.load(None, js=TEXT_DECIDES)
+        timer.tick(fill, None, outputs, **looks)
+    # Beyond 64 waiting requests, a visitor is told to come back, and not left to wait for minutes.
+    return page.queue(max_size=64, default_concurrency_limit=4)
+
+
+def _address(request: gr.Request) -> str:
+    """Return what the page's code calls this app: the Space's name, or the address that the browser uses."""
+    browser = request.request
+    return os.environ.get("SPACE_ID") or (str(browser.base_url) if browser is not None else "")
+
+
+def serve(page: gr.Blocks, **options: Any) -> Any:
+    """Serve the page with the limits and the looks that it needs.
+
+    Args:
+        page: What :func:`build_page` returned.
+        **options: Of ``launch``, such as ``server_port``.
+    """
+    fonts = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans", "sans-serif"]
+    theme: Any = gr.themes.Default(primary_hue="teal", font=fonts, font_mono=["ui-monospace", "Consolas", "monospace"])
+    # Gradio's own shades leave too little contrast for white letters, and for coloured ones on white.
+    theme = theme.set(
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_hover_dark="*primary_600",
+        color_accent="*primary_700",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+    )
+    defaults: dict[str, Any] = {
+        "max_file_size": MOST_BYTES,
+        "state_session_capacity": 256,
+        "ssr_mode": False,
+        "enable_monitoring": False,
+        "run_history": False,
+        "footer_links": [],
+        "theme": theme,
+        "css_paths": Path(__file__).with_name("space.css"),
+    }
+    return page.launch(**{**defaults, **options})

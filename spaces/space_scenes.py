@@ -1,0 +1,129 @@
+"""The built-in Scenes, where the package leccr is installed: pictures to search, and a model trained on the spot."""
+
+import hashlib
+import importlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+TRAINING_SCENES = 2000
+GALLERY_SCENES = 200
+IDEAS = 6
+
+
+def is_available() -> bool:
+    """Return whether leccr is installed."""
+    try:
+        importlib.import_module("leccr")
+    except ImportError:
+        return False
+    return True
+
+
+def write_gallery(folder: Path, count: int = GALLERY_SCENES, seed: int = 0) -> None:
+    """Draw test scenes, which training never shows, with their descriptions and queries to offer.
+
+    Args:
+        folder: Folder to write.
+        count: Number of scenes.
+        seed: Of the scenes.
+    """
+    from processing.scenes import description, draw_scene, example_queries, sample_scenes
+
+    # The order in which the splits draw scenes decides which ones they get, so the sizes are those of the default.
+    scenes = sample_scenes({"train": TRAINING_SCENES, "validation": 200, "test": count}, seed)["test"]
+    folder.mkdir(parents=True)
+    lines = []
+    for number, scene in enumerate(scenes):
+        name = f"scene-{number:03d}.png"
+        draw_scene(scene, 64).save(folder / name, optimize=True)
+        lines.append(json.dumps({"file_name": name, "description": description(scene)}) + "\n")
+    (folder / "metadata.jsonl").write_text("".join(lines), encoding="utf-8")
+    asked = scenes[:: max(1, len(scenes) // IDEAS)][:IDEAS]
+    ideas = json.dumps([example_queries(scene) for scene in asked], ensure_ascii=False, indent=1)
+    (folder / "ideas.json").write_text(ideas + "\n", encoding="utf-8")
+
+
+def prepare_scenes(cache: Path, say: Callable[[str], None], num_train: int = TRAINING_SCENES) -> Path:
+    """Return a folder with ``model`` and ``gallery``, made at the first call and found again at the next.
+
+    Args:
+        cache: Folder of such folders.
+        say: Told what is going on.
+        num_train: Training scenes; fewer are faster, and the model worse.
+    """
+    there = cache / f"scenes-{num_train}-{_version()}"
+    if there.is_dir():
+        return there
+    cache.mkdir(parents=True, exist_ok=True)
+    # Written beside and renamed, so that a start that is stopped leaves nothing half-written.
+    with tempfile.TemporaryDirectory(dir=cache, prefix="making-") as work:
+        making = Path(work) / "made"
+        say("Drawing the pictures …")
+        write_gallery(making / "gallery")
+        _train(making / "model", Path(work) / "checkpoints", say, num_train)
+        try:
+            making.rename(there)
+        except OSError:
+            # Another start was faster.
+            if not there.is_dir():
+                raise
+    return there
+
+
+def _version() -> str:
+    """Return what changes whenever the model's code or the recipe does."""
+    import modeling_leccr
+    import processing
+    from leccr import recipes
+
+    digest = hashlib.sha256()
+    folders = [Path(str(package.__file__)).parent for package in (modeling_leccr, processing, recipes)]
+    files = [file for folder in folders[:2] for file in folder.glob("*.py")]
+    for file in sorted([*files, *folders[2].glob("*/*.yaml")]):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _train(folder: Path, checkpoints: Path, say: Callable[[str], None], num_train: int) -> None:
+    from transformers import TrainerCallback
+
+    from leccr.publishing import data_facts, run_card
+    from leccr.recipes import load_recipe
+    from leccr.training import make_trainer, save_retriever, train_recipe
+    from processing.scenes import build_scenes
+
+    class Progress(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            say(f"Training the built-in model, once, for about two minutes: step {state.global_step} of {total} …")
+
+    say("Writing captions in six languages …")
+    data = build_scenes(num_train, min(200, num_train), num_test=0)
+    recipe = load_recipe("leccr", towers="scenes")
+    trainer = make_trainer(recipe, data, checkpoints)
+    total = int(-(-num_train // trainer.args.train_batch_size) * trainer.args.num_train_epochs)
+    trainer.add_callback(Progress())
+    report = train_recipe(trainer, recipe)
+    report["data"] = {**data_facts("scenes"), "rows": {name: len(rows) for name, rows in data.items() if len(rows)}}
+    save_retriever(folder, trainer.model, trainer.processing_class, report)
+    run_card(folder, name="scenes")
+
+
+def cache_folder() -> Path:
+    """Return the folder in which the built-in model is kept."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "leccr"
+
+
+def rewrite_samples(folder: Path, count: int = 48) -> None:
+    """Draw the samples that lie beside the app, so that it has pictures where leccr is not installed."""
+    shutil.rmtree(folder, ignore_errors=True)
+    write_gallery(folder, count)
+
+
+if __name__ == "__main__":
+    rewrite_samples(Path(__file__).parent / "samples")

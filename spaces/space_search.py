@@ -1,0 +1,239 @@
+"""What the page searches: anything with the methods of :class:`Searcher`, such as pictures held in memory."""
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from PIL import Image as PillowImage
+from PIL import ImageOps
+from space_errors import SpaceError
+from space_explain import SIDE, Explanation, explain, jpeg
+from space_model import Array, Retriever
+
+LONGEST_QUERY = 500
+MOST_RESULTS = 50
+MOST_PIXELS = 24_000_000
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+
+
+@dataclass(frozen=True)
+class Result:
+    """A picture that answers.
+
+    Attributes:
+        id: Names the picture within its searcher.
+        rank: 1 for the best.
+        score: The multi-level score.
+        answered_by: Number of the slot, from 1; None for a model without slots.
+        name: To show.
+        description: What is known about the picture, if anything.
+        picture: A small JPEG.
+    """
+
+    id: str
+    rank: int
+    score: float
+    answered_by: int | None
+    name: str
+    description: str | None
+    picture: bytes
+
+
+class Searcher(Protocol):
+    """Pictures that can be searched. Calls come from several threads at once."""
+
+    retriever: Retriever
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+
+    def search(self, text: str, k: int) -> list[Result]:
+        """Return the k pictures that fit a text best, the best first."""
+
+    def more_like(self, id: str, k: int) -> list[Result]:
+        """Return the k other pictures that are most like one."""
+
+    def explain(self, id: str, text: str) -> Explanation:
+        """Explain the score of a picture for a text."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture before it is encoded.
+
+    Attributes:
+        id: Names it.
+        name: To show; never used as a path.
+        source: Its file, or its content.
+        description: What is known about it, if anything.
+    """
+
+    id: str
+    name: str
+    source: Path | bytes
+    description: str | None = None
+
+    def open(self) -> PillowImage.Image:
+        """Decode it; raises what :func:`open_picture` raises."""
+        return open_picture(self.source)
+
+
+def open_picture(source: Path | bytes) -> PillowImage.Image:
+    """Return an upright RGB picture. What it is decides its content, and its size is known before it is decoded.
+
+    Raises:
+        SpaceError: If it is no picture of a known kind, is broken, or has too many pixels.
+    """
+    try:
+        with PillowImage.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as picture:
+            if picture.width * picture.height > MOST_PIXELS:
+                raise PillowImage.DecompressionBombError
+            return ImageOps.exif_transpose(picture).convert("RGB")
+    except PillowImage.DecompressionBombError as error:
+        most = MOST_PIXELS // 10**6
+        raise SpaceError(f"it has more than {most} million pixels; make it smaller first") from error
+    except Exception as error:  # Decoders that meet hostile bytes raise almost anything.
+        raise SpaceError(f"it is no picture that can be read; {', '.join(FORMATS)} can be") from error
+
+
+def check_query(text: object) -> str:
+    """Return a query as it can be searched for.
+
+    Raises:
+        SpaceError: If it is empty, too long, or no text.
+    """
+    if not isinstance(text, str):
+        raise SpaceError("The query has to be a text.")
+    # A lone half of a surrogate pair is no character, and no tokenizer takes it.
+    text = " ".join(text.encode("utf-8", "replace").decode("utf-8").split())
+    if not text:
+        raise SpaceError("Type what you are looking for, in a word or a sentence.")
+    if len(text) > LONGEST_QUERY:
+        raise SpaceError(f"The query has {len(text):,} characters; the most is {LONGEST_QUERY}. Make it shorter.")
+    return text
+
+
+def check_count(k: object) -> int:
+    """Return how many results are wanted.
+
+    Raises:
+        SpaceError: If that is no number from 1 to 50.
+    """
+    if isinstance(k, bool) or not isinstance(k, (int, float)) or k != k or not 1 <= k <= MOST_RESULTS:
+        raise SpaceError(f"k has to be a number from 1 to {MOST_RESULTS}.")
+    return int(k)
+
+
+class PictureStore:
+    """Pictures in memory, with exact search: no index is needed for some thousands.
+
+    Args:
+        retriever: The model.
+    """
+
+    def __init__(self, retriever: Retriever) -> None:
+        self.retriever = retriever
+        self._pictures: list[Picture] = []
+        self._small: list[bytes] = []
+        views = (0, max(retriever.num_slots, 1), int(retriever.model.config.projection_dim))
+        self._views = np.empty(views, dtype=np.float32)
+        self._images = np.empty((0, views[2]), dtype=np.float32)
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    @property
+    def pictures(self) -> list[Result]:
+        """All pictures in their order, with no score."""
+        return [self._result(place, place, 0.0, None) for place in range(len(self))]
+
+    def add(self, pictures: Sequence[Picture], progress: Callable[[int], None] | None = None) -> list[str]:
+        """Add pictures, encoded in batches, and return a sentence for each that cannot be used.
+
+        Args:
+            pictures: The pictures.
+            progress: Called with the number done.
+        """
+        problems: list[str] = []
+        for start in range(0, len(pictures), 16):
+            opened = []
+            for picture in pictures[start : start + 16]:
+                try:
+                    opened.append((picture, picture.open()))
+                except SpaceError as error:
+                    problems.append(f"{picture.name}: {error}")
+            if opened:
+                self._append([picture for picture, _ in opened], [image for _, image in opened])
+            if progress is not None:
+                progress(min(start + 16, len(pictures)))
+        return problems
+
+    def _append(self, pictures: list[Picture], images: list[PillowImage.Image]) -> None:
+        views, embeds = self.retriever.embed_pictures(images, [picture.description for picture in pictures])
+        self._pictures += pictures
+        self._small += [jpeg(image, SIDE) for image in images]
+        self._views = np.concatenate([self._views, views])
+        self._images = np.concatenate([self._images, embeds])
+
+    def remove(self, id: str) -> None:
+        """Forget a picture."""
+        place = self._place(id)
+        del self._pictures[place], self._small[place]
+        self._views, self._images = np.delete(self._views, place, axis=0), np.delete(self._images, place, axis=0)
+
+    def describe(self, id: str, description: str | None) -> None:
+        """Put a description in place of the one before, and encode the picture again."""
+        place = self._place(id)
+        picture = replace(self._pictures[place], description=description)
+        views, embeds = self.retriever.embed_pictures([picture.open()], [description])
+        self._pictures[place] = picture
+        self._views[place], self._images[place] = views[0], embeds[0]
+
+    def picture(self, id: str) -> Picture:
+        """Return a picture.
+
+        Raises:
+            SpaceError: If there is none of this id.
+        """
+        return self._pictures[self._place(id)]
+
+    def search(self, text: str, k: int) -> list[Result]:
+        """Return the k pictures that fit a text best, the best first."""
+        return self._rank(self.retriever.embed_text(check_query(text)), check_count(k))
+
+    def more_like(self, id: str, k: int) -> list[Result]:
+        """Return the k other pictures most like one: its whole-image embedding is the query."""
+        place = self._place(id)
+        found = [result for result in self._rank(self._images[place], check_count(k) + 1) if result.id != id][:k]
+        return [replace(result, rank=rank) for rank, result in enumerate(found, start=1)]
+
+    def explain(self, id: str, text: str) -> Explanation:
+        """Explain the score of a picture for a text."""
+        picture = self.picture(id)
+        image = picture.open()
+        query = self.retriever.embed_text(check_query(text))
+        inputs = self.retriever.inputs([image], [picture.description])
+        return explain(self.retriever, inputs, query, picture.name, picture.description, image)
+
+    def _place(self, id: object) -> int:
+        for place, picture in enumerate(self._pictures):
+            if picture.id == id:
+                return place
+        raise SpaceError("There is no picture with this id.")
+
+    def _rank(self, query: Array, k: int) -> list[Result]:
+        similarities = self._views @ query
+        scores = similarities.max(axis=1) if len(self) else np.empty(0)
+        order = np.argsort(-scores, kind="stable")[:k]
+        return [
+            self._result(place, rank, float(scores[place]), int(similarities[place].argmax()))
+            for rank, place in enumerate(order.tolist())
+        ]
+
+    def _result(self, place: int, rank: int, score: float, view: int | None) -> Result:
+        picture = self._pictures[place]
+        slot = None if view is None or not self.retriever.num_slots else view + 1
+        return Result(picture.id, rank + 1, score, slot, picture.name, picture.description, self._small[place])

@@ -1,0 +1,142 @@
+"""The tab Search: a query, the pictures that answer it, and why."""
+
+from typing import Any
+
+import gradio as gr
+import space_html
+from space_errors import SpaceError
+from space_languages import direction, language_name
+from space_search import LONGEST_QUERY, Searcher, check_query
+from space_setup import Ready, Setup
+
+SHOWN = 12
+DETECT = "auto"
+# One limit for everything that runs the model, whichever tab it comes from.
+MODEL_LIMITS: dict[str, Any] = {"concurrency_limit": 2, "concurrency_id": "model", "api_visibility": "private"}
+SHOW_WHY = "() => document.querySelector('{}')?.scrollIntoView({{block: 'nearest'}})"
+NOTHING_YET = space_html.empty("Ask for something, or choose one of the examples.")
+NO_WHY = space_html.empty("Choose a picture to see why it answers.")
+
+
+class SearchTab:
+    """The components of the tab that are filled when everything is ready.
+
+    Args:
+        setup: What is searched.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        with gr.Row(elem_classes="ask"):
+            self.query = gr.Textbox(
+                label="What are you looking for?",
+                placeholder="A sentence in your language",
+                max_length=LONGEST_QUERY,
+                lines=1,
+                max_lines=1,
+                scale=5,
+                min_width=280,
+                elem_id="query",
+                html_attributes=gr.InputHTMLAttributes(enterkeyhint="search", autocomplete="off"),
+            )
+            self.language = gr.Dropdown(
+                [("Detect", DETECT)],
+                value=DETECT,
+                label="Language",
+                info="For display alone: the model reads all alike",
+                scale=1,
+                min_width=190,
+                elem_id="language",
+            )
+            self.button = gr.Button("Search", variant="primary", scale=1, min_width=110, elem_id="search")
+        self.examples = gr.HTML(js_on_load=space_html.FORWARD_CLICKS, elem_id="examples")
+        self.status = gr.HTML(elem_id="search-status")
+        with gr.Row():
+            with gr.Column(scale=3, min_width=300):
+                self.results = gr.HTML(NOTHING_YET, js_on_load=space_html.FORWARD_CLICKS, elem_id="results")
+            with gr.Column(scale=2, min_width=300):
+                self.why = gr.HTML(NO_WHY, js_on_load=space_html.FORWARD_CLICKS, elem_id="why")
+        self._connect()
+
+    def _connect(self) -> None:
+        answer = {"fn": self.answer, "inputs": [self.query, self.language], **MODEL_LIMITS}
+        answer["outputs"] = [self.status, self.results, self.why]
+        gr.on([self.query.submit, self.button.click], **answer)
+        self.examples.click(self.choose_example, None, self.query, api_visibility="private").then(**answer)
+        self.language.change(self.turn, self.language, self.query, api_visibility="private", show_progress="hidden")
+        self.results.click(self.open, None, [self.status, self.why], **MODEL_LIMITS).then(
+            None, js=SHOW_WHY.format("#why section"), api_visibility="private"
+        )
+        self.why.click(self.more_like, None, [self.status, self.results], **MODEL_LIMITS).then(
+            None, js=SHOW_WHY.format("#search-status"), api_visibility="private"
+        )
+
+    def fill(self, ready: Ready) -> list[Any]:
+        """Return what the language list and the examples become."""
+        choices = [("Detect", DETECT), *((language_name(code), code) for code in ready.languages)]
+        return [gr.Dropdown(choices), space_html.chips(self._examples(ready), "Examples in several languages")]
+
+    @staticmethod
+    def _examples(ready: Ready) -> dict[str, str]:
+        """Return one query a language, each from another idea as long as there are enough."""
+        languages = [code for code in ready.languages if any(code in idea for idea in ready.ideas)][:6]
+        found = {}
+        for place, code in enumerate(languages):
+            ideas = [idea[code] for idea in ready.ideas if code in idea]
+            found[code] = ideas[place % len(ideas)]
+        return found
+
+    def choose_example(self, event: gr.EventData) -> str:
+        """Put an example into the query box."""
+        try:
+            return self._examples(self.setup.ready).get(text_of(event, "action"), "")
+        except SpaceError:
+            return ""
+
+    @staticmethod
+    def turn(language: str) -> Any:
+        """Let the query box be written from right to left where the language is."""
+        return gr.Textbox(rtl=direction(language) == "rtl")
+
+    def answer(self, query: str, chosen: str) -> tuple[Any, Any, Any]:
+        """Search, and return the status, the pictures, and an empty explanation."""
+        try:
+            ready = self.setup.ready
+            query = check_query(query)
+            found = ready.searcher.search(query, SHOWN)
+        except SpaceError as error:
+            return space_html.status(str(error), "error"), gr.skip(), gr.skip()
+        language = chosen if chosen in ready.languages else ready.detector.detect(query)
+        said = space_html.search_status(query, language, chosen in ready.languages, len(found), len(ready.searcher))
+        return said, space_html.tiles(found, query, "Pictures, best first"), NO_WHY
+
+    def open(self, event: gr.EventData) -> tuple[Any, Any]:
+        """Explain the picture that was clicked."""
+        try:
+            return gr.skip(), explain_click(self.setup.ready.searcher, event)
+        except SpaceError as error:
+            return space_html.status(str(error), "error"), gr.skip()
+
+    def more_like(self, event: gr.EventData) -> tuple[Any, Any]:
+        """Find pictures like the one that is explained."""
+        try:
+            searcher = self.setup.ready.searcher
+            found = searcher.more_like(text_of(event, "id"), SHOWN)
+            query = check_query(text_of(event, "query"))
+        except SpaceError as error:
+            return space_html.status(str(error), "error"), gr.skip()
+        said = space_html.status("Pictures most like the one you chose; the scores compare pictures.")
+        return said, space_html.tiles(found, query, "Pictures like the one chosen")
+
+
+def text_of(event: gr.EventData, name: str) -> str:
+    """Return what a click says, or nothing: it comes from the browser, so it may be anything."""
+    data = event._data if isinstance(event._data, dict) else {}
+    found = data.get(name, "")
+    return found if isinstance(found, str) else ""
+
+
+def explain_click(searcher: Searcher, event: gr.EventData, more: bool = True) -> str:
+    """Return the explanation of the picture that was clicked, as HTML."""
+    id, query = text_of(event, "id"), check_query(text_of(event, "query"))
+    return space_html.explanation(searcher.explain(id, query), id, query, more)

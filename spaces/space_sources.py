@@ -1,0 +1,137 @@
+"""Where pictures come from: a folder, a data set on the Hub in the same layout, or the samples beside the app."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from space_errors import SpaceError
+from space_languages import IDEAS
+from space_search import Picture
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
+SAMPLES = Path(__file__).parent / "samples"
+MOST_PICTURES = 2000
+LONGEST_DESCRIPTION = 2000
+
+
+@dataclass(frozen=True)
+class Source:
+    """Pictures, and what to ask of them.
+
+    Attributes:
+        title: What they are.
+        pictures: The pictures.
+        ideas: Queries that mean the same, by language.
+        left_out: How many more there are.
+    """
+
+    title: str
+    pictures: list[Picture]
+    ideas: Sequence[Mapping[str, str]] = field(default=IDEAS)
+    left_out: int = 0
+
+
+def open_source(name: str | Path) -> Source:
+    """Return the pictures of a folder, or of a data set on the Hub.
+
+    Descriptions are taken from ``metadata.jsonl`` (``file_name`` with ``description``, ``text`` or ``caption``, as in
+    the ImageFolder layout), from ``descriptions.jsonl`` (``id`` and ``description``, as `leccr index` reads them), or
+    from ``descriptions.json`` (names to descriptions); queries to offer from ``ideas.json``, a list of mappings from
+    language to text. Each of the files may be missing.
+
+    Raises:
+        SpaceError: If there is no such folder or data set, it holds no picture, or a file of it cannot be read.
+    """
+    folder = Path(name)
+    if not folder.is_dir():
+        folder = _download(str(name))
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in ENDINGS
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+    if not files:
+        raise SpaceError("The gallery holds no pictures; set LECCR_GALLERY to a folder or a data set with some.")
+    descriptions = read_descriptions(folder)
+    pictures = []
+    for number, path in enumerate(files[:MOST_PICTURES]):
+        place = path.relative_to(folder).as_posix()
+        pictures.append(Picture(str(number), place, path, descriptions.get(place)))
+    return Source(Path(name).name, pictures, read_ideas(folder), len(files) - len(pictures))
+
+
+def _download(name: str) -> Path:
+    patterns = [f"*{ending}" for ending in (*ENDINGS, *(ending.upper() for ending in ENDINGS), ".json", ".jsonl")]
+    try:
+        return Path(snapshot_download(name, repo_type="dataset", allow_patterns=patterns))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise SpaceError(
+            "The gallery is neither a folder nor a data set that the Hub gives; check LECCR_GALLERY."
+        ) from error
+
+
+def read_descriptions(folder: Path) -> dict[str, str]:
+    """Return the descriptions of a folder's pictures, by their path in it.
+
+    Raises:
+        SpaceError: If a file of them cannot be read.
+    """
+    found: dict[str, str] = {}
+    for path in sorted(folder.rglob("metadata.jsonl")):
+        place = path.parent.relative_to(folder)
+        for record in _records(path):
+            text = next((record[key] for key in ("description", "text", "caption") if record.get(key)), None)
+            _keep(found, (place / str(record.get("file_name", ""))).as_posix(), text)
+    for record in _records(folder / "descriptions.jsonl"):
+        _keep(found, str(record.get("id", "")), record.get("description"))
+    for name, text in _mapping(folder / "descriptions.json").items():
+        _keep(found, name, text)
+    return found
+
+
+def _keep(found: dict[str, str], name: str, text: object) -> None:
+    if isinstance(text, str) and text.strip():
+        found[name] = text.strip()[:LONGEST_DESCRIPTION]
+
+
+def _records(path: Path) -> list[dict[str, object]]:
+    lines = _read(path).splitlines()
+    try:
+        records = [json.loads(line) for line in lines if line.strip()]
+    except ValueError as error:
+        raise SpaceError(f"{path.name} of the gallery is no file with a JSON object a line.") from error
+    return [record for record in records if isinstance(record, dict)]
+
+
+def _mapping(path: Path) -> dict[str, object]:
+    try:
+        found = json.loads(_read(path) or "{}")
+    except ValueError as error:
+        raise SpaceError(f"{path.name} of the gallery is no JSON file.") from error
+    return found if isinstance(found, dict) else {}
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpaceError(f"{path.name} of the gallery cannot be read as UTF-8 text.") from error
+
+
+def read_ideas(folder: Path) -> Sequence[Mapping[str, str]]:
+    """Return the queries that a gallery offers, or general ones."""
+    try:
+        ideas = json.loads(_read(folder / "ideas.json") or "[]")
+    except ValueError as error:
+        raise SpaceError("ideas.json of the gallery is no JSON file.") from error
+    good = [
+        {str(language): text for language, text in idea.items() if isinstance(text, str) and text.strip()}
+        for idea in ideas
+        if isinstance(idea, dict)
+    ]
+    return [idea for idea in good if idea] or IDEAS

@@ -1,0 +1,7 @@
+"""Tests of the Space, whose folder is no package: its modules are found by their names, as they are on the Hub."""
+
+import sys
+from pathlib import Path
+
+SPACES = Path(__file__).parents[2] / "spaces"
+sys.path.insert(0, str(SPACES))

@@ -1,0 +1,159 @@
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as PillowImage
+from space_errors import SpaceError
+from space_model import Retriever
+from space_search import Picture, PictureStore, check_count, check_query, open_picture
+from transformers import AutoModel, AutoProcessor
+
+from tests.leccr.gallery.tiny_gallery import description, paint, save_model
+from tests.tiny_data import DUAL_ENCODER
+
+COLOURS = ("red", "green", "blue", "white", "black")
+QUERY = "This is green de"
+FORMS: dict[str, dict[str, Any]] = {
+    "leccr": {},
+    "dual-encoder": DUAL_ENCODER,
+    "late-fusion": {**DUAL_ENCODER, "description_fusion": True},
+    "raw slots": {"num_slots": 3, "interaction_heads": 2, "normalize_slots": False, "softened_weight": 0.0},
+}
+
+
+@pytest.fixture(scope="module", params=FORMS)
+def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> PictureStore:
+    folder = tmp_path_factory.mktemp("tiny")
+    store = PictureStore(Retriever.load(str(save_model(folder / "model", **FORMS[request.param]))))
+    pictures = [
+        Picture(f"id {colour}", f"{colour}.png", paint(folder / f"{colour}.png", seed), description(colour))
+        for seed, colour in enumerate(COLOURS)
+    ]
+    assert store.add([*pictures[:3], Picture("bad", "bad.png", b"no picture"), *pictures[3:]]) == [
+        "bad.png: it is no picture that can be read; JPEG, PNG, WEBP, GIF, BMP can be"
+    ]
+    return store
+
+
+def api_scores(store: PictureStore, text: str) -> torch.Tensor:
+    """Return (pictures, views) inner products by the documented calls alone."""
+    name = store.retriever.name
+    model = AutoModel.from_pretrained(name, trust_remote_code=True).eval()
+    processor = AutoProcessor.from_pretrained(name, trust_remote_code=True)
+    pictures = [store.picture(f"id {colour}").open() for colour in COLOURS]
+    with torch.inference_mode():
+        views = model.get_image_views(**processor(images=pictures, descriptions=list(map(description, COLOURS))))
+        return views @ model.get_text_features(**processor(text=[text]))[0]
+
+
+def test_search_gives_the_scores_of_the_python_api(store: PictureStore) -> None:
+    expected = api_scores(store, QUERY)
+    best, slots = expected.max(dim=1)
+    found = store.search(QUERY, 10)
+    order = best.argsort(descending=True).tolist()
+    assert [result.id for result in found] == [f"id {COLOURS[place]}" for place in order]
+    np.testing.assert_allclose([result.score for result in found], best[order], atol=1e-5)
+    has_slots = store.retriever.num_slots > 0
+    assert [result.answered_by for result in found] == [slots[at] + 1 if has_slots else None for at in order]
+    assert [result.rank for result in found] == [1, 2, 3, 4, 5]
+    assert len(store.search(QUERY, 2)) == 2
+
+
+def test_explanations_add_up_to_the_score(store: PictureStore) -> None:
+    for result in store.search(QUERY, 5):
+        found = store.explain(result.id, QUERY)
+        assert found.score == pytest.approx(result.score, abs=1e-5)
+        assert (found.answered_by, found.description) == (result.answered_by, result.description)
+        if not store.retriever.num_slots:
+            assert (found.slots, found.share, found.whole_picture) == ([], None, found.score)
+            continue
+        best = max(found.slots, key=lambda slot: slot.similarity)
+        assert best.number == found.answered_by
+        assert found.whole_picture + best.points == pytest.approx(found.score, abs=1e-6)
+        assert best.points == pytest.approx((1 - store.retriever.alpha) * best.similarity)
+        positive = found.score > 0 and best.points >= 0 and found.whole_picture >= 0
+        assert found.share == (pytest.approx(best.points / found.score) if positive else None)
+
+
+def test_slots_show_where_they_look_and_what_they_read(store: PictureStore) -> None:
+    found = store.explain("id red", QUERY)
+    for slot in found.slots:
+        assert "".join(text for text, _ in slot.words) == description("red")
+        assert 0 < sum(weight for _, weight in slot.words) <= 1 + 1e-5
+        assert [text for text, weight in slot.words if weight] == description("red").split()
+        assert slot.overlay is not None and slot.summary_share is not None and 0 <= slot.summary_share <= 1
+        with PillowImage.open(io.BytesIO(slot.overlay)) as overlay:
+            assert overlay.size == (288, 288)
+
+
+def test_more_like_finds_others_by_the_whole_picture(store: PictureStore) -> None:
+    found = store.more_like("id red", 3)
+    assert "id red" not in [result.id for result in found] and len(found) == 3
+    assert [result.rank for result in found] == [1, 2, 3]
+    inputs = store.retriever.inputs([store.picture("id red").open()], [description("red")])
+    query = store.retriever.encode(inputs).image_embeds[0].numpy()
+    expected = sorted((float((view @ query).max()) for view in np.delete(store._views, 0, axis=0)), reverse=True)
+    np.testing.assert_allclose([result.score for result in found], expected[:3], atol=1e-5)
+
+
+def test_removing_and_describing_change_what_is_found(tmp_path: Path, store: PictureStore) -> None:
+    own = PictureStore(store.retriever)
+    own.add([Picture(colour, colour, paint(tmp_path / f"{colour}.png", at)) for at, colour in enumerate(COLOURS[:3])])
+    before = {result.id: result.score for result in own.search(QUERY, 3)}
+    own.describe("green", description("green"))
+    after = {result.id: result.score for result in own.search(QUERY, 3)}
+    uses = store.retriever.num_slots or store.retriever.model.config.description_fusion
+    assert (abs(before["green"] - after["green"]) > 1e-4) == bool(uses)
+    assert before["red"] == after["red"]
+    own.remove("green")
+    assert {result.id for result in own.search(QUERY, 3)} == {"red", "blue"}
+    with pytest.raises(SpaceError, match="no picture with this id"):
+        own.explain("green", QUERY)
+
+
+def test_an_older_checkpoint_explains_without_attention(store: PictureStore) -> None:
+    older = Retriever(store.retriever.model, store.retriever.processor, store.retriever.name)
+    older.explains = False
+    own = PictureStore(older)
+    own.add([store.picture("id red")])
+    for slot in own.explain("id red", QUERY).slots:
+        assert (slot.overlay, slot.summary_share, slot.words) == (None, None, [])
+
+
+def test_an_empty_store_finds_nothing(store: PictureStore) -> None:
+    assert PictureStore(store.retriever).search(QUERY, 5) == []
+
+
+@pytest.mark.parametrize("text", ["", " \n\t", None, 5, ["a"]])
+def test_what_is_no_query_is_refused(text: Any) -> None:
+    with pytest.raises(SpaceError):
+        check_query(text)
+
+
+def test_queries_are_bounded_and_made_whole() -> None:
+    assert check_query("  ein \n Hund ") == "ein Hund"
+    assert check_query("a\ud800b") == "a?b"
+    assert len(check_query("x" * 500)) == 500
+    with pytest.raises(SpaceError, match="20,000 characters; the most is 500"):
+        check_query("x" * 20_000)
+
+
+@pytest.mark.parametrize("k", [0, -1, 51, math.nan, "5", None, True])
+def test_what_is_no_count_is_refused(k: Any) -> None:
+    with pytest.raises(SpaceError, match="from 1 to 50"):
+        check_count(k)
+
+
+def test_pictures_are_turned_upright_and_lose_transparency() -> None:
+    stream = io.BytesIO()
+    exif = PillowImage.Exif()
+    exif[0x0112] = 6
+    PillowImage.new("RGB", (40, 20), "red").save(stream, "JPEG", exif=exif)
+    assert open_picture(stream.getvalue()).size == (20, 40)
+    stream = io.BytesIO()
+    PillowImage.new("RGBA", (4, 4), (255, 0, 0, 0)).save(stream, "PNG")
+    assert open_picture(stream.getvalue()).mode == "RGB"

@@ -1,0 +1,75 @@
+import json
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+import space_sources
+from space_errors import SpaceError
+from space_languages import IDEAS
+from space_sources import open_source
+
+from tests.leccr.gallery.tiny_gallery import paint
+
+
+def test_descriptions_come_in_three_layouts(tmp_path: Path) -> None:
+    for number, name in enumerate(("a.png", "b.JPG", "sub/c.webp", "sub/d.png", ".hidden/e.png")):
+        paint(tmp_path / name, number)
+    (tmp_path / "note.txt").write_text("no picture", encoding="utf-8")
+    (tmp_path / "sub" / "metadata.jsonl").write_text('{"file_name": "c.webp", "text": "See."}\n', encoding="utf-8")
+    (tmp_path / "descriptions.jsonl").write_text('{"id": "b.JPG", "description": "Baum."}\n\n', encoding="utf-8")
+    (tmp_path / "descriptions.json").write_text('{"a.png": " Ápfel. ", "sub/d.png": 7}', encoding="utf-8")
+    source = open_source(tmp_path)
+    assert {picture.name: picture.description for picture in source.pictures} == {
+        "a.png": "Ápfel.",
+        "b.JPG": "Baum.",
+        "sub/c.webp": "See.",
+        "sub/d.png": None,
+    }
+    assert (source.title, source.ideas, source.left_out) == (tmp_path.name, IDEAS, 0)
+
+
+def test_a_gallery_can_bring_its_own_ideas(tmp_path: Path) -> None:
+    paint(tmp_path / "a.png", 1)
+    ideas = [{"en": "a house", "de": "ein Haus", "fr": 3}, "no idea", {}]
+    (tmp_path / "ideas.json").write_text(json.dumps(ideas), encoding="utf-8")
+    assert open_source(tmp_path).ideas == [{"en": "a house", "de": "ein Haus"}]
+
+
+@pytest.mark.parametrize("name", ["metadata.jsonl", "descriptions.jsonl", "descriptions.json", "ideas.json"])
+@pytest.mark.parametrize("content", [b"{broken", b"\xff\xfe\xff"])
+def test_a_broken_file_is_named(tmp_path: Path, name: str, content: bytes) -> None:
+    paint(tmp_path / "a.png", 1)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SpaceError, match=name):
+        open_source(tmp_path)
+
+
+def test_a_large_gallery_is_cut_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(5):
+        paint(tmp_path / f"{number}.png", number)
+    monkeypatch.setattr(space_sources, "MOST_PICTURES", 3)
+    source = open_source(tmp_path)
+    assert ([picture.name for picture in source.pictures], source.left_out) == (["0.png", "1.png", "2.png"], 2)
+
+
+def test_a_data_set_of_the_hub_is_a_folder_like_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paint(tmp_path / "snapshot" / "a.png", 1)
+    asked = {}
+
+    def download(name: str, **options: object) -> str:
+        asked.update(options, name=name)
+        return str(tmp_path / "snapshot")
+
+    monkeypatch.setattr(space_sources, "snapshot_download", download)
+    source = open_source("org/pictures")
+    assert (source.title, len(source.pictures)) == ("pictures", 1)
+    assert (asked["name"], asked["repo_type"]) == ("org/pictures", "dataset")
+    assert "*.png" in asked["allow_patterns"] and "*.py" not in asked["allow_patterns"]
+
+
+@pytest.mark.parametrize("name", ["org/none", "no/such/folder/at/all", ""])
+def test_what_is_not_there_is_said(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(SpaceError, match="no pictures|neither a folder nor a data set") as caught:
+        open_source(name or Path(__file__).parent)
+    assert "\n" not in str(caught.value)
