@@ -34,7 +34,7 @@ lint: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	cd spaces && ../$(BIN)/mypy --config-file ../pyproject.toml *.py
+	cd spaces && MYPYPATH=.. ../$(BIN)/mypy --config-file ../pyproject.toml --follow-imports=silent *.py
 
 test: venv lowest lint
 	$(PYTEST)
