@@ -92,7 +92,8 @@ def _version() -> str:
 def _train(folder: Path, checkpoints: Path, say: Callable[[str], None], num_train: int) -> None:
     from transformers import TrainerCallback
 
-    from leccr.publishing import data_facts, run_card
+    from leccr.card_facts import data_facts
+    from leccr.publishing import run_card
     from leccr.recipes import load_recipe
     from leccr.training import make_trainer, save_retriever, train_recipe
     from processing.scenes import build_scenes
