@@ -109,13 +109,19 @@ class Library:
         return {row["id"]: row["description"] for rows in read_splits(folder).values() for row in rows}
 
     def _all_text(self) -> DatasetDict:
-        """Add Flickr8k-CN's pairs to Multi30K's training text, less photos that Multi30K validates or tests with."""
+        """Add Flickr8k-CN's pairs to Multi30K's training text, less photos that Multi30K validates or tests with.
+
+        The checkpoint is selected on the validation sentences of both; ``multi30k`` has those that are reported.
+        """
         multi30k = self._multi30k_text()
         kept_back = {image_key(name) for split, rows in multi30k.items() if split != "train" for name in rows["id"]}
-        flickr = read_splits(self.prepared("all captions"))["train"].cast(ROW_FEATURES)
-        allowed = [place for place, name in enumerate(flickr["id"]) if image_key(name) not in kept_back]
-        train = concatenate_datasets([multi30k["train"], flickr.select(allowed)])
-        return DatasetDict(train=train, validation=multi30k["validation"])
+        flickr = read_splits(self.prepared("all captions")).cast(ROW_FEATURES)
+        allowed = [place for place, name in enumerate(flickr["train"]["id"]) if image_key(name) not in kept_back]
+        return DatasetDict(
+            train=concatenate_datasets([multi30k["train"], flickr["train"].select(allowed)]),
+            validation=concatenate_datasets([multi30k["validation"], flickr["validation"]]),
+            multi30k=multi30k["validation"],
+        )
 
     def _multi30k_text(self) -> DatasetDict:
         """Read Multi30K without its photos, which no text-only network needs."""

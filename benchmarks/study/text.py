@@ -40,7 +40,7 @@ def run_text(library: Library, seed: int) -> None:
         trainer = make_trainer(recipe, data.splits, folder / "checkpoints", LANGUAGES, seed=seed)
         report = train_recipe(trainer, recipe)
         save_retriever(folder, trainer.model, trainer.processing_class, report)
-        found = evaluate_sentences(trainer.model, trainer.processing_class, data.splits["validation"], EVALUATED)
+        found = evaluate_sentences(trainer.model, trainer.processing_class, data.splits["multi30k"], EVALUATED)
         result = {
             "row": name,
             "seed": seed,

@@ -76,8 +76,12 @@ def test_all_text_leaves_out_photos_that_multi30k_keeps_back(tmp_path: Path) -> 
     write(tmp_path / "shared" / "data" / "multi30k" / "data" / "task1", files)
     flickr = [row(f"{name}_aaaaaaaaaa") for name in ("1018148011", "1007129816", "2000000000")]
     library = Library(tmp_path / "shared", tmp_path / "cache", Recipe("text"))
-    write_rows(tmp_path / "cache" / "study" / "data" / "all-captions", "train", flickr, embed_images=False)
+    prepared = tmp_path / "cache" / "study" / "data" / "all-captions"
+    write_rows(prepared, "train", flickr, embed_images=False)
+    write_rows(prepared, "validation", [row("3000000000_aaaaaaaaaa")], embed_images=False)
     splits = library.open(TEXT).splits
     assert splits["train"]["id"][:] == ["1000092795", "2000000000_aaaaaaaaaa"]
     assert splits["train"][0]["source_captions"] == ["en train"]
+    assert splits["validation"]["id"][:] == ["1018148011", "3000000000_aaaaaaaaaa"]
+    assert splits["multi30k"]["id"][:] == ["1018148011"]
     assert [target["text"] for target in splits["validation"][0]["target_captions"]] == ["cs val", "de val", "fr val"]
