@@ -13,11 +13,14 @@ from .rows import Row
 RESULTS = Path(__file__).parent.parent / "results" / "study_text.jsonl"
 LANGUAGES = ("cs", "de", "fr", "zh")
 EVALUATED = ("cs", "de", "fr")
+EVALUATION = {"eval_steps": 132, "save_steps": 132}
 # Aligning words costs the square of the batch.
-BATCH = {"per_device_train_batch_size": 64, "num_train_epochs": 5, "eval_steps": 500, "save_steps": 500}
-TEXT_ROWS = {
-    "sentences": {"word_weight": 0.0},
-    "sentences and words": {"word_weight": 0.1},
+SMALL = {"per_device_train_batch_size": 128, "num_train_epochs": 3, **EVALUATION}
+LARGE = {"per_device_train_batch_size": 512, "num_train_epochs": 8, **EVALUATION}
+TEXT_ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "sentences, batch 512": ({"word_weight": 0.0}, LARGE),
+    "sentences, batch 128": ({"word_weight": 0.0}, SMALL),
+    "sentences and words, batch 128": ({"word_weight": 0.1}, SMALL),
 }
 
 
@@ -30,11 +33,11 @@ def read_text_results() -> list[dict[str, Any]]:
 
 def run_text(library: Library, seed: int) -> None:
     """Train the first stage with and without word alignment, and measure it on Multi30K's validation sentences."""
-    for name, model in TEXT_ROWS.items():
+    for name, (model, training) in TEXT_ROWS.items():
         if any((done["row"], done["seed"]) == (name, seed) for done in read_text_results()):
             continue
         data = library.open(TEXT)
-        row = Row("text", name, "cross-lingual", data=TEXT, model=model, training=BATCH, languages=LANGUAGES)
+        row = Row("text", name, "cross-lingual", data=TEXT, model=model, training=training, languages=LANGUAGES)
         folder = library.cache / "study" / "runs" / f"text-{name.replace(' ', '-')}-seed{seed}"
         recipe = row.recipe()
         trainer = make_trainer(recipe, data.splits, folder / "checkpoints", LANGUAGES, seed=seed)
