@@ -3,7 +3,7 @@
     python -m benchmarks.space_load --model quickstart/model
 
 The app runs in a process of its own, as on the Hub. Each visitor asks a question in one of six languages, reads the
-answer for a second or two, now and then opens an explanation, and asks the next one.
+answer for a second or two, now and then opens an explanation, and asks the next one. They arrive one after the other.
 """
 
 import argparse
@@ -30,6 +30,8 @@ RESULTS = HERE / "results" / "space_load.json"
 PORT = 7871
 READING_SECONDS = (1.0, 2.0)
 EXPLAINED = 0.2
+SECONDS_BETWEEN_ARRIVALS = 1.0
+OPENING_SECONDS = 60.0
 MEGABYTE = 2**20
 
 
@@ -74,12 +76,14 @@ class Visitor(threading.Thread):
         super().__init__(daemon=True)
         self.address, self.queries, self.until = address, queries, until
         self.random = random.Random(seed)
-        self.waited: dict[str, list[float]] = {"search": [], "explain": []}
+        self.waited: dict[str, list[float]] = {"open": [], "search": [], "explain": []}
         self.errors: list[str] = []
 
     def run(self) -> None:
         """Ask until the time is over."""
-        client = Client(self.address, verbose=False)
+        started = time.monotonic()
+        client = Client(self.address, verbose=False, httpx_kwargs={"timeout": OPENING_SECONDS})
+        self.waited["open"].append(time.monotonic() - started)
         while time.monotonic() < self.until:
             query = self.random.choice(self.queries)
             try:
@@ -114,10 +118,11 @@ def main(given: Sequence[str] | None = None) -> None:
     ideas = json.loads((SPACE / "samples" / "ideas.json").read_text(encoding="utf-8"))
     queries = [text for idea in ideas for text in idea.values()]
     with served(arguments.model, arguments.threads) as (address, process):
-        until = time.monotonic() + arguments.seconds
+        until = time.monotonic() + arguments.visitors * SECONDS_BETWEEN_ARRIVALS + arguments.seconds
         visitors = [Visitor(address, queries, until, arguments.seed + number) for number in range(arguments.visitors)]
         for visitor in visitors:
             visitor.start()
+            time.sleep(SECONDS_BETWEEN_ARRIVALS)
         memory = []
         while time.monotonic() < until:
             memory.append(round(process.memory_info().rss / MEGABYTE))
@@ -129,7 +134,7 @@ def main(given: Sequence[str] | None = None) -> None:
         "visitors": arguments.visitors,
         "seconds": arguments.seconds,
         "errors": [error for visitor in visitors for error in visitor.errors],
-        **{name: summary([s for v in visitors for s in v.waited[name]]) for name in ("search", "explain")},
+        **{name: summary([s for v in visitors for s in v.waited[name]]) for name in ("open", "search", "explain")},
         "memory_mb_every_5_s": memory,
         "page_afterwards": still,
     }

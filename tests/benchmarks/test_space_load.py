@@ -9,7 +9,7 @@ from benchmarks.space_load import Visitor, summary
 class Answering:
     """A client whose every third search fails."""
 
-    def __init__(self, address: str, verbose: bool) -> None:
+    def __init__(self, address: str, verbose: bool, httpx_kwargs: dict[str, float]) -> None:
         self.asked = 0
 
     def predict(self, api_name: str, **inputs: object) -> dict[str, list[dict[str, str]]]:
