@@ -1,7 +1,7 @@
 """The data sets of the study, prepared once in the cache: one folder for each choice of captions and translations."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,6 +137,13 @@ def with_descriptions(rows: Dataset, descriptions: Mapping[str, str | None]) -> 
     """Return the rows with the descriptions given by id, and none for other rows."""
     column = [descriptions.get(name) for name in rows["id"]]
     return rows.remove_columns("description").add_column("description", column, feature=rows.features["description"])
+
+
+def with_targets(rows: Dataset, languages: Iterable[str]) -> Dataset:
+    """Return the rows that have a caption in one of the languages; in a joined set, not all have one in each."""
+    wanted = set(languages)
+    captions = rows["target_captions"]
+    return rows.select([place for place, there in enumerate(captions) if wanted & {t["language"] for t in there}])
 
 
 def half_described(rows: Dataset, seed: int = 0) -> Dataset:

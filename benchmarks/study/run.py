@@ -21,7 +21,7 @@ from leccr.training import make_trainer, save_retriever, train_recipe
 from processing.caption_embeddings import CaptionEmbeddings, save_caption_embeddings
 from processing.captions import captions_by_language
 
-from .data import Library, StudyData, half_described, with_descriptions
+from .data import Library, StudyData, half_described, with_descriptions, with_targets
 from .rows import Row
 
 RESULTS = Path(__file__).parent.parent / "results" / "study.jsonl"
@@ -52,6 +52,7 @@ def run_row(row: Row, seed: int, library: Library) -> None:
             return
         print(f"== {row.block}: {row.name}, seed {seed}", flush=True)
         data = library.open(row.data, row.descriptions, row.weighting, row.varied)
+        data.splits["train"] = with_targets(data.splits["train"], row.languages)
         teacher = train_teacher(library, row, data) if row.needs_teacher else None
         result = _train(row, seed, data, teacher, folder)
         with RESULTS.open("a", encoding="utf-8") as file:

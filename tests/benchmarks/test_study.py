@@ -5,7 +5,7 @@ import pytest
 import torch
 from datasets import Dataset
 
-from benchmarks.study.data import TEXT, Library, half_described, with_agreement_weights, with_descriptions
+from benchmarks.study.data import TEXT, Library, half_described, with_agreement_weights, with_descriptions, with_targets
 from benchmarks.study.report import bootstrap, image_shares
 from benchmarks.study.rows import ROWS
 from benchmarks.study.run import run_name
@@ -57,6 +57,14 @@ def test_half_of_the_descriptions_are_taken_away() -> None:
     kept = [text for text in half["description"] if text]
     assert len(kept) == 5 and list(half["id"]) == list(described["id"])
     assert half["description"] == half_described(described)["description"]
+
+
+def test_rows_without_the_language_are_left_out() -> None:
+    some = rows(3)
+    other = row("row-3") | {"target_captions": [{**row("x")["target_captions"][0], "language": "ja"}]}
+    joined = Dataset.from_list([*some, other], features=ROW_FEATURES)
+    assert with_targets(joined, ["ja"])["id"][:] == ["row-3"]
+    assert with_targets(joined, ["ja", "zh"])["id"][:] == joined["id"][:]
 
 
 def test_translations_are_weighed_by_their_agreement() -> None:
