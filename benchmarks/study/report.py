@@ -163,7 +163,7 @@ def plot_recipes(results: list[dict[str, Any]]) -> None:
             axis.barh(place, statistics.mean(sums), color="0.8")
             axis.plot(sums, [place] * len(sums), "k|", markersize=9)
         axis.set_title(f"{LANGUAGE_NAMES[language]} queries")
-        axis.set_xlabel("SumR on 1,000 validation photos (at most 600)")
+        axis.set_xlabel("SumR on 1,000 validation photos")
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_yticks(range(len(rows)), [row.name for row in rows])
     axes[0].invert_yaxis()
