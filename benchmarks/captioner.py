@@ -22,10 +22,10 @@ from typing import Any
 
 import torch
 
-from leccr.describing import run_description
-from leccr.featuring import run_features
-from leccr.preparation import run_preparation
-from leccr.recipes import Recipe
+from leccr.data.describe import run_description
+from leccr.data.prepare import run_preparation
+from leccr.recipes.recipe import Recipe
+from leccr.training.features import run_features
 from processing.features import FEATURES_FILE, FeatureFile
 from processing.generation.write_back import copy_data, rewrite_column
 from processing.storage import read_column, read_splits, write_rows

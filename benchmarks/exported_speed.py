@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.lora_cost import DESCRIPTION, TEXT, build, make_batch
-from leccr.export_programs import ImageProgram, TextProgram, onnx_runner, quantize, write_onnx
+from leccr.models.export_programs import ImageProgram, TextProgram, onnx_runner, quantize, write_onnx
 
 RESULTS = Path(__file__).parent / "results" / "exported_speed.json"
 

@@ -26,10 +26,10 @@ from typing import Any
 import numpy as np
 
 from leccr.gallery import Gallery
-from leccr.gallery.catalogue import FOLDER, Catalogue, Item, put_item, read_state, source_number, write_state
-from leccr.gallery.ranking import Array
-from leccr.gallery.state import State
-from leccr.gallery.storage import open_storage
+from leccr.gallery.store.catalogue import FOLDER, Catalogue, Item, put_item, read_state, source_number, write_state
+from leccr.gallery.store.ranking import Array
+from leccr.gallery.store.state import State
+from leccr.gallery.store.storage import open_storage
 
 from .gallery_report import plot, table
 
@@ -133,8 +133,8 @@ def bare_index(gallery: Gallery) -> tuple[Any, Any]:
     """Return an index that FAISS filled itself with the same vectors, and its search parameters."""
     import faiss
 
-    from leccr.gallery.faiss_engine import SEARCH_WIDTH, FaissEngine
-    from leccr.gallery.vectors import empty_index
+    from leccr.gallery.store.faiss_engine import SEARCH_WIDTH, FaissEngine
+    from leccr.gallery.store.vectors import empty_index
 
     state = gallery.state
     engine = FaissEngine(gallery.folder, state)

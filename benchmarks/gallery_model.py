@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 from transformers import BertConfig
 
-from leccr.data import load_data
+from leccr.data.loading import load_data
 from leccr.gallery import Gallery
-from leccr.gallery.encoding import Encoder
-from leccr.gallery.ranking import Array, exact_scores
+from leccr.gallery.store.ranking import Array, exact_scores
+from leccr.models.encoder import Encoder
 from modeling_leccr import LeccrModel
 from processing.captions import captions_by_language, languages_of
 

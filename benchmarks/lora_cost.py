@@ -32,7 +32,7 @@ def build(kind: str) -> tuple[Any, int]:
     import torch
     from transformers import BertConfig, CLIPVisionConfig
 
-    from leccr.lora import add_lora
+    from leccr.models.lora import add_lora
     from modeling_leccr import LeccrConfig, LeccrModel
 
     torch.manual_seed(0)

@@ -17,12 +17,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from leccr.checkpoints import load_retriever
-from leccr.data import load_data, split_of
-from leccr.evaluation import evaluate_retrieval
-from leccr.export import TEXT, text_sample
-from leccr.export_programs import onnx_runner
-from leccr.metrics import format_table
+from leccr.data.loading import load_data, split_of
+from leccr.evaluation.evaluate import evaluate_retrieval
+from leccr.evaluation.metrics import format_table
+from leccr.models.checkpoints import load_retriever
+from leccr.models.export import TEXT, text_sample
+from leccr.models.export_programs import onnx_runner
 
 
 def milliseconds(encode: Callable[..., Tensor], inputs: dict[str, Tensor], repeats: int = 50) -> float:

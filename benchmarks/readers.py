@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from leccr.preparation import run_preparation
+from leccr.data.prepare import run_preparation
 from processing.readers import READERS, Collection, check_splits, check_visuals
 
 PICTURES = 1000

@@ -4,7 +4,7 @@
 
 The texts are Flickr8k-CN's validation captions: English, human Chinese, and both mixed. Each tower is loaded from one
 folder by both libraries: the checkpoint's own, and a BERT of 6 layers, 256 wide, with random weights and the
-checkpoint's tokenizer. "Ours" is ``leccr.encoding.encode_texts``, theirs ``SentenceTransformer.encode``; both return
+checkpoint's tokenizer. "Ours" is ``leccr.models.encoding.encode_texts``, theirs ``SentenceTransformer.encode``; both return
 one tensor of the same embeddings, which is checked. They take turns on the same texts, in changing order, with the same
 batch size, one thread each. A rate is texts per second of processor time, so that other work on the machine weighs
 little; the ratio is that of two turns that follow each other. Results go to ``results/text_rate.json``.
@@ -33,9 +33,9 @@ from torch import Tensor
 from transformers import BertConfig
 
 from hub_card.data_card import markdown_table
-from leccr.checkpoints import load_retriever
-from leccr.encoding import encode_texts
-from leccr.evaluation import write_json
+from leccr.evaluation.evaluate import write_json
+from leccr.models.checkpoints import load_retriever
+from leccr.models.encoding import encode_texts
 from modeling_leccr import LeccrModel
 from processing import LeccrProcessor
 

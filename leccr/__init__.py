@@ -22,8 +22,8 @@ _MODULE_OF = {
     "LeccrProcessor": "processing",
     "RetrievalCollator": "processing",
     "UserError": "leccr.errors",
-    "evaluate_retrieval": "leccr.evaluation",
-    "evaluate_sentences": "leccr.evaluation",
+    "evaluate_retrieval": "leccr.evaluation.evaluate",
+    "evaluate_sentences": "leccr.evaluation.evaluate",
 }
 
 __all__ = ["__version__", *_MODULE_OF]

@@ -11,10 +11,10 @@ from PIL import Image as PillowImage
 
 from processing.images import open_image
 
-from .checkpoints import load_retriever
 from .errors import UserError
-from .gallery.catalogue import FILE, VIDEO, Item, select_items, sources_of
 from .gallery.results import Result, file_of
+from .gallery.store.catalogue import FILE, VIDEO, Item, select_items, sources_of
+from .models.checkpoints import load_retriever
 
 if TYPE_CHECKING:
     from .gallery import Gallery

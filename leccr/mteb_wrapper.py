@@ -40,9 +40,9 @@ from tqdm.auto import tqdm
 
 from processing import RetrievalCollator
 
-from .checkpoints import load_text_encoder, model_type
-from .encoding import encode_texts
 from .errors import UserError
+from .models.checkpoints import load_text_encoder, model_type
+from .models.encoding import encode_texts
 
 RANKING_TASKS = (
     "Any2AnyRetrieval",

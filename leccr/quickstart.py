@@ -11,15 +11,15 @@ from transformers import AutoModel, AutoProcessor
 
 from processing.captions import captions_by_language, languages_of
 from processing.images import open_image
-from processing.scenes import build_scenes
+from processing.scenes.build import build_scenes
 
-from .contact_sheet import ContactRow, contact_sheet
-from .encoding import encode_images, encode_texts
+from .drawing.contact_sheet import ContactRow, contact_sheet
 from .errors import UserError
-from .evaluation import evaluate_retrieval, write_json
-from .metrics import format_table
-from .recipes import load_recipe
-from .training import CHECKPOINTS, make_trainer, save_retriever, train_recipe
+from .evaluation.evaluate import evaluate_retrieval, write_json
+from .evaluation.metrics import format_table
+from .models.encoding import encode_images, encode_texts
+from .recipes.recipe import load_recipe
+from .training.train import CHECKPOINTS, make_trainer, save_retriever, train_recipe
 
 RECIPES = ("dual-encoder", "late-fusion", "leccr")
 SHOWN = 5
@@ -33,7 +33,7 @@ def run_quickstart(output: Path, seed: int = 0, recipes: Sequence[str] = RECIPES
             and some unseen scenes under ``pictures`` to try the model on.
         seed: Of the data and of training.
         recipes: Recipes to compare.
-        **sizes: Sizes of Scenes, as :func:`processing.scenes.build_scenes` takes them.
+        **sizes: Sizes of Scenes, as :func:`processing.scenes.build.build_scenes` takes them.
 
     Returns:
         Metrics by recipe and language on the unseen test scenes.

@@ -124,7 +124,7 @@ class LeccrModel(ImageEncoding, TextEncoding, PreTrainedModel):
             **config: Fields of :class:`LeccrConfig` that do not come from the source, such as ``freeze_text=False``.
 
         Returns:
-            The model. :func:`leccr.dual_encoders.dual_encoder_processor` makes its processor.
+            The model. :func:`leccr.models.dual_encoders.dual_encoder_processor` makes its processor.
 
         Raises:
             ValueError: If the source is another kind of model or lacks weights, or a field comes from it.

@@ -32,7 +32,7 @@ def write_gallery(folder: Path, count: int = GALLERY_SCENES, seed: int = 0) -> N
         count: Number of scenes.
         seed: Of the scenes.
     """
-    from processing.scenes import description, draw_scene, example_queries, sample_scenes
+    from processing.scenes.build import description, draw_scene, example_queries, sample_scenes
 
     # The order in which the splits draw scenes decides which ones they get, so the sizes are those of the default.
     scenes = sample_scenes({"train": TRAINING_SCENES, "validation": 200, "test": count}, seed)["test"]
@@ -49,7 +49,7 @@ def write_gallery(folder: Path, count: int = GALLERY_SCENES, seed: int = 0) -> N
 
 
 def prepare_scenes(cache: Path, say: Callable[[str], None], num_train: int = TRAINING_SCENES) -> Path:
-    """Return a folder with ``model`` and ``gallery``, made at the first call and found again at the next.
+    """Return a folder with `model` and `gallery`, made at the first call and found again at the next.
 
     Args:
         cache: Folder of such folders.
@@ -84,7 +84,7 @@ def _version() -> str:
     digest = hashlib.sha256()
     folders = [Path(str(package.__file__)).parent for package in (modeling_leccr, processing, recipes)]
     files = [file for folder in folders[:2] for file in folder.glob("*.py")]
-    for file in sorted([*files, *folders[2].glob("*/*.yaml")]):
+    for file in sorted([*files, *folders[2].rglob("*.yaml")]):
         digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
 
@@ -92,11 +92,11 @@ def _version() -> str:
 def _train(folder: Path, checkpoints: Path, say: Callable[[str], None], num_train: int) -> None:
     from transformers import TrainerCallback
 
-    from leccr.card_facts import data_facts
-    from leccr.publishing import run_card
-    from leccr.recipes import load_recipe
-    from leccr.training import make_trainer, save_retriever, train_recipe
-    from processing.scenes import build_scenes
+    from leccr.hub.card_facts import data_facts
+    from leccr.hub.push import run_card
+    from leccr.recipes.recipe import load_recipe
+    from leccr.training.train import make_trainer, save_retriever, train_recipe
+    from processing.scenes.build import build_scenes
 
     class Progress(TrainerCallback):
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

@@ -19,8 +19,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import CLIPImageProcessorPil
 
-from leccr.gallery.catalogue import Catalogue
-from leccr.gallery.state import State
+from leccr.gallery.store.catalogue import Catalogue
+from leccr.gallery.store.state import State
 from modeling_leccr import LeccrModel
 from processing import LeccrProcessor
 from processing.tokenizers import train_tokenizer
@@ -212,7 +212,7 @@ def test_a_gallery_comes_back_as_it_was(desk: Desk, published: dict[str, Any]) -
 TRAINER = """
 import sys
 from tests.tiny_data import processor, recipe, scenes
-from leccr.training import make_trainer
+from leccr.training.train import make_trainer
 from pathlib import Path
 data = scenes()
 settings = {"max_steps": 1, "eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False}

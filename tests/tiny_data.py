@@ -7,10 +7,10 @@ from datasets import Dataset, DatasetDict
 from PIL import Image
 from transformers import CLIPImageProcessorPil
 
-from leccr.building import training_texts
-from leccr.recipes import Recipe
+from leccr.models.build import training_texts
+from leccr.recipes.recipe import Recipe
 from processing import LeccrProcessor
-from processing.scenes import build_scenes
+from processing.scenes.build import build_scenes
 from processing.schema import ROW_FEATURES
 from processing.tokenizers import train_tokenizer
 

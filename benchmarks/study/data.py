@@ -9,9 +9,9 @@ from typing import Any
 from datasets import Dataset, DatasetDict, concatenate_datasets
 from sacrebleu.metrics import CHRF
 
-from leccr.featuring import run_features
-from leccr.preparation import run_preparation
-from leccr.recipes import Recipe
+from leccr.data.prepare import run_preparation
+from leccr.recipes.recipe import Recipe
+from leccr.training.features import run_features
 from processing.features import FEATURES_FILE, FeatureFile
 from processing.readers import image_key
 from processing.readers.files import make_row

@@ -11,7 +11,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from leccr.metrics import CUTOFFS
+from leccr.evaluation.metrics import CUTOFFS
 
 from .rows import ROWS, Row
 from .run import RANKS, read_results, run_name

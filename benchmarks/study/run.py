@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from datasets import Dataset
 
-from leccr.checkpoints import load_text_encoder
-from leccr.embedding import embed_rows, unique_rows
-from leccr.encoding import encode_images, encode_texts
-from leccr.metrics import RetrievalRanks, retrieval_metrics, retrieval_ranks
-from leccr.training import make_trainer, save_retriever, train_recipe
+from leccr.evaluation.metrics import RetrievalRanks, retrieval_metrics, retrieval_ranks
+from leccr.models.checkpoints import load_text_encoder
+from leccr.models.encoding import encode_images, encode_texts
+from leccr.training.embed_captions import embed_rows, unique_rows
+from leccr.training.train import make_trainer, save_retriever, train_recipe
 from processing.caption_embeddings import CaptionEmbeddings, save_caption_embeddings
 from processing.captions import captions_by_language
 

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from leccr.evaluation import evaluate_sentences
-from leccr.training import make_trainer, save_retriever, train_recipe
+from leccr.evaluation.evaluate import evaluate_sentences
+from leccr.training.train import make_trainer, save_retriever, train_recipe
 
 from .data import TEXT, Library
 from .rows import Row

@@ -61,7 +61,7 @@ def describe(
     restart: Restart = False,
 ) -> None:
     """Let a multimodal model describe every picture or video. Can be stopped, and goes on when started again."""
-    from ..describing import run_description
+    from ..data.describe import run_description
 
     run_description(
         data,
@@ -115,7 +115,7 @@ def translate(
     ] = False,
 ) -> None:
     """Translate the source captions. Can be stopped, and goes on when started again."""
-    from ..translating import run_translation
+    from ..data.translate import run_translation
 
     run_translation(
         data,

@@ -30,7 +30,7 @@ def push(
     data: Data = None,
 ) -> None:
     """Publish a trained model, prepared data or a gallery on the Hub, with a card. Can be repeated."""
-    from ..publishing import run_push
+    from ..hub.push import run_push
 
     said = run_push(
         folder,
@@ -59,7 +59,7 @@ def card(
     data: Data = None,
 ) -> None:
     """Write a trained model's card, and keep what a person wrote into it outside the marked sections."""
-    from ..publishing import run_card
+    from ..hub.push import run_card
 
     path = run_card(checkpoint, out, name, results=results or (), license=license, dataset=dataset, data=data)
     typer.echo(f"The card is in {path}.")
@@ -77,7 +77,7 @@ def convert_official(
     ] = None,
 ) -> None:
     """Turn a checkpoint of the authors' LECCR release into a folder that the other commands take."""
-    from ..official import convert_official as convert
+    from ..models.convert_official import convert_official as convert
 
     model = convert(checkpoint, out, tokenizer, text_config)
     kind = "videos' features" if model.config.vision_config is None else "images"
@@ -97,7 +97,7 @@ def export(
     ] = None,
 ) -> None:
     """Write a trained model as programs that run without this package, or without PyTorch."""
-    from ..export import run_export
+    from ..models.export import run_export
 
     run_export(checkpoint, out, format, int8, picture_size)
     typer.echo(f"How to use them is in {out / 'README.md'}.")

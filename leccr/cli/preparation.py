@@ -69,7 +69,7 @@ def prepare(
         "features": features,
         "descriptions": descriptions,
     }
-    from ..preparation import run_preparation
+    from ..data.prepare import run_preparation
 
     run_preparation(
         name,

@@ -47,7 +47,7 @@ def train(
         raise UserError(f"the recipe comes first: leccr train RECIPE {recipe} ...")
     overrides = parse_overrides(context.args)
 
-    from ..recipes import load_recipe, override_training
+    from ..recipes.recipe import load_recipe, override_training
 
     adapted = override_training(load_recipe(recipe, towers, dual_encoder), overrides)
     if warm_start is not None:
@@ -55,7 +55,7 @@ def train(
     if lora is not None:
         adapted = dataclasses.replace(adapted, lora=lora)
 
-    from ..training import run_training
+    from ..training.train import run_training
 
     run_training(
         adapted,
@@ -84,7 +84,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Measure how well a trained model finds images by texts, and texts by images; or a text-only one translations."""
-    from ..evaluation import run_evaluation
+    from ..evaluation.evaluate import run_evaluation
 
     run_evaluation(
         checkpoint,
@@ -120,8 +120,8 @@ def features(
     ] = 0,
 ) -> None:
     """Compute a frozen tower's visual features once and write them beside the data."""
-    from ..featuring import run_features
-    from ..recipes import load_recipe
+    from ..recipes.recipe import load_recipe
+    from ..training.features import run_features
 
     path = run_features(data, load_recipe(recipe, towers), dtype=dtype, batch_size=batch_size, copies=copies)
     typer.echo(f"The features are in {path}; `leccr train` uses them in place of the pictures.")
@@ -135,7 +135,7 @@ def embed_captions(
     batch_size: Annotated[int, typer.Option(min=1, help="Captions encoded at once.")] = 256,
 ) -> None:
     """Write a teacher's embeddings of all captions beside the data, for cl2cm and leccr-cl2cm."""
-    from ..embedding import run_embedding
+    from ..training.embed_captions import run_embedding
 
     path = run_embedding(data, model, batch_size=batch_size)
     typer.echo(f"The embeddings are in {path}; `leccr train cl2cm` and `leccr train leccr-cl2cm` learn from them.")
@@ -143,7 +143,7 @@ def embed_captions(
 
 def recipes() -> None:
     """List the built-in recipes, and the towers to put under them."""
-    from ..recipes import list_recipes, list_towers
+    from ..recipes.recipe import list_recipes, list_towers
 
     for title, entries in (("Recipes", list_recipes()), ("Towers (--towers)", list_towers())):
         if entries:

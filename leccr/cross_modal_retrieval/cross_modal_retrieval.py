@@ -7,7 +7,7 @@ import evaluate  # type: ignore[import-untyped]
 import numpy as np
 import torch
 
-from leccr.metrics import retrieval_metrics, retrieval_ranks
+from leccr.evaluation.metrics import retrieval_metrics, retrieval_ranks
 
 DESCRIPTION = """
 Retrieval between texts and images in both directions: hit rates (what papers on CLIP call R@k), their sum (SumR),
@@ -38,7 +38,7 @@ Examples:
 class CrossModalRetrieval(evaluate.Metric):
     """Hit rates, median rank and mean average precision in both directions, and SumR.
 
-    The figures are those of :func:`leccr.metrics.retrieval_metrics`, which ``leccr evaluate`` prints.
+    The figures are those of :func:`leccr.evaluation.metrics.retrieval_metrics`, which ``leccr evaluate`` prints.
     """
 
     def _info(self) -> evaluate.MetricInfo:

@@ -10,8 +10,8 @@ from typing import Any
 from processing.readers.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 from ..errors import UserError
-from .catalogue import IMAGE, VIDEO
 from .results import hash_file
+from .store.catalogue import IMAGE, VIDEO
 
 DESCRIPTIONS_FILE = "descriptions.jsonl"
 ENDINGS = ", ".join((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES))

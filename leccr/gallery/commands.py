@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from ..errors import UserError
 from .gallery import Gallery
 from .results import Result
-from .state import State
+from .store.state import State
 
 if TYPE_CHECKING:
-    from .adding import AddReport
-    from .checking import CheckReport
+    from .add import AddReport
+    from .check import CheckReport
 
 MOST_BROKEN_SHOWN = 50
 PROMPT = "query> "
@@ -270,7 +270,7 @@ def _check_sheet(sheet: Path | None, *given: Any) -> None:
 def _draw(gallery: Gallery, answered: Iterable[tuple[str, Sequence[Result]]], sheet: Path) -> None:
     from PIL import Image
 
-    from ..contact_sheet import ContactRow, contact_sheet
+    from ..drawing.contact_sheet import ContactRow, contact_sheet
 
     blank = Image.new("RGB", (8, 8), "white")
     rows = [

@@ -8,10 +8,10 @@ from datasets import DatasetDict, Image, load_dataset
 
 from processing.storage import undecoded
 
-from ..data import load_data, split_of
+from ..data.loading import load_data, split_of
 from ..errors import UserError
 from .candidates import Candidate, Source, read_descriptions
-from .catalogue import DATA, HUB, IMAGE, VIDEO
+from .store.catalogue import DATA, HUB, IMAGE, VIDEO
 
 
 def data_source(folder: Path, split: str | None) -> Source:

@@ -11,7 +11,7 @@ from processing.generation.journal import Journal
 from processing.generation.prompts import DEFAULT_PROMPTS, load_prompts
 from processing.video import open_visual
 
-from ..describing import DEFAULT_KEY_VARIABLE, open_client
+from ..data.describe import DEFAULT_KEY_VARIABLE, open_client
 from ..errors import UserError
 from .candidates import Source, read_descriptions
 

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from ..errors import UserError
-from .catalogue import IMAGE, VIDEO
+from .store.catalogue import IMAGE, VIDEO
 
 TEXT_COLUMNS = ("id", "path", "kind", "description", "hash")
 NUMBER_COLUMNS = ("size", "time")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from .candidates import ENDINGS, Candidate, Source, kind_of, read_descriptions
-from .catalogue import FOLDER
+from .store.catalogue import FOLDER
 
 
 def folder_source(folder: Path, roots: Sequence[str] = ()) -> Source:

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any, Self, overload
 import numpy as np
 
 from ..errors import UserError
-from .catalogue import VIDEO, Catalogue, Item, items_at, read_state, select_items, sources_of
 from .filters import parse_filter
-from .ranking import Array
 from .results import Result, checked_texts, find_items, make_results
-from .snapshot import Snapshot, matching_positions
-from .state import State
+from .store.catalogue import VIDEO, Catalogue, Item, items_at, read_state, select_items, sources_of
+from .store.ranking import Array
+from .store.snapshot import Snapshot, matching_positions
+from .store.state import State
 
 if TYPE_CHECKING:
     from PIL import Image as PillowImage
 
-    from .adding import AddReport
-    from .checking import CheckReport
-    from .encoding import Encoder
+    from ..models.encoder import Encoder
+    from .add import AddReport
+    from .check import CheckReport
 
 
 class Gallery:
@@ -65,12 +65,12 @@ class Gallery:
             source: Folder of photos and videos, prepared data set, or name of a data set on the Hub.
             model: Checkpoint, or a loaded encoder.
             folder: The gallery's folder.
-            **options: As :func:`leccr.gallery.building.build_gallery` takes them.
+            **options: As :func:`leccr.gallery.build.build_gallery` takes them.
 
         Returns:
             The gallery; what became of the candidates is in its ``report``.
         """
-        from .building import build_gallery
+        from .build import build_gallery
 
         encoder, report = build_gallery(str(source), model, Path(folder), **options)
         gallery = cls(folder, encoder)
@@ -112,7 +112,7 @@ class Gallery:
         """
         with self._lock:
             if self._encoder is None:
-                from .building import load_encoder
+                from .build import load_encoder
 
                 self._encoder = load_encoder(self._model, self.state, str(self.folder))
             return self._encoder
@@ -190,7 +190,7 @@ class Gallery:
             split: Split of a data set; None means all.
             **options: ``batch_size``, ``workers``, ``describe_with`` and ``endpoint`` as for :meth:`build`.
         """
-        from .building import add_to_gallery
+        from .build import add_to_gallery
 
         return add_to_gallery(self.catalogue, lambda: self.encoder, str(source), split=split, **options)
 
@@ -207,7 +207,7 @@ class Gallery:
         Raises:
             UserError: If a name fits no item; then nothing is taken out.
         """
-        from .maintenance import remove_items, settle
+        from .store.maintenance import remove_items, settle
 
         with self.catalogue.reading() as connection:
             found = {item.number: item for name in names for item in find_items(connection, name, str(self.folder))}
@@ -228,13 +228,13 @@ class Gallery:
             engine: ``faiss`` or ``milvus``.
             uri: Address of the Milvus server.
         """
-        from .converting import convert_gallery
+        from .store.converting import convert_gallery
 
         return convert_gallery(self.catalogue, dtype, ann, engine, uri)
 
     def check(self, repair: bool = False, files: bool = False) -> "CheckReport":
-        """Check that everything is there and as it was written; see :func:`leccr.gallery.checking.check_gallery`."""
-        from .checking import check_gallery
+        """Check that everything is there and as it was written; see :func:`leccr.gallery.check.check_gallery`."""
+        from .check import check_gallery
 
         return check_gallery(self.catalogue, lambda: self.encoder, repair, files)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from .catalogue import FOLDER, Item, select_items, sources_of
-from .ranking import Ranking
+from .store.catalogue import FOLDER, Item, select_items, sources_of
+from .store.ranking import Ranking
 
 WHOLE_IMAGE = "whole image"
 

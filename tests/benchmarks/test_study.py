@@ -9,8 +9,8 @@ from benchmarks.study.data import TEXT, Library, half_described, with_agreement_
 from benchmarks.study.report import bootstrap, image_shares
 from benchmarks.study.rows import ROWS
 from benchmarks.study.run import run_name
-from leccr.metrics import retrieval_metrics, retrieval_ranks
-from leccr.recipes import Recipe
+from leccr.evaluation.metrics import retrieval_metrics, retrieval_ranks
+from leccr.recipes.recipe import Recipe
 from processing.schema import ROW_FEATURES
 from processing.storage import write_rows
 from tests.processing.readers.layout import write

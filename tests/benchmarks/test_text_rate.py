@@ -5,7 +5,7 @@ import torch
 
 from benchmarks import text_rate
 from benchmarks.text_rate import compare, read_captions, save_transformer
-from leccr.checkpoints import load_retriever
+from leccr.models.checkpoints import load_retriever
 from tests.tiny_data import processor, row
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from benchmarks import translator
-from leccr.translating import run_translation
+from leccr.data.translate import run_translation
 from processing.generation.translators import LocalTranslator
 from processing.storage import read_splits, write_rows
 

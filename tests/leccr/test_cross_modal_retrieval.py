@@ -16,11 +16,11 @@ from ir_measures import AP, Success
 from transformers import EvalPrediction
 
 import leccr
-from leccr.building import build_model, build_processor, training_texts
-from leccr.encoding import encode_images, encode_texts
-from leccr.evaluation import evaluate_retrieval
-from leccr.metrics import CUTOFFS, retrieval_metrics, retrieval_ranks
-from leccr.training import make_trainer
+from leccr.evaluation.evaluate import evaluate_retrieval
+from leccr.evaluation.metrics import CUTOFFS, retrieval_metrics, retrieval_ranks
+from leccr.models.build import build_model, build_processor, training_texts
+from leccr.models.encoding import encode_images, encode_texts
+from leccr.training.train import make_trainer
 from processing.captions import captions_by_language
 from tests.tiny_data import dataset, picture, recipe, row, scenes
 

@@ -26,9 +26,9 @@ from torch.nn import functional
 from transformers import BertConfig, BertModel
 
 from leccr import mteb_wrapper
-from leccr.encoding import encode_images, encode_texts
 from leccr.errors import UserError
-from leccr.metrics import retrieval_metrics, retrieval_ranks
+from leccr.evaluation.metrics import retrieval_metrics, retrieval_ranks
+from leccr.models.encoding import encode_images, encode_texts
 from leccr.mteb_wrapper import LeccrEncoder
 from modeling_leccr import LeccrModel
 from processing import LeccrProcessor
@@ -105,7 +105,7 @@ def figures(encoder: LeccrEncoder, tasks: list[Any]) -> dict[str, dict[str, floa
 
 
 def ours(encoder: LeccrEncoder, rows: Dataset, descriptions: bool) -> dict[str, float]:
-    """Return the figures of `leccr.metrics`."""
+    """Return the figures of `leccr.evaluation.metrics`."""
     views = encode_images(encoder.model, encoder.processor, rows, descriptions=descriptions)
     captions = [(place, text) for place, row in enumerate(rows) for text in row["source_captions"]]
     texts = encode_texts(encoder.model, encoder.processor, [text for _, text in captions])

@@ -6,7 +6,7 @@ from PIL import Image
 
 from leccr.errors import UserError
 from leccr.quickstart import run_quickstart
-from processing.scenes import LANGUAGES
+from processing.scenes.build import LANGUAGES
 
 SIZES = {"num_train": 70, "num_validation": 12, "num_test": 12}
 

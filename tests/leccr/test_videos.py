@@ -11,16 +11,16 @@ import yaml
 from PIL import Image
 from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModel
 
-from leccr.building import build_model, build_processor, training_texts
-from leccr.data import for_videos, has_videos, load_data
-from leccr.describing import run_description
-from leccr.encoding import encode_images
+from leccr.data.describe import run_description
+from leccr.data.loading import for_videos, has_videos, load_data
+from leccr.data.prepare import run_preparation
 from leccr.errors import UserError
-from leccr.evaluation import evaluate_retrieval, load_retriever, run_evaluation
-from leccr.featuring import run_features
-from leccr.preparation import run_preparation
-from leccr.recipes import Recipe, load_recipe
-from leccr.training import make_trainer, run_training
+from leccr.evaluation.evaluate import evaluate_retrieval, load_retriever, run_evaluation
+from leccr.models.build import build_model, build_processor, training_texts
+from leccr.models.encoding import encode_images
+from leccr.recipes.recipe import Recipe, load_recipe
+from leccr.training.features import run_features
+from leccr.training.train import make_trainer, run_training
 from processing.features import FEATURES_FILE, FeatureFile
 from processing.generation.describers import OF_A_VIDEO
 from processing.storage import read_splits

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from transformers import BertConfig
 
-from leccr.official import official_model as convert_model
-from leccr.official import read_official
+from leccr.models.convert_official import official_model as convert_model
+from leccr.models.convert_official import read_official
 from modeling_leccr import LeccrModel
 
 

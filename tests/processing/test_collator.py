@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from leccr.building import build_model
+from leccr.models.build import build_model
 from processing import LeccrProcessor, RetrievalCollator
 from processing.caption_collator import LANGUAGE_PADDING, stable_id
 from processing.captions import evaluation_rows

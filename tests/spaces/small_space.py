@@ -8,8 +8,8 @@ from typing import Any
 from space_page import build_page, serve
 from transformers import set_seed
 
-from leccr.training import make_trainer
-from processing.scenes import build_scenes
+from leccr.training.train import make_trainer
+from processing.scenes.build import build_scenes
 from tests import tiny_data
 
 SCENES = 24

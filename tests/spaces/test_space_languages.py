@@ -1,7 +1,7 @@
 import pytest
 from space_languages import IDEAS, SIX, LanguageDetector, direction, language_name
 
-from processing.scenes import example_queries, sample_scenes
+from processing.scenes.build import example_queries, sample_scenes
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import space_setup
 from space_errors import SpaceError
 from space_setup import Ready, Settings, Setup, build_ready
 
-from processing.scenes import HELD_OUT_PAIRS, description, sample_scenes
+from processing.scenes.build import HELD_OUT_PAIRS, description, sample_scenes
 from tests.leccr.gallery.tiny_gallery import paint
 
 

@@ -8,7 +8,7 @@ from unittest.mock import Mock, create_autospec
 import pytest
 from typer.testing import CliRunner
 
-import leccr.recipes
+import leccr.recipes.recipe
 from leccr.cli import app
 from leccr.cli.words import parse_overrides, repeat_option
 from leccr.errors import UserError
@@ -28,7 +28,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, module: str, name: str) -> Mock:
 
 @pytest.fixture
 def training(monkeypatch: pytest.MonkeyPatch) -> Mock:
-    return stand_in(monkeypatch, "leccr.training", "run_training")
+    return stand_in(monkeypatch, "leccr.training.train", "run_training")
 
 
 def test_help_names_every_command_and_loads_nothing_heavy() -> None:
@@ -49,7 +49,7 @@ def test_recipes_lists_recipes_and_towers() -> None:
     result = run("recipes")
     assert result.exit_code == 0
     names = [line.split()[0] for line in result.stdout.splitlines() if line.startswith("  ")]
-    assert names == [*leccr.recipes.list_recipes(), *leccr.recipes.list_towers()]
+    assert names == [*leccr.recipes.recipe.list_recipes(), *leccr.recipes.recipe.list_towers()]
 
 
 def test_train_hands_over_everything(training: Mock, tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_bad_input_to_train_is_one_line_and_trains_nothing(
 
 
 def test_evaluate_hands_over_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    evaluation = stand_in(monkeypatch, "leccr.evaluation", "run_evaluation")
+    evaluation = stand_in(monkeypatch, "leccr.evaluation.evaluate", "run_evaluation")
     words = "evaluate folder d --languages de fr --split test --out result.json --batch-size 8 --plots drawn"
     assert run(*words.split(), "--no-descriptions", "--skip-broken").exit_code == 0
     evaluation.assert_called_once_with(
@@ -142,7 +142,7 @@ def test_evaluate_hands_over_everything(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_without_plots_none_are_asked_for(training: Mock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    evaluation = stand_in(monkeypatch, "leccr.evaluation", "run_evaluation")
+    evaluation = stand_in(monkeypatch, "leccr.evaluation.evaluate", "run_evaluation")
     assert run("evaluate", "folder", "d").exit_code == 0
     assert evaluation.call_args.kwargs["plots"] is None
     assert run("train", "leccr", "--out", str(tmp_path)).exit_code == 0
@@ -155,7 +155,7 @@ def test_plots_without_matplotlib_are_one_line_before_any_work(
 ) -> None:
     # None makes Python say that there is no such module.
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    for name in ("leccr.plots", "leccr.drawing"):
+    for name in ("leccr.evaluation.plots", "leccr.drawing.figures"):
         monkeypatch.delitem(sys.modules, name, raising=False)
         monkeypatch.delattr(name, raising=False)
     result = run(*words.format(tmp_path / "out").split())
@@ -164,7 +164,7 @@ def test_plots_without_matplotlib_are_one_line_before_any_work(
 
 
 def test_embed_captions_hands_over_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    embedding = stand_in(monkeypatch, "leccr.embedding", "run_embedding")
+    embedding = stand_in(monkeypatch, "leccr.training.embed_captions", "run_embedding")
     result = run("embed-captions", "d", "--model", "teacher", "--batch-size", "8")
     assert result.exit_code == 0, result.output
     embedding.assert_called_once_with("d", "teacher", batch_size=8)

@@ -9,8 +9,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-import leccr.describing
-import leccr.translating
+import leccr.data.describe
+import leccr.data.translate
 from leccr.cli.generation import TranslateCommand, describe, translate
 from processing.generation.language_codes import LANGUAGES
 
@@ -25,15 +25,15 @@ def run(*arguments: str) -> Any:
 
 @pytest.fixture
 def description(monkeypatch: pytest.MonkeyPatch) -> Mock:
-    mock = create_autospec(leccr.describing.run_description)
-    monkeypatch.setattr("leccr.describing.run_description", mock)
+    mock = create_autospec(leccr.data.describe.run_description)
+    monkeypatch.setattr("leccr.data.describe.run_description", mock)
     return mock
 
 
 @pytest.fixture
 def translation(monkeypatch: pytest.MonkeyPatch) -> Mock:
-    mock = create_autospec(leccr.translating.run_translation)
-    monkeypatch.setattr("leccr.translating.run_translation", mock)
+    mock = create_autospec(leccr.data.translate.run_translation)
+    monkeypatch.setattr("leccr.data.translate.run_translation", mock)
     return mock
 
 
@@ -54,9 +54,9 @@ def test_importing_the_commands_loads_nothing_heavy() -> None:
 
 def test_the_defaults_are_those_of_the_functions(description: Mock, translation: Mock) -> None:
     assert run("describe", "d", "--model", "m").exit_code == 0
-    description.assert_called_once_with("d", **{**defaults(leccr.describing.run_description), "model": "m"})
+    description.assert_called_once_with("d", **{**defaults(leccr.data.describe.run_description), "model": "m"})
     assert run("translate", "d", "--to", "de", "--model", "m").exit_code == 0
-    expected = {**defaults(leccr.translating.run_translation), "model": "m", "targets": ["de"]}
+    expected = {**defaults(leccr.data.translate.run_translation), "model": "m", "targets": ["de"]}
     translation.assert_called_once_with("d", **expected)
 
 

@@ -16,7 +16,7 @@ def run(*arguments: str) -> Any:
 
 @pytest.fixture
 def preparation(monkeypatch: pytest.MonkeyPatch) -> Mock:
-    return stand_in(monkeypatch, "leccr.preparation", "run_preparation")
+    return stand_in(monkeypatch, "leccr.data.prepare", "run_preparation")
 
 
 def test_everything_is_handed_over(preparation: Mock) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from leccr.gallery import Gallery
-from leccr.gallery.encoding import Encoder
+from leccr.models.encoder import Encoder
 
 from . import tiny_gallery
 

@@ -144,8 +144,7 @@ if __name__ == "__main__":
     MODEL = encoder()
     # Whatever is imported at the first use is so before the first fork.
     MODEL.texts(["en red 1"])
-    import leccr.gallery.building
-    import leccr.gallery.faiss_engine
+    import leccr.gallery.build
     import leccr.gallery.folder_sources  # noqa: F401
 
     serve()

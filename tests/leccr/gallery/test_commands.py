@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from leccr.cli import app
 from leccr.gallery import Gallery
-from leccr.gallery.catalogue import read_state, write_state
 from leccr.gallery.commands import MOST_BROKEN_SHOWN, run_search
+from leccr.gallery.store.catalogue import read_state, write_state
 from tests.leccr.gallery import tiny_gallery
 from tests.leccr.gallery.tiny_gallery import paint
 

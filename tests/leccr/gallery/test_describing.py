@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from leccr.gallery import Gallery
-from leccr.gallery.encoding import Encoder
+from leccr.models.encoder import Encoder
 from tests.leccr.gallery.tiny_gallery import photos
 from tests.processing.generation.chat_server import ChatServer, Reply
 

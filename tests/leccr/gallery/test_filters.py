@@ -4,8 +4,8 @@ import sqlite3
 import pytest
 
 from leccr.errors import UserError
-from leccr.gallery.catalogue import SCHEMA, Item, _contains, put_item
 from leccr.gallery.filters import parse_filter
+from leccr.gallery.store.catalogue import SCHEMA, Item, _contains, put_item
 
 
 def day(text: str) -> int:

@@ -9,10 +9,10 @@ import pytest
 import torch
 from PIL import Image as PillowImage
 
-from leccr.encoding import encode_texts
 from leccr.errors import UserError
 from leccr.gallery import Gallery, Result
-from leccr.gallery.encoding import Encoder
+from leccr.models.encoder import Encoder
+from leccr.models.encoding import encode_texts
 from processing.features import save_features
 from processing.storage import write_rows
 from tests.leccr.gallery import tiny_gallery

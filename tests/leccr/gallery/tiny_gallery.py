@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from PIL import Image as PillowImage
 
-from leccr.building import build_model
-from leccr.gallery.encoding import Encoder
+from leccr.models.build import build_model
+from leccr.models.encoder import Encoder
 from tests.modeling_leccr.tiny import enliven
 from tests.tiny_data import PICTURE_SIZE, processor, recipe, row
 

@@ -1,0 +1,107 @@
+"""Opening the data that a command names."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, DatasetDict
+from tqdm.auto import tqdm
+
+from processing.features import FEATURES_FILE, FeatureFile
+from processing.video import NUM_FRAMES, open_visual
+
+from ..errors import UserError
+from ..recipes.recipe import Recipe
+
+SCENES = "scenes"
+
+
+def load_data(data: str, skip_broken: bool = False) -> tuple[DatasetDict, FeatureFile | None]:
+    """Open a prepared data set, or draw the built-in Scenes.
+
+    Args:
+        data: Folder that ``leccr prepare`` wrote, or ``scenes``.
+        skip_broken: Look at every picture and video first and leave out those that cannot be decoded.
+
+    Returns:
+        The splits, pictures undecoded, and the visual features beside them if there are any.
+
+    Raises:
+        UserError: If there is no such folder.
+        FileNotFoundError: If it holds no prepared data, or a part is missing.
+        ValueError: If a part is broken.
+    """
+    if data == SCENES:
+        from processing.scenes.build import build_scenes
+
+        return build_scenes(), None
+    folder = Path(data)
+    if not folder.is_dir():
+        raise UserError(f"There is no data folder {data}; make one with `leccr prepare`, or say scenes.")
+    from processing.storage import read_splits
+
+    splits = read_splits(folder)
+    features = FeatureFile(folder) if (folder / FEATURES_FILE).is_file() else None
+    if skip_broken and features is None:
+        splits = DatasetDict({name: without_broken_pictures(rows, name) for name, rows in splits.items()})
+    return splits, features
+
+
+def without_broken_pictures(rows: Dataset, name: str) -> Dataset:
+    """Leave out rows whose picture or video cannot be decoded, and say how many."""
+    noun = "videos" if has_videos(rows) else "pictures"
+    kept = [place for place, row in enumerate(tqdm(rows, desc=f"Checking {noun} of {name}")) if _opens(row)]
+    if len(kept) < len(rows):
+        print(f"{name}: skipped {len(rows) - len(kept)} of {len(rows)} rows, their {noun} cannot be decoded.")
+    return rows.select(kept)
+
+
+def _opens(row: dict[str, Any]) -> bool:
+    try:
+        open_visual(row)
+    except ValueError:
+        return False
+    return True
+
+
+def has_videos(rows: Dataset) -> bool:
+    """Return whether any row has a video."""
+    if "video" not in rows.column_names:
+        return False
+    column = rows.select_columns("video").with_format("arrow")[:]["video"]
+    return column.null_count < len(column)
+
+
+def for_videos(recipe: Recipe, splits: Mapping[str, Dataset]) -> Recipe:
+    """Return the recipe with what its model needs if the data have videos, unless it says that itself.
+
+    Each frame is one token; a layer of self-attention over the frames, as LECCR's video models have, and their mean
+    make the video's vector. A picture is a video of one frame.
+
+    Raises:
+        UserError: If the recipe takes the first token for the whole, which would be the first frame.
+    """
+    if recipe.network != "cross-modal" or not any(map(has_videos, splits.values())):
+        return recipe
+    if recipe.model.get("vision_summary") == "first":
+        raise UserError(
+            f"Recipe {recipe.name} says vision_summary: first, but the data have videos, and that would be the first "
+            "frame; say mean."
+        )
+    return dataclasses.replace(
+        recipe,
+        model={"visual_layers": 1, **recipe.model, "vision_summary": "mean"},
+        processor={"num_frames": NUM_FRAMES, **recipe.processor},
+    )
+
+
+def split_of(splits: DatasetDict, name: str, data: str) -> Dataset:
+    """Return one split.
+
+    Raises:
+        UserError: If the data have no split of that name.
+    """
+    if name not in splits:
+        raise UserError(f"{data} has no split {name}; it has {', '.join(splits)}.")
+    return splits[name]

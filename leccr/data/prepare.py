@@ -1,0 +1,235 @@
+"""Turning a benchmark's own files into a data set: what ``leccr prepare`` does."""
+
+import itertools
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hub_card.data_card import data_card, markdown_table
+from processing.features import FEATURES_FILE, save_features
+from processing.readers import READERS, Collection, Rows, check_disjoint, check_splits, check_visuals, image_key
+from processing.readers.files import FeatureSource
+from processing.schema import ORIGIN_HUMAN
+from processing.storage import read_column, write_rows
+from processing.video import open_visual
+
+from ..errors import UserError
+
+SCENES = "scenes"
+PLACES = ("images", "videos", "features", "descriptions")
+SCENES_PROTOCOL = (
+    "Drawn scenes with captions in six languages. A share of the training translations has an error; validation and "
+    "test captions are correct."
+)
+
+
+@dataclass
+class SplitCounts:
+    """What one split holds: ``silent`` rows have no source caption; ``targets`` are counted by language and origin."""
+
+    rows: int = 0
+    videos: int = 0
+    source_captions: int = 0
+    silent: int = 0
+    descriptions: int = 0
+    source_languages: set[str] = field(default_factory=set)
+    targets: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Count one row."""
+        self.rows += 1
+        self.videos += row["video"] is not None
+        self.source_captions += len(row["source_captions"])
+        self.silent += not row["source_captions"]
+        self.descriptions += row["description"] is not None
+        self.source_languages.add(row["source_language"])
+        self.targets.update((target["language"], target["origin"]) for target in row["target_captions"])
+
+
+def run_preparation(
+    name: str,
+    root: Path | None = None,
+    *,
+    output: Path,
+    embed_images: bool = True,
+    allow_missing: bool = False,
+    allow_overlap: bool = False,
+    skip_broken: bool = False,
+    machine_only: bool = False,
+    disjoint_from: Sequence[Path] = (),
+    **options: Any,
+) -> dict[str, SplitCounts]:
+    """Read a data set, check it, and write it as Parquet with a data card; print what was found.
+
+    Args:
+        name: Key of :data:`processing.readers.READERS`, or ``scenes``.
+        root: Folder with the data set's own files.
+        output: Folder to write: new, or empty. It appears whole or not at all.
+        embed_images: Copy the image files into the data set, or refer to them by path. Videos are referred to always.
+        allow_missing: Leave out rows whose image or video is missing.
+        allow_overlap: Let splits share images.
+        skip_broken: Look at every picture and video and leave out those that cannot be decoded.
+        machine_only: Leave captions that people wrote in target languages out of the training split.
+        disjoint_from: Prepared data sets with whose splits this one must not share images, training with test and
+            so on.
+        **options: Options of the reader; None means its default.
+
+    Returns:
+        The counts of each split.
+
+    Raises:
+        UserError: If the output folder is not empty, or the name or an option is unknown.
+        FileNotFoundError: If files are missing.
+        ValueError: If files are not in the published layout, or splits share images.
+    """
+    output = Path(output)
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise UserError(f"{output} is not empty; choose another folder with --out, or remove it.")
+    given = {option: value for option, value in options.items() if value is not None}
+    collection = check_visuals(_read(name, root, given), allow_missing)
+    notes = [*collection.notes, *_check_overlap(collection, disjoint_from, allow_overlap)]
+    splits = {
+        split: _human_out(rows) if machine_only and split == "train" else rows
+        for split, rows in collection.splits.items()
+    }
+    partial = output.absolute().with_name(output.absolute().name + ".part")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        counts = {split: SplitCounts() for split in splits}
+        for split, rows in splits.items():
+            chosen = _unbroken(rows, split, notes) if skip_broken else rows
+            write_rows(partial, split, _counted(chosen, counts[split]), embed_images=embed_images)
+        if collection.features is not None:
+            _write_features(partial / FEATURES_FILE, splits, collection.features)
+        if "train" in counts and counts["train"].silent:
+            notes.append(f"train: {counts['train'].silent} rows have no source caption, which training needs.")
+        card = _card(name, counts, notes, given, machine_only)
+        (partial / "README.md").write_text(card, encoding="utf-8")
+        if output.exists():
+            output.rmdir()
+        partial.rename(output)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    print(_table(counts))
+    print("".join(f"Note: {note}\n" for note in notes), end="")
+    print(f"The data set is in {output}.")
+    return counts
+
+
+def _read(name: str, root: Path | None, options: Mapping[str, Any]) -> Collection:
+    if name == SCENES:
+        if options or root:
+            raise UserError("scenes are drawn: they need no --root and take no options.")
+        return _scenes()
+    reader = READERS.get(name)
+    if reader is None:
+        raise UserError(f"There is no reader {name}; choose one of {', '.join([*READERS, SCENES])}.")
+    if root is None:
+        raise UserError(
+            f"Say with --root where the files of {reader.title} are; they are published at {reader.published}."
+        )
+    for option in options:
+        if option not in reader.options:
+            known = ", ".join(f"--{known.replace('_', '-')}" for known in reader.options) or "none"
+            raise UserError(f"{name} takes no --{option.replace('_', '-')}; its options are {known}.")
+    return reader.read(root, **options)
+
+
+def _scenes() -> Collection:
+    from datasets import Image
+
+    from processing.scenes.build import build_scenes
+
+    built = {split: rows.cast_column("image", Image(decode=False)) for split, rows in build_scenes().items()}
+    return Collection(Rows.of(lambda split: built[split], built))
+
+
+def _check_overlap(collection: Collection, others: Sequence[Path], allow: bool) -> list[str]:
+    notes = check_splits(collection.splits, allow)
+    if not others:
+        return notes
+    ours = {split: frozenset(image_key(row["id"]) for row in rows) for split, rows in collection.splits.items()}
+    for folder in others:
+        theirs = {split: frozenset(map(image_key, ids)) for split, ids in read_column(folder, "id").items()}
+        for split, other in itertools.product(ours, theirs):
+            notes += check_disjoint({split: ours[split], f"{other} of {Path(folder).name}": theirs[other]}, allow)
+    return notes
+
+
+def _human_out(rows: Rows) -> Rows:
+    def without(row: dict[str, Any]) -> dict[str, Any]:
+        return {**row, "target_captions": [kept for kept in row["target_captions"] if kept["origin"] != ORIGIN_HUMAN]}
+
+    return Rows(lambda: map(without, rows))
+
+
+def _unbroken(rows: Iterable[dict[str, Any]], split: str, notes: list[str]) -> Iterator[dict[str, Any]]:
+    broken = 0
+    for row in rows:
+        try:
+            if row["image"] is not None or row["video"] is not None:
+                open_visual(row)
+        except ValueError:
+            broken += 1
+            continue
+        yield row
+    if broken:
+        notes.append(f"{split}: left out {broken} rows whose image or video cannot be decoded.")
+
+
+def _counted(rows: Iterable[dict[str, Any]], counts: SplitCounts) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        counts.add(row)
+        yield row
+
+
+def _write_features(path: Path, splits: Mapping[str, Rows], features: FeatureSource) -> None:
+    # Splits such as test and test_1k may share rows.
+    ids = list(dict.fromkeys(row["id"] for rows in splits.values() for row in rows))
+    save_features(path, ids, (torch.from_numpy(features[name]) for name in ids), tower="ready-made")
+
+
+def _card(
+    name: str, counts: Mapping[str, SplitCounts], notes: Sequence[str], options: Mapping[str, Any], machine_only: bool
+) -> str:
+    reader = READERS.get(name)
+    chosen = {**options, "machine_only": True} if machine_only else dict(options)
+    return data_card(
+        title=reader.title if reader else "Scenes",
+        published=reader.published if reader else None,
+        protocol=reader.protocol if reader else SCENES_PROTOCOL,
+        reader=name,
+        options={option: value for option, value in chosen.items() if option not in PLACES},
+        table=_table_rows(counts),
+        rows_by_split={split: there.rows for split, there in counts.items()},
+        languages=_languages(counts),
+        notes=notes,
+    )
+
+
+def _languages(counts: Mapping[str, SplitCounts]) -> list[str]:
+    sources = sorted({language for there in counts.values() for language in there.source_languages})
+    targets = sorted({language for there in counts.values() for language, _ in there.targets})
+    return list(dict.fromkeys([*sources, *targets]))
+
+
+def _table(counts: Mapping[str, SplitCounts]) -> str:
+    return markdown_table(_table_rows(counts))
+
+
+def _table_rows(counts: Mapping[str, SplitCounts]) -> list[dict[str, str]]:
+    """Return a line for each split: rows, source captions, target captions by language and origin, descriptions."""
+    targets = sorted({target for there in counts.values() for target in there.targets})
+    sources = sorted({language for there in counts.values() for language in there.source_languages})
+    noun = "videos" if any(there.videos for there in counts.values()) else "images"
+    lines = []
+    for split, there in counts.items():
+        line: dict[str, Any] = {"split": split, noun: there.rows, f"source {'/'.join(sources)}": there.source_captions}
+        line.update({f"{language} {origin}": there.targets[language, origin] for language, origin in targets})
+        lines.append({**line, "descriptions": there.descriptions})
+    return [{name: str(value) for name, value in line.items()} for line in lines]

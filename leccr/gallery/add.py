@@ -1,0 +1,283 @@
+"""Putting candidates into a gallery: decode in threads, encode in batches, and commit every few seconds."""
+
+import dataclasses
+import io
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image as PillowImage
+from tqdm.auto import tqdm
+
+from processing.images import open_image
+from processing.video import open_frames
+
+from ..models.encoder import Encoder, Inputs
+from .candidates import Candidate, Source
+from .store.catalogue import VIDEO, Catalogue, Item, put_item, read_state, select_items, source_number, write_state
+from .store.ranking import Array
+from .store.state import State
+from .store.storage import Storage
+
+THUMBNAIL_SIDE, THUMBNAIL_QUALITY = 160, 70
+SECONDS_BETWEEN_COMMITS = 5.0
+
+
+@dataclass
+class AddReport:
+    """What became of the candidates.
+
+    Attributes:
+        added: New items.
+        replaced: Items whose file or description had changed.
+        unchanged: Items that are as they were.
+        broken: What could not be used, and why.
+    """
+
+    added: int = 0
+    replaced: int = 0
+    unchanged: int = 0
+    broken: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass
+class _New:
+    """An item on its way into the gallery."""
+
+    candidate: Candidate
+    item: Item
+    thumbnail: bytes | None
+    inputs: Inputs
+    views: Array | None = None
+
+
+@dataclass
+class _Prepared:
+    """A piece of a source, read and decoded."""
+
+    count: int
+    new: list[_New] = field(default_factory=list)
+    unchanged: int = 0
+    touched: list[Item] = field(default_factory=list)
+    broken: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Adder:
+    """Adds sources to a gallery.
+
+    Args:
+        catalogue: The gallery's catalogue.
+        storage: Keeps its views.
+        encoder: Its model.
+        batch_size: Pictures encoded at once. Batches are cut by a candidate's place in its source, so that a run that
+            was stopped and goes on gives each picture the same company, and with it the same views to the last bit.
+        workers: Threads that decode.
+        seconds: Time between commits.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        storage: Storage,
+        encoder: Encoder,
+        batch_size: int = 32,
+        workers: int = 4,
+        seconds: float = SECONDS_BETWEEN_COMMITS,
+    ) -> None:
+        self.catalogue = catalogue
+        self.storage = storage
+        self.encoder = encoder
+        self.batch_size = batch_size
+        self.workers = workers
+        self.seconds = seconds
+
+    def add(self, source: Source, descriptions: Mapping[str, str] | None = None) -> AddReport:
+        """Add what is new, replace what has changed, and leave the rest alone.
+
+        Args:
+            source: Candidates.
+            descriptions: More descriptions, by the candidates' keys.
+        """
+        report = AddReport(broken=list(source.left_out))
+        waiting: list[_New] = []
+        touched: list[Item] = []
+        committed = time.monotonic()
+        with (
+            ThreadPoolExecutor(self.workers) as pool,
+            tqdm(total=source.count, desc="Indexing", unit="item", disable=source.count <= 1) as progress,
+        ):
+            try:
+                for prepared in self._prepared(pool, source, descriptions or {}):
+                    report.unchanged += prepared.unchanged
+                    report.broken += prepared.broken
+                    touched += prepared.touched
+                    waiting += self._encoded(prepared.new, report)
+                    if time.monotonic() - committed >= self.seconds:
+                        self._commit(source.kind, waiting, touched, report)
+                        waiting, touched, committed = [], [], time.monotonic()
+                    progress.update(prepared.count)
+                self._commit(source.kind, waiting, touched, report)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return report
+
+    def _prepared(
+        self, pool: ThreadPoolExecutor, source: Source, descriptions: Mapping[str, str]
+    ) -> Iterator[_Prepared]:
+        """Yield pieces in their order while the next ones are being decoded."""
+        ahead: deque[Future[_Prepared]] = deque()
+        for chunk in source.chunks(self.batch_size):
+            chunk = [_described(candidate, descriptions) for candidate in chunk]
+            ahead.append(pool.submit(self._prepare, chunk, self._known(chunk)))
+            if len(ahead) > self.workers:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+    def _known(self, chunk: Sequence[Candidate]) -> dict[str, Item]:
+        with self.catalogue.reading() as connection:
+            return _known(connection, chunk)
+
+    def _prepare(self, chunk: Sequence[Candidate], known: Mapping[str, Item]) -> _Prepared:
+        """Read and decode a piece; runs in a thread of the pool."""
+        prepared = _Prepared(len(chunk))
+        for candidate in chunk:
+            there = known.get(candidate.key)
+            try:
+                item = _as_item(candidate, there)
+                if _differs(item, there):
+                    prepared.new.append(_New(candidate, item, *self._open(candidate)))
+                    continue
+            except (ValueError, ImportError) as error:
+                prepared.broken.append((candidate.id, str(error)))
+                continue
+            prepared.unchanged += 1
+            if there is not None and (item.size, item.time) != (there.size, there.time):
+                prepared.touched.append(dataclasses.replace(there, size=item.size, time=item.time))
+        return prepared
+
+    def _open(self, candidate: Candidate) -> tuple[bytes | None, Inputs]:
+        """Return an item's thumbnail and the model's inputs for it, decoding a picture once and holding one alone."""
+        row = candidate.as_row()
+        if row.get("visual_features") is not None:
+            return None, self.encoder.prepare(row)
+        if candidate.kind == VIDEO and not self.encoder.takes_videos:
+            raise ValueError("It is a video, and the gallery's model is for pictures alone.")
+        if candidate.kind == VIDEO:
+            return small_jpeg(open_frames(row["video"], 1)[0]), self.encoder.prepare(row)
+        row["image"] = open_image(row["image"], candidate.id)
+        return small_jpeg(row["image"]), self.encoder.prepare(row)
+
+    def _encoded(self, news: list[_New], report: AddReport) -> list[_New]:
+        if not news:
+            return []
+        views = self.encoder.views(
+            [new.inputs for new in news], [new.item.description for new in news], self.batch_size
+        )
+        finite = np.isfinite(views).all(axis=(1, 2))
+        for new, its_views, good in zip(news, views, finite, strict=True):
+            new.views, new.inputs = its_views, {}
+            if not good:
+                report.broken.append((new.candidate.id, "The model gives numbers for it that are not finite."))
+        return [new for new, good in zip(news, finite) if good]
+
+    def _commit(self, kind: str, waiting: list[_New], touched: Sequence[Item], report: AddReport) -> None:
+        if not waiting and not touched:
+            return
+        with self.catalogue.writing() as connection:
+            for item in touched:
+                connection.execute(
+                    "UPDATE items SET size = ?, time = ? WHERE number = ?", (item.size, item.time, item.number)
+                )
+            # Another process may have been faster.
+            known = _known(connection, [new.candidate for new in waiting])
+            news = [new for new in waiting if _differs(new.item, known.get(new.candidate.key))]
+            state = self._write(connection, kind, news, known) if news else None
+        replaced = [known[new.candidate.key].position for new in news if new.candidate.key in known]
+        if state is not None:
+            self.storage.forget(state, replaced)
+        report.added += len(news) - len(replaced)
+        report.replaced += len(replaced)
+        report.unchanged += len(waiting) - len(news)
+
+    def _write(
+        self, connection: sqlite3.Connection, kind: str, news: Sequence[_New], known: Mapping[str, Item]
+    ) -> State:
+        state = read_state(connection, str(self.catalogue.folder))
+        views = np.stack([new.views for new in news if new.views is not None])
+        checksums = self.storage.append(state, views)
+        for place, (new, checksum) in enumerate(zip(news, checksums, strict=True)):
+            item = dataclasses.replace(
+                new.item,
+                source=source_number(connection, kind, new.candidate.location),
+                position=state.positions + place,
+                checksum=checksum,
+            )
+            put_item(connection, item, new.thumbnail)
+        replaced = [known[new.candidate.key].position for new in news if new.candidate.key in known]
+        connection.executemany("INSERT INTO removed VALUES (?)", [(position,) for position in replaced])
+        longest = float(np.linalg.norm(views.astype(np.float64), axis=2).max())
+        state = dataclasses.replace(
+            state,
+            positions=state.positions + len(news),
+            items=state.items + len(news) - len(replaced),
+            longest_view=max(state.longest_view, longest),
+            version=state.version + 1,
+        )
+        write_state(connection, state)
+        return state
+
+
+def _described(candidate: Candidate, descriptions: Mapping[str, str]) -> Candidate:
+    if candidate.description is not None or candidate.key not in descriptions:
+        return candidate
+    return dataclasses.replace(candidate, description=descriptions[candidate.key])
+
+
+def _known(connection: sqlite3.Connection, chunk: Sequence[Candidate]) -> dict[str, Item]:
+    """Return the items that the candidates are already, by their keys."""
+    found: dict[str, Item] = {}
+    for location in {candidate.location for candidate in chunk}:
+        ids = [candidate.id for candidate in chunk if candidate.location == location]
+        for start in range(0, len(ids), 500):
+            some = ids[start : start + 500]
+            condition = (
+                f"source = (SELECT number FROM sources WHERE location = ?) AND id IN ({','.join('?' * len(some))})"
+            )
+            for item in select_items(connection, condition, [location, *some]):
+                found[f"{location}/{item.id}"] = item
+    return found
+
+
+def _as_item(candidate: Candidate, known: Item | None) -> Item:
+    """Return what a candidate would be as an item; the file is not read where it looks as it did when indexed.
+
+    Raises:
+        ValueError: If the file cannot be read.
+    """
+    size, changed = candidate.stamp()
+    as_it_was = known is not None and bool(changed) and (size, changed) == (known.size, known.time)
+    digest = known.hash if known is not None and as_it_was else candidate.hash()
+    description = candidate.description
+    if known is not None and description is None and digest == known.hash:
+        # A description is not lost because it is not given again.
+        description = known.description
+    return Item(candidate.id, candidate.path, candidate.kind, digest, size, changed, description)
+
+
+def _differs(item: Item, known: Item | None) -> bool:
+    return known is None or (item.hash, item.description) != (known.hash, known.description)
+
+
+def small_jpeg(picture: PillowImage.Image) -> bytes:
+    """Return a picture as a JPEG of at most 160 by 160 pixels."""
+    small = picture.convert("RGB")
+    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    stream = io.BytesIO()
+    small.save(stream, "JPEG", quality=THUMBNAIL_QUALITY, optimize=True)
+    return stream.getvalue()

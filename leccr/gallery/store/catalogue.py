@@ -1,0 +1,254 @@
+"""The catalogue of a gallery: its state and the metadata of its items, in one SQLite file.
+
+Why SQLite, and not Parquet or LanceDB: the commit of a transaction is the one moment at which a gallery goes from one
+complete state to the next, with the locks and the recovery after a crash already written and tested by others.
+Whatever is written elsewhere, views above all, is written and flushed before, and counts from the commit on. Parquet
+files cannot be changed in place, so that adding or removing one photo would need segments, merging and a pointer file
+of our own; LanceDB would be a second engine beside FAISS. Looking up the few rows of an answer takes microseconds,
+filters are SQL with parameters, and Python brings SQLite along. The rollback journal is used and not the write-ahead
+log: at rest a gallery is then plain files, which can be copied, and searched from a read-only disk.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...errors import UserError
+from .state import State
+
+FILE = "gallery.sqlite"
+FOLDER, DATA, HUB = "folder", "data", "hub"
+IMAGE, VIDEO = "image", "video"
+SECONDS_TO_WAIT = 60.0
+# The first three as sqlite.org/security.html advises for files from elsewhere. The last one lets others read until the
+# very end of a large change.
+SETTINGS = ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0", "synchronous = FULL", "cache_spill = OFF")
+SCHEMA = {
+    "state": "CREATE TABLE state (place INTEGER PRIMARY KEY CHECK (place = 1), value TEXT NOT NULL) STRICT",
+    "sources": (
+        "CREATE TABLE sources (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, location TEXT NOT NULL UNIQUE) STRICT"
+    ),
+    "items": (
+        "CREATE TABLE items (number INTEGER PRIMARY KEY, position INTEGER NOT NULL UNIQUE, source INTEGER NOT NULL, "
+        "id TEXT NOT NULL, path TEXT NOT NULL, kind TEXT NOT NULL, hash TEXT NOT NULL, size INTEGER NOT NULL, "
+        "time INTEGER NOT NULL, description TEXT, checksum INTEGER NOT NULL, UNIQUE (source, id)) STRICT"
+    ),
+    "thumbnails": "CREATE TABLE thumbnails (number INTEGER PRIMARY KEY, picture BLOB NOT NULL) STRICT",
+    "removed": "CREATE TABLE removed (position INTEGER PRIMARY KEY) STRICT",
+}
+COLUMNS = "number, position, source, id, path, kind, hash, size, time, description, checksum"
+
+
+@dataclass(frozen=True)
+class Item:
+    """What the catalogue knows about an item.
+
+    Attributes:
+        id: Name of the item in its source: the path in a folder, or a row's id.
+        path: Path in the source's folder, or the name of the picture's file in a data set.
+        kind: ``image`` or ``video``.
+        hash: Content hash of the file.
+        size: Bytes of the file.
+        time: When the file was last changed, in nanoseconds since 1970; 0 where that is not known.
+        description: What a multimodal model, or a person, said about it.
+        source: Number of the source.
+        position: Where its views stand.
+        number: Its key in the catalogue.
+        checksum: CRC-32 of its views as they are stored.
+    """
+
+    id: str
+    path: str
+    kind: str
+    hash: str
+    size: int
+    time: int
+    description: str | None
+    source: int = 0
+    position: int = -1
+    number: int = -1
+    checksum: int = 0
+
+
+class Catalogue:
+    """Connections to the catalogue, one for each thread and process, since SQLite's must not be shared.
+
+    Args:
+        folder: The gallery's folder.
+
+    Raises:
+        UserError: If there is no gallery, or its catalogue is no SQLite file of ours.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / FILE
+        if not self.path.is_file():
+            raise UserError(f"There is no gallery {folder}; make one with `leccr index SOURCE --model ... --out ...`.")
+        self._local = threading.local()
+        with self.reading() as connection:
+            self._check_schema(connection)
+
+    @classmethod
+    def create(cls, folder: Path, state: State) -> "Catalogue":
+        """Make the catalogue of an empty gallery; it appears whole or not at all."""
+        connection = sqlite3.connect(":memory:")
+        with connection:
+            for statement in SCHEMA.values():
+                connection.execute(statement)
+            connection.execute("INSERT INTO state VALUES (1, ?)", (state.to_json(),))
+        folder.mkdir(parents=True, exist_ok=True)
+        beside = folder / f"{FILE}.{os.getpid()}.part"
+        with beside.open("wb") as file:
+            file.write(connection.serialize())
+            file.flush()
+            os.fsync(file.fileno())
+        connection.close()
+        beside.replace(folder / FILE)
+        return cls(folder)
+
+    def close(self) -> None:
+        """Close this thread's connection; another use opens a new one."""
+        if getattr(self._local, "process", None) == os.getpid():
+            self._local.connection.close()
+            del self._local.process
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """One state for as long as this lasts: what others write meanwhile waits."""
+        connection = self._connection()
+        if connection.in_transaction:
+            yield connection
+            return
+        with self._plain_errors():
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.execute("ROLLBACK")
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Change the gallery from one complete state to the next, or, if this raises, not at all."""
+        connection = self._connection()
+        with self._plain_errors():
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def _connection(self) -> sqlite3.Connection:
+        if getattr(self._local, "process", None) != os.getpid():
+            with self._plain_errors():
+                self._local.connection = self._connect()
+            self._local.process = os.getpid()
+        return self._local.connection
+
+    def _connect(self) -> sqlite3.Connection:
+        # Without `rw` a folder that vanished would come back with an empty catalogue.
+        address = f"{self.path.absolute().as_uri()}?mode={'rw' if os.access(self.path, os.W_OK) else 'ro'}"
+        connection = sqlite3.connect(address, uri=True, timeout=SECONDS_TO_WAIT, isolation_level=None)
+        # The first three as sqlite.org/security.html advises for files from elsewhere; spilling would lock readers out.
+        for setting in (
+            "trusted_schema = OFF",
+            "cell_size_check = ON",
+            "mmap_size = 0",
+            "synchronous = FULL",
+            "cache_spill = OFF",
+        ):
+            connection.execute(f"PRAGMA {setting}")
+        connection.create_function("contains", 2, _contains, deterministic=True)
+        return connection
+
+    def _check_schema(self, connection: sqlite3.Connection) -> None:
+        found = {name: statement for name, statement in connection.execute("SELECT name, sql FROM sqlite_schema")}
+        ours = {name: statement for name, statement in found.items() if not name.startswith("sqlite_autoindex_")}
+        if ours != SCHEMA:
+            raise UserError(f"{self.path} is not the catalogue of a gallery of this version; index its pictures anew.")
+
+    @contextmanager
+    def _plain_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                message = f"Another process has been writing the gallery {self.folder} for a minute; try again later."
+            elif "readonly" in str(error):
+                message = f"The gallery {self.folder} is read-only; make a copy that you may change."
+            else:
+                message = f"The catalogue {self.path} cannot be used: {error}."
+            raise UserError(message) from error
+        except sqlite3.DatabaseError as error:
+            raise UserError(f"The catalogue {self.path} is damaged ({error}); index the pictures anew.") from error
+
+
+def _contains(text: Any, part: str) -> bool:
+    return isinstance(text, str) and part in text.casefold()
+
+
+def read_state(connection: sqlite3.Connection, name: str) -> State:
+    """Return the state of the gallery ``name``."""
+    row = connection.execute("SELECT value FROM state").fetchone()
+    if row is None:
+        raise UserError(f"The catalogue of the gallery {name} is damaged; index its pictures anew.")
+    return State.from_json(row[0], name)
+
+
+def write_state(connection: sqlite3.Connection, state: State) -> None:
+    """Put a state in place of the one before."""
+    connection.execute("UPDATE state SET value = ?", (state.to_json(),))
+
+
+def select_items(
+    connection: sqlite3.Connection, condition: str, values: Sequence[Any] = (), order: str = "position"
+) -> list[Item]:
+    """Return the items that fulfil an SQL condition, in the order of their positions or another."""
+    rows = connection.execute(f"SELECT {COLUMNS} FROM items WHERE {condition} ORDER BY {order}", tuple(values))
+    names = COLUMNS.split(", ")
+    return [Item(**dict(zip(names, row))) for row in rows]
+
+
+def items_at(connection: sqlite3.Connection, positions: Sequence[int]) -> dict[int, Item]:
+    """Return the items at some positions, by position."""
+    found: dict[int, Item] = {}
+    for start in range(0, len(positions), 500):
+        some = positions[start : start + 500]
+        marks = ",".join("?" * len(some))
+        found |= {item.position: item for item in select_items(connection, f"position IN ({marks})", some)}
+    return found
+
+
+def put_item(connection: sqlite3.Connection, item: Item, thumbnail: bytes | None) -> None:
+    """Insert an item, or put it in place of the one with the same source and id."""
+    columns = COLUMNS.removeprefix("number, ")
+    values = [getattr(item, name) for name in columns.split(", ")]
+    number = connection.execute(
+        f"INSERT INTO items ({columns}) VALUES ({','.join('?' * len(values))}) ON CONFLICT (source, id) DO UPDATE SET "
+        + ", ".join(f"{name} = excluded.{name}" for name in columns.split(", "))
+        + " RETURNING number",
+        values,
+    ).fetchone()[0]
+    connection.execute("DELETE FROM thumbnails WHERE number = ?", (number,))
+    if thumbnail is not None:
+        connection.execute("INSERT INTO thumbnails VALUES (?, ?)", (number, thumbnail))
+
+
+def source_number(connection: sqlite3.Connection, kind: str, location: str) -> int:
+    """Return the number of a source, which gets one if it is new."""
+    connection.execute("INSERT OR IGNORE INTO sources (kind, location) VALUES (?, ?)", (kind, location))
+    return connection.execute("SELECT number FROM sources WHERE location = ?", (location,)).fetchone()[0]
+
+
+def sources_of(connection: sqlite3.Connection) -> dict[int, tuple[str, str]]:
+    """Return kind and location of each source by its number."""
+    rows = connection.execute("SELECT number, kind, location FROM sources ORDER BY number")
+    return {number: (kind, location) for number, kind, location in rows}

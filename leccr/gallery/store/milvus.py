@@ -1,0 +1,258 @@
+"""Views on a Milvus server, for galleries that one machine cannot hold.
+
+The catalogue stays on the local disk and says which positions there are; the server has one row for each view, with the
+same row numbers as a file has. Rows of positions that the catalogue does not know, which a writer that was killed left
+there, are overwritten by the next one and never searched. `milvus-lite` speaks the same language within this process,
+for tests and small galleries: give the name of a file that ends in ``.db``.
+"""
+
+import contextlib
+import logging
+import os
+import threading
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import UserError
+from .faiss_engine import RECALL_QUERIES, rank_all, recall
+from .ranking import Array
+from .state import Approximation, State
+
+try:
+    from pymilvus import DataType, MilvusClient, MilvusException
+except ImportError as error:
+    raise ImportError("Galleries on a Milvus server need its client: pip install 'leccr[milvus]'.") from error
+
+# A gallery from elsewhere may name any server, which must not get the key of another.
+TOKEN_VARIABLE, TOKEN_FOR_VARIABLE = "LECCR_MILVUS_TOKEN", "LECCR_MILVUS_URI"
+ROWS_AT_ONCE = 2000
+# A filter that names more positions than this is refused by the server; more are ranked here.
+MOST_NAMED = 10_000
+MOST_ROWS = 16_384
+EXACT = {"index_type": "FLAT", "params": {}}
+INDEXES: dict[str, dict[str, Any]] = {
+    "hnsw": {"index_type": "HNSW", "params": {"M": 32, "efConstruction": 100}},
+    "ivfpq": {"index_type": "IVF_PQ", "params": {"nlist": 1024, "m": 32, "nbits": 8}},
+}
+_clients: dict[str, Any] = {}
+_lock = threading.Lock()
+
+
+def address_of(folder: Path, uri: str) -> str:
+    """Return where to connect to.
+
+    Raises:
+        UserError: If it is a file outside of the gallery's folder.
+    """
+    if "://" in uri:
+        return uri
+    if Path(uri).name != uri or not uri.endswith(".db"):
+        raise UserError(
+            f"{uri!r} is no address of a Milvus server: write http://host:19530, or a name such as views.db for a "
+            "file in the gallery's folder."
+        )
+    return str((folder / uri).resolve())
+
+
+def connect(folder: Path, uri: str) -> Any:
+    """Return a client, one for each address in this process.
+
+    The key in the environment variable ``LECCR_MILVUS_TOKEN`` goes to the server that ``LECCR_MILVUS_URI`` names.
+
+    Raises:
+        UserError: If there is no server.
+    """
+    address = address_of(folder, uri)
+    token = os.environ.get(TOKEN_VARIABLE, "") if os.environ.get(TOKEN_FOR_VARIABLE) == address else ""
+    # Every failure would be shown twice, with a traceback; milvus-lite logs what it has no need of, too.
+    for name in ("pymilvus", "grpc", "milvus_lite"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    with _lock:
+        if address not in _clients:
+            with plain_errors(address):
+                _clients[address] = MilvusClient(address, token=token)
+        return _clients[address]
+
+
+@contextlib.contextmanager
+def plain_errors(address: str) -> Iterator[None]:
+    """Turn what the server or the network reports into one clear line."""
+    try:
+        yield
+    except MilvusException as error:
+        raise UserError(f"The Milvus server {address} failed: {' '.join(error.message.split())[:300]}") from error
+
+
+class MilvusStorage:
+    """Views in a collection of a Milvus server; each generation of a gallery has a collection of its own."""
+
+    def __init__(self, folder: Path, state: State) -> None:
+        self.folder = folder
+        self.address = address_of(folder, str(state.uri))
+        self.client = connect(folder, str(state.uri))
+
+    def append(self, state: State, views: Array) -> list[int]:
+        """Insert the rows, or put them in place of what a writer that was killed left there."""
+        name = self._collection(state)
+        flat = np.ascontiguousarray(views, dtype=np.float32).reshape(-1, state.width)
+        first = state.positions * state.view_count
+        with plain_errors(self.address):
+            for start in range(0, len(flat), ROWS_AT_ONCE):
+                block = flat[start : start + ROWS_AT_ONCE]
+                rows = range(first + start, first + start + len(block))
+                self.client.upsert(
+                    name,
+                    [
+                        {"row": row, "item": row // state.view_count, "view": view.tolist()}
+                        for row, view in zip(rows, block)
+                    ],
+                )
+            self.client.flush(name)
+        return [zlib.crc32(item.tobytes()) for item in flat.reshape(len(views), state.view_count * state.width)]
+
+    def forget(self, state: State, positions: Sequence[int]) -> None:
+        """Delete the rows of removed items."""
+        with plain_errors(self.address):
+            for start in range(0, len(positions), ROWS_AT_ONCE):
+                some = list(positions[start : start + ROWS_AT_ONCE])
+                self.client.delete(collection_of(state), filter=f"item in {some}")
+
+    def engine(self, state: State, approximate: bool = True) -> "MilvusEngine":
+        """Return what searches the state's collection; whether exactly is decided by the server's index."""
+        return self._engine(state)
+
+    def _engine(self, state: State) -> "MilvusEngine":
+        name = self._collection(state)
+        with plain_errors(self.address):
+            if not self.client.list_indexes(name):
+                # A process that was to replace it was killed.
+                self.client.create_index(name, self._index(EXACT))
+            self.client.load_collection(name)
+            kind = self.client.describe_index(name, "view")["index_type"]
+        return MilvusEngine(self.client, self.address, state, kind)
+
+    def approximate(self, state: State, kind: str) -> Approximation:
+        """Let the server build an index, and measure its recall against the exact search of before."""
+        name = self._collection(state)
+        exact = self._engine(state)
+        if not exact.exact:
+            self._replace_index(name, EXACT)
+            exact = self._engine(state)
+        drawn = np.random.default_rng(0).permutation(state.positions)[:RECALL_QUERIES]
+        queries = exact.at(np.sort(drawn))[:, 0]
+        right = rank_all(exact, state, queries)
+        self._replace_index(name, INDEXES[kind])
+        found = rank_all(self._engine(state), state, queries)
+        return Approximation(kind, state.positions, recall=recall(found, right), queries=len(queries))
+
+    def make_exact(self, state: State) -> None:
+        """Let the server compare all rows again."""
+        self._replace_index(self._collection(state), EXACT)
+
+    def _replace_index(self, name: str, settings: dict[str, Any]) -> None:
+        with plain_errors(self.address):
+            self.client.release_collection(name)
+            self.client.drop_index(name, "view")
+            self.client.create_index(name, self._index(settings))
+
+    def checksums(self, state: State, positions: Sequence[int]) -> list[int]:
+        """Return the CRC-32 of the rows as float32."""
+        views = self._engine(state).at(np.asarray(positions))
+        return [zlib.crc32(item.tobytes()) for item in views]
+
+    def discard(self, state: State) -> None:
+        """Drop the state's collection."""
+        with plain_errors(self.address):
+            self.client.drop_collection(collection_of(state))
+
+    def _collection(self, state: State) -> str:
+        name = collection_of(state)
+        with plain_errors(self.address):
+            if not self.client.has_collection(name):
+                schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
+                schema.add_field("row", DataType.INT64, is_primary=True)
+                schema.add_field("item", DataType.INT64)
+                schema.add_field("view", DataType.FLOAT_VECTOR, dim=state.width)
+                self.client.create_collection(
+                    name, schema=schema, index_params=self._index(EXACT), consistency_level="Strong"
+                )
+        return name
+
+    def _index(self, settings: dict[str, Any]) -> Any:
+        parameters = self.client.prepare_index_params()
+        parameters.add_index("view", metric_type="IP", **settings)
+        return parameters
+
+
+def collection_of(state: State) -> str:
+    """Return the name of a state's collection."""
+    return f"{state.collection}_{state.generation}"
+
+
+class MilvusEngine:
+    """Searches a collection; see :class:`leccr.gallery.store.ranking.Engine`."""
+
+    def __init__(self, client: Any, address: str, state: State, kind: str) -> None:
+        self.client = client
+        self.address = address
+        self.state = state
+        self.name = collection_of(state)
+        self.kind = kind
+        self.exact = kind == EXACT["index_type"]
+
+    def at(self, positions: Array) -> Array:
+        """Return the views (n, K, D) at some positions, float32; zeros where the server has none."""
+        state = self.state
+        views = np.zeros((len(positions), state.view_count, state.width), dtype=np.float32)
+        flat = views.reshape(-1, state.width)
+        rows = (np.asarray(positions, dtype=np.int64)[:, None] * state.view_count + np.arange(state.view_count)).ravel()
+        places = {int(row): place for place, row in enumerate(rows)}
+        with plain_errors(self.address):
+            for start in range(0, len(rows), ROWS_AT_ONCE):
+                some = rows[start : start + ROWS_AT_ONCE].tolist()
+                for found in self.client.get(self.name, ids=some, output_fields=["row", "view"]):
+                    flat[places[found["row"]]] = found["view"]
+        return views
+
+    def search(self, queries: Array, count: int, allowed: Array | None) -> tuple[Array, Array]:
+        """Find the rows with the largest inner products."""
+        condition = f"item < {self.state.positions}"
+        if allowed is not None:
+            if len(allowed) > MOST_NAMED:
+                raise UserError(
+                    f"The filter leaves {len(allowed)} items, more than the {MOST_NAMED} that a Milvus server can be "
+                    "asked about; narrow it down."
+                )
+            condition = f"item in {allowed.tolist()}"
+        scores = np.full((len(queries), count), -np.inf, dtype=np.float32)
+        rows = np.full((len(queries), count), -1, dtype=np.int64)
+        with plain_errors(self.address):
+            found = self.client.search(
+                self.name,
+                data=queries,
+                limit=self._limit(count),
+                anns_field="view",
+                filter=condition,
+                output_fields=["row"],
+                search_params={"metric_type": "IP", "params": self._width(count)},
+            )
+        for place, hits in enumerate(found):
+            rows[place, : len(hits)] = [hit["row"] for hit in hits]
+            scores[place, : len(hits)] = [hit["distance"] for hit in hits]
+        return scores, rows
+
+    @staticmethod
+    def _limit(count: int) -> int:
+        if count > MOST_ROWS:
+            raise UserError(f"Milvus returns {MOST_ROWS} rows at most, but {count} are needed; ask for fewer items.")
+        return count
+
+    def _width(self, count: int) -> dict[str, int]:
+        """Return how thoroughly the server's index is to be searched."""
+        if self.exact:
+            return {}
+        return {"ef": max(256, 2 * count)} if self.kind == "HNSW" else {"nprobe": 64}

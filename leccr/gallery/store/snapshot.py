@@ -1,0 +1,76 @@
+"""One state of a gallery, opened for searching."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from ...errors import UserError
+from .catalogue import read_state
+from .ranking import Array, Engine, Ranking, rank_items
+from .state import State
+from .storage import open_storage
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A state with its views.
+
+    Attributes:
+        text: The state as the catalogue has it.
+        state: The state.
+        engine: Searches its views.
+        removed: (positions,) whether a position has no item any more; None where all have one.
+    """
+
+    text: str
+    state: State
+    engine: Engine
+    removed: Array | None
+
+    @classmethod
+    def open(cls, connection: Any, folder: Path, approximate: bool) -> Self:
+        """Open the state that a connection sees, with the approximate index if there is one and it is wanted."""
+        [text] = connection.execute("SELECT value FROM state").fetchone() or [""]
+        state = read_state(connection, str(folder))
+        removed = None
+        if state.items < state.positions:
+            gone = np.array([row[0] for row in connection.execute("SELECT position FROM removed")], dtype=np.int64)
+            removed = np.zeros(state.positions, dtype=bool)
+            removed[gone[(gone >= 0) & (gone < state.positions)]] = True
+        return cls(text, state, open_storage(folder, state).engine(state, approximate), removed)
+
+    def is_current(self, connection: Any) -> bool:
+        """Return whether this is the state that a connection sees."""
+        return connection.execute("SELECT value FROM state").fetchone() == (self.text,)
+
+    def rank(self, queries: Array, k: int, allowed: Array | None) -> list[Ranking]:
+        """Return the k best positions for each query, of those allowed.
+
+        Raises:
+            UserError: If the queries are not as wide as the views.
+        """
+        state = self.state
+        if queries.shape[1] != state.width:
+            raise UserError(
+                f"The query has {queries.shape[1]} numbers, but the views of the gallery have {state.width}: embed it "
+                f"with {state.model}."
+            )
+        return rank_items(
+            self.engine,
+            queries,
+            min(k, max(state.items, 1)),
+            view_count=state.view_count,
+            positions=state.positions,
+            longest_view=state.longest_view,
+            allowed=allowed,
+            removed=self.removed,
+        )
+
+
+def matching_positions(connection: Any, condition: str, values: Sequence[Any]) -> Array:
+    """Return the positions of the items that fulfil an SQL condition, rising."""
+    rows = connection.execute(f"SELECT position FROM items WHERE {condition}", tuple(values))
+    return np.sort(np.fromiter((row[0] for row in rows), dtype=np.int64))

@@ -1,0 +1,154 @@
+"""What a gallery is at one moment: everything that readers have to know before they look at an item."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from ...errors import UserError
+
+FORMAT = 1
+DTYPES = ("fp32", "fp16", "int8")
+ENGINES = ("faiss", "milvus")
+APPROXIMATIONS = ("hnsw", "ivfpq")
+# Larger than any gallery, and small enough that products of them cannot be more than 64 bits wide.
+MOST_POSITIONS, MOST_VIEWS, MOST_WIDTH = 2**40, 2**10, 2**14
+
+
+@dataclass(frozen=True)
+class Approximation:
+    """An approximate index over the first positions of a gallery; later ones are searched exactly.
+
+    Attributes:
+        kind: ``hnsw`` or ``ivfpq``.
+        positions: How many positions it covers.
+        file: Its file in the gallery's folder; none where a server keeps it.
+        digest: Content hash of that file.
+        recall: Share of the exact ten best that it finds among its ten best, on ``queries`` of the gallery's own views.
+        queries: Number of these.
+    """
+
+    kind: str
+    positions: int
+    file: str | None = None
+    digest: str | None = None
+    recall: float | None = None
+    queries: int = 0
+
+
+@dataclass(frozen=True)
+class State:
+    """One complete state of a gallery.
+
+    Items stand at positions, counted from 0 in the order in which they came; the views of position p are the rows
+    p·K … p·K + K − 1 of the engine. Positions of removed items stay empty until the gallery is compacted.
+
+    Attributes:
+        model: Name of the checkpoint that made the views, as it was given.
+        fingerprint: Tells models of one name apart.
+        view_count: K, views of an item.
+        width: D, numbers of a view.
+        slots: Whether views stand for semantic slots, or the one view for the whole picture.
+        dtype: How views are stored: ``fp32``, ``fp16`` or ``int8``.
+        ranges: For int8, the smallest value and the width of the range of each of the D numbers.
+        longest_view: Length of the longest view, which bounds rounding errors.
+        engine: ``faiss`` or ``milvus``.
+        uri: Address of the Milvus server, or a file in the gallery's folder.
+        collection: Name of the collection there.
+        approximation: The approximate index, if there is one.
+        generation: Number of the file with the views; rewriting it counts up.
+        positions: Positions in use, those of removed items included.
+        items: Items.
+        version: Counts up with every change.
+        unfinished: Source whose indexing has begun and not ended.
+        format: Version of the layout of the folder.
+    """
+
+    model: str
+    fingerprint: str
+    view_count: int
+    width: int
+    slots: bool
+    dtype: str = "fp32"
+    ranges: tuple[float, ...] | None = None
+    longest_view: float = 0.0
+    engine: str = "faiss"
+    uri: str | None = None
+    collection: str | None = None
+    approximation: Approximation | None = None
+    generation: int = 1
+    positions: int = 0
+    items: int = 0
+    version: int = 0
+    unfinished: str | None = None
+    format: int = FORMAT
+
+    def to_json(self) -> str:
+        """Return the state as JSON."""
+        return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str, name: str) -> "State":
+        """Read a state and check every field, since a gallery may come from elsewhere.
+
+        Args:
+            text: What :meth:`to_json` returned.
+            name: The gallery, for messages.
+
+        Raises:
+            UserError: If the gallery has another format, or a field cannot be.
+        """
+        try:
+            fields = json.loads(text)
+            version = fields["format"]
+            if version == FORMAT:
+                return _checked(cls(**_restored(fields)))
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
+            raise UserError(f"The catalogue of the gallery {name} is damaged; index its pictures anew.") from error
+        raise UserError(
+            f"The gallery {name} has format {version}, but this version of leccr reads format {FORMAT}: index its "
+            "pictures anew, or use the version of leccr that wrote it."
+        )
+
+
+def _restored(fields: dict[str, Any]) -> dict[str, Any]:
+    if fields["ranges"] is not None:
+        fields["ranges"] = tuple(float(value) for value in fields["ranges"])
+    if fields["approximation"] is not None:
+        fields["approximation"] = Approximation(**fields["approximation"])
+    return fields
+
+
+def _checked(state: State) -> State:
+    counts = (
+        (state.view_count, 1, MOST_VIEWS),
+        (state.width, 1, MOST_WIDTH),
+        (state.generation, 1, MOST_POSITIONS),
+        (state.positions, 0, MOST_POSITIONS),
+        (state.items, 0, state.positions),
+        (state.version, 0, 2**60),
+    )
+    for value, lowest, highest in counts:
+        if type(value) is not int or not lowest <= value <= highest:
+            raise ValueError(f"{value!r} is no count between {lowest} and {highest}")
+    if not (isinstance(state.model, str) and isinstance(state.fingerprint, str)):
+        raise ValueError("the model has no name")
+    if state.dtype not in DTYPES or state.engine not in ENGINES:
+        raise ValueError(f"{state.dtype!r} or {state.engine!r} is unknown")
+    if (state.dtype == "int8") != (state.ranges is not None and len(state.ranges) == 2 * state.width):
+        raise ValueError("int8 views have to have the range of each number, and others none")
+    _check_approximation(state)
+    return state
+
+
+def _check_approximation(state: State) -> None:
+    there = state.approximation
+    if there is None:
+        return
+    if there.kind not in APPROXIMATIONS:
+        raise ValueError(f"{there.kind!r} is no kind of index")
+    if type(there.positions) is not int or not 0 <= there.positions <= state.positions:
+        raise ValueError(f"{there.positions!r} is no number of positions")
+    # Never a path: a gallery from elsewhere must not make this program read other files.
+    if there.file is not None and (not isinstance(there.file, str) or not there.file.replace("-", "").isalnum()):
+        raise ValueError(f"{there.file!r} is no name of an index file")

@@ -1,0 +1,1 @@
+"""Publishing models, data sets and galleries on the Hub."""

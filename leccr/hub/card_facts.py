@@ -1,0 +1,97 @@
+"""What a checkpoint's card is made from, read from the folder that `leccr train` wrote and from its data's card."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hub_card.data_card import read_data_card
+from hub_card.model_card import REPOSITORY, ModelFacts
+from hub_card.results import Result, check_results
+
+from ..errors import UserError
+
+CARD = "README.md"
+
+
+def read_facts(
+    checkpoint: Path,
+    name: str,
+    results: Sequence[Path] = (),
+    license: str | None = None,
+    dataset: str | None = None,
+    data: Path | None = None,
+) -> ModelFacts:
+    """Return what a checkpoint's card is made from.
+
+    Raises:
+        UserError: If the folder holds no checkpoint of ours, or a file cannot be read.
+    """
+    config = read_json(checkpoint / "config.json")
+    if not str(config.get("model_type", "")).startswith("leccr"):
+        raise UserError(f"{checkpoint} holds a {config.get('model_type')} model, not a LECCR one, and we know no card.")
+    training = read_json(checkpoint / "training.json", {})
+    figures = [
+        _with_title(result) for path in results for result in check_results(read_json(path, kind=list), str(path))
+    ]
+    return ModelFacts(
+        name=name,
+        config=config,
+        processor=read_json(checkpoint / "processor_config.json", {}),
+        training=training,
+        results=figures,
+        license=license,
+        dataset=dataset,
+        data={**(training.get("data") or {}), **_data_facts(data)},
+        base_models=_base_models(config, training),
+    )
+
+
+def data_facts(data: str | Path) -> dict[str, Any]:
+    """Return what a data set's card tells: ``title``, ``languages``, ``published``; nothing if it has no card.
+
+    Args:
+        data: Folder that ``leccr prepare`` wrote, or ``scenes``.
+    """
+    if str(data) == "scenes":
+        return {"title": "Scenes, drawn and captioned by leccr itself"}
+    card = Path(data) / CARD
+    return read_data_card(card.read_text(encoding="utf-8")) if card.is_file() else {}
+
+
+def _data_facts(data: Path | None) -> dict[str, Any]:
+    facts = {} if data is None else data_facts(data)
+    if data is not None and not facts:
+        raise UserError(f"{data} has no {CARD} that would say what it is; name a folder that `leccr prepare` wrote.")
+    return facts
+
+
+def _with_title(result: Result) -> Result:
+    """Return a result with its data's title, where their card is still there, as a folder may have any name."""
+    path = Path(result["protocol"]["data"]) / CARD
+    title = read_data_card(path.read_text(encoding="utf-8")).get("title") if path.is_file() else None
+    return {**result, "protocol": {**result["protocol"], "title": title}} if title else result
+
+
+def _base_models(config: Mapping[str, Any], training: Mapping[str, Any]) -> list[str]:
+    """Return the Hub names of what the model started from; towers from a folder have a path there instead."""
+    parts = [config.get(f"{part}_config") or {} for part in ("vision", "text", "description")]
+    names = [str(name or "") for name in (training.get("dual_encoder"), *(part.get("_name_or_path") for part in parts))]
+    return list(dict.fromkeys(name for name in names if REPOSITORY.fullmatch(name) and not Path(name).exists()))
+
+
+def read_json(path: Path, default: Any = None, kind: type = dict) -> Any:
+    """Return what a JSON file holds; ``default``, if there is one, where there is no file.
+
+    Raises:
+        UserError: If it is missing, cannot be read, or holds something else than ``kind``.
+    """
+    if not path.is_file() and default is not None:
+        return default
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is missing or no JSON; name a folder or file that leccr wrote.") from error
+    if not isinstance(content, kind):
+        raise UserError(f"{path} holds something else than expected; name a folder or file that leccr wrote.")
+    return content

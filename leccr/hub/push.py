@@ -1,0 +1,207 @@
+"""Checkpoints, prepared data sets and galleries to the Hub, each with its card: `leccr push` and `leccr card`."""
+
+import json
+from collections.abc import Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+
+import yaml
+from huggingface_hub import eval_result_entries_to_yaml
+
+from hub_card.gallery_card import gallery_card
+from hub_card.model_card import REPOSITORY, ModelFacts, model_card
+from hub_card.results import eval_records
+from hub_card.sections import merge_cards
+
+from ..errors import UserError
+from .card_facts import CARD, read_facts, read_json
+from .upload import DATASET, GALLERY_FILE, MODEL, Upload
+
+RECORDS = ".eval_results"
+# What belongs to a checkpoint, besides the card; runs leave much else in their folder.
+MODEL_FILES = ("*.json", "*.safetensors", "*.py", "*.txt", "*.model", "*.jinja", "*.onnx", "LICENSE*", "NOTICE*")
+# Fields that may hold a folder of the machine that trained, by file.
+PATHS = {"config.json": ("_name_or_path",), "training.json": ("dual_encoder", "teacher", "warm_start")}
+NEVER = (".*", "*.part", "*-journal", "*.lock", "*.tmp", "*~")
+
+
+def run_card(
+    checkpoint: Path,
+    output: Path | None = None,
+    name: str | None = None,
+    results: Sequence[Path] = (),
+    license: str | None = None,
+    dataset: str | None = None,
+    data: Path | None = None,
+) -> Path:
+    """Write a checkpoint's card, keep what a person wrote into it, and return its path: what ``leccr card`` does.
+
+    Raises:
+        UserError: If the folder holds no checkpoint, or a file of it cannot be read.
+    """
+    facts = read_facts(checkpoint, name or str(checkpoint), results, license, dataset, data)
+    output = checkpoint / CARD if output is None else output
+    card = model_card(facts)
+    if output.is_file():
+        card = merge_cards(output.read_text(encoding="utf-8"), card, str(output))
+    _write(output, card)
+    return output
+
+
+def run_push(
+    folder: Path,
+    repository: str,
+    kind: str | None = None,
+    private: bool = False,
+    revision: str | None = None,
+    dry_run: bool = False,
+    results: Sequence[Path] = (),
+    license: str | None = None,
+    dataset: str | None = None,
+    data: Path | None = None,
+) -> str:
+    """Publish a folder, or say what would be published: what ``leccr push`` does.
+
+    Returns:
+        The address of the commit, or, for a dry run, the listing.
+
+    Raises:
+        UserError: If the folder holds nothing to publish, the name is none of the Hub's, or the Hub refuses.
+    """
+    if not REPOSITORY.fullmatch(repository):
+        raise UserError(f'"{repository}" is no name on the Hub; write it as org/name.')
+    upload = plan_upload(folder, repository, kind, results, license, dataset, data)
+    if dry_run:
+        return upload.listing(repository)
+    from .send import send
+
+    for note in upload.notes:
+        print(note)
+    return send(upload, repository, private=private, revision=revision)
+
+
+def plan_upload(
+    folder: Path,
+    repository: str,
+    kind: str | None = None,
+    results: Sequence[Path] = (),
+    license: str | None = None,
+    dataset: str | None = None,
+    data: Path | None = None,
+) -> Upload:
+    """Return what there is to publish in a folder.
+
+    Args:
+        folder: A checkpoint that ``leccr train`` wrote, data that ``leccr prepare`` wrote, or a gallery.
+        repository: Name on the Hub.
+        kind: ``model`` or ``dataset``; by default what the folder holds. ``dataset`` takes any folder.
+        results: Files that ``leccr evaluate --out`` wrote, for a checkpoint's card.
+        license: Identifier of the licence of a checkpoint's weights.
+        dataset: Hub name of the data that the figures are on.
+        data: Folder of the training data, whose card tells what they are.
+
+    Raises:
+        UserError: If the folder holds nothing of the kind.
+    """
+    if not folder.is_dir():
+        raise UserError(f"There is no folder {folder}; name one that `leccr train`, `prepare` or `index` wrote.")
+    if kind not in (None, MODEL, DATASET):
+        raise UserError(f'There is no kind "{kind}"; choose model or dataset.')
+    if kind != DATASET and (folder / "config.json").is_file():
+        return _checkpoint(folder, read_facts(folder, repository, results, license, dataset, data))
+    if kind == MODEL:
+        raise UserError(f"{folder} holds no model: it has no config.json; name a folder that `leccr train` wrote.")
+    if results or license or dataset or data:
+        raise UserError("--results, --license, --dataset and --data are for a model, and this is a data set.")
+    if (folder / GALLERY_FILE).is_file():
+        return _gallery(folder, repository)
+    if kind == DATASET or any(folder.glob("*.parquet")):
+        return _data_set(folder)
+    raise UserError(
+        f"{folder} holds no model, no prepared data and no gallery; name another folder, or add --kind dataset to "
+        "upload all its files."
+    )
+
+
+def _checkpoint(folder: Path, facts: ModelFacts) -> Upload:
+    names, left_out = _chosen(folder, MODEL_FILES)
+    if not any(fnmatch(name, "*.safetensors") for name in names):
+        raise UserError(f"{folder} holds no weights (*.safetensors); wait for the training to end, or name another.")
+    files: dict[str, Path | bytes] = {name: _publishable(folder / name) for name in names}
+    notes = []
+    if facts.results and facts.dataset:
+        for name, entries in eval_records(facts.results, facts.dataset).items():
+            text = yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False, allow_unicode=True)
+            files[f"{RECORDS}/{name}"] = text.encode()
+    elif facts.results:
+        notes.append(
+            "The figures go into the card alone; add --dataset org/name for records on the Hub's leaderboards."
+        )
+    if not facts.license:
+        notes.append("No licence was chosen; add --license, for example --license apache-2.0.")
+    return Upload("checkpoint", MODEL, _with_own_text(folder, model_card(facts)), files, left_out, notes)
+
+
+def _publishable(path: Path) -> Path | bytes:
+    """Return a file, or what is to stand for it if it names folders of this machine."""
+    names = PATHS.get(path.name)
+    if names is None:
+        return path
+    from modeling_leccr.configuration_leccr import without_local_paths
+
+    fields = read_json(path)
+    kept = without_local_paths(fields, *names)
+    return path if kept == fields else (json.dumps(kept, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _gallery(folder: Path, repository: str) -> Upload:
+    from ..gallery.store.catalogue import Catalogue, read_state
+
+    catalogue = Catalogue(folder)
+    with catalogue.reading() as connection:
+        state = read_state(connection, str(folder))
+    catalogue.close()
+    if state.engine != "faiss":
+        raise UserError(f"The views of {folder} are in {state.uri}; bring them into its folder first, engine faiss.")
+    names, left_out = _chosen(folder, ("*",))
+    card = gallery_card(repository, state.items, Path(state.model).name, state.dtype)
+    note = f"It shows thumbnails, file names and descriptions of {state.items:,} items to whoever can read it."
+    files = {name: folder / name for name in names}
+    return Upload("gallery", DATASET, _with_own_text(folder, card), files, left_out, [note])
+
+
+def _data_set(folder: Path) -> Upload:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    names = [path.relative_to(folder) for path in paths]
+    kept = [name for name in names if not any(fnmatch(part, pattern) for part in name.parts for pattern in NEVER)]
+    files = {name.as_posix(): folder / name for name in kept if name.as_posix() != CARD}
+    if not files:
+        raise UserError(f"{folder} holds no files.")
+    card = (folder / CARD).read_text(encoding="utf-8") if (folder / CARD).is_file() else None
+    left_out = [name.as_posix() for name in names if name not in kept]
+    return Upload("data set", DATASET, card, files, left_out)
+
+
+def _chosen(folder: Path, patterns: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the names of the files that match, without the card, and everything else in the folder."""
+    chosen, left_out = [], []
+    for path in sorted(folder.iterdir()):
+        fits = any(fnmatch(path.name, pattern) for pattern in patterns)
+        if path.is_file() and fits and not any(fnmatch(path.name, pattern) for pattern in NEVER):
+            if path.name != CARD:
+                chosen.append(path.name)
+        elif path.name != CARD:
+            left_out.append(path.name + ("/" if path.is_dir() else ""))
+    return chosen, left_out
+
+
+def _with_own_text(folder: Path, card: str) -> str:
+    path = folder / CARD
+    return merge_cards(path.read_text(encoding="utf-8"), card, str(path)) if path.is_file() else card
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".part")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)

@@ -1,0 +1,1 @@
+"""Building, loading, converting and exporting models."""

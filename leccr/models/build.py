@@ -1,0 +1,227 @@
+"""From a recipe and training texts to a processor and a model."""
+
+import inspect
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from datasets import Dataset
+from torch import nn
+from transformers import AutoConfig, AutoTokenizer
+
+# Not from the top: without torchvision, transformers 5.6 has an empty stand-in there.
+from transformers.models.auto.image_processing_auto import AutoImageProcessor
+
+from modeling_leccr import CrossLingualModel, LeccrModel
+from processing import LeccrProcessor
+from processing.features import FeatureFile
+from processing.tokenizers import prune_tokenizer, train_tokenizer
+
+from ..errors import UserError
+from ..recipes.recipe import Recipe
+from .checkpoints import load_text_encoder
+from .dual_encoders import dual_encoder_processor
+
+NO_DECAY_LAYERS = ("LayerNorm", "LearnedTokens", "Gate", "BatchNorm", "GroupNorm", "RMSNorm")
+
+
+def training_texts(rows: Dataset) -> Iterator[str]:
+    """Yield every caption and description of the training rows."""
+    columns = ["source_captions", "target_captions", "description"]
+    for row in rows.select_columns(columns):
+        yield from row["source_captions"]
+        yield from (target["text"] for target in row["target_captions"] or [])
+        if row["description"]:
+            yield row["description"]
+
+
+def build_processor(recipe: Recipe, texts: Iterable[str]) -> Any:
+    """Make the recipe's processor, or its tokenizer if it is text-only.
+
+    A learned or cut-down vocabulary comes from the training texts alone; a warm start brings its own.
+
+    Raises:
+        ValueError: If the recipe names no tokenizer or image processor, or wants a new vocabulary under a pretrained
+            text tower, whose embeddings belong to its own.
+        UserError: If the model to start from cannot be loaded, or does not fit the rest of the recipe.
+    """
+    if recipe.dual_encoder is not None:
+        _check_dual_encoder(recipe)
+        return dual_encoder_processor(recipe.dual_encoder, **recipe.processor)
+    if isinstance(recipe.text, str) and (recipe.tokenizer == "learned" or recipe.prune_tokenizer):
+        raise ValueError(
+            f"Recipe {recipe.name} wants a new vocabulary, but the pretrained tower {recipe.text} needs its own: leave "
+            "tokenizer and prune_tokenizer out, or give text as a configuration."
+        )
+    tokenizer = _tokenizer(recipe, texts)
+    if recipe.network == "cross-modal":
+        return LeccrProcessor(build_image_processor(recipe), tokenizer, **recipe.processor)
+    default = inspect.signature(LeccrProcessor).parameters["text_max_length"].default
+    tokenizer.model_max_length = recipe.processor.get("text_max_length", default)
+    return tokenizer
+
+
+def _check_dual_encoder(recipe: Recipe) -> None:
+    brought = ("vision", "text", "tokenizer", "image_processor", "warm_start")
+    given = [name for name in brought if getattr(recipe, name) is not None]
+    if given:
+        raise UserError(f"{given[0]} in recipe {recipe.name} comes from {recipe.dual_encoder}; leave it out.")
+    if recipe.network == "cross-lingual" or recipe.processor.get("num_frames"):
+        what = "knows texts alone" if recipe.network == "cross-lingual" else "is to learn from videos"
+        raise UserError(f"Recipe {recipe.name} {what}, and cannot start from a dual encoder; choose towers instead.")
+
+
+def _tokenizer(recipe: Recipe, texts: Iterable[str]) -> Any:
+    if recipe.warm_start is not None:
+        processor = load_text_encoder(recipe.warm_start)[1]
+        return getattr(processor, "tokenizer", processor)
+    if recipe.tokenizer == "learned":
+        return train_tokenizer(texts)
+    name = recipe.tokenizer or recipe.text
+    if not isinstance(name, str):
+        raise ValueError(f"Recipe {recipe.name} needs a tokenizer: name one, or write tokenizer: learned.")
+    tokenizer = AutoTokenizer.from_pretrained(name)
+    return prune_tokenizer(tokenizer, texts) if recipe.prune_tokenizer else tokenizer
+
+
+def build_image_processor(recipe: Recipe) -> Any:
+    """Make the recipe's image processor; errors as for :func:`build_processor`."""
+    if isinstance(recipe.image_processor, dict):
+        from transformers import CLIPImageProcessorPil
+
+        return CLIPImageProcessorPil(**recipe.image_processor)
+    name = recipe.image_processor or recipe.vision
+    if not isinstance(name, str):
+        raise ValueError(f"Recipe {recipe.name} needs an image_processor: a checkpoint's name, or its settings.")
+    return AutoImageProcessor.from_pretrained(name, backend="pil")
+
+
+def build_model(recipe: Recipe, processor: Any, features: FeatureFile | None = None) -> Any:
+    """Make the recipe's model: a :class:`LeccrModel`, or a :class:`CrossLingualModel` if it is text-only.
+
+    Args:
+        recipe: Says the towers (names or configurations), the fields of the model's configuration, and which trained
+            model its text tower starts from.
+        processor: The processor or tokenizer; its vocabulary sets the size of a text tower trained from scratch.
+        features: Visual features computed ahead; they set the width where there is no vision tower.
+
+    Raises:
+        ValueError: If there is neither a vision tower nor features.
+        UserError: If the features are of another tower, or the text tower cannot start from the model named for it.
+    """
+    fields, text = dict(recipe.model), recipe.text
+    if recipe.dual_encoder is not None:
+        if features is not None:
+            raise UserError(f"{recipe.dual_encoder} sees the pictures themselves; move {features.path} away.")
+        return LeccrModel.from_dual_encoder(recipe.dual_encoder, **fields).train()
+    if isinstance(text, dict):
+        tokenizer = getattr(processor, "tokenizer", processor)
+        text = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id, **text}
+    if recipe.network == "cross-lingual":
+        model: Any = CrossLingualModel.from_pretrained_tower(_tower(text), **fields)
+    else:
+        _check_features(recipe, features)
+        if recipe.vision is None:
+            if features is None:
+                raise ValueError(f"Recipe {recipe.name} has no vision tower; give it data with visual features.")
+            fields.setdefault("visual_feature_dim", features.width)
+        model = LeccrModel.from_pretrained_towers(_tower(recipe.vision), _tower(text), **fields)
+    if recipe.warm_start is not None:
+        start_warm(model, recipe)
+    return model
+
+
+def start_warm(model: Any, recipe: Recipe) -> None:
+    """Give the model the text tower of ``recipe.warm_start``, and its projection if that is of the same shape.
+
+    Raises:
+        UserError: If that model's text tower is another one.
+    """
+    teacher, _ = load_text_encoder(str(recipe.warm_start))
+    difference = _difference(model, teacher)
+    if difference:
+        raise UserError(
+            f"Recipe {recipe.name} cannot start from {recipe.warm_start}: their text towers differ in {difference}; "
+            "train both with the same towers."
+        )
+    model.text_tower.load_state_dict(teacher.text_tower.state_dict())
+    if _shapes(model.text_projection) == _shapes(teacher.text_projection):
+        model.text_projection.load_state_dict(teacher.text_projection.state_dict())
+    else:
+        print(f"The projection of {recipe.warm_start} is of another shape; it starts anew.")
+
+
+def _difference(model: Any, teacher: Any) -> str | None:
+    if not hasattr(teacher, "text_tower"):
+        return "kind"
+    ours, theirs = (network.config.text_config for network in (model, teacher))
+    for name in ("model_type", "num_attention_heads"):
+        if getattr(ours, name, None) != getattr(theirs, name, None):
+            return name
+    if model.config.text_pooling != teacher.config.text_pooling:
+        return "text_pooling"
+    own, other = _shapes(model.text_tower), _shapes(teacher.text_tower)
+    return next((f"the weights {name}" for name in sorted({*own, *other}) if own.get(name) != other.get(name)), None)
+
+
+def _shapes(module: nn.Module) -> dict[str, Any]:
+    return {name: weight.shape for name, weight in module.state_dict().items()}
+
+
+def _check_features(recipe: Recipe, features: FeatureFile | None) -> None:
+    made_by = None if features is None else features.metadata.get("tower")
+    if made_by is not None and recipe.vision is not None and made_by != recipe.vision:
+        raise UserError(
+            f"{features.path if features else ''} was made with the tower {made_by}, but recipe {recipe.name} has "
+            f"{recipe.vision}; remove the file, or train with the same tower."
+        )
+
+
+def _tower(tower: Any) -> Any:
+    if not isinstance(tower, dict):
+        return tower
+    fields = dict(tower)
+    return AutoConfig.for_model(fields.pop("model_type"), **fields)
+
+
+def parameter_groups(
+    model: nn.Module, learning_rate: float, weight_decay: float, new_layers_learning_rate: float | None
+) -> list[dict[str, Any]]:
+    """Group parameters for AdamW: pretrained towers and new layers apart, and no decay where it would do harm.
+
+    Biases, norms, the temperature, gates and learned queries are not decayed (DESIGN's training settings).
+    """
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for module_name, module in model.named_modules():
+        plain = any(name in type(module).__name__ for name in NO_DECAY_LAYERS)
+        for name, parameter in module.named_parameters(recurse=False):
+            if parameter.requires_grad:
+                decayed = not plain and not name.endswith("bias")
+                groups.setdefault((module_name.split(".")[0].endswith("_tower"), decayed), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": learning_rate if in_tower or new_layers_learning_rate is None else new_layers_learning_rate,
+            "weight_decay": weight_decay if decayed else 0.0,
+        }
+        for (in_tower, decayed), parameters in sorted(groups.items(), key=lambda item: item[0])
+    ]
+
+
+def standardize(model: LeccrModel, features: FeatureFile | None, rows: Dataset) -> None:
+    """Take the statistics of visual features from the training rows, for a model that standardises them."""
+    if model.standardizer is None:
+        return
+    if features is None:
+        raise ValueError("vision_standardize needs visual features computed ahead, to take their statistics from.")
+    model.set_feature_statistics(*features.statistics(rows["id"]))
+
+
+__all__ = [
+    "build_image_processor",
+    "build_model",
+    "build_processor",
+    "parameter_groups",
+    "standardize",
+    "start_warm",
+    "training_texts",
+]

@@ -1,0 +1,91 @@
+"""Opening what `leccr train` wrote, and other models that a command names."""
+
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from transformers import AutoModel, AutoTokenizer, PreTrainedConfig
+
+from modeling_leccr import CrossLingualModel, LeccrModel
+from processing import LeccrProcessor
+
+from ..errors import UserError
+
+RETRIEVER = "leccr"
+CROSS_LINGUAL = "leccr_cross_lingual"
+
+
+def model_type(checkpoint: str | Path) -> str | None:
+    """Return what kind of model a checkpoint says it is, and None where it does not say.
+
+    Raises:
+        UserError: If there is no such checkpoint.
+    """
+    try:
+        # Read as plain fields: the Auto classes would ask whether to trust the code that the checkpoint carries.
+        fields, _ = PreTrainedConfig.get_config_dict(checkpoint)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{checkpoint} is no model: there is no folder of this name with a readable config.json, nor does the Hub "
+            "give one."
+        ) from error
+    if not fields:
+        raise UserError(f"{checkpoint} is no model: it has no config.json; name a folder that `leccr train` wrote.")
+    return fields.get("model_type")
+
+
+def load_retriever(checkpoint: str | Path) -> tuple[LeccrModel, LeccrProcessor]:
+    """Load a trained model, in eval mode, and its processor, from a folder or by its Hub name.
+
+    Raises:
+        UserError: If there is no such checkpoint, it is no LECCR model, or a part of it is missing or broken.
+    """
+    kind = model_type(checkpoint)
+    if kind == CROSS_LINGUAL:
+        raise UserError(f"{checkpoint} knows texts alone: it is the first stage of CL2CM, and this needs the second.")
+    if kind != RETRIEVER:
+        raise UserError(
+            f"{checkpoint} is a {kind or 'different'} model, not a LECCR one; train one with `leccr train`."
+        )
+    return _load(LeccrModel, LeccrProcessor, checkpoint)
+
+
+def load_text_encoder(checkpoint: str | Path) -> tuple[Any, Any]:
+    """Load any model with ``get_text_features``, in eval mode, and its tokenizer or processor.
+
+    That is a :class:`CrossLingualModel`, a :class:`LeccrModel`, or a model of transformers such as CLIP.
+
+    Raises:
+        UserError: If there is no such checkpoint, it embeds no texts, or a part of it is missing or broken.
+    """
+    kind = model_type(checkpoint)
+    if kind == RETRIEVER:
+        return load_retriever(checkpoint)
+    if kind == CROSS_LINGUAL:
+        return _load(CrossLingualModel, AutoTokenizer, checkpoint)
+    model, tokenizer = _load(AutoModel, AutoTokenizer, checkpoint)
+    if not hasattr(model, "get_text_features"):
+        raise UserError(
+            f"{checkpoint} is a {kind or 'different'} model, which has no get_text_features; train a teacher with "
+            "`leccr train cross-lingual`."
+        )
+    return model, tokenizer
+
+
+def _load(model_class: Any, processor_class: Any, checkpoint: str | Path) -> tuple[Any, Any]:
+    try:
+        model, report = model_class.from_pretrained(checkpoint, output_loading_info=True)
+        # Without the configuration transformers looks for it once more, and warns that it does not know its kind;
+        # without trust_remote_code it asks at the terminal where a file is missing.
+        processor = processor_class.from_pretrained(checkpoint, trust_remote_code=False, config=model.config)
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+        raise UserError(
+            f"{checkpoint} cannot be loaded: a file of the model or of its processor is missing, broken, or does not "
+            "fit its config.json; train or download it again."
+        ) from error
+    wrong = sorted([*report["missing_keys"], *report["unexpected_keys"]])
+    if wrong:
+        raise UserError(
+            f"The weights in {checkpoint} do not fit its config.json; the first that differs is {wrong[0]}."
+        )
+    return model.eval(), processor

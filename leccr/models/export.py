@@ -1,0 +1,221 @@
+"""Exporting a trained model: programs that run without our code, or without PyTorch altogether."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from modeling_leccr import LeccrModel
+from processing import LeccrProcessor
+
+from ..errors import UserError
+from .checkpoints import load_retriever
+from .export_programs import ImageProgram, TextProgram, convertible, export_program, onnx_runner, quantize, write_onnx
+
+FORMATS = ("onnx", "torch-export")
+TEXT, IMAGE, INT8 = "text", "image", "text-int8.onnx"
+SETTINGS = "export.json"
+# The words and letters of a sample that no tokenizer takes for one piece.
+SAMPLE = ("a red ball", "two dogs run along the beach in the evening", "ein Haus am See")
+
+README = """# {name}, exported
+
+| file | takes | gives |
+| --- | --- | --- |
+{files}
+
+Batches may be of any size, and texts of any length up to {text_max_length} tokens, descriptions up to \
+{description_max_length}. Ids and masks are int64, pictures float32.
+
+`tokenizer.json` cuts and pads texts as in training. Cut descriptions at their own length instead: \
+`tokenizer.enable_truncation({description_max_length})`. A row of zeros in `description_attention_mask` is a picture \
+without a description. `preprocessor_config.json` says how pictures become `pixel_values`; the class \
+`{image_processor}` of transformers does it.
+
+The score of a text and a picture is the largest inner product of the text's embedding with the picture's views.
+"""
+
+EXAMPLE = """
+`search.py` needs only numpy, tokenizers and onnxruntime:
+
+    python search.py views.npy "ein roter Ball"
+
+```python
+{example}```
+"""
+
+
+def run_export(
+    checkpoint: str | Path,
+    output: str | Path,
+    format: str = "onnx",
+    int8: bool = False,
+    picture_size: int | None = None,
+) -> dict[str, float]:
+    """Write a model as programs with a batch and texts of any length: what ``leccr export`` does.
+
+    Args:
+        checkpoint: Folder or Hub name of a trained model.
+        output: New or empty folder. It gets ``text`` and, unless the model takes videos or ready-made features,
+            ``image``, with the tokenizer, a README and an example.
+        format: ``"onnx"``, or ``"torch-export"`` for ``torch.export.load``.
+        int8: Whether to write the text tower a second time with weights of 8 bits, for the CPU.
+        picture_size: Side of the pictures in pixels, where the image processor leaves their size alone.
+
+    Returns:
+        For each file the largest difference of its output from the model's own, on a few texts and random pictures.
+
+    Raises:
+        UserError: If the output has files in it, the checkpoint or a library is not there, the pictures have no size,
+            or PyTorch cannot export one of the towers.
+    """
+    output = Path(output)
+    if format not in FORMATS:
+        raise UserError(f"--format {format} is not known; choose {' or '.join(FORMATS)}.")
+    if int8 and format != "onnx":
+        raise UserError("--int8 is for --format onnx; leave it out.")
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise UserError(f"{output} is not empty; choose a new folder.")
+    if format == "onnx":
+        _check_libraries()
+    model, processor = load_retriever(checkpoint)
+    model = convertible(model)
+    samples = {TEXT: text_sample(processor)}
+    if model.config.vision_config is None or processor.num_frames is not None:
+        print("The model takes videos or ready-made features; only its text tower is exported.")
+    else:
+        samples[IMAGE] = image_sample(processor, picture_size)
+    part = output.absolute().with_name(output.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        differences = _write_all(model, processor, samples, part, format, int8)
+        _write_companions(processor, part, str(checkpoint), differences, samples)
+        if output.exists():
+            output.rmdir()
+        part.rename(output)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    for file, difference in differences.items():
+        print(f"{output / file}: differs from the model by at most {difference:.1e}")
+    return differences
+
+
+def text_sample(processor: LeccrProcessor) -> dict[str, Tensor]:
+    """Return a few texts as the text program takes them."""
+    return {name: value for name, value in processor(text=list(SAMPLE)).items() if name in _names(TextProgram)}
+
+
+def image_sample(processor: LeccrProcessor, picture_size: int | None = None) -> dict[str, Tensor]:
+    """Return random pictures, the first without a description, as the image program takes them.
+
+    Raises:
+        UserError: If the image processor leaves the pictures' size alone, and none is given.
+    """
+    side = picture_size or 64
+    generator = np.random.default_rng(0)
+    pictures = [Image.fromarray(generator.integers(0, 256, (side, side, 3), dtype=np.uint8)) for _ in SAMPLE]
+    inputs = processor(images=pictures, descriptions=[None, *SAMPLE[1:]])
+    if picture_size is None:
+        other = processor(images=[Image.new("RGB", (side + 32, side + 32))])["pixel_values"]
+        if other.shape[1:] != inputs["pixel_values"].shape[1:]:
+            raise UserError("The image processor leaves pictures at their size; give that with --picture-size PIXELS.")
+    return {name: inputs[name] for name in _names(ImageProgram)}
+
+
+def _write_all(
+    model: LeccrModel,
+    processor: LeccrProcessor,
+    samples: dict[str, dict[str, Tensor]],
+    folder: Path,
+    format: str,
+    int8: bool,
+) -> dict[str, float]:
+    """Write all programs, and return by file how far each is from the model."""
+    differences = {}
+    for name, inputs in samples.items():
+        program = TextProgram(model) if name == TEXT else ImageProgram(model)
+        longest = processor.text_max_length if name == TEXT else processor.description_max_length
+        if format == "onnx":
+            path = folder / f"{name}.onnx"
+            write_onnx(program, inputs, longest, path)
+            differences[path.name] = _difference(program, inputs, onnx_runner(path))
+        else:
+            path = folder / f"{name}.pt2"
+            torch.export.save(export_program(program, inputs, longest), path)
+            differences[path.name] = _difference(program, inputs, torch.export.load(path).module())
+    if int8:
+        quantize(folder / f"{TEXT}.onnx", folder / INT8)
+        differences[INT8] = _difference(TextProgram(model), samples[TEXT], onnx_runner(folder / INT8))
+    return differences
+
+
+def _difference(program: nn.Module, inputs: dict[str, Tensor], run: Callable[..., Tensor]) -> float:
+    with torch.no_grad():
+        return (program(**inputs) - run(**inputs)).abs().max().item()
+
+
+def _write_companions(
+    processor: LeccrProcessor,
+    folder: Path,
+    name: str,
+    differences: dict[str, float],
+    samples: dict[str, dict[str, Tensor]],
+) -> None:
+    tokenizer = type(processor.tokenizer.backend_tokenizer).from_str(processor.tokenizer.backend_tokenizer.to_str())
+    tokenizer.enable_truncation(processor.text_max_length)
+    tokenizer.enable_padding(
+        direction=processor.tokenizer.padding_side,
+        pad_id=processor.tokenizer.pad_token_id,
+        pad_token=processor.tokenizer.pad_token,
+        length=processor.text_max_length if processor.pad_to_max_length else None,
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    if IMAGE in samples:
+        processor.image_processor.save_pretrained(folder)
+    lengths = {name: getattr(processor, name) for name in ("text_max_length", "description_max_length")}
+    settings = {**lengths, "largest_difference": differences}
+    (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    rows = []
+    for file in differences:
+        kind = TEXT if file.startswith(TEXT) else IMAGE
+        shapes = ", ".join(f"`{key}` {_shape(value)}" for key, value in samples[kind].items())
+        rows.append(
+            f"| `{file}` | {shapes} | {'embeddings (B, D), unit length' if kind == TEXT else 'views (B, K, D)'} |"
+        )
+    readme = README.format(
+        name=Path(name).name,
+        files="\n".join(rows),
+        image_processor=type(processor.image_processor).__name__,
+        **lengths,
+    )
+    if f"{TEXT}.onnx" in differences:
+        example = Path(__file__).with_name("exported_search.py").read_text(encoding="utf-8")
+        (folder / "search.py").write_text(example, encoding="utf-8")
+        readme += EXAMPLE.format(example=example)
+    (folder / "README.md").write_text(readme, encoding="utf-8")
+
+
+def _shape(value: Tensor) -> str:
+    return "(B, L)" if value.dim() == 2 else f"(B, {', '.join(str(size) for size in value.shape[1:])})"
+
+
+def _names(program: type[nn.Module]) -> list[str]:
+    return [name for name in program.forward.__annotations__ if name != "return"]
+
+
+def _check_libraries() -> None:
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise UserError(f'--format onnx needs {error.name}: install it with pip install "leccr[export]".') from error
+
+
+__all__ = ["image_sample", "run_export", "text_sample"]

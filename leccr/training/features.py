@@ -1,0 +1,200 @@
+"""Visual features computed once with a frozen tower, so that training and evaluation need not run it again."""
+
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from datasets import Dataset
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from tqdm.auto import tqdm
+from transformers import BertConfig
+
+from modeling_leccr import LeccrModel
+from modeling_leccr.towers_leccr import VisionTower
+from processing.caption_collator import stable_id
+from processing.features import FEATURES_FILE, copy_id, save_features
+from processing.images import RandomCrop, open_image
+from processing.video import open_visual
+
+from ..data.loading import for_videos, load_data
+from ..errors import UserError
+from ..models.build import build_image_processor
+from ..recipes.recipe import Recipe
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+PART_ROWS = 512
+DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
+# Threads that open pictures while the tower works; Python lets no more than a few of them get on at once.
+READING_THREADS = min(4, os.cpu_count() or 1)
+
+
+def run_features(data: str, recipe: Recipe, dtype: str = "fp16", batch_size: int = 8, copies: int = 0) -> Path:
+    """Write ``features.safetensors`` beside a prepared data set: what ``leccr features`` does.
+
+    A picture becomes the tower's tokens (N, F). If the data have videos, a video becomes the summary tokens (T, F) of
+    its frames, and a picture that of its only one. Finished parts stay in ``features.parts`` until all are done, so an
+    interrupted run goes on where it stopped.
+
+    Args:
+        data: Folder of the data set; every split's pictures and videos are encoded.
+        recipe: Its vision tower, how feature maps are pooled, and the number of a video's frames.
+        dtype: ``fp16`` or ``fp32``.
+        batch_size: Pictures or frames encoded at once, but whole videos.
+        copies: Varied copies of each training picture to encode besides, by the recipe's augmentation, from which
+            training then draws.
+
+    Raises:
+        UserError: If the features exist already, or the tower has no pretrained weights.
+        ValueError: If a picture or a video cannot be decoded.
+    """
+    target = Path(data) / FEATURES_FILE
+    if target.exists():
+        raise UserError(f"{target} exists already; remove it to compute the features anew.")
+    if not isinstance(recipe.vision, str):
+        raise UserError(f"Recipe {recipe.name} has no pretrained vision tower; name one under vision.")
+    splits, _ = load_data(data)
+    recipe = for_videos(recipe, splits)
+    num_frames = recipe.processor.get("num_frames")
+    tower, image_processor = load_vision_tower(recipe)
+    parts = target.parent / "features.parts"
+    parts.mkdir(exist_ok=True)
+    _check_same_run(
+        parts,
+        {
+            "vision": recipe.vision,
+            "image_processor": recipe.image_processor,
+            "grid": recipe.model.get("vision_grid"),
+            "num_frames": num_frames,
+            "dtype": dtype,
+            "augmentation": recipe.augmentation if copies else None,
+        },
+    )
+    rounds = [(name, 0) for name in splits] + [("train", copy) for copy in range(1, copies + 1) if "train" in splits]
+    ids = [copy_id(row_id, copy) if copy else row_id for name, copy in rounds for row_id in splits[name]["id"]]
+    paths = []
+    with tqdm(total=len(ids), unit="row", desc="Computing features") as progress:
+        for name, copy in rounds:
+            rows = splits[name]
+            vary = Variation(RandomCrop(**recipe.augmentation), copy) if copy else None
+            for start in range(0, len(rows), PART_ROWS):
+                part = rows.select(range(start, min(start + PART_ROWS, len(rows))))
+                paths.append(parts / f"{name}-{copy}-{start:08d}.safetensors")
+                if paths[-1].exists():
+                    progress.update(len(part))
+                    continue
+                encoded = []
+                for tokens in encode_rows(tower, image_processor, part, batch_size, num_frames, vary):
+                    encoded.append(tokens.to(DTYPES[dtype]))
+                    progress.update()
+                _write_part(paths[-1], encoded)
+    features = (tokens for path in paths for tokens in _read_part(path))
+    save_features(target, ids, features, tower=str(recipe.vision), copies=str(copies))
+    for path in parts.iterdir():
+        path.unlink()
+    parts.rmdir()
+    return target
+
+
+def load_vision_tower(recipe: Recipe) -> tuple[VisionTower, Any]:
+    """Load a recipe's pretrained vision tower, in eval mode, and the image processor that training would use."""
+    fields = {name: recipe.model[name] for name in ("vision_grid", "interpolate_pos_encoding") if name in recipe.model}
+    # Only the vision tower is wanted; a model has to have a text tower, so it gets the smallest one.
+    text = BertConfig(hidden_size=8, num_hidden_layers=0, num_attention_heads=1, vocab_size=2)
+    model = LeccrModel.from_pretrained_towers(recipe.vision, text, num_slots=0, **fields)
+    return model.vision_tower.eval(), build_image_processor(recipe)
+
+
+class Variation:
+    """Varies pictures by chance, but each row's in the same way in every run, and all frames of a video alike.
+
+    Args:
+        augment: What varies a picture.
+        copy: Number of the copy, which makes it differ from the others.
+    """
+
+    def __init__(self, augment: RandomCrop, copy: int) -> None:
+        self.augment = augment
+        self.copy = copy
+
+    def __call__(self, pictures: Sequence[Any], name: str) -> list[Any]:
+        """Return the varied pictures of the row of this id."""
+        seed = stable_id(copy_id(name, self.copy))
+        return [self.augment(picture, torch.Generator().manual_seed(seed)) for picture in pictures]
+
+
+@torch.inference_mode()
+def encode_rows(
+    tower: VisionTower,
+    image_processor: Any,
+    rows: Dataset,
+    batch_size: int = 8,
+    num_frames: int | None = None,
+    vary: Variation | None = None,
+) -> Iterator[Tensor]:
+    """Yield the tower's tokens (N, F) for each row's picture, or the summary tokens (T, F) of each row's frames.
+
+    Args:
+        tower: The vision tower, in eval mode.
+        image_processor: Its image processor.
+        rows: Rows of the project's schema.
+        batch_size: Pictures or frames encoded at once, but whole videos.
+        num_frames: Most frames of a video, to which a picture is a video of one frame; None for pictures alone.
+        vary: What varies the pictures before they are encoded.
+    """
+
+    def read(places: Sequence[int]) -> tuple[Tensor, list[int]]:
+        batch = [rows[place] for place in places]
+        if num_frames is None:
+            shown = [[open_image(row["image"], row["id"])] for row in batch]
+        else:
+            shown = [open_visual(row, num_frames) for row in batch]
+        if vary is not None:
+            shown = [vary(frames, row["id"]) for frames, row in zip(shown, batch)]
+        pictures = [picture for frames in shown for picture in frames]
+        return image_processor(pictures, return_tensors="pt")["pixel_values"], [len(frames) for frames in shown]
+
+    size = max(1, batch_size // (num_frames or 1))
+    places = [range(start, min(start + size, len(rows))) for start in range(0, len(rows), size)]
+    for pixel_values, lengths in read_ahead(read, places):
+        tokens = tower(pixel_values)
+        yield from tokens if num_frames is None else tokens[:, 0].split(lengths)
+
+
+def read_ahead(read: Callable[[Job], Result], jobs: Iterable[Job], threads: int = READING_THREADS) -> Iterator[Result]:
+    """Yield the result of each job in order, while threads are at work on the next ones."""
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[Result]] = deque()
+        for job in jobs:
+            waiting.append(pool.submit(read, job))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _check_same_run(parts: Path, about: dict[str, Any]) -> None:
+    path = parts / "about.json"
+    text = json.dumps(about, sort_keys=True)
+    if path.exists() and path.read_text(encoding="utf-8") != text:
+        raise UserError(f"{parts} holds parts of another run; remove that folder to start anew.")
+    path.write_text(text, encoding="utf-8")
+
+
+def _write_part(path: Path, features: Sequence[Tensor]) -> None:
+    beside = path.with_suffix(".part")
+    lengths = torch.tensor([len(tokens) for tokens in features])
+    save_file({"features": torch.cat(list(features)), "lengths": lengths}, beside)
+    beside.replace(path)
+
+
+def _read_part(path: Path) -> tuple[Tensor, ...]:
+    part = load_file(path)
+    return part["features"].split(part["lengths"].tolist())

@@ -1,0 +1,240 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from datasets import Dataset
+
+from leccr.errors import UserError
+from leccr.evaluation.evaluate import (
+    SENTENCE_PROTOCOL,
+    evaluate_retrieval,
+    evaluate_sentences,
+    run_evaluation,
+    write_json,
+)
+from leccr.models.build import build_model, build_processor, training_texts
+from leccr.training.train import save_retriever
+from modeling_leccr import LeccrModel
+from processing import LeccrProcessor
+from processing.storage import write_rows
+from tests.tiny_data import dataset, picture, processor, recipe, row
+
+COLOURS = ("red", "green", "blue", "white", "black")
+ROWS = [row(name, captions=2, image=picture(colour)) for name, colour in zip("abcde", COLOURS)]
+
+
+@pytest.fixture(scope="module")
+def rows() -> Dataset:
+    return dataset(ROWS)
+
+
+@pytest.fixture(scope="module")
+def retriever(rows: Dataset) -> tuple[LeccrModel, LeccrProcessor]:
+    torch.manual_seed(0)
+    made = build_processor(recipe(), training_texts(rows))
+    return build_model(recipe(), made).eval(), made
+
+
+@pytest.fixture(scope="module")
+def checkpoint(retriever: tuple[LeccrModel, LeccrProcessor], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    # No word in the path says what model it is.
+    folder = tmp_path_factory.mktemp("out")
+    save_retriever(folder, *retriever)
+    return folder
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    for split in ("validation", "test"):
+        write_rows(tmp_path / "data", split, ROWS if split == "validation" else ROWS[:2])
+    return tmp_path / "data"
+
+
+class Oracle:
+    """Gives each row's captions and picture the same vector, but those of row c the vector of row a."""
+
+    places = {"a": 0, "b": 1, "c": 0, "d": 3, "e": 4}
+    device = "cpu"
+
+    def __init__(self, processor: LeccrProcessor) -> None:
+        self.processor = processor
+        self.trained = True
+
+    def eval(self) -> "Oracle":
+        self.trained = False
+        return self
+
+    def get_image_views(self, pixel_values: Any, **_: Any) -> torch.Tensor:
+        plain = torch.cat([self.processor(images=picture(colour))["pixel_values"] for colour in COLOURS])
+        distances = (pixel_values[:, None] - plain).abs().flatten(2).sum(dim=2)
+        return torch.eye(5)[distances.argmin(dim=1)].unsqueeze(1)
+
+    def get_text_features(self, input_ids: Any, **_: Any) -> torch.Tensor:
+        texts = self.processor.tokenizer.batch_decode(input_ids, skip_special_tokens=True)
+        return torch.eye(5)[[self.places[text.split()[1]] for text in texts]]
+
+
+class TestEvaluateRetrieval:
+    def test_figures_of_a_known_ranking(self, retriever: tuple[LeccrModel, LeccrProcessor], rows: Dataset) -> None:
+        oracle: Any = Oracle(retriever[1])
+        results = evaluate_retrieval(oracle, retriever[1], rows)
+        assert not oracle.trained
+        assert [result["language"] for result in results] == ["en", "de", "zh"]
+        for result in results:
+            # The captions of c score 1 with picture a and 0, like every other picture, with their own: ties count.
+            assert result["text_to_image_hit_rate_1"] == pytest.approx(80)
+            assert result["text_to_image_mean_average_precision"] == pytest.approx(100 * (4 + 1 / 5) / 5)
+            # For picture a, the captions of c are as good as its own.
+            assert result["image_to_text_hit_rate_1"] == pytest.approx(60)
+            assert result["text_to_image_median_rank"] == 1
+
+    def test_the_protocol(self, retriever: tuple[LeccrModel, LeccrProcessor]) -> None:
+        machine = row("b", ["zh"], captions=3, description=None)
+        human = row("a", [], captions=1)
+        human["target_captions"] = [{**machine["target_captions"][0], "origin": "human", "text": "zh a 0"}]
+        results = evaluate_retrieval(*retriever, dataset([human, machine]))
+        (english, chinese) = [result["protocol"] for result in results]
+        assert (english["images"], english["captions"], english["captions_per_image"]) == (2, 4, 2.0)
+        assert (chinese["images"], chinese["captions"], chinese["images_with_description"]) == (2, 4, 1)
+        assert english["caption_origin"] == ["source"]
+        assert chinese["caption_origin"] == ["human", "machine:test"]
+        assert chinese["ties"] == "count against the model"
+
+    def test_all_pictures_are_the_gallery_in_every_language(self, retriever: tuple[LeccrModel, LeccrProcessor]) -> None:
+        mixed = dataset([*ROWS[:3], row("d", ["de"]), row("e", [])])
+        (german, chinese) = evaluate_retrieval(*retriever, mixed, ["de", "zh"])
+        assert german["protocol"]["images"] == chinese["protocol"]["images"] == 5
+        assert (german["protocol"]["captions"], chinese["protocol"]["captions"]) == (9, 6)
+
+    def test_without_descriptions(self, retriever: tuple[LeccrModel, LeccrProcessor], rows: Dataset) -> None:
+        stripped = rows.remove_columns("description").add_column("description", [None] * 5)
+        (alone,) = evaluate_retrieval(*retriever, rows, ["de"], descriptions=False)
+        (expected,) = evaluate_retrieval(*retriever, stripped, ["de"])
+        assert alone == expected
+        assert alone["protocol"]["images_with_description"] == 0
+
+    def test_a_language_that_is_not_there(self, retriever: tuple[LeccrModel, LeccrProcessor], rows: Dataset) -> None:
+        with pytest.raises(ValueError, match="no captions in fr; they have en, de, zh."):
+            evaluate_retrieval(*retriever, rows, ["de", "fr"])
+
+    def test_an_empty_caption_names_its_row(self, retriever: tuple[LeccrModel, LeccrProcessor]) -> None:
+        with pytest.raises(ValueError, match="Row 'b' has an empty caption"):
+            evaluate_retrieval(*retriever, dataset([row("a"), row("b", source_captions=["en b", " "])]))
+
+
+class TestRunEvaluation:
+    def test_figures_and_protocol_are_written_and_shown(
+        self, checkpoint: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        output = tmp_path / "new" / "result.json"
+        results = run_evaluation(str(checkpoint), str(data), "test", ["zh", "en"], output)
+        assert json.loads(output.read_text()) == results
+        assert [path.name for path in output.parent.iterdir()] == ["result.json"]
+        assert [result["language"] for result in results] == ["zh", "en"]
+        protocol = results[0]["protocol"]
+        assert (protocol["checkpoint"], protocol["data"], protocol["split"]) == (str(checkpoint), str(data), "test")
+        assert (protocol["images"], protocol["captions"], protocol["images_with_description"]) == (2, 4, 2)
+        printed = capsys.readouterr().out
+        assert "text-to-image hit@1/5/10" in printed and "| zh " in printed and str(output) in printed
+
+    def test_validation_with_all_languages_by_default(self, checkpoint: Path, data: Path) -> None:
+        results = run_evaluation(str(checkpoint), str(data), descriptions=False)
+        assert [(result["language"], result["protocol"]["images"]) for result in results] == [
+            ("en", 5),
+            ("de", 5),
+            ("zh", 5),
+        ]
+        assert results[0]["protocol"]["images_with_description"] == 0
+
+    def test_broken_pictures(self, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        write_rows(tmp_path / "data", "validation", [*ROWS, row("f", image={"bytes": b"text", "path": "f.jpg"})])
+        with pytest.raises(ValueError, match="f.jpg cannot be decoded"):
+            run_evaluation(str(checkpoint), str(tmp_path / "data"))
+        results = run_evaluation(str(checkpoint), str(tmp_path / "data"), skip_broken=True)
+        assert results[0]["protocol"]["images"] == 5
+        assert "validation: skipped 1 of 6 rows" in capsys.readouterr().out
+
+    def test_a_split_that_is_not_there_writes_nothing(self, checkpoint: Path, data: Path, tmp_path: Path) -> None:
+        with pytest.raises(UserError, match="has no split train; it has validation, test."):
+            run_evaluation(str(checkpoint), str(data), "train", output=tmp_path / "result.json")
+        assert not (tmp_path / "result.json").exists()
+
+
+class Dictionary:
+    """Gives a text the vector of its number, so that a translation is found by the source caption of its number."""
+
+    device = "cpu"
+
+    def __init__(self, processor: LeccrProcessor) -> None:
+        self.tokenizer = processor.tokenizer
+        self.trained = True
+
+    def eval(self) -> "Dictionary":
+        self.trained = False
+        return self
+
+    def get_text_features(self, input_ids: Any, **_: Any) -> torch.Tensor:
+        texts = self.tokenizer.batch_decode(input_ids, skip_special_tokens=True)
+        return torch.eye(3)[[int(text.split()[2]) for text in texts]]
+
+
+class TestEvaluateSentences:
+    @pytest.fixture
+    def results(self) -> list[dict[str, Any]]:
+        # Row a has the source captions 0, 1 and 2, row b only 0, row c none; all are translated.
+        rows = [row("a", image=None), row("b", captions=1, image=None), row("c", source_captions=[], image=None)]
+        words = processor(rows)
+        dictionary: Any = Dictionary(words)
+        found = evaluate_sentences(dictionary, words.tokenizer, dataset(rows), batch_size=2)
+        assert not dictionary.trained
+        return found
+
+    def test_figures_of_a_known_ranking(self, results: list[dict[str, Any]]) -> None:
+        assert [result["language"] for result in results] == ["de", "zh"]
+        for result in results:
+            # Caption 0 of a and of b score 1 with both rows: ties count. Captions 1 and 2 are found in row a alone.
+            assert result["target_to_source_hit_rate_1"] == pytest.approx(50)
+            assert result["target_to_source_hit_rate_5"] == 100
+            # Row a has caption 1, which scores 0 with b, but caption 0 of b is as good for a as its own.
+            assert result["source_to_target_hit_rate_1"] == 0
+
+    def test_the_protocol(self, results: list[dict[str, Any]]) -> None:
+        counts = {"rows": 2, "source_captions": 4, "target_captions": 7, "caption_origin": ["machine:test"]}
+        assert results[0]["protocol"] == {**counts, **SENTENCE_PROTOCOL}
+
+    def test_the_languages_asked_for(self, retriever: tuple[LeccrModel, LeccrProcessor], rows: Dataset) -> None:
+        results = evaluate_sentences(*retriever, rows, ["zh", "en"])
+        assert [result["language"] for result in results] == ["zh"]
+        with pytest.raises(ValueError, match="no captions in fr; they have en, de, zh."):
+            evaluate_sentences(*retriever, rows, ["fr"])
+        with pytest.raises(UserError, match="no captions in another language"):
+            evaluate_sentences(*retriever, rows, ["en"])
+
+
+class TestTextOnlyCheckpoint:
+    def test_it_is_measured_by_sentences_and_pictures_are_left_alone(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        broken = row("f", image={"bytes": b"text", "path": "f.jpg"})
+        write_rows(tmp_path / "data", "validation", [*ROWS, broken])
+        ours = recipe(model={}, network="cross-lingual")
+        tokenizer = build_processor(ours, training_texts(dataset(ROWS)))
+        save_retriever(tmp_path / "teacher", build_model(ours, tokenizer), tokenizer)
+        output = tmp_path / "result.json"
+        results = run_evaluation(str(tmp_path / "teacher"), str(tmp_path / "data"), output=output, skip_broken=True)
+        assert json.loads(output.read_text()) == results
+        assert [result["language"] for result in results] == ["de", "zh"]
+        assert results[0]["protocol"]["rows"] == 6
+        assert results[0]["protocol"]["split"] == "validation"
+        assert "target-to-source hit@1/5/10" in capsys.readouterr().out
+
+
+def test_json_that_cannot_be_written_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    write_json(path, {"text": "一只狗"})
+    with pytest.raises(TypeError):
+        write_json(path, {"text": object()})
+    assert path.read_text(encoding="utf-8") == '{\n  "text": "一只狗"\n}\n'
+    assert [left.name for left in tmp_path.iterdir()] == ["result.json"]

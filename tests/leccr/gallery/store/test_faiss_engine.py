@@ -1,0 +1,192 @@
+import dataclasses
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+import pytest
+
+from leccr.errors import UserError
+from leccr.gallery.store.faiss_engine import FaissEngine, build_approximation, rank_all, recall
+from leccr.gallery.store.ranking import exact_scores
+from leccr.gallery.store.state import State
+from leccr.gallery.store.vectors import Views, append_codes, encode_views, learn_ranges, views_path
+from tests.leccr.gallery.store.test_ranking import random_views
+from tests.leccr.gallery.tiny_gallery import brute_force
+
+WIDTH = 16
+
+
+def stored(folder: Path, views: np.ndarray, dtype: str = "fp32", **fields: Any) -> State:
+    """Write views, and return their state."""
+    ranges = learn_ranges(views.reshape(-1, views.shape[2])) if dtype == "int8" else None
+    state = State("m", "f", views.shape[1], views.shape[2], True, dtype=dtype, ranges=ranges, **fields)
+    append_codes(folder, state, encode_views(state, views))
+    longest = float(np.linalg.norm(views, axis=2).max())
+    return dataclasses.replace(state, positions=len(views), items=len(views), longest_view=longest)
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("fp32", 4), ("fp16", 2), ("int8", 1)])
+def test_views_come_back_as_close_as_their_format_allows(tmp_path: Path, dtype: str, size: int) -> None:
+    views = random_views(50, 3, WIDTH)
+    state = stored(tmp_path, views, dtype)
+    assert views_path(tmp_path, state).stat().st_size == 50 * 3 * WIDTH * size
+    there = Views(tmp_path, state)
+    error = np.abs(there.at(np.array([7, 3, 7])) - views[[7, 3, 7]]).max()
+    assert error <= {"fp32": 0.0, "fp16": 2.0**-11, "int8": 2.4 / 255}[dtype]
+    again = encode_views(state, there.at(np.arange(50)))
+    assert np.array_equal(again, there.codes), "storing them once more loses nothing"
+
+
+def test_the_mapped_index_finds_what_a_plain_one_finds(tmp_path: Path) -> None:
+    views = random_views(500, 2, WIDTH)
+    plain = faiss.IndexFlatIP(WIDTH)
+    plain.add(views.reshape(-1, WIDTH))
+    queries = random_views(40, 1, WIDTH, seed=1)[:, 0]
+    scores, rows = FaissEngine(tmp_path, stored(tmp_path, views)).search(queries, 30, None)
+    expected_scores, expected_rows = plain.search(queries, 30)
+    assert np.array_equal(rows, expected_rows)
+    assert np.array_equal(scores, expected_scores)
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "fp16", "int8"])
+def test_the_ranking_is_that_of_all_scores_of_what_is_stored(tmp_path: Path, dtype: str) -> None:
+    views = random_views(300, 4, WIDTH)
+    views[100:200] = views[:100]
+    state = stored(tmp_path, views, dtype)
+    engine = FaissEngine(tmp_path, state)
+    queries = random_views(25, 1, WIDTH, seed=1)[:, 0]
+    decoded = engine.at(np.arange(300))
+    for query, ranking in zip(queries, rank_all(engine, state, queries)):
+        order, scores = brute_force(decoded, query)
+        assert ranking.positions.tolist() == order[:10]
+        assert ranking.scores.tolist() == scores[:10]
+
+
+def test_later_views_are_searched_as_soon_as_the_state_has_them(tmp_path: Path) -> None:
+    views = random_views(60, 2, WIDTH)
+    state = stored(tmp_path, views[:40])
+    older = FaissEngine(tmp_path, state)
+    append_codes(tmp_path, state, encode_views(state, views[40:]))
+    query = views[50, 1:2]
+    assert older.search(query, 1, None)[1][0, 0] < 80
+    newer = FaissEngine(tmp_path, dataclasses.replace(state, positions=60))
+    assert newer.search(query, 1, None)[1][0, 0] == 101
+
+
+def test_what_a_killed_writer_left_is_overwritten(tmp_path: Path) -> None:
+    views = random_views(60, 2, WIDTH)
+    state = stored(tmp_path, views[:40])
+    with views_path(tmp_path, state).open("ab") as file:
+        file.write(b"half a view")
+    append_codes(tmp_path, state, encode_views(state, views[40:]))
+    whole = Views(tmp_path, dataclasses.replace(state, positions=60))
+    assert np.array_equal(whole.at(np.arange(60)), views)
+
+
+def test_a_file_that_is_too_short_is_refused(tmp_path: Path) -> None:
+    state = stored(tmp_path, random_views(10, 2, WIDTH))
+    with pytest.raises(UserError, match=r"should have 1408 bytes or more, but has 1280; .*--repair"):
+        FaissEngine(tmp_path, dataclasses.replace(state, positions=11))
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "int8"])
+@pytest.mark.parametrize(("kind", "least"), [("hnsw", 0.99), ("ivfpq", 0.95)])
+def test_approximate_indexes_find_nearly_all(tmp_path: Path, kind: str, least: float, dtype: str) -> None:
+    # Photos come in groups of similar ones, unlike numbers drawn at random.
+    generator = np.random.default_rng(0)
+    centres = random_views(50, 1, 32)[:, 0]
+    views = centres[generator.integers(0, 50, 4000)].reshape(1000, 4, 32)
+    views = (views + 0.15 * generator.standard_normal(views.shape)).astype(np.float32)
+    state = stored(tmp_path, views, dtype)
+    approximation = build_approximation(tmp_path, state, kind)
+    assert (approximation.positions, approximation.queries) == (1000, 200)
+    state = dataclasses.replace(state, approximation=approximation)
+    queries = (centres + 0.1 * generator.standard_normal(centres.shape)).astype(np.float32)
+    engine = FaissEngine(tmp_path, state)
+    assert not engine.exact
+    found, right = (
+        rank_all(engine, state, queries),
+        rank_all(FaissEngine(tmp_path, state, approximate=False), state, queries),
+    )
+    assert recall(found, right) >= least
+    assert approximation.recall is not None and abs(approximation.recall - recall(found, right)) < 0.1
+    for query, ranking in zip(queries, found):
+        assert np.array_equal(ranking.scores, exact_scores(engine.at(ranking.positions), query).max(axis=1))
+
+
+def test_recall_is_the_share_of_the_right_ones(tmp_path: Path) -> None:
+    state = stored(tmp_path, random_views(30, 2, WIDTH))
+    rankings = rank_all(FaissEngine(tmp_path, state), state, random_views(2, 1, WIDTH)[:, 0])
+    assert recall(rankings, rankings) == 1.0
+    half = [dataclasses.replace(ranking, positions=ranking.positions[:5]) for ranking in rankings]
+    assert recall(half, rankings) == 0.5
+
+
+def test_candidates_of_a_coarse_index_are_all_scored_exactly(tmp_path: Path) -> None:
+    state = stored(tmp_path, random_views(500, 2, WIDTH))
+    state = dataclasses.replace(state, approximation=build_approximation(tmp_path, state, "ivfpq"))
+    scores, rows = FaissEngine(tmp_path, state).search(random_views(3, 1, WIDTH)[:, 0], 20, None)
+    assert rows.shape[1] == 200, "ten times as many as asked for"
+    assert (np.diff(scores, axis=1) <= 0).all()
+
+
+@pytest.mark.parametrize("kind", ["hnsw", "ivfpq"])
+def test_views_newer_than_the_index_are_found(tmp_path: Path, kind: str) -> None:
+    views = random_views(400, 2, WIDTH)
+    state = stored(tmp_path, views[:300])
+    state = dataclasses.replace(state, approximation=build_approximation(tmp_path, state, kind))
+    append_codes(tmp_path, state, encode_views(state, views[300:]))
+    engine = FaissEngine(tmp_path, dataclasses.replace(state, positions=400))
+    assert engine.search(views[350, 1:2], 5, None)[1][0, 0] == 701
+    assert engine.search(views[10, 0:1], 5, None)[1][0, 0] == 20
+
+
+def test_a_filter_is_exact_in_spite_of_an_approximate_index(tmp_path: Path) -> None:
+    views = random_views(400, 2, WIDTH)
+    state = stored(tmp_path, views)
+    state = dataclasses.replace(state, approximation=build_approximation(tmp_path, state, "hnsw"))
+    query = random_views(1, 1, WIDTH, seed=3)[:, 0]
+    _, rows = FaissEngine(tmp_path, state).search(query, 6, np.array([5, 90, 399]))
+    assert sorted(set((rows[0] // 2).tolist())) == [5, 90, 399]
+
+
+def damage(path: Path, index: Any) -> None:
+    """Let the first neighbour in a graph point far outside of it."""
+    content, links = bytearray(path.read_bytes()), faiss.vector_to_array(index.hnsw.neighbors).tobytes()
+    place = content.find(links)
+    assert place > 0
+    content[place : place + 4] = (10**8).to_bytes(4, "little")
+    path.write_bytes(content)
+
+
+def test_an_index_file_that_points_outside_of_itself_is_refused(tmp_path: Path) -> None:
+    state = stored(tmp_path, random_views(100, 2, WIDTH))
+    built = build_approximation(tmp_path, state, "hnsw")
+    path = tmp_path / str(built.file)
+    damage(path, faiss.read_index(str(path), faiss.IO_FLAG_SKIP_STORAGE))
+    with pytest.raises(UserError, match=r"missing or broken; build it anew with `leccr gallery convert"):
+        FaissEngine(tmp_path, dataclasses.replace(state, approximation=built))
+
+
+def test_an_index_of_other_views_is_refused(tmp_path: Path) -> None:
+    state = stored(tmp_path, random_views(100, 2, WIDTH))
+    built = build_approximation(tmp_path, state, "hnsw")
+    other = dataclasses.replace(built, positions=60)
+    with pytest.raises(UserError, match="does not fit the views"):
+        FaissEngine(tmp_path, dataclasses.replace(state, approximation=other))
+    other = dataclasses.replace(built, kind="ivfpq")
+    with pytest.raises(UserError, match="does not fit the views"):
+        FaissEngine(tmp_path, dataclasses.replace(state, approximation=other))
+    missing = dataclasses.replace(built, file="hnsw-9-9")
+    with pytest.raises(UserError, match="missing or broken"):
+        FaissEngine(tmp_path, dataclasses.replace(state, approximation=missing))
+
+
+def test_without_faiss_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    monkeypatch.delitem(sys.modules, "leccr.gallery.store.vectors")
+    with pytest.raises(ImportError, match=r"Galleries need FAISS: pip install 'leccr\[gallery\]'"):
+        importlib.import_module("leccr.gallery.store.vectors")

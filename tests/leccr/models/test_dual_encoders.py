@@ -1,0 +1,127 @@
+"""The processor of a dual encoder: its own image processor and tokenizer, and texts as long as it was trained with."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import BertConfig, CLIPImageProcessorPil
+from typer.testing import CliRunner
+
+from leccr.cli import app
+from leccr.errors import UserError
+from leccr.models.build import build_model, build_processor
+from leccr.models.checkpoints import load_retriever
+from leccr.models.dual_encoders import dual_encoder_processor
+from leccr.recipes.recipe import Recipe, load_recipe
+from modeling_leccr import LeccrModel
+from processing import LeccrProcessor
+from processing.tokenizers import train_tokenizer
+from tests.modeling_leccr.tiny_dual_encoders import LENGTH, dual_encoder
+from tests.tiny_data import picture, scenes
+
+TEXTS = ["a dog", "a brown dog runs over a meadow"]
+
+
+def save(family: str, folder: Path) -> None:
+    dual_encoder(family).save_pretrained(folder)
+    # SigLIP's tokenizers give no mask.
+    tokenizer = train_tokenizer(TEXTS, vocabulary_size=50)
+    tokenizer.model_input_names = ["input_ids"]
+    tokenizer.save_pretrained(folder)
+    CLIPImageProcessorPil(size={"height": 32, "width": 32}, do_center_crop=False).save_pretrained(folder)
+
+
+@pytest.mark.parametrize("family", ["siglip", "clip"])
+@torch.no_grad()
+def test_texts_go_from_processor_to_model_as_in_the_original(family: str, tmp_path: Path) -> None:
+    save(family, tmp_path / "source")
+    dual_encoder_processor(tmp_path / "source").save_pretrained(tmp_path / "saved")
+    processor = LeccrProcessor.from_pretrained(tmp_path / "saved")
+    batch = processor(text=TEXTS, images=[picture(), picture("blue")], descriptions=[TEXTS[1], None])
+    fixed = family == "siglip"
+    assert (batch["input_ids"].shape[1] == LENGTH) == (batch["description_input_ids"].shape[1] == LENGTH) == fixed
+    assert batch["attention_mask"].sum(1).tolist() == [4, 9]
+    assert batch["description_attention_mask"].sum(1).tolist() == [9, 0]
+    model = LeccrModel.from_dual_encoder(tmp_path / "source", num_slots=2, interaction_heads=2)
+    original = {"input_ids": batch["input_ids"]} | ({} if fixed else {"attention_mask": batch["attention_mask"]})
+    expected = dual_encoder(family).get_text_features(**original).pooler_output
+    features = model.get_text_features(batch["input_ids"], batch["attention_mask"])
+    torch.testing.assert_close(features, torch.nn.functional.normalize(expected, dim=-1), rtol=0, atol=1e-5)
+    assert (
+        model(
+            **{name: value for name, value in batch.items() if "input" not in name or "desc" in name}
+        ).image_views.shape[1]
+        == 2
+    )
+
+
+def test_long_texts_are_cut_where_the_positions_end(tmp_path: Path) -> None:
+    save("clip", tmp_path)
+    batch = dual_encoder_processor(tmp_path)(text=["dog " * 100], descriptions=["dog " * 100])
+    assert batch["input_ids"].shape[1] == batch["description_input_ids"].shape[1] == LENGTH
+
+
+def test_settings_of_the_recipe_hold(tmp_path: Path) -> None:
+    save("clip", tmp_path)
+    processor = dual_encoder_processor(tmp_path, text_max_length=7)
+    assert (processor.text_max_length, processor.description_max_length) == (7, LENGTH)
+
+
+def test_another_kind_of_model(tmp_path: Path) -> None:
+    BertConfig().save_pretrained(tmp_path)
+    with pytest.raises(UserError, match=r"is a bert model, not a dual encoder known here; .*: clip, metaclip_2"):
+        dual_encoder_processor(tmp_path)
+    with pytest.raises(UserError, match="nowhere is no model"):
+        dual_encoder_processor(tmp_path / "nowhere")
+
+
+class TestTraining:
+    def test_a_run_from_the_command_line(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        save("clip", tmp_path / "clip")
+        monkeypatch.setattr("leccr.data.loading.load_data", lambda name, skip_broken: (scenes(), None))
+        words = ["train", "leccr", "--dual-encoder", str(tmp_path / "clip"), "--out", str(tmp_path / "out")]
+        settings = "--max_steps 3 --per_device_train_batch_size 4 --learning_rate 1e-2 --eval_strategy steps"
+        more = "--save_strategy steps --save_steps 3 --eval_steps 3 --use_cpu --disable_tqdm"
+        result = CliRunner().invoke(app, [*words, *settings.split(), *more.split()])
+        assert result.exit_code == 0, result.output
+        model, processor = load_retriever(tmp_path / "out")
+        source = dual_encoder("clip")
+        for tower, original in ((model.vision_tower, source.vision_model), (model.text_tower, source.text_model)):
+            expected = original.state_dict()
+            assert all(torch.equal(value, expected[name]) for name, value in tower.model.state_dict().items())
+        assert model.config.slot_anchor == "image" and model.config.num_slots == 4
+        assert model.anchor.interaction_gate.weight != 0, "the gates start at zero"
+        assert processor.text_max_length == LENGTH
+        assert str(tmp_path) not in (tmp_path / "out" / "config.json").read_text()
+        report = json.loads((tmp_path / "out" / "training.json").read_text())
+        assert report["dual_encoder"] == str(tmp_path / "clip")
+
+    def test_before_training_it_is_the_dual_encoder(self, tmp_path: Path) -> None:
+        save("clip", tmp_path)
+        recipe = load_recipe("leccr", dual_encoder=str(tmp_path))
+        processor = build_processor(recipe, [])
+        model = build_model(recipe, processor)
+        assert model.training and not any(tower.training for tower in (model.vision_tower, model.text_tower))
+        pixels = processor(images=[picture("blue"), picture("red")])["pixel_values"]
+        with torch.no_grad():
+            expected = dual_encoder("clip").get_image_features(pixel_values=pixels).pooler_output
+            views = model.eval().get_image_views(pixels)
+        expected = torch.nn.functional.normalize(expected, dim=-1)[:, None].expand_as(views)
+        torch.testing.assert_close(views, expected, rtol=0, atol=1e-5)
+
+    @pytest.mark.parametrize(
+        ("fields", "message"),
+        [
+            ({"text": "org/bert"}, "text in recipe leccr comes from org/clip; leave it out."),
+            ({"warm_start": "teacher"}, "warm_start in recipe leccr comes from org/clip; leave it out."),
+            ({"processor": {"num_frames": 8}}, "is to learn from videos, and cannot start from a dual encoder"),
+            ({"network": "cross-lingual"}, "knows texts alone, and cannot start from a dual encoder"),
+        ],
+    )
+    def test_what_does_not_go_together(self, fields: dict[str, Any], message: str) -> None:
+        recipe: Recipe = dataclasses.replace(load_recipe("leccr", dual_encoder="org/clip"), **fields)
+        with pytest.raises(UserError, match=message):
+            build_processor(recipe, [])

@@ -1,0 +1,225 @@
+"""An exported model gives the model's own embeddings, in onnxruntime and in torch.export's programs."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+from transformers import XLNetConfig
+from typer.testing import CliRunner
+
+from leccr import UserError
+from leccr.cli import app
+from leccr.models.checkpoints import load_retriever
+from leccr.models.export import image_sample, run_export
+from leccr.models.export_programs import onnx_runner
+from modeling_leccr import LeccrModel
+from processing import LeccrProcessor
+from tests.modeling_leccr.tiny import form, tiny_config
+from tests.tiny_data import PICTURE_SIZE, picture, processor, row
+
+ROWS = [row("a"), row("b", description="A long red thing beside a small blue thing")]
+TEXTS = ["en a 1", "de b 2", "zh a 0 This is b", "en", "de a 1 zh b"]
+DESCRIPTIONS = ["This is a", None, "A long red thing beside a small blue thing", None, "This is b"]
+
+
+def save(folder: Path, form_name: str, vision: str | None, **settings: Any) -> Path:
+    """Write a tiny checkpoint, its vocabulary that of the rows, and return its folder."""
+    made = processor(ROWS, text_max_length=32, description_max_length=40)
+    for name, value in settings.items():
+        setattr(made, name, value)
+    model = form(form_name, vision, vocabulary=len(made.tokenizer))
+    model.save_pretrained(folder)
+    made.save_pretrained(folder)
+    return folder
+
+
+class Export:
+    """A checkpoint and what was exported of it."""
+
+    def __init__(self, checkpoint: Path, folder: Path) -> None:
+        self.checkpoint, self.folder = checkpoint, folder
+        self.model, self.processor = load_retriever(checkpoint)
+        # Another number of rows, and texts of other lengths, than what the export was made with.
+        pictures = [picture(colour) for colour in ("red", "blue", "green", "white", "pink")]
+        self.pictures = dict(self.processor(images=pictures, descriptions=DESCRIPTIONS))
+        self.texts = dict(self.processor(text=TEXTS))
+
+    def check(self, run: Callable[[str], Callable[..., Tensor]]) -> None:
+        """Compare five rows and then one row with the model itself."""
+        text, image = run("text"), run("image")
+        for rows in (slice(None), slice(1)):
+            texts = {name: value[rows] for name, value in self.texts.items()}
+            pictures = {name: value[rows] for name, value in self.pictures.items()}
+            with torch.no_grad():
+                expected = self.model.get_text_features(**texts), self.model.get_image_views(**pictures)
+            assert_near(text(**texts), expected[0])
+            assert_near(image(**pictures), expected[1])
+        pictures["description_attention_mask"] = torch.zeros_like(pictures["description_attention_mask"])
+        with torch.no_grad():
+            alone = self.model.get_image_views(pictures["pixel_values"])
+        assert_near(image(**pictures), alone)
+
+
+def assert_near(actual: Tensor, expected: Tensor) -> None:
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def onnx(tmp_path_factory: pytest.TempPathFactory) -> Export:
+    folder = tmp_path_factory.mktemp("onnx")
+    checkpoint = save(folder / "model", "anchored", "clip")
+    words = ["export", str(checkpoint), "--format", "onnx", "--int8", "--out", str(folder / "out")]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert "text.onnx: differs from the model by at most" in result.output
+    return Export(checkpoint, folder / "out")
+
+
+def test_anchored_slots_over_clip_in_onnxruntime(onnx: Export) -> None:
+    onnx.check(lambda name: onnx_runner(onnx.folder / f"{name}.onnx"))
+
+
+def test_late_fusion_over_a_resnet_in_onnxruntime(tmp_path: Path) -> None:
+    export = Export(save(tmp_path / "model", "late-fusion", "resnet"), tmp_path / "out")
+    differences = run_export(export.checkpoint, export.folder)
+    assert set(differences) == {"text.onnx", "image.onnx"}
+    assert max(differences.values()) < 1e-4
+    export.check(lambda name: onnx_runner(export.folder / f"{name}.onnx"))
+
+
+def save_xlnet(folder: Path, layers: int) -> LeccrProcessor:
+    """Write a checkpoint with an XLNet text tower, and return its processor."""
+    made = processor(ROWS, text_max_length=32)
+    sizes = {"d_model": 32, "n_layer": layers, "n_head": 2, "d_inner": 32}
+    config = tiny_config(None, num_slots=0)
+    config.text_config = XLNetConfig(vocab_size=len(made.tokenizer), initializer_range=0.2, **sizes)
+    torch.manual_seed(0)
+    LeccrModel(config).save_pretrained(folder)
+    made.save_pretrained(folder)
+    return made
+
+
+def test_an_xlnet_text_tower_which_subtracts_its_mask(tmp_path: Path) -> None:
+    made = save_xlnet(tmp_path / "model", layers=0)
+    run_export(tmp_path / "model", tmp_path / "out")
+    model, _ = load_retriever(tmp_path / "model")
+    texts = dict(made(text=TEXTS))
+    with torch.no_grad():
+        expected = model.get_text_features(**texts)
+    assert_near(onnx_runner(tmp_path / "out" / "text.onnx")(**texts), expected)
+
+
+@pytest.mark.parametrize("format", ["onnx", "torch-export"])
+def test_a_tower_that_pytorch_cannot_export_is_named(tmp_path: Path, format: str) -> None:
+    save_xlnet(tmp_path / "model", layers=1)
+    words = ["export", str(tmp_path / "model"), "--out", str(tmp_path / "out"), "--format", format]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("Error: PyTorch cannot export a model with towers of the kind xlnet for inputs of any size;")
+    assert "Traceback" not in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize(("form_name", "vision"), [("anchored", "resnet"), ("late-fusion", "clip")])
+def test_torch_export_and_back(tmp_path: Path, form_name: str, vision: str) -> None:
+    export = Export(save(tmp_path / "model", form_name, vision), tmp_path / "out")
+    run_export(export.checkpoint, export.folder, "torch-export")
+    export.check(lambda name: torch.export.load(export.folder / f"{name}.pt2").module())
+
+
+def test_int8_changes_the_embeddings_a_little_and_is_smaller(onnx: Export) -> None:
+    quantized, whole = (onnx_runner(onnx.folder / name) for name in ("text-int8.onnx", "text.onnx"))
+    embeds, expected = quantized(**onnx.texts), whole(**onnx.texts)
+    cosine = (embeds * expected).sum(dim=1)
+    assert cosine.min() > 0.98 and cosine.max() < 0.999999
+    sizes = [(onnx.folder / name).stat().st_size for name in ("text-int8.onnx", "text.onnx")]
+    assert sizes[0] < sizes[1]
+
+
+def test_the_example_searches_without_torch_and_finds_what_the_model_finds(onnx: Export, tmp_path: Path) -> None:
+    np.save(tmp_path / "views.npy", onnx_runner(onnx.folder / "image.onnx")(**onnx.pictures).numpy())
+    script = onnx.folder / "search.py"
+    assert script.read_text() in (onnx.folder / "README.md").read_text()
+    # What may not be imported is not there for this process.
+    start = (
+        "import runpy, sys\n"
+        "sys.modules.update(dict.fromkeys(['torch', 'transformers', 'leccr', 'modeling_leccr', 'processing']))\n"
+        f"sys.argv = ['search.py', {str(tmp_path / 'views.npy')!r}, *{TEXTS[:2]!r}]\n"
+        f"runpy.run_path({str(script)!r}, run_name='__main__')\n"
+    )
+    result = subprocess.run([sys.executable, "-c", start], capture_output=True, text=True, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    with torch.no_grad():
+        views = onnx.model.get_image_views(**onnx.pictures)
+        embeds = onnx.model.get_text_features(**onnx.processor(text=TEXTS[:2]))
+    scores = torch.einsum("td,bkd->tbk", embeds, views).amax(dim=2)
+    found = [line.split("\t") for line in result.stdout.splitlines()]
+    assert [line[0] for line in found] == [text for text in TEXTS[:2] for _ in range(5)]
+    for text, place, score in found:
+        assert float(score) == pytest.approx(scores[TEXTS.index(text), int(place)].item(), abs=1e-3)
+    assert [float(line[2]) for line in found[:5]] == sorted((float(line[2]) for line in found[:5]), reverse=True)
+
+
+def test_the_tokenizer_cuts_and_pads_as_the_processor(onnx: Export) -> None:
+    tokenizer = Tokenizer.from_file(str(onnx.folder / "tokenizer.json"))
+    texts = ["en a 1", "de b 2 " * 30]
+    encodings = tokenizer.encode_batch(texts)
+    expected = onnx.processor(text=texts)
+    assert [encoding.ids for encoding in encodings] == expected["input_ids"].tolist()
+    assert [encoding.attention_mask for encoding in encodings] == expected["attention_mask"].tolist()
+    assert len(encodings[0].ids) == 32
+
+
+def test_a_model_of_features_gives_its_text_tower_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint = save(tmp_path / "model", "published", None)
+    run_export(checkpoint, tmp_path / "out", "torch-export")
+    assert "only its text tower is exported" in capsys.readouterr().out
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "README.md",
+        "export.json",
+        "text.pt2",
+        "tokenizer.json",
+    }
+
+
+def test_pictures_that_are_not_resized_need_a_size(tmp_path: Path) -> None:
+    made = processor(ROWS)
+    made.image_processor.do_resize = False
+    with pytest.raises(UserError, match="give that with --picture-size PIXELS"):
+        image_sample(made)
+    assert image_sample(made, PICTURE_SIZE)["pixel_values"].shape == (3, 3, PICTURE_SIZE, PICTURE_SIZE)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--format", "tflite"], "--format tflite is not known; choose onnx or torch-export."),
+        (["--format", "torch-export", "--int8"], "--int8 is for --format onnx; leave it out."),
+        (["--format", "torch-export"], "is no model"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_leaves_nothing(tmp_path: Path, options: list[str], message: str) -> None:
+    result = CliRunner().invoke(app, ["export", str(tmp_path / "none"), "--out", str(tmp_path / "out"), *options])
+    assert result.exit_code == 2
+    assert message in result.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_folder_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(UserError, match="is not empty; choose a new folder"):
+        run_export("anything", tmp_path)
+
+
+def test_a_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(UserError, match=r'needs onnxruntime: install it with pip install "leccr\[export\]"'):
+        run_export("anything", tmp_path / "out")

@@ -1,0 +1,230 @@
+from pathlib import Path
+
+import pytest
+
+from leccr.errors import UserError
+from leccr.recipes.recipe import Recipe, list_recipes, list_towers, load_recipe, override_training
+from tests.modeling_leccr.tiny import batch, random, sentence_pairs, tiny_cross_lingual, tiny_model
+
+
+def write(folder: Path, text: str, name: str = "mine") -> Path:
+    path = folder / f"{name}.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_built_in_recipes_load_and_have_descriptions() -> None:
+    assert {"dual-encoder", "late-fusion", "leccr"} <= set(list_recipes())
+    for name, description in list_recipes().items():
+        recipe = load_recipe(name)
+        assert recipe.name == name
+        assert recipe.description == description != ""
+
+
+def test_the_built_in_recipes_are_the_methods_they_are_named_after() -> None:
+    dual, fusion, leccr = (load_recipe(name).model for name in ("dual-encoder", "late-fusion", "leccr"))
+    assert dual["num_slots"] == 0 and not dual["description_fusion"]
+    assert fusion["num_slots"] == 0 and fusion["description_fusion"]
+    assert leccr["num_slots"] > 0
+
+
+def test_the_recipes_of_cl2cm() -> None:
+    teacher, cl2cm, both = (load_recipe(name) for name in ("cross-lingual", "cl2cm", "leccr-cl2cm"))
+    assert teacher.network == "cross-lingual" and teacher.vision is None and teacher.augmentation == {}
+    assert teacher.model["sentence_weight"] > 0 and teacher.model["word_weight"] > 0
+    assert {cl2cm.network, both.network} == {"cross-modal"}
+    assert cl2cm.model["num_slots"] == cl2cm.model["source_target_weight"] == 0 < cl2cm.model["transfer_weight"]
+    plain, leccr = load_recipe("dual-encoder").model, load_recipe("leccr").model
+    assert cl2cm.model == {**plain, "source_target_weight": 0.0, "transfer_weight": cl2cm.model["transfer_weight"]}
+    # Nothing but the transfer is added to LECCR.
+    assert both.model == {**leccr, "transfer_weight": cl2cm.model["transfer_weight"]}
+    assert both.training == load_recipe("leccr").training
+
+
+def test_a_text_only_recipe_takes_of_towers_what_concerns_texts() -> None:
+    recipe = load_recipe("cross-lingual", "scenes")
+    assert (recipe.vision, recipe.image_processor, recipe.augmentation) == (None, None, {})
+    assert recipe.text == load_recipe("leccr", "scenes").text
+    assert recipe.model["text_pooling"] == "mean"
+    assert not {"slot_layers", "softened_weight"} & set(recipe.model)
+
+
+def test_a_text_only_recipe_itself_knows_only_its_own_fields(tmp_path: Path) -> None:
+    text = "network: cross-lingual\nmodel: {num_slots: 2}"
+    with pytest.raises(UserError, match='unknown key "num_slots" in recipe mine under model'):
+        load_recipe(write(tmp_path, text))
+    with pytest.raises(UserError, match='unknown key "word_weight" in recipe mine under model'):
+        load_recipe(write(tmp_path, "model: {word_weight: 1.0}"))
+    with pytest.raises(UserError, match="network in recipe mine has to be cross-modal or cross-lingual"):
+        load_recipe(write(tmp_path, "network: lingual"))
+
+
+def test_numbers_and_words_mean_what_they_look_like(tmp_path: Path) -> None:
+    text = "training: {learning_rate: 1e-5, weight_decay: .5E-2, eval_strategy: no, bf16: true}"
+    recipe = load_recipe(write(tmp_path, text))
+    assert recipe.training == {"learning_rate": 1e-5, "weight_decay": 0.005, "eval_strategy": "no", "bf16": True}
+
+
+def test_a_file_is_named_after_itself_and_empty_sections_are_empty(tmp_path: Path) -> None:
+    assert load_recipe(write(tmp_path, "model:\ntraining: {}\n")) == Recipe(name="mine")
+
+
+def test_towers_are_a_block_whose_values_hold(tmp_path: Path) -> None:
+    method = "model: {num_slots: 2, dropout: 0.3}\ntraining: {bf16: true}\n"
+    towers = "towers: {vision: a, text: b, model: {dropout: 0.0}, training: {max_steps: 5}}"
+    recipe = load_recipe(write(tmp_path, method + towers))
+    assert (recipe.vision, recipe.text) == ("a", "b")
+    assert recipe.model == {"num_slots": 2, "dropout": 0.0}
+    assert recipe.training == {"bf16": True, "max_steps": 5}
+
+
+def test_other_towers_replace_the_recipes_own_and_leave_nothing_of_them(tmp_path: Path) -> None:
+    own = "towers: {vision: a, text: b, augmentation: {flip: true}, model: {vision_grid: 2, dropout: 0.0}}"
+    recipe_path = write(tmp_path, "model: {num_slots: 2}\n" + own)
+    other = write(
+        tmp_path, "description: Small ones.\ntext: c\nmodel: {dropout: 0.2}\nnew_layers_learning_rate: 1e-3", "other"
+    )
+    expected = Recipe(name="mine", text="c", model={"num_slots": 2, "dropout": 0.2}, new_layers_learning_rate=1e-3)
+    assert load_recipe(recipe_path, other) == expected
+
+
+@pytest.mark.parametrize("towers", list_towers())
+@pytest.mark.parametrize("recipe", list_recipes())
+def test_every_recipe_takes_all_built_in_towers(recipe: str, towers: str) -> None:
+    loaded = load_recipe(recipe, towers)
+    assert (loaded.text is None) == (towers == "siglip2") == (loaded.dual_encoder is not None)
+    assert loaded.name == recipe
+
+
+def test_a_dual_encoder_takes_the_place_of_the_recipes_towers(tmp_path: Path) -> None:
+    recipe = load_recipe("leccr", dual_encoder="org/clip")
+    assert (recipe.dual_encoder, recipe.vision, recipe.text, recipe.image_processor) == ("org/clip", None, None, None)
+    assert (recipe.model["slot_anchor"], recipe.model["num_slots"]) == ("image", 4)
+    assert "interpolate_pos_encoding" not in recipe.model
+    own = write(tmp_path, "dual_encoder: a\nmodel: {freeze_text: false}\ntraining: {max_steps: 5}")
+    assert load_recipe("leccr", own).dual_encoder == "a"
+    recipe = load_recipe("leccr", own, dual_encoder="b")
+    assert (recipe.dual_encoder, recipe.model["freeze_text"], recipe.training) == ("b", False, {"max_steps": 5})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: other", 'unknown key "name" in towers other.'),
+        ("model: {num_slot: 4}", 'unknown key "num_slot" in towers other under model: did you mean "num_slots"?'),
+    ],
+)
+def test_wrong_towers_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UserError) as error:
+        load_recipe("leccr", write(tmp_path, text, "other"))
+    assert str(error.value) == message
+
+
+def test_unknown_towers_are_refused() -> None:
+    with pytest.raises(UserError, match='no choice of towers "nowhere"'):
+        load_recipe("leccr", "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("modle: {}", 'unknown key "modle" in recipe mine: did you mean "model"?'),
+        ("model: {num_slot: 4}", 'unknown key "num_slot" in recipe mine under model: did you mean "num_slots"?'),
+        (
+            "training: {learning_rat: 1}",
+            'unknown key "learning_rat" in recipe mine under training: did you mean "learning_rate"?',
+        ),
+        (
+            "processor: {text_length: 9}",
+            'unknown key "text_length" in recipe mine under processor: did you mean "text_max_length"?',
+        ),
+        ("augmentation: {flips: true}", 'unknown key "flips" in recipe mine under augmentation: did you mean "flip"?'),
+        (
+            "text: {model_type: bert, hidden_sizes: 8}",
+            'unknown key "hidden_sizes" in recipe mine under text: did you mean "hidden_size"?',
+        ),
+        ("text: {model_type: brt}", 'text needs a model_type that transformers has, and "brt" is none: did you mean'),
+        ("training: {qqqqqqqq: 1}", 'unknown key "qqqqqqqq" in recipe mine under training.'),
+        ("training: {output_dir: here}", '"output_dir" in recipe mine under training is set elsewhere: use --out.'),
+        ("model: {num_slots: many}", 'num_slots in recipe mine under model has to be a whole number, but is "many".'),
+        ("model: {num_slots: true}", "num_slots in recipe mine under model has to be a whole number"),
+        (
+            "model: {slot_anchor: txt}",
+            'slot_anchor in recipe mine under model has to be none or text or image, but is "txt".',
+        ),
+        ("training: {bf16: yes}", 'bf16 in recipe mine under training has to be true or false, but is "yes".'),
+        ("model: [1, 2]", "model in recipe mine has to be `key: value` lines."),
+        ("towers: clip", "what stands in recipe mine under towers has to be `key: value` lines."),
+        ("towers: {visoin: a}", 'unknown key "visoin" in recipe mine under towers: did you mean "vision"?'),
+        ("just words", "is not a recipe"),
+        ("model: {", "is not valid YAML"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_the_key_and_the_remedy(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UserError) as error:
+        load_recipe(write(tmp_path, text))
+    assert message in str(error.value)
+
+
+def test_an_unknown_recipe_suggests_the_nearest_and_lists_all() -> None:
+    with pytest.raises(UserError, match='no recipe "lecr".*did you mean "leccr".*dual-encoder, late-fusion, leccr'):
+        load_recipe("lecr")
+
+
+def test_overrides_replace_training_settings_by_the_kind_of_each_field() -> None:
+    recipe = Recipe(name="mine", training={"learning_rate": 1.0, "num_train_epochs": 2})
+    words = {
+        "learning_rate": "1e-4",
+        "bf16": "true",
+        "run_name": "007",
+        "eval_strategy": "no",
+        "report_to": "none",
+        "max_steps": "7",
+        "label_names": "[a, b]",
+        "new_layers_learning_rate": "1e-3",
+    }
+    changed = override_training(recipe, words)
+    assert changed.training == {
+        "learning_rate": 1e-4,
+        "num_train_epochs": 2,
+        "bf16": True,
+        "run_name": "007",
+        "eval_strategy": "no",
+        "report_to": "none",
+        "max_steps": 7,
+        "label_names": ["a", "b"],
+    }
+    assert changed.new_layers_learning_rate == 1e-3
+    assert recipe.training == {"learning_rate": 1.0, "num_train_epochs": 2}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"learning_rat": "1"}, 'unknown key "learning_rat" on the command line: did you mean "learning_rate"?'),
+        ({"learning_rate": "fast"}, 'learning_rate on the command line has to be a number, but is "fast".'),
+        ({"max_steps": "1.5"}, 'max_steps on the command line has to be a whole number, but is "1.5".'),
+        ({"max_steps": "["}, 'the value "[" of max_steps on the command line cannot be read.'),
+        ({"output_dir": "x"}, '"output_dir" on the command line is set elsewhere: use --out.'),
+        (
+            {"optim": "adafactor"},
+            '"optim" on the command line cannot be set: every recipe trains with AdamW; leave it out.',
+        ),
+    ],
+)
+def test_a_wrong_override_is_refused(overrides: dict[str, str], message: str) -> None:
+    with pytest.raises(UserError) as error:
+        override_training(Recipe(name="mine"), overrides)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize("towers", [None, *list_towers()])
+@pytest.mark.parametrize("name", list_recipes())
+def test_one_step_of_a_recipe_trains_every_weight_that_it_does_not_freeze(name: str, towers: str | None) -> None:
+    recipe = load_recipe(name, towers)
+    inputs = sentence_pairs() if recipe.network == "cross-lingual" else batch()
+    inputs |= {f"{side}_teacher_embeds": random(4, 9, seed=7) for side in ("source", "target")}
+    model = (tiny_cross_lingual if recipe.network == "cross-lingual" else tiny_model)(**recipe.model).train()
+    model(**inputs).loss.backward()
+    trained = {key: weight for key, weight in model.named_parameters() if weight.requires_grad}
+    assert trained and [key for key, weight in trained.items() if weight.grad is None] == []

@@ -1,0 +1,161 @@
+import itertools
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from transformers import CLIPImageProcessorPil, MobileNetV2Config, MobileNetV2Model
+
+import leccr.training.features as featuring
+from leccr.errors import UserError
+from leccr.recipes.recipe import Recipe
+from leccr.training.features import encode_rows, load_vision_tower, read_ahead, run_features
+from processing.features import FeatureFile, copy_id
+from processing.storage import read_splits, write_rows
+
+
+def picture_rows(folder: Path, count: int) -> list[dict[str, object]]:
+    rows = []
+    for number in range(count):
+        path = folder / f"{number}.png"
+        Image.effect_noise((40, 40), 50 + number).convert("RGB").save(path)
+        rows.append(
+            {
+                "id": f"picture-{number}",
+                "image": {"path": str(path), "bytes": None},
+                "video": None,
+                "source_language": "en",
+                "source_captions": [f"Noise {number}."],
+                "target_captions": [],
+                "description": None,
+            }
+        )
+    return rows
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Recipe:
+    torch.manual_seed(0)
+    tower = tmp_path / "tower"
+    MobileNetV2Model(MobileNetV2Config(image_size=32, depth_multiplier=0.25)).save_pretrained(tower)
+    size = {"height": 32, "width": 32}
+    CLIPImageProcessorPil(size=size, crop_size=size).save_pretrained(tower)
+    return Recipe(name="tiny", vision=str(tower), model={"vision_grid": 1})
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    rows = picture_rows(tmp_path, 7)
+    write_rows(folder, "train", rows[:5], embed_images=True)
+    write_rows(folder, "validation", rows[5:], embed_images=True)
+    return folder
+
+
+def test_every_row_has_the_towers_tokens(data: Path, recipe: Recipe) -> None:
+    features = FeatureFile(run_features(str(data), recipe, dtype="fp32"))
+    tower, image_processor = load_vision_tower(recipe)
+    for rows in read_splits(data).values():
+        for name, expected in zip(rows["id"], encode_rows(tower, image_processor, rows, batch_size=1), strict=True):
+            assert expected.shape[0] == 2
+            torch.testing.assert_close(features[name], expected, atol=1e-5, rtol=1e-5)
+    assert not (data / "features.parts").exists()
+
+
+def test_an_interrupted_run_goes_on(data: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(featuring, "PART_ROWS", 2)
+    seen: list[object] = []
+
+    def stop_at_third(tower: object, processor: object, rows: object, *settings: object) -> Iterator[torch.Tensor]:
+        seen.append(rows)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return encode_rows(tower, processor, rows, *settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(featuring, "encode_rows", stop_at_third)
+    with pytest.raises(KeyboardInterrupt):
+        run_features(str(data), recipe)
+    assert len(list((data / "features.parts").glob("*.safetensors"))) == 2
+    run_features(str(data), recipe)
+    assert len(seen) == 3 + 2
+    assert len(FeatureFile(data)[read_splits(data)["validation"][0]["id"]]) == 2
+
+
+def test_parts_of_another_run_are_not_mixed_in(data: Path, recipe: Recipe) -> None:
+    (data / "features.parts").mkdir()
+    (data / "features.parts" / "about.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(UserError, match="parts of another run"):
+        run_features(str(data), recipe)
+
+
+def test_existing_features_are_kept(data: Path, recipe: Recipe) -> None:
+    run_features(str(data), recipe)
+    with pytest.raises(UserError, match="exists already"):
+        run_features(str(data), recipe)
+
+
+def test_a_tower_without_weights_is_refused(data: Path) -> None:
+    with pytest.raises(UserError, match="no pretrained vision tower"):
+        run_features(str(data), Recipe(name="scratch", vision={"model_type": "resnet"}))
+
+
+def test_a_broken_picture_stops_the_run_and_is_named(data: Path, recipe: Recipe, tmp_path: Path) -> None:
+    rows = [{**row, "image": {"bytes": b"text", "path": "broken.png"}} for row in picture_rows(tmp_path, 3)]
+    write_rows(data, "test", rows)
+    with pytest.raises(ValueError, match="broken.png cannot be decoded"):
+        run_features(str(data), recipe)
+
+
+class TestReadAhead:
+    def test_results_come_in_order(self) -> None:
+        late = threading.Event()
+
+        def read(job: int) -> int:
+            if job == 0:
+                # The others are read in the meantime.
+                assert late.wait(timeout=10)
+            elif job == 2:
+                late.set()
+            return 10 * job
+
+        assert list(read_ahead(read, range(20), threads=3)) == [10 * job for job in range(20)]
+
+    def test_no_more_is_read_than_the_threads_need(self) -> None:
+        begun: list[int] = []
+
+        def read(job: int) -> int:
+            begun.append(job)
+            return job
+
+        results = read_ahead(read, range(100), threads=2)
+        assert next(results) == 0
+        assert len(begun) <= 3
+
+    def test_an_error_comes_out_where_its_result_would(self) -> None:
+        def read(job: int) -> int:
+            if job == 1:
+                raise ValueError("broken.png")
+            return job
+
+        results = read_ahead(read, range(5), threads=2)
+        assert next(results) == 0
+        with pytest.raises(ValueError, match="broken.png"):
+            next(results)
+
+
+def test_training_pictures_have_varied_copies(data: Path, recipe: Recipe) -> None:
+    first = FeatureFile(run_features(str(data), recipe, dtype="fp32", copies=2))
+    splits = read_splits(data)
+    assert first.copies == 2
+    for name in splits["train"]["id"]:
+        kinds = [first[name], first[copy_id(name, 1)], first[copy_id(name, 2)]]
+        assert not any(torch.equal(one, other) for one, other in itertools.combinations(kinds, 2))
+    assert not any(copy_id(name, 1) in first for name in splits["validation"]["id"])
+    first.path.unlink()
+    # The crops are drawn from the rows' ids, whatever thread comes first.
+    again = FeatureFile(run_features(str(data), recipe, dtype="fp32", batch_size=2, copies=2))
+    name = copy_id(splits["train"]["id"][0], 2)
+    assert torch.allclose(first[name], again[name], atol=1e-5)

@@ -1,0 +1,307 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from datasets import DatasetDict
+from safetensors.torch import load_file
+from transformers import Trainer, TrainerCallback
+
+from leccr.errors import UserError
+from leccr.evaluation.evaluate import evaluate_retrieval
+from leccr.models.checkpoints import load_retriever
+from leccr.recipes.recipe import Recipe
+from leccr.training.train import CHECKPOINTS, as_splits, make_trainer, run_training, train_recipe
+from modeling_leccr import CrossLingualModel
+from processing import CaptionCollator
+from processing.caption_embeddings import EMBEDDINGS_FILE, CaptionEmbeddings, save_caption_embeddings
+from processing.features import FEATURES_FILE, FeatureFile, save_features
+from processing.storage import write_rows
+from tests.tiny_data import DUAL_ENCODER, dataset, recipe, row, scenes
+
+CL2CM: dict[str, Any] = {**DUAL_ENCODER, "source_target_weight": 0.0, "transfer_weight": 1.0}
+
+
+@pytest.fixture(scope="module")
+def data() -> DatasetDict:
+    return scenes()
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+class Stop(TrainerCallback):
+    """Interrupts a run after an epoch, as a power cut would."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.epoch >= self.epoch:
+            raise KeyboardInterrupt
+
+
+class TestMakeTrainer:
+    def test_a_stock_trainer_with_the_recipes_settings(self, data: DatasetDict, tmp_path: Path) -> None:
+        ours = recipe(training={"adam_beta2": 0.98, "weight_decay": 0.05}, new_layers_learning_rate=0.1)
+        trainer = make_trainer(ours, data, tmp_path, seed=3)
+        assert type(trainer) is Trainer
+        assert trainer.args.seed == 3
+        groups = trainer.optimizer.param_groups
+        assert {(group["lr"], group["weight_decay"]) for group in groups} == {
+            (1e-2, 0.05),
+            (1e-2, 0.0),
+            (0.1, 0.05),
+            (0.1, 0.0),
+        }
+        assert {group["betas"] for group in groups} == {(0.9, 0.98)}
+
+    def test_without_languages_the_data_decide(self, data: DatasetDict, tmp_path: Path) -> None:
+        trainer = make_trainer(recipe(), data, tmp_path)
+        assert trainer.data_collator.languages == {"cs", "de", "fr", "ja", "zh"}
+        assert trainer.compute_metrics.languages == ["en", "cs", "de", "fr", "ja", "zh"]
+
+    @pytest.mark.parametrize("languages", [["zh", "de"], ["en", "zh", "de", "zh"]])
+    def test_some_languages(self, data: DatasetDict, tmp_path: Path, languages: list[str]) -> None:
+        trainer = make_trainer(recipe(), data, tmp_path, languages=languages)
+        assert trainer.data_collator.languages == {"zh", "de"}
+        assert trainer.compute_metrics.languages == ["en", "zh", "de"]
+        assert trainer.eval_dataset[0]["caption_languages"] == [0] * 5 + [1] * 5 + [2] * 5
+
+    def test_a_language_that_is_not_there(self, data: DatasetDict, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match="no captions in sv; they have en, cs, de, fr, ja, zh."):
+            make_trainer(recipe(), data, tmp_path / "new", languages=["de", "sv"])
+        assert not (tmp_path / "new").exists()
+
+    def test_pictures_are_varied_only_if_the_recipe_says_so(self, data: DatasetDict, tmp_path: Path) -> None:
+        assert make_trainer(recipe(), data, tmp_path).data_collator.augment is None
+        trainer = make_trainer(recipe(augmentation={"scale": [0.7, 1.0]}), data, tmp_path)
+        assert trainer.data_collator.augment.scale == [0.7, 1.0]
+
+    def test_equal_seeds_give_equal_models(self, data: DatasetDict, tmp_path: Path) -> None:
+        states = [make_trainer(recipe(), data, tmp_path, seed=seed).model.state_dict() for seed in (1, 1, 2)]
+        name = "text_tower.model.embeddings.word_embeddings.weight"
+        assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+        assert not torch.equal(states[0][name], states[2][name])
+
+    def test_visual_features_stand_in_for_pictures(self, data: DatasetDict, tmp_path: Path) -> None:
+        ids = [name for rows in data.values() for name in rows["id"]]
+        save_features(tmp_path / FEATURES_FILE, ids, [torch.randn(2 + place % 3, 6) for place in range(len(ids))])
+        ours = recipe(
+            model={**DUAL_ENCODER, "vision_standardize": True}, vision=None, augmentation={"scale": [0.5, 1.0]}
+        )
+        trainer = make_trainer(ours, data, tmp_path / "run", ["de"], FeatureFile(tmp_path))
+        assert trainer.data_collator.augment is None
+        assert trainer.model.standardizer.mean.abs().sum() > 0
+        report = train_recipe(trainer, ours)
+        assert report["steps"] == 6 and report["validation"]["eval_sum_of_hit_rates"] > 0
+
+
+class TestTextOnly:
+    def test_a_stock_trainer_without_pictures(self, data: DatasetDict, tmp_path: Path) -> None:
+        trainer = make_trainer(recipe(model={}, network="cross-lingual"), data, tmp_path, ["zh", "de"])
+        assert type(trainer) is Trainer and type(trainer.model) is CrossLingualModel
+        assert type(trainer.data_collator) is CaptionCollator
+        assert trainer.data_collator.languages == {"zh", "de"}
+        assert trainer.compute_metrics.languages == ["en", "zh", "de"]
+        assert not {"image", "description"} & {*trainer.train_dataset.features, *trainer.eval_dataset.features}
+
+    def test_training_learns_to_translate(self, data: DatasetDict, tmp_path: Path) -> None:
+        ours = recipe(model={"token_dropout": 0.0}, network="cross-lingual", training={"num_train_epochs": 12})
+        trainer = make_trainer(ours, data, tmp_path, ["de"])
+        report = train_recipe(trainer, ours)
+        sums = [entry["eval_sum_of_hit_rates"] for entry in trainer.state.log_history if "eval_loss" in entry]
+        assert len(sums) == 12
+        assert report["validation"]["eval_de_sum_of_hit_rates"] == max(sums) > sums[0]
+
+    def test_data_without_translations(self, tmp_path: Path) -> None:
+        rows = dataset([row("a", languages=[]), row("b", target_captions=None)])
+        for ours in (recipe(model={}, network="cross-lingual"), recipe(model=CL2CM)):
+            with pytest.raises(UserError, match="Recipe tiny needs captions in a target language"):
+                make_trainer(ours, {"train": rows, "validation": rows}, tmp_path)
+
+
+class TestTransfer:
+    ROWS = [row(name, captions=2) for name in "abcd"]
+
+    @pytest.fixture
+    def embeddings(self, tmp_path: Path) -> CaptionEmbeddings:
+        torch.manual_seed(0)
+        vectors = [torch.randn(6, 3).half() for _ in self.ROWS]
+        save_caption_embeddings(tmp_path / EMBEDDINGS_FILE, self.ROWS, vectors, teacher="some/teacher")
+        return CaptionEmbeddings(tmp_path)
+
+    def test_training_rows_bring_the_teachers_embeddings(self, embeddings: CaptionEmbeddings, tmp_path: Path) -> None:
+        rows = dataset(self.ROWS)
+        trainer = make_trainer(
+            recipe(model=CL2CM), {"train": rows, "validation": rows}, tmp_path, embeddings=embeddings
+        )
+        (batch,) = list(trainer.get_train_dataloader())
+        assert batch["source_teacher_embeds"].shape == batch["target_teacher_embeds"].shape == (4, 3)
+        assert trainer.model(**batch).loss_transfer > 0
+        assert train_recipe(trainer, recipe(model=CL2CM))["steps"] == 2
+
+    def test_the_teacher_changes_what_is_learned(self, embeddings: CaptionEmbeddings, tmp_path: Path) -> None:
+        rows = dataset(self.ROWS)
+        weights = []
+        for weight in (0.0, 1.0):
+            ours = recipe(model={**CL2CM, "transfer_weight": weight})
+            run = tmp_path / str(weight)
+            trainer = make_trainer(ours, {"train": rows, "validation": rows}, run, embeddings=embeddings)
+            trainer.train()
+            weights.append(trainer.model.text_projection.state_dict())
+        assert not all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+
+    def test_the_users_own_columns_do_as_well(self, tmp_path: Path) -> None:
+        rows = dataset(self.ROWS)
+        train = rows.add_column("source_embeddings", [[[1.0, 2.0]] * 2] * 4)
+        train = train.add_column("target_embeddings", [[[3.0, 4.0]] * 4] * 4)
+        trainer = make_trainer(recipe(model=CL2CM), {"train": train, "validation": rows}, tmp_path)
+        (batch,) = list(trainer.get_train_dataloader())
+        assert batch["target_teacher_embeds"].tolist() == [[3, 4]] * 4
+
+    def test_without_a_teacher_the_error_names_the_command(self, tmp_path: Path) -> None:
+        rows = dataset(self.ROWS)
+        message = "Recipe tiny learns from a teacher's .* make them with: leccr embed-captions DATA --model TEACHER."
+        with pytest.raises(UserError, match=message):
+            make_trainer(recipe(model=CL2CM), {"train": rows, "validation": rows}, tmp_path)
+
+    def test_captions_that_have_changed_stop_the_run_at_once(
+        self, embeddings: CaptionEmbeddings, tmp_path: Path
+    ) -> None:
+        rows = dataset([*self.ROWS[:3], row("d", captions=3)])
+        with pytest.raises(ValueError, match="captions of row 'd' have changed .* leccr embed-captions DATA --model"):
+            make_trainer(
+                recipe(model=CL2CM), {"train": rows, "validation": rows}, tmp_path / "run", embeddings=embeddings
+            )
+        assert not (tmp_path / "run").exists()
+
+
+class TestTrainRecipe:
+    @pytest.mark.parametrize("model", [None, DUAL_ENCODER], ids=["slots", "dual-encoder"])
+    def test_the_best_epoch_is_kept(self, data: DatasetDict, tmp_path: Path, model: dict[str, Any] | None) -> None:
+        ours = recipe(model=model, training={"num_train_epochs": 3, "logging_steps": 1})
+        trainer = make_trainer(ours, data, tmp_path, ["de", "zh"])
+        before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+        report = train_recipe(trainer, ours)
+        history = trainer.state.log_history
+        losses = [entry["loss"] for entry in history if "loss" in entry]
+        assert len(losses) == 9 == report["steps"]
+        assert all(0 < loss < 100 for loss in losses)
+        sums = [entry["eval_sum_of_hit_rates"] for entry in history if "eval_sum_of_hit_rates" in entry]
+        assert len(sums) == 3
+        assert report["validation"]["eval_sum_of_hit_rates"] == max(sums)
+        assert report["validation"]["epoch"] == 1 + sums.index(max(sums))
+        # The model is the best epoch's again.
+        assert trainer.evaluate()["eval_sum_of_hit_rates"] == max(sums)
+        after = trainer.model.state_dict()
+        assert not torch.equal(after["text_projection.output.weight"], before["text_projection.output.weight"])
+        assert (report["recipe"], report["seed"]) == ("tiny", 0)
+        json.dumps(report)
+
+    def test_training_learns(self, data: DatasetDict, tmp_path: Path) -> None:
+        settings = {"num_train_epochs": 15, "logging_steps": 3, "eval_strategy": "no", "save_strategy": "no"}
+        ours = recipe(model=DUAL_ENCODER, training={**settings, "load_best_model_at_end": False})
+        trainer = make_trainer(ours, data, tmp_path, ["de"])
+        report = train_recipe(trainer, ours)
+        losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+        assert losses[-1] < 0.7 * losses[0]
+        assert report["validation"] == {}
+
+    def test_an_interrupted_run_goes_on_to_the_same_weights(self, data: DatasetDict, tmp_path: Path) -> None:
+        ours = recipe(training={"num_train_epochs": 3, "load_best_model_at_end": False, "save_total_limit": 2})
+        whole = make_trainer(ours, data, tmp_path / "whole", ["de", "zh"])
+        expected = train_recipe(whole, ours)
+        interrupted = make_trainer(ours, data, tmp_path / "part", ["de", "zh"])
+        interrupted.add_callback(Stop(2))
+        with pytest.raises(KeyboardInterrupt):
+            train_recipe(interrupted, ours)
+        torch.rand(7)  # whatever happens between the two
+        resumed = make_trainer(ours, data, tmp_path / "part", ["de", "zh"])
+        report = train_recipe(resumed, ours, resume=True)
+        assert report["steps"] == expected["steps"] == 9
+        assert resumed.processing_class.tokenizer.get_vocab() == whole.processing_class.tokenizer.get_vocab()
+        for name, value in whole.model.state_dict().items():
+            assert torch.equal(resumed.model.state_dict()[name], value), name
+        seconds = ("runtime", "per_second")
+        first, second = (
+            {name: value for name, value in run["validation"].items() if not name.endswith(seconds)}
+            for run in (expected, report)
+        )
+        assert first == second
+
+
+class TestRunTraining:
+    @pytest.fixture
+    def folder(self, data: DatasetDict, tmp_path: Path) -> Path:
+        for split in ("train", "validation"):
+            write_rows(tmp_path / "data", split, data[split])
+        return tmp_path / "data"
+
+    @staticmethod
+    def run(ours: Recipe, folder: Path, output: Path, **options: Any) -> None:
+        run_training(ours, str(folder), output, languages=["de"], **options)
+
+    def test_a_folder_that_evaluation_loads(
+        self, data: DatasetDict, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        # The name of the folder does not say what is in it.
+        output = tmp_path / "out"
+        self.run(recipe(training={"num_train_epochs": 1}), folder, output)
+        names = {path.name for path in output.iterdir()}
+        assert {"config.json", "model.safetensors", "processor_config.json", "training.json", CHECKPOINTS} <= names
+        assert {"modeling_leccr.py", "processing_leccr.py"} <= names
+        assert f"leccr evaluate {output} {folder}" in capsys.readouterr().out
+        report = json.loads((output / "training.json").read_text())
+        assert report["data"] == {"rows": {"train": 12, "validation": 7}}
+        model, processor = load_retriever(output)
+        (measured,) = evaluate_retrieval(model, processor, data["validation"], ["de"])
+        assert measured["sum_of_hit_rates"] == pytest.approx(report["validation"]["eval_de_sum_of_hit_rates"])
+
+    def test_a_finished_run_can_be_resumed_for_longer(self, folder: Path, tmp_path: Path) -> None:
+        output = tmp_path / "out"
+        self.run(recipe(training={"num_train_epochs": 1}), folder, output)
+        self.run(recipe(training={"num_train_epochs": 2}), folder, output, resume=True)
+        assert json.loads((output / "training.json").read_text())["steps"] == 6
+
+    def test_resuming_what_never_began_begins(self, folder: Path, tmp_path: Path) -> None:
+        self.run(recipe(training={"max_steps": 1}), folder, tmp_path / "out", resume=True)
+        assert (tmp_path / "out" / "model.safetensors").is_file()
+
+    def test_a_folder_with_files_in_it_is_refused(self, folder: Path, tmp_path: Path) -> None:
+        output = tmp_path / "out"
+        output.mkdir()
+        (output / "mine.txt").write_text("mine")
+        with pytest.raises(UserError, match="is not empty; choose a new folder, or add --resume"):
+            self.run(recipe(), folder, output)
+        assert [path.name for path in output.iterdir()] == ["mine.txt"]
+
+    def test_broken_pictures_are_skipped_if_wanted(
+        self, data: DatasetDict, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        rows = [{**item, "image": {"bytes": b"text", "path": None}} for item in data["train"].select([0])]
+        write_rows(folder, "train", [*rows, *data["train"].select(range(1, 12))])
+        one_step = recipe(training={"num_train_epochs": 1})
+        with pytest.raises(ValueError, match="The picture of row 'scenes-train-000000' cannot be decoded"):
+            self.run(one_step, folder, tmp_path / "strict")
+        self.run(one_step, folder, tmp_path / "out", skip_broken=True)
+        assert "train: skipped 1 of 12 rows" in capsys.readouterr().out
+
+    def test_data_without_validation(self, data: DatasetDict, tmp_path: Path) -> None:
+        write_rows(tmp_path / "data", "train", data["train"])
+        with pytest.raises(UserError, match="The data have no validation split, only train; prepare one."):
+            self.run(recipe(), tmp_path / "data", tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+
+    def test_a_language_that_is_not_there_writes_nothing(self, folder: Path, tmp_path: Path) -> None:
+        with pytest.raises(ValueError, match="no captions in sv"):
+            run_training(recipe(), str(folder), tmp_path / "out", languages=["sv"])
+        assert not (tmp_path / "out").exists()
+
+
+def test_as_splits_names_what_is_missing(data: DatasetDict) -> None:
+    assert as_splits(data) == data
+    with pytest.raises(UserError, match="no train split, only test"):
+        as_splits({"test": data["test"]})
