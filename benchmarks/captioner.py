@@ -4,10 +4,10 @@
 
 A real automatic describer, if a weak one (benchmarks/captioner_model.py), trained on the English captions 0 to 2. No
 training image is described by a captioner that has seen its captions: the images are dealt into folds, and each fold is
-described, through ``leccr describe``, by a captioner trained on the others. The validation images are described by the
+described, through `leccr describe`, by a captioner trained on the others. The validation images are described by the
 first captioner.
 
-What is finished is not repeated. The outcome is ``flickr8k-cn-described`` in the cache, with the captioner's text where
+What is finished is not repeated. The outcome is `flickr8k-cn-described` in the cache, with the captioner's text where
 reserved captions would be.
 """
 
@@ -64,7 +64,7 @@ def deal(names: Sequence[str], folds: int, seed: int) -> list[set[str]]:
 
 
 def describe_images(data: Path, folder: Path, model: Path, chosen: Mapping[str, set[str]]) -> dict[str, str]:
-    """Describe the chosen images of each split by ``leccr describe``, and return the descriptions by image."""
+    """Describe the chosen images of each split by `leccr describe`, and return the descriptions by image."""
     if not folder.exists():
         part = folder.with_name(folder.name + ".part")
         for split, names in chosen.items():

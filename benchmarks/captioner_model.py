@@ -1,9 +1,9 @@
-"""A small image captioner that ``leccr describe`` can run: frozen MobileNetV2 and a decoder trained from scratch.
+"""A small image captioner that `leccr describe` can run: frozen MobileNetV2 and a decoder trained from scratch.
 
 The architecture is FastVLM's, whose vision tower may be convolutional: each place of MobileNetV2's map becomes a token
 in front of the text. The text is a question and its answer; the questions ask for a short caption, a middling one and a
 long one, so that three answers say more than one. It knows no other questions: they are saved beside it as
-``prompts.yaml``, to be given to ``leccr describe`` as ``--prompts``.
+`prompts.yaml`, to be given to `leccr describe` as `--prompts`.
 """
 
 import json
@@ -204,7 +204,7 @@ def _take_in(linear: nn.Linear, mean: Tensor, deviation: Tensor) -> None:
 def save_captioner(
     folder: Path, model: FastVlmForConditionalGeneration, processor: LlavaProcessor, report: Mapping[str, Any]
 ) -> None:
-    """Save a checkpoint for ``leccr describe --model``, with its prompt set and a report, whole or not at all."""
+    """Save a checkpoint for `leccr describe --model`, with its prompt set and a report, whole or not at all."""
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     model.save_pretrained(part)

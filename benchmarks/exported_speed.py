@@ -2,7 +2,7 @@
 
     python -m benchmarks.exported_speed
 
-The model is that of ``benchmarks.lora_cost``, with random weights: a BERT of 6 layers, 512 wide, and a CLIP ViT of 12
+The model is that of `benchmarks.lora_cost`, with random weights: a BERT of 6 layers, 512 wide, and a CLIP ViT of 12
 layers, 384 wide, under LECCR's slots. PyTorch, onnxruntime and, for texts, onnxruntime with int8 weights run on the
 same inputs in turn, with one thread each; times are the processor's, medians over the turns.
 """

@@ -1,4 +1,4 @@
-"""Pictures per second of ``leccr features``, as a share of what the tower's bare forward pass reaches.
+"""Pictures per second of `leccr features`, as a share of what the tower's bare forward pass reaches.
 
     python -m benchmarks.features --shared ../shared
 

@@ -7,8 +7,8 @@ Views are made of unit vectors drawn at random as a model makes them, 0.8·image
 measured in a process of its own: opened with its files dropped from the page cache, then asked queries of random unit
 vectors for k = 10, one at a time and 100 at once. The bare call asks an index that FAISS filled itself for as many rows
 as the gallery does, (k + 1)·K, in the same process, the two in turn. Random vectors are the worst case for an
-approximate index and for small formats; ``benchmarks.gallery_model`` measures these on photos. Results go to
-``results/gallery.json`` and, cost against size, to ``results/gallery_size.png``.
+approximate index and for small formats; `benchmarks.gallery_model` measures these on photos. Results go to
+`results/gallery.json` and, cost against size, to `results/gallery_size.png`.
 """
 
 import argparse
@@ -103,7 +103,7 @@ def percentiles(times: list[float]) -> dict[str, float]:
 
 
 def peak_memory() -> int:
-    """Return the most memory that this process ever had, in MB; ``getrusage`` would count its parent's, too."""
+    """Return the most memory that this process ever had, in MB; `getrusage` would count its parent's, too."""
     [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) // 1024
 

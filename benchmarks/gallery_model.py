@@ -4,7 +4,7 @@
 
 The photos of one split are indexed, and every caption of it is a query. "Exact" means that the items and the float32
 scores are those of the full matrix of fused scores, max over views of the inner product, ties in the order of the
-photos. Results go to ``results/gallery_model.json``.
+photos. Results go to `results/gallery_model.json`.
 """
 
 import argparse

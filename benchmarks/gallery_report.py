@@ -1,4 +1,4 @@
-"""The table and the plot of ``benchmarks.gallery``."""
+"""The table and the plot of `benchmarks.gallery`."""
 
 from pathlib import Path
 from typing import Any

@@ -2,8 +2,8 @@
 
     python -m benchmarks.quantised_text CHECKPOINT EXPORTED DATA --split test
 
-EXPORTED is what ``leccr export CHECKPOINT --int8 --out EXPORTED`` wrote. Pictures are encoded by PyTorch each time;
-texts by PyTorch, by text.onnx and by text-int8.onnx. The protocol is that of ``leccr evaluate``. "ms/text" is the
+EXPORTED is what `leccr export CHECKPOINT --int8 --out EXPORTED` wrote. Pictures are encoded by PyTorch each time;
+texts by PyTorch, by text.onnx and by text-int8.onnx. The protocol is that of `leccr evaluate`. "ms/text" is the
 median time for one short text at a time, with one thread for each.
 """
 

@@ -1,4 +1,4 @@
-"""Rows per second of each reader on shared data, and peak memory of ``leccr prepare`` by the size of the data.
+"""Rows per second of each reader on shared data, and peak memory of `leccr prepare` by the size of the data.
 
     python -m benchmarks.readers --shared ../shared
 
@@ -74,7 +74,7 @@ def make_pictures(folder: Path, count: int) -> None:
 
 
 def measure_memory(count: int) -> tuple[float, float, float]:
-    """Return megabytes: those held before preparing ``count`` pictures, the peak while doing it, and the data set's."""
+    """Return megabytes: those held before preparing `count` pictures, the peak while doing it, and the data set's."""
     with tempfile.TemporaryDirectory() as folder:
         pictures, output = Path(folder) / "pictures", Path(folder) / "data"
         pictures.mkdir()

@@ -4,10 +4,10 @@
 
 The texts are Flickr8k-CN's validation captions: English, human Chinese, and both mixed. Each tower is loaded from one
 folder by both libraries: the checkpoint's own, and a BERT of 6 layers, 256 wide, with random weights and the
-checkpoint's tokenizer. "Ours" is ``leccr.models.encoding.encode_texts``, theirs ``SentenceTransformer.encode``; both return
+checkpoint's tokenizer. "Ours" is `leccr.models.encoding.encode_texts`, theirs `SentenceTransformer.encode`; both return
 one tensor of the same embeddings, which is checked. They take turns on the same texts, in changing order, with the same
 batch size, one thread each. A rate is texts per second of processor time, so that other work on the machine weighs
-little; the ratio is that of two turns that follow each other. Results go to ``results/text_rate.json``.
+little; the ratio is that of two turns that follow each other. Results go to `results/text_rate.json`.
 """
 
 import argparse
@@ -44,7 +44,7 @@ CAPTIONS = {"en": "flickr8kenc.caption.txt", "zh": "flickr8kzhc.val.caption.txt"
 
 
 def read_captions(shared: Path, count: int, seed: int = 0) -> dict[str, list[str]]:
-    """Return ``count`` validation captions in each language, and as many of both mixed."""
+    """Return `count` validation captions in each language, and as many of both mixed."""
     folder = shared / "data" / "flickr8k-cn"
     validation = set((folder / "flickr8kval.txt").read_text(encoding="utf-8").split())
     texts = {}

@@ -1,4 +1,4 @@
-"""A small translator trained on Multi30K's captions, for ``leccr translate DATA --to de --model FOLDER``.
+"""A small translator trained on Multi30K's captions, for `leccr translate DATA --to de --model FOLDER`.
 
     python -m benchmarks.translator --shared ../shared --cache benchmarks/cache
 
@@ -49,7 +49,7 @@ def build_translator(
 
     Args:
         folder: Where the tokenizer's files go.
-        pairs: Sentences in English and in ``target``.
+        pairs: Sentences in English and in `target`.
         target: Language to translate into.
         width: Width of the network.
         layers: Layers of the encoder, and of the decoder.
@@ -112,7 +112,7 @@ def train_translator(
     batch_size: int = 64,
     learning_rate: float = 2e-3,
 ) -> None:
-    """Train by stock ``Trainer``; goes on with the last of ``checkpoints`` if there is one."""
+    """Train by stock `Trainer`; goes on with the last of `checkpoints` if there is one."""
     sources, targets = zip(*pairs)
     encoded = tokenizer(list(sources), text_target=list(targets), truncation=True, max_length=LONGEST)
     names = ("input_ids", "attention_mask", "labels")
@@ -167,7 +167,7 @@ def read_pairs(root: Path, target: str) -> dict[str, list[Pair]]:
 
 
 def score(folder: Path, pairs: Sequence[Pair], target: str) -> tuple[dict[str, float], list[str]]:
-    """Return BLEU and chrF of the translations by ``leccr translate``'s model class, and the translations."""
+    """Return BLEU and chrF of the translations by `leccr translate`'s model class, and the translations."""
     from sacrebleu import corpus_bleu, corpus_chrf
 
     translator = LocalTranslator(str(folder), device="cpu")

@@ -27,11 +27,11 @@ def data_card(
     options: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
 ) -> str:
-    """Return a ``README.md`` that the Hub understands, its front matter naming the Parquet files of each split.
+    """Return a `README.md` that the Hub understands, its front matter naming the Parquet files of each split.
 
     Args:
         title: Name of the data set.
-        reader: Name under which ``leccr prepare`` knows it.
+        reader: Name under which `leccr prepare` knows it.
         protocol: What to train on, select by and test with.
         table: Counts, one mapping a split.
         rows_by_split: Number of images or videos by split.
@@ -71,10 +71,10 @@ def data_card(
 
 
 def read_data_card(card: str) -> dict[str, Any]:
-    """Return what a data card tells a model card, if it does: ``title``, ``languages``, ``published``, ``prepared``.
+    """Return what a data card tells a model card, if it does: `title`, `languages`, `published`, `prepared`.
 
     Args:
-        card: What :func:`data_card` returned, or any other card.
+        card: What `data_card` returned, or any other card.
 
     Raises:
         ValueError: If its front matter is no YAML mapping.

@@ -4,13 +4,13 @@ from .sections import join_card
 
 
 def gallery_card(name: str, items: int, model: str, kept_as: str) -> str:
-    """Return a ``README.md`` for a gallery that is published as a data set.
+    """Return a `README.md` for a gallery that is published as a data set.
 
     Args:
-        name: How the gallery is called on the Hub, such as ``org/name``.
+        name: How the gallery is called on the Hub, such as `org/name`.
         items: Number of pictures and videos.
         model: Name of the checkpoint that made the views.
-        kept_as: How views are stored, such as ``fp16``.
+        kept_as: How views are stored, such as `fp16`.
     """
     title = name.rpartition("/")[2]
     sections = {

@@ -134,7 +134,7 @@ def usage_section(name: str, config: Config, processor: Mapping[str, Any], langu
 
 
 def usage_code(name: str, config: Config, processor: Mapping[str, Any], languages: Sequence[str]) -> str:
-    """Return the Python code of :func:`usage_section`."""
+    """Return the Python code of `usage_section`."""
     query = example_query(languages)
     if is_text_only(config):
         return _TEXT_ONLY_CODE.format(name=name, query=query, english=example_query(["en"]))

@@ -44,11 +44,11 @@ class ModelFacts:
     """What a card is made from.
 
     Attributes:
-        name: How code names the checkpoint: on the Hub, such as ``org/name``, or its folder.
-        config: The checkpoint's ``config.json``.
+        name: How code names the checkpoint: on the Hub, such as `org/name`, or its folder.
+        config: The checkpoint's `config.json`.
         processor: Fields of its processor.
-        training: Its ``training.json``: recipe, steps, seconds, validation figures.
-        results: What ``leccr evaluate --out`` wrote.
+        training: Its `training.json`: recipe, steps, seconds, validation figures.
+        results: What `leccr evaluate --out` wrote.
         license: Identifier of the weights' licence, as the Hub has them; None if nobody chose one.
         dataset: Name of the training data on the Hub, if they are there.
         data: What the training data are: their title, languages, where their licence stands, and how they were
@@ -79,7 +79,7 @@ class ModelFacts:
 
 
 def model_card(facts: ModelFacts) -> str:
-    """Return a ``README.md`` for a checkpoint. The same facts always give the same text.
+    """Return a `README.md` for a checkpoint. The same facts always give the same text.
 
     Raises:
         ValueError: If huggingface_hub cannot read the metadata back, or a name is none of the Hub's.

@@ -1,4 +1,4 @@
-"""Figures of an evaluation as tables for the card, as the card's ``model-index``, and as ``.eval_results`` records."""
+"""Figures of an evaluation as tables for the card, as the card's `model-index`, and as `.eval_results` records."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ Result = Mapping[str, Any]
 
 
 def check_results(results: Any, name: str) -> list[Result]:
-    """Return what ``leccr evaluate --out`` wrote, after checking that it is that.
+    """Return what `leccr evaluate --out` wrote, after checking that it is that.
 
     Raises:
         ValueError: If it is something else.
@@ -64,7 +64,7 @@ def results_section(results: Sequence[Result], describes: bool = True) -> str:
     """Return tables of results, each with its protocol under it: one table for each data set, split and direction.
 
     Args:
-        results: What ``leccr evaluate --out`` wrote.
+        results: What `leccr evaluate --out` wrote.
         describes: Whether the model takes descriptions of pictures.
     """
     groups: dict[tuple[Any, ...], list[Result]] = {}
@@ -98,7 +98,7 @@ def results_table(results: Sequence[Result]) -> str:
 
 
 def protocol_list(results: Sequence[Result], describes: bool = True) -> str:
-    """Return how the figures of one table came about, as a list; for the arguments see :func:`results_section`."""
+    """Return how the figures of one table came about, as a list; for the arguments see `results_section`."""
     protocol = results[0]["protocol"]
     lines = []
     if "images" in protocol:
@@ -126,10 +126,10 @@ def _origin(origin: str) -> str:
 
 
 def model_index(results: Sequence[Result], model_name: str, dataset: str | None = None) -> list[dict[str, Any]]:
-    """Return the ``model-index`` of a card.
+    """Return the `model-index` of a card.
 
     Args:
-        results: What ``leccr evaluate --out`` wrote.
+        results: What `leccr evaluate --out` wrote.
         model_name: Name of the model.
         dataset: Name of the data set on the Hub, if it is there.
     """
@@ -161,13 +161,13 @@ def _headlines(results: Sequence[Result]) -> list[Result]:
 
 
 def eval_records(results: Sequence[Result], dataset: str) -> dict[str, list[EvalResultEntry]]:
-    """Return records for the Hub's leaderboards by the name of their file in ``.eval_results/``.
+    """Return records for the Hub's leaderboards by the name of their file in `.eval_results/`.
 
-    One file holds one data set, split and language. A record's task is ``<language>_<metric>``; the notes tell the
+    One file holds one data set, split and language. A record's task is `<language>_<metric>`; the notes tell the
     protocol. No dates: the Hub takes that of the commit.
 
     Args:
-        results: What ``leccr evaluate --out`` wrote.
+        results: What `leccr evaluate --out` wrote.
         dataset: Name of the data set on the Hub, which the format wants.
     """
     files: dict[str, list[EvalResultEntry]] = {}

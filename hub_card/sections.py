@@ -31,8 +31,8 @@ def merge_cards(old: str, new: str, name: str = "README.md") -> str:
     stay, and so do its own entries in lists such as tags. A card that only Trainer drafted is replaced.
 
     Args:
-        old: A card that :func:`join_card` made and a person may have edited, or any other one.
-        new: A card that :func:`join_card` made.
+        old: A card that `join_card` made and a person may have edited, or any other one.
+        new: A card that `join_card` made.
         name: Of the old card, for messages.
 
     Raises:

@@ -1,6 +1,6 @@
 """LECCR: search images and videos in your own language.
 
-The public names are imported at their first use, so that ``import leccr`` loads neither torch nor transformers.
+The public names are imported at their first use, so that `import leccr` loads neither torch nor transformers.
 """
 
 import importlib
@@ -30,10 +30,10 @@ __all__ = ["__version__", *_MODULE_OF]
 
 
 def _check_processing() -> None:
-    """Fail early where another ``processing``, which is a common name, stands in front of ours.
+    """Fail early where another `processing`, which is a common name, stands in front of ours.
 
     Raises:
-        ImportError: The ``processing`` that Python finds is not the one installed beside this package.
+        ImportError: The `processing` that Python finds is not the one installed beside this package.
     """
     ours = Path(__file__).resolve().parents[1] / "processing" / "__init__.py"
     spec = importlib.util.find_spec("processing")

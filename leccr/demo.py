@@ -1,4 +1,4 @@
-"""What ``leccr demo`` does: the Space, with a gallery that ``leccr index`` wrote behind it where one is given."""
+"""What `leccr demo` does: the Space, with a gallery that `leccr index` wrote behind it where one is given."""
 
 import importlib
 import io
@@ -23,7 +23,7 @@ SIDE = 288
 
 
 class GallerySearcher:
-    """A gallery with the methods that the Space asks for (see ``Searcher`` in ``spaces/space_search.py``).
+    """A gallery with the methods that the Space asks for (see `Searcher` in `spaces/space_search.py`).
 
     Args:
         gallery: An open gallery.
@@ -144,7 +144,7 @@ def run_demo(gallery: str | None, model: str | None, training_scenes: int = 2000
         gallery: A gallery's folder, a folder of pictures, or None for Scenes.
         model: A trained model; None for the gallery's own, or for one trained on the spot.
         training_scenes: Scenes that such a model sees.
-        **options: Of Gradio's ``launch``, such as ``server_port``.
+        **options: Of Gradio's `launch`, such as `server_port`.
 
     Raises:
         UserError: If Gradio is not installed, or there is no such gallery or model.

@@ -10,13 +10,13 @@ A multilingual image benchmark, German and French, both directions (this downloa
     results = mteb.evaluate(model, mteb.get_tasks(names, languages=["deu", "fra"]))
     print(results.to_dataframe())
 
-Other tasks of captions in many languages are ``XM3600T2IRetrieval``, ``XFlickr30kCoT2IRetrieval`` and
-``WITT2IRetrieval`` (neither German nor French), each with ``I2T`` in place of ``T2I`` for the other direction.
-``hit_rate_at_1``, ``_5`` and ``_10`` are the hit rates of ``leccr evaluate``, as shares instead of percent.
-``mteb.mock_run(model)`` is a quick check without any download.
+Other tasks of captions in many languages are `XM3600T2IRetrieval`, `XFlickr30kCoT2IRetrieval` and
+`WITT2IRetrieval` (neither German nor French), each with `I2T` in place of `T2I` for the other direction.
+`hit_rate_at_1`, `_5` and `_10` are the hit rates of `leccr evaluate`, as shares instead of percent.
+`mteb.mock_run(model)` is a quick check without any download.
 
 These data sets have no descriptions. Give them by the ids of a task's pictures,
-``LeccrEncoder(name, descriptions={"corpus-0001": "Two dogs ..."})``, or put a column ``description`` into its corpus or
+`LeccrEncoder(name, descriptions={"corpus-0001": "Two dogs ..."})`, or put a column `description` into its corpus or
 queries; an empty one is none. MTEB keeps results by the model's name and revision: here the revision tells a local
 folder's weights apart and the descriptions given by id, but not a column that you added to a data set.
 """
@@ -51,21 +51,21 @@ RANKING_TASKS = (
     "DocumentUnderstanding",
     "VisionCentricQA",
 )
-"""Types of tasks that rank by :meth:`LeccrEncoder.similarity`; the others want one vector for each picture."""
+"""Types of tasks that rank by `LeccrEncoder.similarity`; the others want one vector for each picture."""
 
 
 class LeccrEncoder:
     """A checkpoint behind the encoder protocol of mteb, for texts and for pictures.
 
     Where a task ranks pictures, a picture is its views (K, D), and a score is the largest inner product, as in
-    ``leccr evaluate`` and in galleries. Elsewhere it is its embedding (D,). The text that stands beside a picture is
+    `leccr evaluate` and in galleries. Elsewhere it is its embedding (D,). The text that stands beside a picture is
     taken for its description; a model that takes none adds the two embeddings.
 
     Args:
-        model_name: Hub name or folder of a :class:`LeccrModel`, or of a :class:`CrossLingualModel` for tasks of texts.
+        model_name: Hub name or folder of a `LeccrModel`, or of a `CrossLingualModel` for tasks of texts.
         revision: Commit, branch or tag on the Hub.
         device: Where to compute; a GPU by default where there is one.
-        descriptions: Descriptions of pictures by their ``id`` in the tasks' data sets.
+        descriptions: Descriptions of pictures by their `id` in the tasks' data sets.
         **kwargs: Ignored; mteb may pass more.
 
     Raises:
@@ -128,12 +128,12 @@ class LeccrEncoder:
         """Embed what mteb loads: texts (n, D), pictures (n, D), or their views (n, K, D).
 
         Args:
-            inputs: Batches with ``text`` or ``image`` or both, and perhaps ``id`` and ``description``.
+            inputs: Batches with `text` or `image` or both, and perhaps `id` and `description`.
             task_metadata: Which task it is for.
             hf_split: Not used.
             hf_subset: Not used.
             prompt_type: Whether these are queries or documents, where the task tells them apart.
-            **kwargs: ``batch_size`` of texts and ``show_progress_bar``; others are ignored.
+            **kwargs: `batch_size` of texts and `show_progress_bar`; others are ignored.
 
         Raises:
             ValueError: If a batch has neither texts nor pictures.
@@ -186,7 +186,7 @@ class LeccrEncoder:
         return reduce(torch.maximum, (first @ second.T for first, second in pairs))
 
     def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Tensor:
-        """Return the scores (n,) of pairs; as :meth:`similarity`."""
+        """Return the scores (n,) of pairs; as `similarity`."""
         pairs = product(_as_views(embeddings1).unbind(1), _as_views(embeddings2).unbind(1))
         return reduce(torch.maximum, ((first * second).sum(-1) for first, second in pairs))
 

@@ -29,11 +29,11 @@ def run_quickstart(output: Path, seed: int = 0, recipes: Sequence[str] = RECIPES
     """Run the main job and print what it found.
 
     Args:
-        output: Folder to write: the better model under ``model``, ``results.json``, the contact sheet ``answers.png``,
-            and some unseen scenes under ``pictures`` to try the model on.
+        output: Folder to write: the better model under `model`, `results.json`, the contact sheet `answers.png`,
+            and some unseen scenes under `pictures` to try the model on.
         seed: Of the data and of training.
         recipes: Recipes to compare.
-        **sizes: Sizes of Scenes, as :func:`processing.scenes.build.build_scenes` takes them.
+        **sizes: Sizes of Scenes, as `processing.scenes.build.build_scenes` takes them.
 
     Returns:
         Metrics by recipe and language on the unseen test scenes.

@@ -8,16 +8,16 @@ from .configuration_leccr import as_config, check_choices, check_positive, check
 
 
 class CrossLingualConfig(PreTrainedConfig):
-    """Everything that defines a :class:`CrossLingualModel`: a text tower and two objectives.
+    """Everything that defines a `CrossLingualModel`: a text tower and two objectives.
 
-    Fields that :class:`LeccrConfig` has, too, mean the same there. Weights, temperature and the settings of the
+    Fields that `LeccrConfig` has, too, mean the same there. Weights, temperature and the settings of the
     transport are our choice: the abstract of arXiv 2312.08984 gives none.
 
     Args:
         text_config: Configuration of the multilingual text tower.
         projection_dim: Width D of the embeddings.
-        text_pooling: ``"cls"`` or ``"mean"`` over the real tokens.
-        text_head: ``"linear"`` or ``"mlp"`` with one hidden layer.
+        text_pooling: `"cls"` or `"mean"` over the real tokens.
+        text_head: `"linear"` or `"mlp"` with one hidden layer.
         dropout: Dropout on the embedding's head.
         token_dropout: Share of text tokens that training hides from the text tower; the first one always stays.
         learn_temperature: Whether the temperature is trained, or stays at its initial value.
@@ -26,7 +26,7 @@ class CrossLingualConfig(PreTrainedConfig):
         word_weight: Weight of aligning words; 0 switches it off. Not both weights can be 0.
         transport_regularization: Weight of the plan's entropy, relative to the spread of the costs.
         transport_iterations: Sinkhorn's iterations. More of them cost time and hardly change the costs
-            (:func:`sinkhorn_plan`).
+            (`sinkhorn_plan`).
         word_temperature: Temperature of transport costs as scores against other sentences.
         initializer_range: Standard deviation of the initial weights of layers without a rule of their own.
     """

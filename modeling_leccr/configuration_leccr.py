@@ -71,14 +71,14 @@ def _hidden_width(config: PreTrainedConfig) -> int | None:
 
 
 class LeccrConfig(PreTrainedConfig):
-    """Everything that defines a :class:`LeccrModel`: two towers, the interaction between them, and the objectives.
+    """Everything that defines a `LeccrModel`: two towers, the interaction between them, and the objectives.
 
-    One network class serves every method. ``num_slots=0`` is a plain dual encoder, with ``description_fusion=True`` it
-    is late fusion, and ``num_slots>0`` is LECCR (arXiv 2409.19961), with slots as published (``slot_anchor="none"``)
-    or anchored in the query space (``slot_anchor="text"``).
+    One network class serves every method. `num_slots=0` is a plain dual encoder, with `description_fusion=True` it
+    is late fusion, and `num_slots>0` is LECCR (arXiv 2409.19961), with slots as published (`slot_anchor="none"`)
+    or anchored in the query space (`slot_anchor="text"`).
 
     Args:
-        vision_config: Configuration of any vision tower that ``AutoModel`` knows, or None for ready-made features.
+        vision_config: Configuration of any vision tower that `AutoModel` knows, or None for ready-made features.
         text_config: Configuration of the multilingual text tower that encodes queries (and descriptions).
         description_config: Configuration of a separate, frozen encoder for descriptions, or None to share the text
             tower.
@@ -86,34 +86,34 @@ class LeccrConfig(PreTrainedConfig):
             towers whose configuration does not tell the width of their output.
         projection_dim: Width D of the space that texts, images and slots share.
         interaction_dim: Width d in which slots and visual tokens interact. Defaults to the projection width of a CLIP
-            tower, and otherwise to ``projection_dim``.
-        vision_projection: Whether visual tokens are projected to ``interaction_dim``. Off only where they have that
+            tower, and otherwise to `projection_dim`.
+        vision_projection: Whether visual tokens are projected to `interaction_dim`. Off only where they have that
             width already.
-        vision_summary: What stands for the whole image after the interaction: ``"first"``, the summary token that a
-            vision tower puts in front; ``"mean"`` of the valid tokens, for video frames and clip features; ``"auto"``
-            is ``"first"`` with a vision tower and ``"mean"`` without.
+        vision_summary: What stands for the whole image after the interaction: `"first"`, the summary token that a
+            vision tower puts in front; `"mean"` of the valid tokens, for video frames and clip features; `"auto"`
+            is `"first"` with a vision tower and `"mean"` without.
         vision_grid: Average-pool a CNN's feature map to this many rows and columns; None keeps every position.
         vision_standardize: Whether visual tokens are standardised with stored means and deviations
-            (:meth:`LeccrModel.set_feature_statistics`).
+            (`LeccrModel.set_feature_statistics`).
         vision_pooler: Whether a ViT's learned pooling layer, which is otherwise left out, makes the summary token.
         interpolate_pos_encoding: Whether a ViT's position embeddings are interpolated to the picture's size.
         visual_layers: Self-attention layers over visual tokens (temporal layers over frames or clip features).
-        text_pooling: Which token states stand for a text: the first real one (``"cls"``, published), the ``"mean"`` of
-            the real ones, that of the end-of-text token (``"eos"``, CLIP's text towers), or the ``"last"`` one even
+        text_pooling: Which token states stand for a text: the first real one (`"cls"`, published), the `"mean"` of
+            the real ones, that of the end-of-text token (`"eos"`, CLIP's text towers), or the `"last"` one even
             where it is padding (SigLIP's, which sees its padding: always pad to the length it was trained with).
-        text_head: ``"linear"`` (published), ``"mlp"`` with one hidden layer, or ``"pooler"``, BERT's pooling layer
+        text_head: `"linear"` (published), `"mlp"` with one hidden layer, or `"pooler"`, BERT's pooling layer
             under a linear one.
         num_slots: Number K of semantic slots; 0 leaves the interaction out.
         slot_layers: Depth of the cross-attention from slot queries to the description.
         interaction_layers: Depth of the cross-attentions between slots and visual tokens.
         interaction_heads: Attention heads of these layers.
         dropout: Dropout in the interaction layers and on the text embedding's head.
-        visual_dropout: Dropout on the visual tokens' channels, before their projection. It and ``token_dropout`` help
+        visual_dropout: Dropout on the visual tokens' channels, before their projection. It and `token_dropout` help
             small towers trained from scratch on few pictures.
         token_dropout: Share of text tokens that training hides from the text tower; the first one always stays.
         learn_temperature: Whether the temperature is trained, or stays at its initial value.
-        slot_anchor: ``"none"`` as published; ``"text"`` adds to each slot an attention pooling of the description in
-            the queries' own space, and lets the interaction join through gates that start at zero; ``"image"`` lets
+        slot_anchor: `"none"` as published; `"text"` adds to each slot an attention pooling of the description in
+            the queries' own space, and lets the interaction join through gates that start at zero; `"image"` lets
             everything but the image itself join through such gates, for a model that starts from a dual encoder.
         normalize_slots: Whether slot embeddings have unit length. The official checkpoints were trained without.
         description_fusion: Without slots: add the description's embedding to the image's (late fusion).
@@ -136,7 +136,7 @@ class LeccrConfig(PreTrainedConfig):
         transfer_temperature: τ_kd, temperature of the cross-lingual teacher.
         logit_scale_init_value: Initial log of the inverse temperature.
         max_inverse_temperature: The inverse temperature stays below this.
-        logit_bias: Added to the scores by :meth:`LeccrModel.get_logits`: SigLIP's. The objectives do not depend on it.
+        logit_bias: Added to the scores by `LeccrModel.get_logits`: SigLIP's. The objectives do not depend on it.
         freeze_vision: Keep the vision tower's weights and its statistics fixed.
         freeze_text: Keep the text tower's weights fixed.
         initializer_range: Standard deviation of the new layers' initial weights.

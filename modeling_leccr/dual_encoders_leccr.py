@@ -17,10 +17,10 @@ TEXT_POOLINGS = {
 
 
 def load_dual_encoder(model_class: Any, source: Any, fields: dict[str, Any]) -> Any:
-    """Build ``model_class`` over a dual encoder; see ``LeccrModel.from_dual_encoder``.
+    """Build `model_class` over a dual encoder; see `LeccrModel.from_dual_encoder`.
 
     Args:
-        model_class: The model class, whose ``config_class`` takes ``fields``.
+        model_class: The model class, whose `config_class` takes `fields`.
         source: Checkpoint name, folder or model.
         fields: Further configuration fields.
 

@@ -36,14 +36,14 @@ class ImageEncoding(TextEncoding):
     anchor: SlotAnchor
 
     def set_feature_statistics(self, mean: Tensor, deviation: Tensor) -> None:
-        """Store the mean and the standard deviation (F,) of each visual channel, for ``vision_standardize``."""
+        """Store the mean and the standard deviation (F,) of each visual channel, for `vision_standardize`."""
         if self.standardizer is None:
             raise ValueError("This model does not standardise visual features; set vision_standardize=True.")
         self.standardizer.mean.copy_(mean)
         self.standardizer.deviation.copy_(deviation.clamp(min=1e-6))
 
     def get_visual_tokens(self, pixel_values: Tensor) -> Tensor:
-        """Return the vision tower's tokens (B, N, F): what ``visual_features`` takes when they are computed ahead."""
+        """Return the vision tower's tokens (B, N, F): what `visual_features` takes when they are computed ahead."""
         if self.vision_tower is None:
             raise ValueError("This model has no vision tower; give it visual_features instead of pixel_values.")
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.config.freeze_vision):
@@ -56,7 +56,7 @@ class ImageEncoding(TextEncoding):
         description_attention_mask: Tensor | None = None,
         **visual: Any,
     ) -> Tensor:
-        """Embed whole images: (B, D), unit length. Inputs as in :meth:`encode_images`."""
+        """Embed whole images: (B, D), unit length. Inputs as in `encode_images`."""
         return self.encode_images(
             pixel_values, description_input_ids, description_attention_mask, **visual
         ).image_embeds
@@ -71,7 +71,7 @@ class ImageEncoding(TextEncoding):
         """Return views (B, max(K, 1), D): a text's largest inner product with them is the multi-level score.
 
         s = α·(v·h) + (1−α)·max_k(m_k·h) = max_k(w_k·h) with the views w_k = α·v + (1−α)·m_k, because v·h is the same
-        for every k. Inputs as in :meth:`encode_images`.
+        for every k. Inputs as in `encode_images`.
         """
         return self.encode_images(pixel_values, description_input_ids, description_attention_mask, **visual).image_views
 
@@ -90,12 +90,12 @@ class ImageEncoding(TextEncoding):
             pixel_values: Pictures (B, 3, H, W) or frames (B, T, 3, H, W).
             description_input_ids: (B, L); None when no row has a description.
             description_attention_mask: (B, L); a row of zeros has no description.
-            visual_features: (B, N, F) instead of pixels: ready-made, or from :meth:`get_visual_tokens`.
+            visual_features: (B, N, F) instead of pixels: ready-made, or from `get_visual_tokens`.
             visual_attention_mask: (B, N) or (B, T); zero marks padding.
             output_attentions: Return what each slot attends to, to explain an answer. Without slots there is nothing.
 
         Returns:
-            A :class:`LeccrImageOutput`.
+            A `LeccrImageOutput`.
 
         Raises:
             ValueError: If the inputs contradict each other or the model.

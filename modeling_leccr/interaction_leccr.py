@@ -126,7 +126,7 @@ class ImageAnchor(SlotAnchor):
     """Keeps a dual encoder's own image embedding v0, and adds everything else through gates that start at zero.
 
     Not in the paper. v = unit(v0 + g_v·interaction + g_d·description), m_k = unit(v0 + g_p·part_k + g_m·slot_k), where
-    part k is the attention pooling of the description that :class:`SlotAnchor` takes for an anchor. So the views are
+    part k is the attention pooling of the description that `SlotAnchor` takes for an anchor. So the views are
     v0 before training, and their scores those of the dual encoder.
 
     Args:

@@ -13,7 +13,7 @@ class MultiHeadAttention(nn.Module):
 
     Args:
         width: Width of queries and memory.
-        heads: Number of heads; divides ``width``.
+        heads: Number of heads; divides `width`.
         dropout: Dropout of the attention weights while training.
     """
 
@@ -30,7 +30,7 @@ class MultiHeadAttention(nn.Module):
         return tensor.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
     def forward(self, queries: torch.Tensor, memory: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Attend from ``queries`` (B, Q, d) to ``memory`` (B, M, d) where the boolean ``mask`` (B, M) is true."""
+        """Attend from `queries` (B, Q, d) to `memory` (B, M, d) where the boolean `mask` (B, M) is true."""
         attended = functional.scaled_dot_product_attention(
             self._split(self.q_proj(queries)),
             self._split(self.k_proj(memory)),
@@ -43,7 +43,7 @@ class MultiHeadAttention(nn.Module):
     def attention_weights(
         self, queries: torch.Tensor, memory: torch.Tensor, mask: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Return the attention (B, Q, M), averaged over heads, that ``forward`` uses; for explanations."""
+        """Return the attention (B, Q, M), averaged over heads, that `forward` uses; for explanations."""
         q, k = self._split(self.q_proj(queries)), self._split(self.k_proj(memory))
         scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5
         if mask is not None:
@@ -63,13 +63,13 @@ class CrossAttentionLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, hidden: torch.Tensor, memory: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Update ``hidden`` (B, Q, d) from ``memory`` (B, M, d) under the boolean ``mask`` (B, M)."""
+        """Update `hidden` (B, Q, d) from `memory` (B, M, d) under the boolean `mask` (B, M)."""
         update = functional.gelu(self.linear1(self.attention(hidden, memory, mask)))
         return self.norm(hidden + self.dropout(self.linear2(self.dropout(update))))
 
 
 class CrossAttentionStack(nn.Module):
-    """Several :class:`CrossAttentionLayer` over one memory; with ``memory=None`` it is a self-attention stack."""
+    """Several `CrossAttentionLayer` over one memory; with `memory=None` it is a self-attention stack."""
 
     def __init__(self, depth: int, width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class CrossAttentionStack(nn.Module):
     def forward(
         self, hidden: torch.Tensor, memory: torch.Tensor | None = None, mask: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Run the layers on ``hidden`` (B, Q, d) with ``memory`` (B, M, d), or with itself when memory is None."""
+        """Run the layers on `hidden` (B, Q, d) with `memory` (B, M, d), or with itself when memory is None."""
         for layer in self.layers:
             hidden = layer(hidden, hidden if memory is None else memory, mask)
         return hidden
@@ -86,7 +86,7 @@ class CrossAttentionStack(nn.Module):
     def last_attention(
         self, hidden: torch.Tensor, memory: torch.Tensor, mask: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Return the attention (B, Q, M) of the last layer, averaged over heads; inputs as in ``forward``."""
+        """Return the attention (B, Q, M) of the last layer, averaged over heads; inputs as in `forward`."""
         *first, last = self.layers
         for layer in first:
             hidden = layer(hidden, memory, mask)
@@ -96,14 +96,14 @@ class CrossAttentionStack(nn.Module):
 class TextHead(nn.Module):
     """Projection of text states to the shared space: linear as published, or with one hidden layer.
 
-    The ``"mlp"`` head normalises first: it is for text towers trained from scratch, whose embeddings may have any
-    length. The ``"pooler"`` head is the pooling layer of BERT and its kin, tanh(W·state), under a linear one.
+    The `"mlp"` head normalises first: it is for text towers trained from scratch, whose embeddings may have any
+    length. The `"pooler"` head is the pooling layer of BERT and its kin, tanh(W·state), under a linear one.
 
     Args:
         input_dim: Width of the text tower.
         output_dim: Width D of the shared space.
-        kind: ``"linear"``, ``"mlp"`` or ``"pooler"``.
-        dropout: Dropout before the last layer of the ``"mlp"`` head.
+        kind: `"linear"`, `"mlp"` or `"pooler"`.
+        dropout: Dropout before the last layer of the `"mlp"` head.
     """
 
     def __init__(self, input_dim: int, output_dim: int, kind: str, dropout: float) -> None:

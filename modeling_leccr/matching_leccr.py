@@ -67,10 +67,10 @@ def matching_terms(inputs: MatchingInputs, config: LeccrConfig, logit_scale: Ten
         logit_scale: Inverse temperature, a scalar.
 
     Returns:
-        Unweighted terms by name: ``loss_vision_source`` (L_vs), ``loss_vision_target`` (L_vt), ``loss_source_target``
-        (L_st), ``loss_slot_source`` and ``loss_slot_target`` (L_c), ``loss_slot_diversity`` (L_div),
-        ``loss_slot_vision`` (L_cv), ``loss_softened`` (L_soft), ``loss_transfer`` (KL of CL2CM),
-        ``loss_fused_source`` and ``loss_fused_target``.
+        Unweighted terms by name: `loss_vision_source` (L_vs), `loss_vision_target` (L_vt), `loss_source_target`
+        (L_st), `loss_slot_source` and `loss_slot_target` (L_c), `loss_slot_diversity` (L_div),
+        `loss_slot_vision` (L_cv), `loss_softened` (L_soft), `loss_transfer` (KL of CL2CM),
+        `loss_fused_source` and `loss_fused_target`.
     """
     labels = same_image_labels(inputs.image_ids)
     texts = {"source": (inputs.source_embeds, None), "target": (inputs.target_embeds, inputs.target_weights)}

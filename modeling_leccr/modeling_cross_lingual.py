@@ -16,7 +16,7 @@ from .text_encoding_leccr import TextEncoding
 from .towers_leccr import TextTower
 from .transport_leccr import transport_costs, word_alignment_loss
 
-# What marks a place in ``caption_languages`` that holds no caption of its own.
+# What marks a place in `caption_languages` that holds no caption of its own.
 PADDING_LANGUAGE = -100
 
 
@@ -27,10 +27,10 @@ class CrossLingualModel(TextEncoding, PreTrainedModel):
     aligned at the level of sentences and of words, and that its knowledge is then transferred to the cross-modal
     network. What the two alignments and the transfer look like here is our reconstruction.
 
-    The text side has the names that it has in :class:`LeccrModel`, which can therefore start from these weights.
+    The text side has the names that it has in `LeccrModel`, which can therefore start from these weights.
 
     Args:
-        config: A :class:`CrossLingualConfig`.
+        config: A `CrossLingualConfig`.
     """
 
     config_class = CrossLingualConfig
@@ -40,7 +40,7 @@ class CrossLingualModel(TextEncoding, PreTrainedModel):
     supports_gradient_checkpointing = True
     _supports_sdpa = True
     _supports_flash_attn = True
-    # Trainer would otherwise take ``**kwargs`` of ``forward`` for a promise to divide the loss by the number of items.
+    # Trainer would otherwise take `**kwargs` of `forward` for a promise to divide the loss by the number of items.
     accepts_loss_kwargs = False
     _keys_to_ignore_on_load_unexpected = [r"text_tower\.model\.pooler\."]
 
@@ -66,7 +66,7 @@ class CrossLingualModel(TextEncoding, PreTrainedModel):
 
         Args:
             text: Checkpoint name, folder or configuration of a text tower.
-            **config: Fields of :class:`CrossLingualConfig`.
+            **config: Fields of `CrossLingualConfig`.
 
         Returns:
             The model. A tower given as a configuration has random weights.
@@ -103,8 +103,8 @@ class CrossLingualModel(TextEncoding, PreTrainedModel):
             **kwargs: Ignored, so that a batch may carry more columns.
 
         Returns:
-            A :class:`CrossLingualOutput`. In an evaluation batch the loss is matching of each row's first caption
-            and its first one in another language; without ``caption_languages``, its second one.
+            A `CrossLingualOutput`. In an evaluation batch the loss is matching of each row's first caption
+            and its first one in another language; without `caption_languages`, its second one.
 
         Raises:
             ValueError: If there is no text at all, or the numbers of rows differ.

@@ -23,7 +23,7 @@ class LeccrModel(ImageEncoding, TextEncoding, PreTrainedModel):
     """Cross-lingual cross-modal retrieval model of arXiv 2409.19961, and its baselines, in one class.
 
     Args:
-        config: A :class:`LeccrConfig`; it says which towers, how many slots, and which objectives.
+        config: A `LeccrConfig`; it says which towers, how many slots, and which objectives.
     """
 
     config_class = LeccrConfig
@@ -33,7 +33,7 @@ class LeccrModel(ImageEncoding, TextEncoding, PreTrainedModel):
     supports_gradient_checkpointing = True
     _supports_sdpa = True
     _supports_flash_attn = True
-    # Trainer would otherwise take ``**kwargs`` of ``forward`` for a promise to divide the loss by the number of items.
+    # Trainer would otherwise take `**kwargs` of `forward` for a promise to divide the loss by the number of items.
     accepts_loss_kwargs = False
     _no_split_modules = ["CrossAttentionLayer"]
     _keys_to_ignore_on_load_unexpected = [r"text_tower\.model\.pooler\."]
@@ -104,7 +104,7 @@ class LeccrModel(ImageEncoding, TextEncoding, PreTrainedModel):
         Args:
             vision: Checkpoint name, folder or configuration of a vision tower; None for ready-made visual features.
             text: Checkpoint name, folder or configuration of a text tower.
-            **config: Fields of :class:`LeccrConfig`.
+            **config: Fields of `LeccrConfig`.
 
         Returns:
             The model. A tower given as a configuration has random weights.
@@ -120,11 +120,11 @@ class LeccrModel(ImageEncoding, TextEncoding, PreTrainedModel):
 
         Args:
             source: Checkpoint name, folder or model: CLIP, MetaCLIP 2, SigLIP (SigLIP 2 of fixed resolution, too),
-                AltCLIP, or a ``VisionTextDualEncoderModel``, such as CLIP with XLM-R.
-            **config: Fields of :class:`LeccrConfig` that do not come from the source, such as ``freeze_text=False``.
+                AltCLIP, or a `VisionTextDualEncoderModel`, such as CLIP with XLM-R.
+            **config: Fields of `LeccrConfig` that do not come from the source, such as `freeze_text=False`.
 
         Returns:
-            The model. :func:`leccr.models.dual_encoders.dual_encoder_processor` makes its processor.
+            The model. `leccr.models.dual_encoders.dual_encoder_processor` makes its processor.
 
         Raises:
             ValueError: If the source is another kind of model or lacks weights, or a field comes from it.
@@ -162,19 +162,19 @@ class LeccrModel(ImageEncoding, TextEncoding, PreTrainedModel):
         """Embed a batch of rows and compute the objectives.
 
         Args:
-            pixel_values: As in :meth:`encode_images`.
+            pixel_values: As in `encode_images`.
             source_input_ids: (B, L) captions in the source language.
             source_attention_mask: (B, L).
             target_input_ids: (B, L') captions in target languages.
             target_attention_mask: (B, L').
-            description_input_ids: As in :meth:`encode_images`.
-            description_attention_mask: As in :meth:`encode_images`.
-            visual_features: As in :meth:`encode_images`.
-            visual_attention_mask: As in :meth:`encode_images`.
+            description_input_ids: As in `encode_images`.
+            description_attention_mask: As in `encode_images`.
+            visual_features: As in `encode_images`.
+            visual_attention_mask: As in `encode_images`.
             image_ids: (B,); equal ids are the same image. None means that all rows are different images.
             target_weights: (B,) trust in each target caption.
             source_teacher_embeds: (B, D_t) a cross-lingual teacher's embeddings of the source captions, which stand
-                for their images when ``transfer_weight`` asks for the relational transfer; of any length.
+                for their images when `transfer_weight` asks for the relational transfer; of any length.
             target_teacher_embeds: (B, D_t) the same of the target captions.
             caption_input_ids: (B, C, L) all captions of each row, in an evaluation batch.
             caption_attention_mask: (B, C, L).
@@ -183,7 +183,7 @@ class LeccrModel(ImageEncoding, TextEncoding, PreTrainedModel):
             **kwargs: Ignored, so that a batch may carry more columns.
 
         Returns:
-            A :class:`LeccrOutput`. In an evaluation batch the loss is image-text matching of the first captions.
+            A `LeccrOutput`. In an evaluation batch the loss is image-text matching of the first captions.
 
         Raises:
             ValueError: If the inputs contradict each other or the model, or the teacher's embeddings are missing.

@@ -11,13 +11,13 @@ from .towers_leccr import without_pooler
 
 
 def load_pretrained_towers(model_class: Any, vision: Any, text: Any, fields: dict[str, Any]) -> Any:
-    """Build ``model_class`` over pretrained towers; see ``LeccrModel.from_pretrained_towers``.
+    """Build `model_class` over pretrained towers; see `LeccrModel.from_pretrained_towers`.
 
     Args:
-        model_class: The model class, whose ``config_class`` takes ``fields``.
+        model_class: The model class, whose `config_class` takes `fields`.
         vision: Checkpoint name, folder, configuration, or None.
         text: Checkpoint name, folder or configuration.
-        fields: Further configuration fields. ``description_config`` may be a name, too.
+        fields: Further configuration fields. `description_config` may be a name, too.
 
     Raises:
         ValueError: If a tower's checkpoint lacks weights.
@@ -45,7 +45,7 @@ def load_pretrained_towers(model_class: Any, vision: Any, text: Any, fields: dic
 
 
 def load_pretrained_text_tower(model_class: Any, text: Any, fields: dict[str, Any]) -> Any:
-    """Build ``model_class`` over a pretrained text tower; see ``CrossLingualModel.from_pretrained_tower``."""
+    """Build `model_class` over a pretrained text tower; see `CrossLingualModel.from_pretrained_tower`."""
     text_config, text_tower = _load_text(text)
     model = model_class(model_class.config_class(text_config=text_config, **fields))
     if text_tower is not None:

@@ -15,9 +15,9 @@ MAX_LOGIT_SCALE = 100.0
 
 
 class TextEncoding:
-    """The text side of a network; a class takes it in front of ``PreTrainedModel``.
+    """The text side of a network; a class takes it in front of `PreTrainedModel`.
 
-    The class sets ``text_tower``, ``text_projection`` and ``logit_scale``, under which names their weights are saved.
+    The class sets `text_tower`, `text_projection` and `logit_scale`, under which names their weights are saved.
     """
 
     config: Any

@@ -23,7 +23,7 @@ TOWERS_WITH_UNNORMALISED_TOKENS = ("clip_vision_model", "metaclip_2_vision_model
 
 
 def masked_mean(states: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-    """Average ``states`` (B, N, d) over the positions where ``mask`` (B, N) is true; no mask means all of them."""
+    """Average `states` (B, N, d) over the positions where `mask` (B, N) is true; no mask means all of them."""
     if mask is None:
         return states.mean(dim=1)
     weights = mask.to(states.dtype).unsqueeze(-1)
@@ -34,7 +34,7 @@ class VisionTower(nn.Module):
     """Turns pictures or frames into tokens (B, N, F), with one that sums up the whole picture in front.
 
     Args:
-        config: The model's configuration; ``vision_config`` says which tower.
+        config: The model's configuration; `vision_config` says which tower.
     """
 
     def __init__(self, config: LeccrConfig) -> None:
@@ -85,8 +85,8 @@ class TextTower(nn.Module):
     """A text encoder whose token states (B, L, H) serve queries and descriptions.
 
     Args:
-        config: Configuration of any text encoder that ``AutoModel`` knows.
-        pooling: ``"cls"``, ``"mean"``, ``"eos"`` or ``"last"``, as ``text_pooling`` of :class:`LeccrConfig`.
+        config: Configuration of any text encoder that `AutoModel` knows.
+        pooling: `"cls"`, `"mean"`, `"eos"` or `"last"`, as `text_pooling` of `LeccrConfig`.
     """
 
     def __init__(self, config: PreTrainedConfig, pooling: str) -> None:
@@ -104,7 +104,7 @@ class TextTower(nn.Module):
     def pool(
         self, states: torch.Tensor, attention_mask: torch.Tensor, input_ids: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Return one vector (B, H) per text of the token states (B, L, H); ``"eos"`` needs the ``input_ids``."""
+        """Return one vector (B, H) per text of the token states (B, L, H); `"eos"` needs the `input_ids`."""
         if self.pooling == "mean":
             return masked_mean(states, attention_mask.bool())
         if self.pooling == "last":

@@ -29,7 +29,7 @@ def sinkhorn_plan(
     itself (stabilised scaling, arXiv 1610.06519). At last the plan is rounded to one close by that moves exactly the
     mass that there is (algorithm 2 of arXiv 1705.09634), so that marginals hold to 1e-6 after any number of iterations.
 
-    The entropy's weight is relative: ε = ``regularization`` times the spread (largest less smallest) of the costs
+    The entropy's weight is relative: ε = `regularization` times the spread (largest less smallest) of the costs
     between two sentences' real tokens. The plan of c·cost + d is therefore that of cost, for any c > 0, and
     neither the scale of the costs nor the narrow cone in which an untrained encoder's states lie makes it flat.
 
@@ -113,8 +113,8 @@ def transport_costs(
         target_states: (B', L', H).
         source_mask: (B, L), non-zero where a token is real. What padding holds, even NaN, has no influence.
         target_mask: (B', L').
-        regularization: See :func:`sinkhorn_plan`.
-        iterations: See :func:`sinkhorn_plan`.
+        regularization: See `sinkhorn_plan`.
+        iterations: See `sinkhorn_plan`.
 
     Returns:
         (B, B') float32 (float64 for such states), from 0 for tokens of equal directions to 2.
@@ -147,9 +147,9 @@ def word_alignment_loss(
     The sum of the mean cost of the true pairs, and of symmetric InfoNCE on the negated costs over a temperature.
 
     Args:
-        costs: (B, B) of :func:`transport_costs`; row i and column i are a pair.
+        costs: (B, B) of `transport_costs`; row i and column i are a pair.
         temperature: Divides the costs as scores against other sentences.
-        labels: (B, B), rows summing to one and symmetric (``same_image_labels``); None pairs row i with column i.
+        labels: (B, B), rows summing to one and symmetric (`same_image_labels`); None pairs row i with column i.
         weights: (B,), not negative: the trust in each pair. Weights that sum to zero give a loss of zero.
 
     Returns:

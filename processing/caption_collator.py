@@ -14,10 +14,10 @@ LANGUAGE_PADDING = -100
 
 
 def tokenize(processor: Any, texts: list[str]) -> Any:
-    """Turn texts into ``input_ids`` and ``attention_mask`` (B, L), by a processor's rule or a tokenizer's own length.
+    """Turn texts into `input_ids` and `attention_mask` (B, L), by a processor's rule or a tokenizer's own length.
 
     Args:
-        processor: A :class:`LeccrProcessor`, or a tokenizer whose ``model_max_length`` is where texts are cut.
+        processor: A `LeccrProcessor`, or a tokenizer whose `model_max_length` is where texts are cut.
         texts: Captions or queries in any language.
     """
     if hasattr(processor, "tokenizer"):
@@ -29,10 +29,10 @@ class CaptionCollator:
     """Draws one (source caption, translation) from each row, or takes all captions of an evaluation row.
 
     Each call draws anew, so over the epochs every caption and every target language comes up; randomness is torch's,
-    which ``Trainer`` seeds.
+    which `Trainer` seeds.
 
     Args:
-        processor: A :class:`LeccrProcessor` or a tokenizer.
+        processor: A `LeccrProcessor` or a tokenizer.
         languages: Target languages to draw from; None means all that a row has.
     """
 
@@ -44,13 +44,13 @@ class CaptionCollator:
         """Build a batch.
 
         Args:
-            rows: Rows of ``processing.schema``, or rows made by :func:`processing.captions.evaluation_rows`. Training
-                rows may have a teacher's ``source_embeddings`` and ``target_embeddings``, one vector for each caption.
+            rows: Rows of `processing.schema`, or rows made by `processing.captions.evaluation_rows`. Training
+                rows may have a teacher's `source_embeddings` and `target_embeddings`, one vector for each caption.
 
         Returns:
-            ``source_*``, ``target_*``, ``target_weights``, ``image_ids`` and, where rows have embeddings of their
-            captions, ``source_teacher_embeds`` and ``target_teacher_embeds`` (B, D) for training; ``caption_*``
-            (B, C, L) and ``caption_languages`` (B, C) for evaluation.
+            `source_*`, `target_*`, `target_weights`, `image_ids` and, where rows have embeddings of their
+            captions, `source_teacher_embeds` and `target_teacher_embeds` (B, D) for training; `caption_*`
+            (B, C, L) and `caption_languages` (B, C) for evaluation.
 
         Raises:
             ValueError: If a row lacks a translation or embeddings that other rows have, or a caption is broken.

@@ -20,7 +20,7 @@ class CaptionEmbeddings:
     """Embeddings of the source and target captions of each row, checked against the captions that the row has now.
 
     Args:
-        path: The file, or the folder that holds ``caption_embeddings.safetensors``.
+        path: The file, or the folder that holds `caption_embeddings.safetensors`.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -43,7 +43,7 @@ class CaptionEmbeddings:
         """Raise ValueError, naming the first, if a row has no embeddings or those of other captions.
 
         Args:
-            rows: A ``datasets.Dataset`` in the project's schema.
+            rows: A `datasets.Dataset` in the project's schema.
         """
         for row in rows.select_columns(list(CAPTION_COLUMNS)):
             self._check_row(row)
@@ -61,7 +61,7 @@ class CaptionEmbeddings:
             )
 
     def of(self, row: dict[str, Any]) -> dict[str, Tensor]:
-        """Return ``source_embeddings`` (S, D) and ``target_embeddings`` (T, D) of a row, in the order of its captions.
+        """Return `source_embeddings` (S, D) and `target_embeddings` (T, D) of a row, in the order of its captions.
 
         Raises:
             ValueError: If there are none, or the row's captions are no longer those that were embedded.
@@ -89,8 +89,8 @@ def save_caption_embeddings(
 
     Args:
         path: File to write.
-        rows: Rows with the columns of ``CAPTION_COLUMNS``.
-        embeddings: For each row those of :func:`caption_texts`; may be an iterator.
+        rows: Rows with the columns of `CAPTION_COLUMNS`.
+        embeddings: For each row those of `caption_texts`; may be an iterator.
         teacher: Name of the model that made them.
 
     Raises:
@@ -101,10 +101,10 @@ def save_caption_embeddings(
 
 
 class EmbeddedRows(Dataset[dict[str, Any]]):
-    """Rows with a teacher's embeddings of their captions as ``source_embeddings`` and ``target_embeddings``.
+    """Rows with a teacher's embeddings of their captions as `source_embeddings` and `target_embeddings`.
 
     Args:
-        rows: Rows in the project's schema, or :class:`processing.features.FeatureRows`.
+        rows: Rows in the project's schema, or `processing.features.FeatureRows`.
         embeddings: Embeddings of these rows' captions.
     """
 

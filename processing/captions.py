@@ -19,11 +19,11 @@ class DrawnPair(NamedTuple):
 def draw_pair(row: dict[str, Any], languages: set[str] | None) -> DrawnPair:
     """Draw a target language, one of its captions, and the source caption that it translates.
 
-    A target caption that translates nothing is paired with a random source caption of its image. Where ``languages``
+    A target caption that translates nothing is paired with a random source caption of its image. Where `languages`
     is empty, or is None and the row has no target caption, there is a source caption alone.
 
     Raises:
-        ValueError: If the row has no source caption or none in ``languages``, a drawn caption is empty, or a target
+        ValueError: If the row has no source caption or none in `languages`, a drawn caption is empty, or a target
             caption translates a source caption that does not exist.
     """
     sources, targets = row["source_captions"], row.get("target_captions") or []
@@ -69,11 +69,11 @@ def evaluation_rows(dataset: Dataset, languages: Sequence[str]) -> Dataset:
     """Give each row all its captions of the wanted languages, the source language included if it is among them.
 
     Args:
-        dataset: Rows of ``processing.schema``.
-        languages: Languages to evaluate; a caption's number in ``caption_languages`` is its language's place here.
+        dataset: Rows of `processing.schema`.
+        languages: Languages to evaluate; a caption's number in `caption_languages` is its language's place here.
 
     Returns:
-        The data set with the columns ``captions`` and ``caption_languages`` in place of source and target captions;
+        The data set with the columns `captions` and `caption_languages` in place of source and target captions;
         images without any such caption are left out.
 
     Raises:
@@ -119,7 +119,7 @@ def languages_of(dataset: Dataset) -> list[str]:
 
 
 def check_languages(dataset: Dataset, languages: Sequence[str]) -> None:
-    """Raise ValueError, listing what there is, if the data lack one of ``languages``."""
+    """Raise ValueError, listing what there is, if the data lack one of `languages`."""
     there = languages_of(dataset)
     missing = [language for language in languages if language not in there]
     if missing:

@@ -15,13 +15,13 @@ class RetrievalCollator(CaptionCollator):
     """Draws one (image, source caption, translation) from each row, or takes all captions of an evaluation row.
 
     A training batch has each image once. Each call draws anew, so over the epochs every caption and every target
-    language comes up; randomness is torch's, which ``Trainer`` seeds.
+    language comes up; randomness is torch's, which `Trainer` seeds.
 
     Args:
-        processor: A :class:`LeccrProcessor`; where it has ``num_frames``, each row is a video of at most so many
+        processor: A `LeccrProcessor`; where it has `num_frames`, each row is a video of at most so many
             frames, and a picture is a video of one.
         languages: Target languages to draw from; None means all that a row has.
-        augment: Called on each training picture, for example a :class:`RandomCrop`; the frames of one video are all
+        augment: Called on each training picture, for example a `RandomCrop`; the frames of one video are all
             varied alike.
     """
 
@@ -38,12 +38,12 @@ class RetrievalCollator(CaptionCollator):
         """Build a batch.
 
         Args:
-            rows: Rows of ``processing.schema``, or rows made by :func:`processing.captions.evaluation_rows`.
+            rows: Rows of `processing.schema`, or rows made by `processing.captions.evaluation_rows`.
 
         Returns:
-            Images as ``pixel_values``, or videos as ``pixel_values`` or ``visual_features`` with
-            ``visual_attention_mask``; descriptions unless no row has one; then the captions, as
-            :class:`CaptionCollator` gives them.
+            Images as `pixel_values`, or videos as `pixel_values` or `visual_features` with
+            `visual_attention_mask`; descriptions unless no row has one; then the captions, as
+            `CaptionCollator` gives them.
 
         Raises:
             ValueError: If a row lacks a picture, or a translation that other rows have, a picture, a video or a caption
@@ -85,7 +85,7 @@ class RetrievalCollator(CaptionCollator):
 
 
 def varied_alike(frames: list[Any], augment: Callable[[Any], Any] | None) -> list[Any]:
-    """Return the frames of a video, each varied with the same random numbers; as they are without ``augment``."""
+    """Return the frames of a video, each varied with the same random numbers; as they are without `augment`."""
     if augment is None:
         return frames
     state, varied = torch.get_rng_state(), []

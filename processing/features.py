@@ -24,13 +24,13 @@ def copy_id(name: str, number: int) -> str:
 class FeatureFile:
     """Features by row id.
 
-    ``copies`` is how many varied copies of each training picture it holds besides, under :func:`copy_id`.
+    `copies` is how many varied copies of each training picture it holds besides, under `copy_id`.
 
-    The file holds ``features`` (all tokens, F) and ``offsets`` (rows + 1), with the ids and what made the features in
+    The file holds `features` (all tokens, F) and `offsets` (rows + 1), with the ids and what made the features in
     its metadata; it is memory-mapped.
 
     Args:
-        path: The file, or the folder that holds ``features.safetensors``.
+        path: The file, or the folder that holds `features.safetensors`.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -74,7 +74,7 @@ class FeatureFile:
 def save_features(path: str | Path, ids: Sequence[str], features: Iterable[Tensor], **about: str) -> None:
     """Write features of shape (N_i, F), one per id, and what made them; the file appears whole or not at all.
 
-    Only one row's features are held in memory, so ``features`` may be an iterator over more than memory can hold.
+    Only one row's features are held in memory, so `features` may be an iterator over more than memory can hold.
 
     Raises:
         ValueError: If there are not as many features as ids, or they differ in width or type.
@@ -130,7 +130,7 @@ class FeatureRows(Dataset[dict[str, Any]]):
     """Rows of a data set with their visual features in place of their pictures.
 
     Args:
-        rows: A ``datasets.Dataset`` in the project's schema.
+        rows: A `datasets.Dataset` in the project's schema.
         features: Features of these rows.
         varied: Draw, each time, among the features of a picture and of its varied copies, where there are any;
             randomness is torch's.
@@ -159,6 +159,6 @@ def with_features(rows: Any, features: FeatureFile | None, varied: bool = False)
     Args:
         rows: Rows in the project's schema.
         features: Their features, or None.
-        varied: As for :class:`FeatureRows`: on for training, off for anything that is measured.
+        varied: As for `FeatureRows`: on for training, off for anything that is measured.
     """
     return rows if features is None else FeatureRows(rows, features, varied)

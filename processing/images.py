@@ -15,7 +15,7 @@ def open_image(value: Any, name: str = "") -> PillowImage.Image:
     """Return an RGB picture from what a data set holds, turned upright if its EXIF data say that it is not.
 
     Args:
-        value: A Pillow picture, a path, or a ``{"bytes", "path"}`` mapping of an undecoded ``datasets`` image.
+        value: A Pillow picture, a path, or a `{"bytes", "path"}` mapping of an undecoded `datasets` image.
         name: The row's id, for the message when the picture has no path.
 
     Raises:
@@ -63,7 +63,7 @@ class RandomCrop:
         self.flip = flip
 
     def __call__(self, picture: PillowImage.Image, generator: torch.Generator | None = None) -> PillowImage.Image:
-        """Return a varied copy; randomness comes from ``generator``, or from torch's own."""
+        """Return a varied copy; randomness comes from `generator`, or from torch's own."""
         low, high = self.scale
         area, ratio, left, top, mirror = torch.rand(5, generator=generator).tolist()
         share = (low + area * (high - low)) ** 0.5

@@ -10,7 +10,7 @@ from transformers import BatchFeature, ProcessorMixin
 class LeccrProcessor(ProcessorMixin):
     """Prepares pictures, texts and descriptions by one rule for training and for search, saved with the model.
 
-    Texts are cut at ``text_max_length`` tokens and descriptions at ``description_max_length``, by the tokenizer's own
+    Texts are cut at `text_max_length` tokens and descriptions at `description_max_length`, by the tokenizer's own
     count, so the rule holds for languages without spaces, too. Nothing is lower-cased unless the tokenizer does it.
 
     Args:
@@ -54,15 +54,15 @@ class LeccrProcessor(ProcessorMixin):
             images: A picture or a list of them, as the image processor takes them.
             text: Captions or queries in any language.
             descriptions: One description per picture or video; None or a blank string where one has none.
-            return_tensors: Kind of tensors, ``"pt"`` by default.
+            return_tensors: Kind of tensors, `"pt"` by default.
             videos: In place of images: a list of frames for each video. An iterator is fine, so that the frames of
                 only one video need to be in memory.
             **kwargs: Ignored settings that other processors know, for drop-in use.
 
         Returns:
-            ``pixel_values`` (B, 3, H, W), or (B, T, 3, H, W) for videos with ``visual_attention_mask`` (B, T), which is
-            zero after a video's last frame; ``input_ids`` and ``attention_mask`` (B, L), ``description_input_ids`` and
-            ``description_attention_mask`` (B, L'); a missing description has a mask of zeros. Only what was asked for.
+            `pixel_values` (B, 3, H, W), or (B, T, 3, H, W) for videos with `visual_attention_mask` (B, T), which is
+            zero after a video's last frame; `input_ids` and `attention_mask` (B, L), `description_input_ids` and
+            `description_attention_mask` (B, L'); a missing description has a mask of zeros. Only what was asked for.
 
         Raises:
             ValueError: If nothing is given, or images and videos; a text is empty, a video has no frame, or

@@ -14,8 +14,8 @@ TARGET_CAPTION = {
 }
 """A caption in a target language.
 
-``source_number`` is the position in ``source_captions`` of the caption that it translates, or null when it was
-written independently. ``origin`` is ``"human"`` or ``"machine:<system>"``. ``weight`` in [0, 1] is how far training
+`source_number` is the position in `source_captions` of the caption that it translates, or null when it was
+written independently. `origin` is `"human"` or `"machine:<system>"`. `weight` in [0, 1] is how far training
 should trust a translation; null means 1.
 """
 
@@ -32,11 +32,11 @@ ROW_FEATURES = Features(
 )
 """Columns of a row.
 
-``image`` is null for a video, whose file ``video`` names, and may be null where visual features stand beside the data.
-``description`` may be null.
+`image` is null for a video, whose file `video` names, and may be null where visual features stand beside the data.
+`description` may be null.
 """
 
 
 def machine_origin(system: str) -> str:
-    """Return the ``origin`` of captions translated by ``system``, for example ``machine:baidu``."""
+    """Return the `origin` of captions translated by `system`, for example `machine:baidu`."""
     return ORIGIN_MACHINE_PREFIX + system

@@ -26,7 +26,7 @@ def write_rows(
     embed_images: bool = True,
     rows_per_shard: int = 4000,
 ) -> int:
-    """Write one split as shards ``<split>-00000-of-000NN.parquet``, holding no more than 100 rows in memory.
+    """Write one split as shards `<split>-00000-of-000NN.parquet`, holding no more than 100 rows in memory.
 
     The shards appear together once all of them are written, and replace those that the folder had of this split.
 
@@ -34,7 +34,7 @@ def write_rows(
         folder: Where the shards go; it is made if need be.
         split: Name of the split, of letters, digits and underscores.
         rows: Rows; a column that a row lacks becomes null. An image is null, a path, a Pillow picture, or a mapping
-            with ``path`` and ``bytes``, of which the bytes go before. A video is null or a path, and is referred to by
+            with `path` and `bytes`, of which the bytes go before. A video is null or a path, and is referred to by
             its absolute path always.
         features: Columns and their types.
         embed_images: Copy the bytes of image files into the shards as they are, or only refer to the files by their
@@ -114,7 +114,7 @@ def _publish(folder: Path, split: str, parts: list[Path]) -> None:
 def read_splits(folder: str | Path) -> DatasetDict:
     """Open the data set in a folder: train, validation and test first, pictures undecoded.
 
-    The rows are memory-mapped from the Arrow cache of ``datasets``, which is filled when a folder is first opened.
+    The rows are memory-mapped from the Arrow cache of `datasets`, which is filled when a folder is first opened.
 
     Raises:
         FileNotFoundError: If there is no such folder, it holds no prepared data, or a shard is missing.
@@ -133,7 +133,7 @@ def read_splits(folder: str | Path) -> DatasetDict:
 
 
 def read_column(folder: str | Path, name: str) -> dict[str, list[Any]]:
-    """Read one column of each split, and none of the others; errors as for :func:`read_splits`."""
+    """Read one column of each split, and none of the others; errors as for `read_splits`."""
     return {
         split: [value for path in paths for value in _column(path, name)]
         for split, paths in find_shards(folder).items()

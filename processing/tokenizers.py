@@ -43,7 +43,7 @@ def _words(tokenizer: Tokenizer, text: str) -> list[str]:
 
 
 def prune_tokenizer(tokenizer: Any, texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """Cut a word-piece tokenizer down to the pieces that occur in ``texts``, so that few embeddings are trained.
+    """Cut a word-piece tokenizer down to the pieces that occur in `texts`, so that few embeddings are trained.
 
     The single characters of the texts stay, too, as word starts and as continuations, so that most unseen words can
     still be spelled.
@@ -53,7 +53,7 @@ def prune_tokenizer(tokenizer: Any, texts: Iterable[str]) -> PreTrainedTokenizer
         texts: Training texts only.
 
     Returns:
-        A tokenizer that gives the same pieces as the full one on ``texts``.
+        A tokenizer that gives the same pieces as the full one on `texts`.
 
     Raises:
         ValueError: If the tokenizer is not a word-piece tokenizer.

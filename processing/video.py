@@ -35,7 +35,7 @@ class _Frame(NamedTuple):
 
 
 def is_video(row: Mapping[str, Any]) -> bool:
-    """Return whether a row of ``processing.schema`` has a video and no picture."""
+    """Return whether a row of `processing.schema` has a video and no picture."""
     return row.get("image") is None and row.get("video") is not None
 
 
@@ -43,7 +43,7 @@ def open_visual(row: Mapping[str, Any], num_frames: int = NUM_FRAMES) -> list[Pi
     """Return a row's picture, or frames of its video.
 
     Args:
-        row: A row of ``processing.schema``.
+        row: A row of `processing.schema`.
         num_frames: Most frames of a video.
 
     Raises:
@@ -56,10 +56,10 @@ def open_visual(row: Mapping[str, Any], num_frames: int = NUM_FRAMES) -> list[Pi
 
 
 def open_frames(path: str | Path, count: int = NUM_FRAMES) -> list[PillowImage.Image]:
-    """Return the frames that are shown in the middles of ``count`` equal parts of a video's time, upright and in RGB.
+    """Return the frames that are shown in the middles of `count` equal parts of a video's time, upright and in RGB.
 
     Time decides, not the number of a frame, so that a varying frame rate makes no difference. A frame that lasts over
-    several middles is repeated, but of a video with fewer than ``count`` frames each comes only once.
+    several middles is repeated, but of a video with fewer than `count` frames each comes only once.
 
     Args:
         path: The video's file.

@@ -52,7 +52,7 @@ def _cell(text: str) -> str:
 
 
 def _figures(training: dict[str, Any]) -> str:
-    """Return the validation figures of ``training.json``, with what they are figures of."""
+    """Return the validation figures of `training.json`, with what they are figures of."""
     validation = training.get("validation") or {}
     ending = "_text_to_image_hit_rate_1"
     codes = [name.removeprefix("eval_").removesuffix(ending) for name in validation if name.endswith(ending)]

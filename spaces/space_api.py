@@ -1,4 +1,4 @@
-"""What programs can ask: ``/search`` and ``/explain``, with answers in JSON."""
+"""What programs can ask: `/search` and `/explain`, with answers in JSON."""
 
 from typing import Any
 

@@ -188,7 +188,7 @@ def weigh_words(retriever: Retriever, description: str, weights: Array) -> list[
 
 
 def jpeg(picture: PillowImage.Image, side: int) -> bytes:
-    """Return a picture as a JPEG whose longer side is ``side`` pixels; smaller ones are drawn larger."""
+    """Return a picture as a JPEG whose longer side is `side` pixels; smaller ones are drawn larger."""
     scale = side / max(picture.size)
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     stream = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Everything on the page that is written as HTML. Each text from outside passes through ``html.escape`` here."""
+"""Everything on the page that is written as HTML. Each text from outside passes through `html.escape` here."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ def data_uri(jpeg: bytes) -> str:
 
 
 def status(text: str, kind: str = "") -> str:
-    """Return a line that screen readers read out; the text is escaped. ``kind`` may be ``error``."""
+    """Return a line that screen readers read out; the text is escaped. `kind` may be `error`."""
     role = "alert" if kind == "error" else "status"
     return f'<p class="status {kind}" role="{role}" dir="auto">{escape(text)}</p>'
 

@@ -53,7 +53,7 @@ def language_name(code: str) -> str:
 
 
 def direction(code: str) -> str:
-    """Return ``rtl`` or ``ltr``, or ``auto`` where the text itself has to tell."""
+    """Return `rtl` or `ltr`, or `auto` where the text itself has to tell."""
     if code in RIGHT_TO_LEFT:
         return "rtl"
     return "ltr" if code in NAMES else "auto"

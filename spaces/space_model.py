@@ -116,7 +116,7 @@ class Retriever:
         return None if found is None else Path(found)
 
     def training(self) -> dict[str, Any]:
-        """Return what ``training.json`` tells about how the model was trained; nothing if there is none."""
+        """Return what `training.json` tells about how the model was trained; nothing if there is none."""
         path = self.file("training.json")
         try:
             found = {} if path is None else json.loads(path.read_text(encoding="utf-8"))

@@ -70,8 +70,8 @@ def serve(page: gr.Blocks, **options: Any) -> Any:
     """Serve the page with the limits and the looks that it needs.
 
     Args:
-        page: What :func:`build_page` returned.
-        **options: Of ``launch``, such as ``server_port``.
+        page: What `build_page` returned.
+        **options: Of `launch`, such as `server_port`.
     """
     fonts = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans", "sans-serif"]
     theme: Any = gr.themes.Default(primary_hue="teal", font=fonts, font_mono=["ui-monospace", "Consolas", "monospace"])

@@ -1,4 +1,4 @@
-"""What the page searches: anything with the methods of :class:`Searcher`, such as pictures held in memory."""
+"""What the page searches: anything with the methods of `Searcher`, such as pictures held in memory."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -77,7 +77,7 @@ class Picture:
     description: str | None = None
 
     def open(self) -> PillowImage.Image:
-        """Decode it; raises what :func:`open_picture` raises."""
+        """Decode it; raises what `open_picture` raises."""
         return open_picture(self.source)
 
 

@@ -33,7 +33,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> "Settings":
-        """Read ``LECCR_MODEL``, ``LECCR_GALLERY`` and ``LECCR_TRAINING_SCENES``.
+        """Read `LECCR_MODEL`, `LECCR_GALLERY` and `LECCR_TRAINING_SCENES`.
 
         Raises:
             SpaceError: If the last one is no number from 50 to 20,000.

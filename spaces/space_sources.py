@@ -37,9 +37,9 @@ class Source:
 def open_source(name: str | Path) -> Source:
     """Return the pictures of a folder, or of a data set on the Hub.
 
-    Descriptions are taken from ``metadata.jsonl`` (``file_name`` with ``description``, ``text`` or ``caption``, as in
-    the ImageFolder layout), from ``descriptions.jsonl`` (``id`` and ``description``, as `leccr index` reads them), or
-    from ``descriptions.json`` (names to descriptions); queries to offer from ``ideas.json``, a list of mappings from
+    Descriptions are taken from `metadata.jsonl` (`file_name` with `description`, `text` or `caption`, as in
+    the ImageFolder layout), from `descriptions.jsonl` (`id` and `description`, as `leccr index` reads them), or
+    from `descriptions.json` (names to descriptions); queries to offer from `ideas.json`, a list of mappings from
     language to text. Each of the files may be missing.
 
     Raises:

@@ -1,7 +1,7 @@
 """Loads a model from a Hub as a stranger would: in a process of its own, in which our packages cannot be imported.
 
-Called by ``test_hub_over_http.py`` with a folder to read from and write to, and models written as ``name@revision``.
-``HF_ENDPOINT`` and ``HF_HUB_OFFLINE`` come from outside.
+Called by `test_hub_over_http.py` with a folder to read from and write to, and models written as `name@revision`.
+`HF_ENDPOINT` and `HF_HUB_OFFLINE` come from outside.
 """
 
 import importlib.util

@@ -2,7 +2,7 @@
 
 It answers as the Hub does where the client looks: error codes in headers, small files in the commit itself, large ones
 through the LFS batch and an upload, `resolve` with a redirect (a relative one to the cached small file, one to the
-storage for a large one). A path that it does not know fails the test that asked for it (:meth:`HubServer.problems`).
+storage for a large one). A path that it does not know fails the test that asked for it (`HubServer.problems`).
 """
 
 import base64
@@ -27,7 +27,7 @@ KINDS = {"models": "model", "datasets": "dataset"}
 
 
 class HubServer(Hub):
-    """The server; ``url`` is what ``HF_ENDPOINT`` has to be."""
+    """The server; `url` is what `HF_ENDPOINT` has to be."""
 
     def __init__(self) -> None:
         super().__init__()

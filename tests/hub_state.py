@@ -70,7 +70,7 @@ class Hub:
         self.lock = threading.Lock()
 
     def drop(self, pattern: str, times: int = 1) -> None:
-        """Break off the next requests whose ``METHOD path`` the pattern fits."""
+        """Break off the next requests whose `METHOD path` the pattern fits."""
         self.drops[pattern] = times
 
     def drops_now(self, request: str) -> bool:

@@ -1,6 +1,6 @@
 """Loads a checkpoint as a stranger would: in a process of its own, in which none of our packages can be imported.
 
-Called by ``test_hub_round_trip.py`` with the repository's name and a folder to read from and write to.
+Called by `test_hub_round_trip.py` with the repository's name and a folder to read from and write to.
 """
 
 import importlib
@@ -14,7 +14,7 @@ OURS = ("hub_card", "leccr", "modeling_leccr", "processing")
 
 
 class Blocker(importlib.abc.MetaPathFinder):
-    """Refuses our packages by their top-level names; ``transformers_modules.*`` passes."""
+    """Refuses our packages by their top-level names; `transformers_modules.*` passes."""
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> None:
         if fullname.partition(".")[0] in OURS:

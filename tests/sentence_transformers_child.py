@@ -1,6 +1,6 @@
 """Encodes with sentence-transformers as a stranger would: in a process in which our packages cannot be imported.
 
-Called by ``test_sentence_transformers.py`` with a repository's name and a folder to read from and write to.
+Called by `test_sentence_transformers.py` with a repository's name and a folder to read from and write to.
 """
 
 import importlib.util

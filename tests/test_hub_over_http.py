@@ -44,7 +44,7 @@ class Desk:
         self.output = ""
 
     def run(self, *command: str, ours: bool = False, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run Python with an empty cache of its own; ``ours`` lets it find our packages."""
+        """Run Python with an empty cache of its own; `ours` lets it find our packages."""
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
         overlay = [str(LOWEST)] if self.lowest else []
         clean |= {"HF_HOME": str(self.home), "HF_ENDPOINT": self.hub.url, "HF_HUB_DISABLE_XET": "1"}
@@ -62,7 +62,7 @@ class Desk:
         return self.run(*command, ours=True, HF_TOKEN=token, **logs, **variables)
 
     def load(self, *wanted: str, **variables: str) -> list[dict[str, Any]]:
-        """Load models, written as ``name@revision``, without a token; return their reports and embeddings."""
+        """Load models, written as `name@revision`, without a token; return their reports and embeddings."""
         done = self.run(hub_over_http_child.__file__, str(self.folder), *wanted, **variables)
         assert done.returncode == 0, done.stderr[-3000:]
         reports = json.loads((self.folder / "reports.json").read_text(encoding="utf-8"))

@@ -13,7 +13,7 @@ ROOT = Path(leccr.__file__).parents[1]
 
 
 def python(program: str, *folders: Path) -> subprocess.CompletedProcess[str]:
-    """Run a program in a fresh Python that looks for packages in ``folders`` first."""
+    """Run a program in a fresh Python that looks for packages in `folders` first."""
     path = os.pathsep.join(str(folder) for folder in folders)
     return subprocess.run(
         [sys.executable, "-c", program],

@@ -35,7 +35,7 @@ def target(language: str, text: str, source_number: int | None = None, weight: f
 
 
 def row(name: str, languages: Sequence[str] = LANGUAGES, captions: int = 3, **fields: Any) -> dict[str, Any]:
-    """Return a row whose captions say what they are, such as ``de a 2``, the translation of ``en a 2``."""
+    """Return a row whose captions say what they are, such as `de a 2`, the translation of `en a 2`."""
     numbers = range(captions)
     return {
         "id": name,

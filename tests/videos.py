@@ -66,16 +66,16 @@ def write_video(
 
 
 def numbered(count: int) -> list[Image.Image]:
-    """Return pictures whose grey tells their number: see :func:`number_of`."""
+    """Return pictures whose grey tells their number: see `number_of`."""
     return [Image.new("RGB", (32, 32), (5 * number,) * 3) for number in range(count)]
 
 
 def number_of(picture: Image.Image) -> int:
-    """Return the number of one of the :func:`numbered` pictures, decoded from a video."""
+    """Return the number of one of the `numbered` pictures, decoded from a video."""
     return round(np.asarray(picture).mean() / 5)
 
 
 def colour_of(picture: Image.Image) -> str:
-    """Return ``red`` or ``blue``, whichever the middle of a picture has more of."""
+    """Return `red` or `blue`, whichever the middle of a picture has more of."""
     red, _, blue = picture.getpixel((picture.width // 2, picture.height // 2))  # type: ignore[misc]
     return "red" if red > blue else "blue"

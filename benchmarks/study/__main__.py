@@ -2,8 +2,8 @@
 
     python -m benchmarks.study --shared ../shared --seeds 0 1 2
 
-Finished runs are lines of ``results/study.jsonl`` and are not repeated, so that it can be stopped and started again,
-and several processes can share the work. ``benchmarks/captioner.py`` comes before the rows with its descriptions.
+Finished runs are lines of `results/study.jsonl` and are not repeated, so that it can be stopped and started again,
+and several processes can share the work. `benchmarks/captioner.py` comes before the rows with its descriptions.
 """
 
 import argparse

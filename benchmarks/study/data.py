@@ -64,8 +64,8 @@ class Library:
         """Open one data set.
 
         Args:
-            name: Key of ``PREPARATIONS``, or ``TEXT``: the sentences of Multi30K and of Flickr8k-CN.
-            descriptions: ``reserved`` as prepared, ``none``, or those that the ``captioner`` wrote.
+            name: Key of `PREPARATIONS`, or `TEXT`: the sentences of Multi30K and of Flickr8k-CN.
+            descriptions: `reserved` as prepared, `none`, or those that the `captioner` wrote.
             weighting: Weigh each machine translation by how far it agrees with the other system's.
             varied: Take features with randomly cropped copies of the training pictures.
         """
@@ -111,7 +111,7 @@ class Library:
     def _all_text(self) -> DatasetDict:
         """Add Flickr8k-CN's pairs to Multi30K's training text, less photos that Multi30K validates or tests with.
 
-        The checkpoint is selected on the validation sentences of both; ``multi30k`` has those that are reported.
+        The checkpoint is selected on the validation sentences of both; `multi30k` has those that are reported.
         """
         multi30k = self._multi30k_text()
         kept_back = {image_key(name) for split, rows in multi30k.items() if split != "train" for name in rows["id"]}
@@ -147,7 +147,7 @@ def with_targets(rows: Dataset, languages: Iterable[str]) -> Dataset:
 
 
 def half_described(rows: Dataset, seed: int = 0) -> Dataset:
-    """Return the rows with the descriptions of half of them, drawn by ``seed``, taken away."""
+    """Return the rows with the descriptions of half of them, drawn by `seed`, taken away."""
     kept = set(random.Random(seed).sample(range(len(rows)), len(rows) // 2))
     pairs = zip(rows["id"], rows["description"])
     return with_descriptions(rows, {name: text for place, (name, text) in enumerate(pairs) if place in kept})

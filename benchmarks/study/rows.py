@@ -28,9 +28,9 @@ class Row:
     Attributes:
         block: Table that it belongs to.
         name: What the table calls it; block and name together are unique.
-        method: Key of ``METHODS``: the recipe, and the settings that the study gives it everywhere.
-        data: Key of ``data.PREPARATIONS``.
-        descriptions: ``reserved``, ``none`` or ``captioner``.
+        method: Key of `METHODS`: the recipe, and the settings that the study gives it everywhere.
+        data: Key of `data.PREPARATIONS`.
+        descriptions: `reserved`, `none` or `captioner`.
         model: Further changes to the model.
         training: Changes to the training.
         text: Changes to the text tower.

@@ -1,4 +1,4 @@
-"""``python -m leccr.cli``."""
+"""`python -m leccr.cli`."""
 
 from .app import main
 

@@ -1,4 +1,4 @@
-"""The command line ``leccr``: all commands, and what becomes of errors."""
+"""The command line `leccr`: all commands, and what becomes of errors."""
 
 import os
 import traceback

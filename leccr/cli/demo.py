@@ -1,4 +1,4 @@
-"""The command ``leccr demo``."""
+"""The command `leccr demo`."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""The commands ``leccr index``, ``search`` and ``gallery``."""
+"""The commands `leccr index`, `search` and `gallery`."""
 
 from pathlib import Path
 from typing import Annotated

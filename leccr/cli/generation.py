@@ -1,4 +1,4 @@
-"""The commands ``leccr describe`` and ``leccr translate``."""
+"""The commands `leccr describe` and `leccr translate`."""
 
 from pathlib import Path
 from typing import Annotated

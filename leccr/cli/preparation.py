@@ -1,4 +1,4 @@
-"""The command ``leccr prepare``."""
+"""The command `leccr prepare`."""
 
 from pathlib import Path
 from typing import Annotated

@@ -8,7 +8,7 @@ from ..errors import UserError
 
 
 def words_command(option: str) -> type[TyperCommand]:
-    """Return a kind of command whose ``option`` takes several words, which an option of typer cannot."""
+    """Return a kind of command whose `option` takes several words, which an option of typer cannot."""
 
     class WordsCommand(TyperCommand):
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -18,7 +18,7 @@ def words_command(option: str) -> type[TyperCommand]:
 
 
 def repeat_option(arguments: list[str], option: str) -> list[str]:
-    """Return the arguments with ``option a b`` written as ``option a option b``."""
+    """Return the arguments with `option a b` written as `option a option b`."""
     repeated: list[str] = []
     takes_words = False
     for argument in arguments:
@@ -31,10 +31,10 @@ def repeat_option(arguments: list[str], option: str) -> list[str]:
 
 
 def parse_overrides(arguments: list[str]) -> dict[str, str]:
-    """Return training settings written as ``--field value``, ``--field=value``, or ``--field`` for true.
+    """Return training settings written as `--field value`, `--field=value`, or `--field` for true.
 
     Args:
-        arguments: What the command line has besides the command's own options. ``-`` and ``_`` are alike in names.
+        arguments: What the command line has besides the command's own options. `-` and `_` are alike in names.
 
     Raises:
         UserError: A word does not belong to a field.

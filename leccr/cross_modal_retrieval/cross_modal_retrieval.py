@@ -38,7 +38,7 @@ Examples:
 class CrossModalRetrieval(evaluate.Metric):
     """Hit rates, median rank and mean average precision in both directions, and SumR.
 
-    The figures are those of :func:`leccr.evaluation.metrics.retrieval_metrics`, which ``leccr evaluate`` prints.
+    The figures are those of `leccr.evaluation.metrics.retrieval_metrics`, which `leccr evaluate` prints.
     """
 
     def _info(self) -> evaluate.MetricInfo:

@@ -1,4 +1,4 @@
-"""``leccr describe``: a description for every picture and video of a data set."""
+"""`leccr describe`: a description for every picture and video of a data set."""
 
 import os
 from pathlib import Path
@@ -42,9 +42,9 @@ def run_description(
     skip_broken: bool = False,
     restart: bool = False,
 ) -> DescriptionReport:
-    """Describe the pictures and videos of a prepared data set and fill its column ``description``.
+    """Describe the pictures and videos of a prepared data set and fill its column `description`.
 
-    Answers are kept in ``descriptions.jsonl`` beside the data as they come, with the model and all its settings. A run
+    Answers are kept in `descriptions.jsonl` beside the data as they come, with the model and all its settings. A run
     that is stopped goes on where it was when it is started again.
 
     Args:
@@ -57,7 +57,7 @@ def run_description(
         num_frames: Most frames of a video that the model sees.
         batch_size: Pictures or videos at once, without an endpoint.
         dtype: Number format of the model, without an endpoint.
-        device: A torch device, or ``auto``, without an endpoint.
+        device: A torch device, or `auto`, without an endpoint.
         temperature: 0 for the most probable answers.
         seed: Seed of drawn answers; those that are asked for a second time are always drawn.
         requests: Requests at once to the endpoint.
@@ -120,7 +120,7 @@ def open_client(endpoint: str | None, model: str, timeout: float, key_variable: 
 
 
 def open_output(data: str, output: Path | None) -> Path:
-    """Return the folder to work in: the data set's own, or ``output``, which becomes a copy of it."""
+    """Return the folder to work in: the data set's own, or `output`, which becomes a copy of it."""
     if output is None:
         return Path(data)
     copy_data(data, output)
@@ -155,5 +155,5 @@ def _print(report: DescriptionReport, noun: str) -> None:
 
 
 def count_words(counts: dict[str, int]) -> str:
-    """Return counts as words, for example ``3 empty, 1 refusal``."""
+    """Return counts as words, for example `3 empty, 1 refusal`."""
     return ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))

@@ -21,7 +21,7 @@ def load_data(data: str, skip_broken: bool = False) -> tuple[DatasetDict, Featur
     """Open a prepared data set, or draw the built-in Scenes.
 
     Args:
-        data: Folder that ``leccr prepare`` wrote, or ``scenes``.
+        data: Folder that `leccr prepare` wrote, or `scenes`.
         skip_broken: Look at every picture and video first and leave out those that cannot be decoded.
 
     Returns:

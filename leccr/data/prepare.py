@@ -1,4 +1,4 @@
-"""Turning a benchmark's own files into a data set: what ``leccr prepare`` does."""
+"""Turning a benchmark's own files into a data set: what `leccr prepare` does."""
 
 import itertools
 import shutil
@@ -30,7 +30,7 @@ SCENES_PROTOCOL = (
 
 @dataclass
 class SplitCounts:
-    """What one split holds: ``silent`` rows have no source caption; ``targets`` are counted by language and origin."""
+    """What one split holds: `silent` rows have no source caption; `targets` are counted by language and origin."""
 
     rows: int = 0
     videos: int = 0
@@ -67,7 +67,7 @@ def run_preparation(
     """Read a data set, check it, and write it as Parquet with a data card; print what was found.
 
     Args:
-        name: Key of :data:`processing.readers.READERS`, or ``scenes``.
+        name: Key of `processing.readers.READERS`, or `scenes`.
         root: Folder with the data set's own files.
         output: Folder to write: new, or empty. It appears whole or not at all.
         embed_images: Copy the image files into the data set, or refer to them by path. Videos are referred to always.

@@ -1,4 +1,4 @@
-"""``leccr translate``: machine translations of a data set's source captions."""
+"""`leccr translate`: machine translations of a data set's source captions."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -76,10 +76,10 @@ def run_translation(
     key_variable: str = DEFAULT_KEY_VARIABLE,
     restart: bool = False,
 ) -> TranslationReport:
-    """Translate the source captions of a prepared data set and add the translations to ``target_captions``.
+    """Translate the source captions of a prepared data set and add the translations to `target_captions`.
 
-    Translations are kept in ``translations.jsonl`` beside the data as they come, with the model and all its settings,
-    and back-translations with their chrF in ``back_translations.jsonl``. A run that is stopped goes on where it was
+    Translations are kept in `translations.jsonl` beside the data as they come, with the model and all its settings,
+    and back-translations with their chrF in `back_translations.jsonl`. A run that is stopped goes on where it was
     when it is started again. Translations of the same system into the same languages are replaced, others stay.
 
     Args:
@@ -88,7 +88,7 @@ def run_translation(
         model: Folder or Hub name of a translation model, or what the endpoint calls it.
         endpoint: Address of an OpenAI-compatible server that runs the model.
         output: Folder for a copy with translations; by default the data set itself gets them.
-        system: Name for the captions' origin, ``machine:<system>``; by default the last part of the model's name.
+        system: Name for the captions' origin, `machine:<system>`; by default the last part of the model's name.
         revision: Branch, tag or commit of the model on the Hub.
         back_translate: Translate back, and set each caption's weight to the chrF score of the result, divided by 100.
         back_model: Model that translates back, if the same one cannot.
@@ -96,7 +96,7 @@ def run_translation(
             with another value decides anew without translating again.
         batch_size: Captions at once, without an endpoint.
         dtype: Number format of the model, without an endpoint.
-        device: A torch device, or ``auto``, without an endpoint.
+        device: A torch device, or `auto`, without an endpoint.
         beams: Width of the beam search, without an endpoint.
         max_new_tokens: Tokens after which a translation counts as run away.
         seed: Seed of second attempts.

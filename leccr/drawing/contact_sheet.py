@@ -74,10 +74,10 @@ class ContactRow:
 
     Attributes:
         query: the text that was searched for, in any script.
-        language: its language code, for example ``"ja"``.
+        language: its language code, for example `"ja"`.
         images: the answers, best first.
         scores: one score per image.
-        correct: position in ``images`` of the right one, or None where it is not among them or not known.
+        correct: position in `images` of the right one, or None where it is not among them or not known.
         gloss: what the query says in English, shown below it, and instead of it where this machine has no font for the
             query's script.
         note: what stands beside the language, for example the rank of the right image.
@@ -103,7 +103,7 @@ def contact_sheet(rows: Sequence[ContactRow], title: str = "One query a row, bes
         An RGB picture, 234 pixels high per row, wide enough for the longest row.
 
     Raises:
-        ValueError: if there is no row, a row has no image or not one score per image, or ``correct`` is
+        ValueError: if there is no row, a row has no image or not one score per image, or `correct` is
             not the position of one of them.
     """
     if not rows:
@@ -218,7 +218,7 @@ def _paste_rounded(sheet: Image.Image, image: Image.Image, position: tuple[int, 
 
 
 def _wrap(text: str, font: Font, width: int, max_lines: int) -> list[str]:
-    """Break into lines of at most ``width`` pixels; what is left over ends in an ellipsis."""
+    """Break into lines of at most `width` pixels; what is left over ends in an ellipsis."""
     lines = [""]
     for word in WORD.findall(text):
         if lines[-1] and len(lines) < max_lines and font.getlength((lines[-1] + word).rstrip()) > width:

@@ -44,7 +44,7 @@ def drawn(
         size: Width and height in inches.
         lines: Lines of axes.
         columns: Axes in a line.
-        **share: ``sharex`` and ``sharey`` of matplotlib.
+        **share: `sharex` and `sharey` of matplotlib.
     """
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=size, layout="constrained")
@@ -67,7 +67,7 @@ def finish_grid(axes: Sequence[Any], used: int, columns: int, label: str) -> Non
 
 
 def line_styles(count: int) -> list[dict[str, Any]]:
-    """Return styles for ``count`` lines that differ in dashes, marks and brightness."""
+    """Return styles for `count` lines that differ in dashes, marks and brightness."""
     dashes, marks = cycle(["-", "--", "-.", ":"]), cycle("osD^vPX")
     look: dict[str, Any] = {"markersize": 4, "markerfacecolor": "white", "linewidth": 1.4}
     return [

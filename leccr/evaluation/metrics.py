@@ -47,17 +47,17 @@ def retrieval_ranks(
 
     Scores are float32 whatever the inputs are. Each is summed in float64 and then rounded, so that it depends neither
     on its place in a block nor on the block's shape: plain float32 products do, which breaks exact ties at random.
-    Memory: ``chunk_size`` x ``chunk_size`` x K scores at a time, beside the inputs.
+    Memory: `chunk_size` x `chunk_size` x K scores at a time, beside the inputs.
 
     Args:
         text_embeds: (T, D) embeddings of the captions of one language.
         image_views: (N, K, D) views of the whole gallery; images that no caption names stay in it as distractors.
-        text_image: (T,) integer position in ``image_views`` of each text's image. Texts may come in any order.
+        text_image: (T,) integer position in `image_views` of each text's image. Texts may come in any order.
         chunk_size: texts, and images, of one block.
 
     Raises:
-        ValueError: if the shapes do not agree, there is no text, ``text_image`` points outside the gallery, or
-            ``chunk_size`` is not positive.
+        ValueError: if the shapes do not agree, there is no text, `text_image` points outside the gallery, or
+            `chunk_size` is not positive.
     """
     _check(text_embeds, image_views, text_image, chunk_size)
     if text_embeds.device.type == "mps":  # which has no float64
@@ -85,17 +85,17 @@ def retrieval_ranks(
 def retrieval_metrics(ranks: RetrievalRanks, directions: tuple[str, str] = IMAGE_DIRECTIONS) -> dict[str, float]:
     """Return the figures of one evaluation.
 
-    Images without captions count in no image-to-text figure. With several captions per image, ``hit_rate`` is what
+    Images without captions count in no image-to-text figure. With several captions per image, `hit_rate` is what
     papers on CLIP and on cross-lingual retrieval call R@k: the share of queries with at least one right answer among
     the first k. It is not the recall, which would be the share of an image's captions that are among them.
 
     Args:
-        ranks: What :func:`retrieval_ranks` returned.
+        ranks: What `retrieval_ranks` returned.
         directions: Names of the directions, that of the texts as queries first.
 
     Returns:
-        For each direction: ``<direction>_hit_rate_1``, ``_5`` and ``_10`` in percent, ``<direction>_median_rank``
-        (from 1), ``<direction>_mean_average_precision`` in percent. And ``sum_of_hit_rates``, the papers' SumR: the sum
+        For each direction: `<direction>_hit_rate_1`, `_5` and `_10` in percent, `<direction>_median_rank`
+        (from 1), `<direction>_mean_average_precision` in percent. And `sum_of_hit_rates`, the papers' SumR: the sum
         of the six hit rates, at most 600.
 
     Raises:
@@ -135,7 +135,7 @@ def sentence_metrics(
         target_row: (T,) row of each target caption.
 
     Returns:
-        What :func:`retrieval_metrics` does, for the directions ``target_to_source`` and ``source_to_target``.
+        What `retrieval_metrics` does, for the directions `target_to_source` and `source_to_target`.
 
     Raises:
         ValueError: if no target caption belongs to a row with a source caption, or the shapes do not agree.
@@ -145,7 +145,7 @@ def sentence_metrics(
 
 
 def sentence_gallery(source_embeds: Tensor, source_row: Tensor, target_row: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return what :func:`sentence_metrics` ranks: rows as galleries of their source captions.
+    """Return what `sentence_metrics` ranks: rows as galleries of their source captions.
 
     Returns:
         The views (N, K, D) of the N rows with a source caption; (T,) whether each target caption's row is one of them;
@@ -168,11 +168,11 @@ def format_table(
     """Return a Markdown table, aligned for the terminal too: one row per entry, hit rates both ways and SumR.
 
     Args:
-        rows: each holds the label columns and the hit rates and sum of :func:`retrieval_metrics`; other keys are left
+        rows: each holds the label columns and the hit rates and sum of `retrieval_metrics`; other keys are left
             out.
         label_columns: keys shown first, as they are.
         digits: digits after the point.
-        directions: Names of the directions in the metrics, as :func:`retrieval_metrics` took them.
+        directions: Names of the directions in the metrics, as `retrieval_metrics` took them.
 
     Raises:
         ValueError: if a row lacks one of the columns.

@@ -189,12 +189,12 @@ def _picture(row: Mapping[str, Any]) -> Image.Image | None:
 
 
 def hit_rates(ranks: Tensor, most: int) -> list[float]:
-    """Return the percentages of ranks that are at most 1, 2, ... ``most``."""
+    """Return the percentages of ranks that are at most 1, 2, ... `most`."""
     return [100 * float((ranks <= k).double().mean()) for k in range(1, most + 1)]
 
 
 def rank_edges(longest: int) -> list[tuple[int, int]]:
-    """Return the first and last rank of each bar: 1, 2, 3–5, 6–10, 11–20, 21–50, ... until ``longest`` is covered."""
+    """Return the first and last rank of each bar: 1, 2, 3–5, 6–10, 11–20, 21–50, ... until `longest` is covered."""
     edges: list[tuple[int, int]] = []
     low = 1
     for factor in (10**power for power in range(20)):
@@ -217,7 +217,7 @@ def both_ranks(ranks: RetrievalRanks) -> tuple[Tensor, Tensor]:
 
 
 def sample(owners: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Return up to ``size`` texts of different images, spread evenly over the gallery, and their images."""
+    """Return up to `size` texts of different images, spread evenly over the gallery, and their images."""
     images = owners.unique()
     images = images[torch.linspace(0, len(images) - 1, min(size, len(images))).round().long()]
     texts = torch.stack([(owners == image).nonzero()[0, 0] for image in images])
@@ -256,7 +256,7 @@ def _name(place: str) -> str:
 
 
 def readable(direction: str) -> str:
-    """Return ``text to image`` for ``text_to_image``."""
+    """Return `text to image` for `text_to_image`."""
     return direction.replace("_", " ")
 
 

@@ -15,7 +15,7 @@ class Ranking:
     Attributes:
         result: The language, its metrics and the protocol they stand on.
         queries: The T captions of the language.
-        owners: (T,) position in ``views`` of the image, or row, that each caption belongs to.
+        owners: (T,) position in `views` of the image, or row, that each caption belongs to.
         text_embeds: (T, D) embeddings of the captions.
         views: (N, K, D) of the gallery.
         ranks: Where the right answers stand.

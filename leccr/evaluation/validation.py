@@ -1,4 +1,4 @@
-"""What a run is validated by: the ``compute_metrics`` of its Trainer."""
+"""What a run is validated by: the `compute_metrics` of its Trainer."""
 
 from collections.abc import Sequence
 
@@ -10,17 +10,17 @@ from .metrics import retrieval_metrics, retrieval_ranks, sentence_metrics
 
 
 class RetrievalMetrics:
-    """The ``compute_metrics`` of a retrieval run: hit rates, SumR, median rank and mAP by language, and mean SumR.
+    """The `compute_metrics` of a retrieval run: hit rates, SumR, median rank and mAP by language, and mean SumR.
 
     Args:
-        languages: Languages in the order of the evaluation rows' ``caption_languages``.
+        languages: Languages in the order of the evaluation rows' `caption_languages`.
     """
 
     def __init__(self, languages: Sequence[str]) -> None:
         self.languages = list(languages)
 
     def __call__(self, prediction: EvalPrediction) -> dict[str, float]:
-        """Return ``<language>_<metric>`` for each language, and ``sum_of_hit_rates`` averaged over languages."""
+        """Return `<language>_<metric>` for each language, and `sum_of_hit_rates` averaged over languages."""
         image_views, caption_embeds = (torch.from_numpy(np.asarray(array)) for array in prediction.predictions)
         caption_languages = torch.from_numpy(np.asarray(prediction.label_ids))
         found = {}
@@ -33,17 +33,17 @@ class RetrievalMetrics:
 
 
 class SentenceMetrics:
-    """The ``compute_metrics`` of a text-only run: hit rates between target and source captions, and the mean of sums.
+    """The `compute_metrics` of a text-only run: hit rates between target and source captions, and the mean of sums.
 
     Args:
-        languages: Languages in the order of the evaluation rows' ``caption_languages``, the source language first.
+        languages: Languages in the order of the evaluation rows' `caption_languages`, the source language first.
     """
 
     def __init__(self, languages: Sequence[str]) -> None:
         self.languages = list(languages)
 
     def __call__(self, prediction: EvalPrediction) -> dict[str, float]:
-        """Return ``<target language>_<metric>`` of each, and ``sum_of_hit_rates`` averaged over target languages."""
+        """Return `<target language>_<metric>` of each, and `sum_of_hit_rates` averaged over target languages."""
         caption_embeds = torch.from_numpy(np.asarray(prediction.predictions))
         caption_languages = torch.from_numpy(np.asarray(prediction.label_ids))
         source_row, source_column = (caption_languages == 0).nonzero(as_tuple=True)

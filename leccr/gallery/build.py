@@ -1,4 +1,4 @@
-"""What the commands ``index``, ``gallery add`` and ``gallery convert`` do."""
+"""What the commands `index`, `gallery add` and `gallery convert` do."""
 
 import dataclasses
 import os
@@ -43,10 +43,10 @@ def build_gallery(
         model: Checkpoint, or a loaded encoder.
         folder: The gallery's folder: new, empty, or a gallery of the same model.
         split: Split of a data set; None means all.
-        dtype: How views are stored: ``fp32``, ``fp16`` or ``int8``.
-        ann: ``hnsw`` or ``ivfpq`` for an approximate index; None for exact search.
-        engine: ``faiss``, or ``milvus`` for a server.
-        uri: Address of the Milvus server, or a name that ends in ``.db`` for a file in the gallery's folder.
+        dtype: How views are stored: `fp32`, `fp16` or `int8`.
+        ann: `hnsw` or `ivfpq` for an approximate index; None for exact search.
+        engine: `faiss`, or `milvus` for a server.
+        uri: Address of the Milvus server, or a name that ends in `.db` for a file in the gallery's folder.
         describe_with: Model that describes what has no description yet.
         endpoint: OpenAI-compatible server that runs that model.
         batch_size: Pictures encoded at once.
@@ -146,7 +146,7 @@ def add_to_gallery(
 ) -> AddReport:
     """Add a folder, a file or a data set to the gallery of a catalogue.
 
-    ``load`` returns its encoder; the other arguments are as for :func:`build_gallery`.
+    `load` returns its encoder; the other arguments are as for `build_gallery`.
     """
     candidates = open_source(source, split, _roots(catalogue))
     report = _add(catalogue, candidates, load(), describe_with, endpoint, batch_size, workers, commit_seconds)

@@ -25,7 +25,7 @@ class Candidate:
         location: Root folder, or folder or Hub name of the data set.
         id: Its name, unique at the location.
         path: Path in the root folder, or the file's name in a data set.
-        kind: ``image`` or ``video``.
+        kind: `image` or `video`.
         description: What is known about it, if anything.
         file: The file, of those in a folder.
         row: The row of a data set, pictures undecoded.
@@ -86,7 +86,7 @@ class Candidate:
             raise ValueError(f"{named} cannot be read: {error.strerror}.") from error
 
     def as_row(self) -> dict[str, Any]:
-        """Return a row of :mod:`processing.schema` as the collator takes it."""
+        """Return a row of `processing.schema` as the collator takes it."""
         if self.row is not None:
             return {**self.row, "id": self.id, "description": self.description}
         path = str(self.file)
@@ -100,7 +100,7 @@ class Source:
     """A source, read in pieces.
 
     Attributes:
-        kind: ``folder``, ``data`` or ``hub``.
+        kind: `folder`, `data` or `hub`.
         location: Absolute path of the folder, or name on the Hub.
         count: Number of candidates.
         read: Returns the candidates from a start to a stop.
@@ -114,19 +114,19 @@ class Source:
     left_out: list[tuple[str, str]] = field(default_factory=list)
 
     def chunks(self, size: int) -> Iterator[list[Candidate]]:
-        """Yield lists of ``size`` candidates; the same source is always cut in the same way."""
+        """Yield lists of `size` candidates; the same source is always cut in the same way."""
         for start in range(0, self.count, size):
             yield self.read(start, min(start + size, self.count))
 
 
 def kind_of(name: str | Path) -> str | None:
-    """Return ``image`` or ``video`` by the ending of a name, or None."""
+    """Return `image` or `video` by the ending of a name, or None."""
     suffix = Path(name).suffix.lower()
     return IMAGE if suffix in IMAGE_SUFFIXES else VIDEO if suffix in VIDEO_SUFFIXES else None
 
 
 def read_descriptions(folder: Path) -> dict[str, str]:
-    """Return the descriptions in a folder's ``descriptions.jsonl``, by id; none without such a file.
+    """Return the descriptions in a folder's `descriptions.jsonl`, by id; none without such a file.
 
     Raises:
         UserError: If a line is no record with an id and a description.

@@ -1,4 +1,4 @@
-"""``leccr gallery check``: whether everything in a gallery is there and as it was written, and repairing it."""
+"""`leccr gallery check`: whether everything in a gallery is there and as it was written, and repairing it."""
 
 import dataclasses
 import hashlib

@@ -1,4 +1,4 @@
-"""What the commands ``index``, ``search`` and ``gallery`` print."""
+"""What the commands `index`, `search` and `gallery` print."""
 
 import dataclasses
 import datetime
@@ -133,7 +133,7 @@ def run_search(
 
     Args:
         folder: The gallery.
-        query: A text; None to search by ``image``, or for the lines of ``queries`` or of the standard input.
+        query: A text; None to search by `image`, or for the lines of `queries` or of the standard input.
         k: Items for each query.
         where: A filter.
         image: A picture or video to search with.

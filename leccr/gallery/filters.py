@@ -1,4 +1,4 @@
-"""Filters over the stored columns, such as ``path~holiday and kind=video``."""
+"""Filters over the stored columns, such as `path~holiday and kind=video`."""
 
 import datetime
 import re
@@ -19,9 +19,9 @@ _AND = re.compile(r"and(\s|$)", re.IGNORECASE)
 def parse_filter(text: str) -> tuple[str, list[Any]]:
     """Turn a filter into an SQL condition.
 
-    A filter is one condition or several with ``and`` between: a column, an operator and a value, in quotes where it
-    has spaces. ``=`` and ``!=`` compare, ``~`` means contains, whatever the case, and ``<``, ``<=``, ``>``, ``>=``
-    compare sizes in bytes and times such as ``2024-05-31`` or ``2024-05-31T18:00``.
+    A filter is one condition or several with `and` between: a column, an operator and a value, in quotes where it
+    has spaces. `=` and `!=` compare, `~` means contains, whatever the case, and `<`, `<=`, `>`, `>=`
+    compare sizes in bytes and times such as `2024-05-31` or `2024-05-31T18:00`.
 
     Returns:
         The condition, with a question mark for each value, and the values.

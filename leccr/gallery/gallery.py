@@ -65,10 +65,10 @@ class Gallery:
             source: Folder of photos and videos, prepared data set, or name of a data set on the Hub.
             model: Checkpoint, or a loaded encoder.
             folder: The gallery's folder.
-            **options: As :func:`leccr.gallery.build.build_gallery` takes them.
+            **options: As `leccr.gallery.build.build_gallery` takes them.
 
         Returns:
-            The gallery; what became of the candidates is in its ``report``.
+            The gallery; what became of the candidates is in its `report`.
         """
         from .build import build_gallery
 
@@ -129,9 +129,9 @@ class Gallery:
         """Find the items that fit a text, in any language.
 
         Args:
-            query: A text, or an embedding (D,) from ``get_text_features``; or several texts, or embeddings (Q, D).
+            query: A text, or an embedding (D,) from `get_text_features`; or several texts, or embeddings (Q, D).
             k: Items wanted; fewer come back where the gallery has fewer.
-            where: A filter over the stored columns, such as ``path~holiday and kind=video``.
+            where: A filter over the stored columns, such as `path~holiday and kind=video`.
 
         Returns:
             Results, best first; a list of them for each query where there are several.
@@ -186,9 +186,9 @@ class Gallery:
         """Add a folder, a file or a data set: what is new is added, what has changed replaced, the rest left alone.
 
         Args:
-            source: As for :meth:`build`, or a file.
+            source: As for `build`, or a file.
             split: Split of a data set; None means all.
-            **options: ``batch_size``, ``workers``, ``describe_with`` and ``endpoint`` as for :meth:`build`.
+            **options: `batch_size`, `workers`, `describe_with` and `endpoint` as for `build`.
         """
         from .build import add_to_gallery
 
@@ -223,9 +223,9 @@ class Gallery:
         """Store the views otherwise; what is not given stays as it is.
 
         Args:
-            dtype: ``fp32``, ``fp16`` or ``int8``. What a smaller format has lost does not come back.
-            ann: ``hnsw`` or ``ivfpq`` for an approximate index, ``none`` for exact search.
-            engine: ``faiss`` or ``milvus``.
+            dtype: `fp32`, `fp16` or `int8`. What a smaller format has lost does not come back.
+            ann: `hnsw` or `ivfpq` for an approximate index, `none` for exact search.
+            engine: `faiss` or `milvus`.
             uri: Address of the Milvus server.
         """
         from .store.converting import convert_gallery
@@ -233,7 +233,7 @@ class Gallery:
         return convert_gallery(self.catalogue, dtype, ann, engine, uri)
 
     def check(self, repair: bool = False, files: bool = False) -> "CheckReport":
-        """Check that everything is there and as it was written; see :func:`leccr.gallery.check.check_gallery`."""
+        """Check that everything is there and as it was written; see `leccr.gallery.check.check_gallery`."""
         from .check import check_gallery
 
         return check_gallery(self.catalogue, lambda: self.encoder, repair, files)

@@ -25,14 +25,14 @@ class Result:
         id: The item's name in its source.
         path: Path in the source's folder, or the file's name in a data set.
         file: The file, for an item of a folder.
-        kind: ``image`` or ``video``.
+        kind: `image` or `video`.
         view: Number of the view with that score, from 0.
-        answered_by: ``whole image``, or ``slot 1`` and so on.
+        answered_by: `whole image`, or `slot 1` and so on.
         description: What is known about it, if anything.
         size: Bytes of the file.
         time: When the file was last changed, in nanoseconds since 1970; 0 where that is not known.
         hash: Content hash of the file.
-        number: Its key in the gallery, which :meth:`Gallery.thumbnail` takes.
+        number: Its key in the gallery, which `Gallery.thumbnail` takes.
     """
 
     rank: int

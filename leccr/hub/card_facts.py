@@ -48,10 +48,10 @@ def read_facts(
 
 
 def data_facts(data: str | Path) -> dict[str, Any]:
-    """Return what a data set's card tells: ``title``, ``languages``, ``published``; nothing if it has no card.
+    """Return what a data set's card tells: `title`, `languages`, `published`; nothing if it has no card.
 
     Args:
-        data: Folder that ``leccr prepare`` wrote, or ``scenes``.
+        data: Folder that `leccr prepare` wrote, or `scenes`.
     """
     if str(data) == "scenes":
         return {"title": "Scenes, drawn and captioned by leccr itself"}
@@ -81,10 +81,10 @@ def _base_models(config: Mapping[str, Any], training: Mapping[str, Any]) -> list
 
 
 def read_json(path: Path, default: Any = None, kind: type = dict) -> Any:
-    """Return what a JSON file holds; ``default``, if there is one, where there is no file.
+    """Return what a JSON file holds; `default`, if there is one, where there is no file.
 
     Raises:
-        UserError: If it is missing, cannot be read, or holds something else than ``kind``.
+        UserError: If it is missing, cannot be read, or holds something else than `kind`.
     """
     if not path.is_file() and default is not None:
         return default

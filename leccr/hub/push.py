@@ -34,7 +34,7 @@ def run_card(
     dataset: str | None = None,
     data: Path | None = None,
 ) -> Path:
-    """Write a checkpoint's card, keep what a person wrote into it, and return its path: what ``leccr card`` does.
+    """Write a checkpoint's card, keep what a person wrote into it, and return its path: what `leccr card` does.
 
     Raises:
         UserError: If the folder holds no checkpoint, or a file of it cannot be read.
@@ -60,7 +60,7 @@ def run_push(
     dataset: str | None = None,
     data: Path | None = None,
 ) -> str:
-    """Publish a folder, or say what would be published: what ``leccr push`` does.
+    """Publish a folder, or say what would be published: what `leccr push` does.
 
     Returns:
         The address of the commit, or, for a dry run, the listing.
@@ -92,10 +92,10 @@ def plan_upload(
     """Return what there is to publish in a folder.
 
     Args:
-        folder: A checkpoint that ``leccr train`` wrote, data that ``leccr prepare`` wrote, or a gallery.
+        folder: A checkpoint that `leccr train` wrote, data that `leccr prepare` wrote, or a gallery.
         repository: Name on the Hub.
-        kind: ``model`` or ``dataset``; by default what the folder holds. ``dataset`` takes any folder.
-        results: Files that ``leccr evaluate --out`` wrote, for a checkpoint's card.
+        kind: `model` or `dataset`; by default what the folder holds. `dataset` takes any folder.
+        results: Files that `leccr evaluate --out` wrote, for a checkpoint's card.
         license: Identifier of the licence of a checkpoint's weights.
         dataset: Hub name of the data that the figures are on.
         data: Folder of the training data, whose card tells what they are.

@@ -36,7 +36,7 @@ def send(upload: Upload, repository: str, private: bool = False, revision: str |
         upload: What to upload. Its card is merged with the one on the Hub, whose own text wins.
         repository: Name on the Hub.
         private: Whether nobody else may see the repository.
-        revision: Branch to commit to; None is ``main``.
+        revision: Branch to commit to; None is `main`.
 
     Raises:
         UserError: If the Hub refuses, cannot be reached, or the repository is public and should be private.

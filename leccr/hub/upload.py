@@ -17,9 +17,9 @@ class Upload:
     """What would be, or is, uploaded.
 
     Attributes:
-        kind: ``checkpoint``, ``prepared data set``, ``gallery`` or ``data set``.
-        repo_type: ``model`` or ``dataset``.
-        card: The ``README.md``, before it is merged with the one on the Hub; None where there is none.
+        kind: `checkpoint`, `prepared data set`, `gallery` or `data set`.
+        repo_type: `model` or `dataset`.
+        card: The `README.md`, before it is merged with the one on the Hub; None where there is none.
         files: Files by their name in the repository, or their content.
         left_out: Names in the folder that are not uploaded.
         notes: What the person who publishes should know.

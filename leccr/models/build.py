@@ -84,7 +84,7 @@ def _tokenizer(recipe: Recipe, texts: Iterable[str]) -> Any:
 
 
 def build_image_processor(recipe: Recipe) -> Any:
-    """Make the recipe's image processor; errors as for :func:`build_processor`."""
+    """Make the recipe's image processor; errors as for `build_processor`."""
     if isinstance(recipe.image_processor, dict):
         from transformers import CLIPImageProcessorPil
 
@@ -96,7 +96,7 @@ def build_image_processor(recipe: Recipe) -> Any:
 
 
 def build_model(recipe: Recipe, processor: Any, features: FeatureFile | None = None) -> Any:
-    """Make the recipe's model: a :class:`LeccrModel`, or a :class:`CrossLingualModel` if it is text-only.
+    """Make the recipe's model: a `LeccrModel`, or a `CrossLingualModel` if it is text-only.
 
     Args:
         recipe: Says the towers (names or configurations), the fields of the model's configuration, and which trained
@@ -131,7 +131,7 @@ def build_model(recipe: Recipe, processor: Any, features: FeatureFile | None = N
 
 
 def start_warm(model: Any, recipe: Recipe) -> None:
-    """Give the model the text tower of ``recipe.warm_start``, and its projection if that is of the same shape.
+    """Give the model the text tower of `recipe.warm_start`, and its projection if that is of the same shape.
 
     Raises:
         UserError: If that model's text tower is another one.

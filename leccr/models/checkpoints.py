@@ -51,9 +51,9 @@ def load_retriever(checkpoint: str | Path) -> tuple[LeccrModel, LeccrProcessor]:
 
 
 def load_text_encoder(checkpoint: str | Path) -> tuple[Any, Any]:
-    """Load any model with ``get_text_features``, in eval mode, and its tokenizer or processor.
+    """Load any model with `get_text_features`, in eval mode, and its tokenizer or processor.
 
-    That is a :class:`CrossLingualModel`, a :class:`LeccrModel`, or a model of transformers such as CLIP.
+    That is a `CrossLingualModel`, a `LeccrModel`, or a model of transformers such as CLIP.
 
     Raises:
         UserError: If there is no such checkpoint, it embeds no texts, or a part of it is missing or broken.

@@ -1,4 +1,4 @@
-"""Weights of the authors' LECCR release as an ordinary LECCR folder: what ``leccr convert-official`` does."""
+"""Weights of the authors' LECCR release as an ordinary LECCR folder: what `leccr convert-official` does."""
 
 import pickle
 import shutil
@@ -36,7 +36,7 @@ def convert_official(
     """Write a checkpoint of the authors' release as a folder of model and processor, and return the model.
 
     Args:
-        checkpoint: The ``checkpoint_best.pth`` of an image or of a video model.
+        checkpoint: The `checkpoint_best.pth` of an image or of a video model.
         output: New or empty folder.
         tokenizer: Name or folder of the tokenizer that the text encoder was trained with.
         text_config: Name, folder or config.json of the text encoder; None reads the sizes from the weights.
@@ -86,7 +86,7 @@ def official_model(official: Mapping[str, Tensor], text_config: BertConfig | Non
     """Return a model in eval mode with the authors' weights.
 
     Raises:
-        UserError: If weights are missing or unknown, or do not fit ``text_config``.
+        UserError: If weights are missing or unknown, or do not fit `text_config`.
     """
     weights = convert(official)
     model = LeccrModel(official_config(official, text_config)).eval()
@@ -168,7 +168,7 @@ def _bert_config(official: Mapping[str, Tensor]) -> BertConfig:
 
 
 def _depth(names: Iterable[str], stem: str) -> int:
-    """Return how many numbered layers there are under ``stem``."""
+    """Return how many numbered layers there are under `stem`."""
     return len({name.removeprefix(stem).split(".")[0] for name in names if name.startswith(stem)})
 
 

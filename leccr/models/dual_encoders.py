@@ -18,14 +18,14 @@ TEXT_LENGTH, DESCRIPTION_LENGTH = 64, 128
 
 
 def dual_encoder_processor(name: str | Path, **settings: Any) -> LeccrProcessor:
-    """Make the processor for ``LeccrModel.from_dual_encoder(name)`` from the dual encoder's own parts.
+    """Make the processor for `LeccrModel.from_dual_encoder(name)` from the dual encoder's own parts.
 
     Texts and descriptions are cut where its positions end. For SigLIP every text is padded to that length, 64, as it
     was trained.
 
     Args:
         name: Checkpoint name or folder of the dual encoder.
-        **settings: Arguments of :class:`processing.LeccrProcessor` to put in place of these.
+        **settings: Arguments of `processing.LeccrProcessor` to put in place of these.
 
     Raises:
         UserError: If there is no such checkpoint, or it is another kind of model.

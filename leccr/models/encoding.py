@@ -18,7 +18,7 @@ TEXTS_AT_ONCE = 4096
 
 
 def batched(items: Sequence[Any] | Any, size: int, description: str) -> Iterator[list[Any]]:
-    """Yield lists of ``size`` items under a progress bar."""
+    """Yield lists of `size` items under a progress bar."""
     for start in tqdm(range(0, len(items), size), desc=description, disable=len(items) <= size):
         yield [items[place] for place in range(start, min(start + size, len(items)))]
 
@@ -56,7 +56,7 @@ def encode_texts(model: Any, processor: Any, texts: Sequence[str], batch_size: i
     """Return the embeddings (T, D) of texts in any language on the CPU, float32, in the order of the texts.
 
     Args:
-        model: A model with ``get_text_features``.
+        model: A model with `get_text_features`.
         processor: Its processor or its tokenizer.
         texts: At least one.
         batch_size: Texts encoded at once.

@@ -57,13 +57,13 @@ def run_export(
     int8: bool = False,
     picture_size: int | None = None,
 ) -> dict[str, float]:
-    """Write a model as programs with a batch and texts of any length: what ``leccr export`` does.
+    """Write a model as programs with a batch and texts of any length: what `leccr export` does.
 
     Args:
         checkpoint: Folder or Hub name of a trained model.
-        output: New or empty folder. It gets ``text`` and, unless the model takes videos or ready-made features,
-            ``image``, with the tokenizer, a README and an example.
-        format: ``"onnx"``, or ``"torch-export"`` for ``torch.export.load``.
+        output: New or empty folder. It gets `text` and, unless the model takes videos or ready-made features,
+            `image`, with the tokenizer, a README and an example.
+        format: `"onnx"`, or `"torch-export"` for `torch.export.load`.
         int8: Whether to write the text tower a second time with weights of 8 bits, for the CPU.
         picture_size: Side of the pictures in pixels, where the image processor leaves their size alone.
 

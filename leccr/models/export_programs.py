@@ -19,7 +19,7 @@ MOST_ROWS = 65536
 
 
 class TextProgram(nn.Module):
-    """The text tower by itself: ``input_ids`` and ``attention_mask`` (B, L) to unit embeddings (B, D)."""
+    """The text tower by itself: `input_ids` and `attention_mask` (B, L) to unit embeddings (B, D)."""
 
     def __init__(self, model: LeccrModel) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ def convertible(model: LeccrModel) -> LeccrModel:
 
 
 def export_program(program: nn.Module, inputs: dict[str, Tensor], max_length: int) -> ExportedProgram:
-    """Return a program for batches of any size and texts of up to ``max_length`` tokens.
+    """Return a program for batches of any size and texts of up to `max_length` tokens.
 
     Raises:
         UserError: If torch.export cannot follow what one of the towers does.

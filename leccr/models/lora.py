@@ -21,15 +21,15 @@ DROPOUT = 0.05
 def add_lora(model: Any, rank: int) -> Any:
     """Put LoRA into the attention of both towers, and train all other layers in full.
 
-    Frozen towers train their updates, too, and towers without attention, such as a CNN, are fixed; :func:`merge_lora`
+    Frozen towers train their updates, too, and towers without attention, such as a CNN, are fixed; `merge_lora`
     gives the configuration its own settings back.
 
     Args:
-        model: A :class:`modeling_leccr.LeccrModel`, or a text-only :class:`modeling_leccr.CrossLingualModel`.
+        model: A `modeling_leccr.LeccrModel`, or a text-only `modeling_leccr.CrossLingualModel`.
         rank: Rank of the updates; they are scaled by 2.
 
     Returns:
-        A ``peft.PeftModel`` around the model. It saves the updates and the other layers, not the towers.
+        A `peft.PeftModel` around the model. It saves the updates and the other layers, not the towers.
 
     Raises:
         UserError: If peft is not installed, the rank is below 1, or no tower has attention.
@@ -81,7 +81,7 @@ def merge_lora(model: Any) -> Any:
 
 
 def finish_lora(model: Any, output: Path) -> Any:
-    """Save the updates by themselves in ``output/adapter``, for ``PeftModel``, and return the merged model."""
+    """Save the updates by themselves in `output/adapter`, for `PeftModel`, and return the merged model."""
     model.save_pretrained(output / ADAPTER)
     return merge_lora(model)
 

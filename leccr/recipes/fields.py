@@ -26,7 +26,7 @@ _TYPE_WORDS = {bool: "true or false", int: "a whole number", float: "a number", 
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML in which ``1e-5`` is a number and ``no`` is text, as in YAML 1.2; PyYAML follows YAML 1.1."""
+    """YAML in which `1e-5` is a number and `no` is text, as in YAML 1.2; PyYAML follows YAML 1.1."""
 
 
 _FLOAT, _BOOL = "tag:yaml.org,2002:float", "tag:yaml.org,2002:bool"
@@ -68,7 +68,7 @@ def check_fields(values: Mapping[str, Any], fields: Mapping[str, Any], where: st
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str:
-    """Return a question that names the candidate nearest to ``name``, or a full stop where none is near."""
+    """Return a question that names the candidate nearest to `name`, or a full stop where none is near."""
     matches = difflib.get_close_matches(name, list(candidates), n=1)
     return f': did you mean "{matches[0]}"?' if matches else "."
 
@@ -89,7 +89,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def read_value(name: str, text: str, annotation: Any) -> Any:
-    """Return what ``text`` on the command line means: itself for a text field, and otherwise what YAML makes of it."""
+    """Return what `text` on the command line means: itself for a text field, and otherwise what YAML makes of it."""
     kinds = _kinds(annotation)
     if str in kinds and not {bool, int, float} & set(kinds):
         return text
@@ -104,7 +104,7 @@ def _kinds(annotation: Any) -> tuple[Any, ...]:
 
 
 def _wanted(annotation: Any, value: Any) -> str | None:
-    """Return in words what a field takes if ``value`` is something else; None where it fits or cannot be told."""
+    """Return in words what a field takes if `value` is something else; None where it fits or cannot be told."""
     kinds = _kinds(annotation)
     if all(get_origin(kind) is Literal for kind in kinds):
         choices = [choice for kind in kinds for choice in get_args(kind)]

@@ -1,4 +1,4 @@
-"""``leccr embed-captions``: a teacher's embeddings of all captions, computed once and kept beside the data."""
+"""`leccr embed-captions`: a teacher's embeddings of all captions, computed once and kept beside the data."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -29,13 +29,13 @@ ROWS_AT_ONCE = 256
 
 
 def run_embedding(data: str, teacher: str, batch_size: int = 256) -> Path:
-    """Write ``caption_embeddings.safetensors`` beside a prepared data set: what ``leccr embed-captions`` does.
+    """Write `caption_embeddings.safetensors` beside a prepared data set: what `leccr embed-captions` does.
 
     The file appears once all captions are embedded, in place of the one that was there.
 
     Args:
         data: Folder of the data set; the captions of every split are embedded.
-        teacher: Folder or Hub name of a model with ``get_text_features``.
+        teacher: Folder or Hub name of a model with `get_text_features`.
         batch_size: Captions encoded at once.
 
     Returns:

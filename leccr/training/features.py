@@ -37,16 +37,16 @@ READING_THREADS = min(4, os.cpu_count() or 1)
 
 
 def run_features(data: str, recipe: Recipe, dtype: str = "fp16", batch_size: int = 8, copies: int = 0) -> Path:
-    """Write ``features.safetensors`` beside a prepared data set: what ``leccr features`` does.
+    """Write `features.safetensors` beside a prepared data set: what `leccr features` does.
 
     A picture becomes the tower's tokens (N, F). If the data have videos, a video becomes the summary tokens (T, F) of
-    its frames, and a picture that of its only one. Finished parts stay in ``features.parts`` until all are done, so an
+    its frames, and a picture that of its only one. Finished parts stay in `features.parts` until all are done, so an
     interrupted run goes on where it stopped.
 
     Args:
         data: Folder of the data set; every split's pictures and videos are encoded.
         recipe: Its vision tower, how feature maps are pooled, and the number of a video's frames.
-        dtype: ``fp16`` or ``fp32``.
+        dtype: `fp16` or `fp32`.
         batch_size: Pictures or frames encoded at once, but whole videos.
         copies: Varied copies of each training picture to encode besides, by the recipe's augmentation, from which
             training then draws.

@@ -34,7 +34,7 @@ TERMS = {
 class LossTerms(TrainerCallback):
     """Logs the unweighted terms of a model's loss wherever Trainer logs the total: mean since the last time.
 
-    They are read from the ``loss_*`` fields of what the model returns in training. Several processes log those of the
+    They are read from the `loss_*` fields of what the model returns in training. Several processes log those of the
     first.
     """
 
@@ -84,8 +84,8 @@ def plot_training(
 
     Args:
         folder: Folder for the pictures; files of the same names are replaced.
-        history: The ``log_history`` of the run's trainer.
-        report: What :func:`leccr.training.train.train_recipe` returned.
+        history: The `log_history` of the run's trainer.
+        report: What `leccr.training.train.train_recipe` returned.
         data: Name of the data.
 
     Returns:

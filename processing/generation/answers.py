@@ -29,7 +29,7 @@ LOOP = re.compile(r"(\S.{3,80}?)\1{3,}|(\S{1,3}?\s?)\2{9,}", re.DOTALL)
 
 @dataclass(frozen=True)
 class Answer:
-    """A model's answer; ``finished`` is false where it was cut off at the largest number of tokens."""
+    """A model's answer; `finished` is false where it was cut off at the largest number of tokens."""
 
     text: str
     finished: bool = True
@@ -51,7 +51,7 @@ def clean(text: str) -> str:
 
 
 def find_problem(answer: Answer, longest: int) -> str | None:
-    """Return ``"empty"``, ``"refusal"`` or ``"runaway"``, or None for a useful answer.
+    """Return `"empty"`, `"refusal"` or `"runaway"`, or None for a useful answer.
 
     Args:
         answer: Answer whose text is clean.

@@ -52,17 +52,17 @@ def describe_pictures(
 ) -> DescriptionReport:
     """Ask all questions about all pictures that the journal has no record of, and put the journal in order.
 
-    A record holds the ``id``, the ``description`` (the useful answers, joined, or null), the ``answers`` by view (null
-    where there was no useful one), the ``problems`` by view (of the first answer and, if it was no better, the second)
-    and the ``settings``. Which pictures share a batch depends on nothing but their order and what is done, so a run
+    A record holds the `id`, the `description` (the useful answers, joined, or null), the `answers` by view (null
+    where there was no useful one), the `problems` by view (of the first answer and, if it was no better, the second)
+    and the `settings`. Which pictures share a batch depends on nothing but their order and what is done, so a run
     that was stopped ends with the same file as one that was not.
 
     Args:
         ids: Unique ids of the pictures.
-        open_pictures: Opens the pictures of the item at a place in ``ids``; may be called from several threads.
+        open_pictures: Opens the pictures of the item at a place in `ids`; may be called from several threads.
         describer: The model.
         prompts: The questions.
-        journal: Open journal with the key ``id``.
+        journal: Open journal with the key `id`.
         temperature: 0 for the most probable answers, more to draw them.
         seed: Seed of the drawing.
         skip_broken: Record pictures that cannot be opened as having no description, rather than stop.

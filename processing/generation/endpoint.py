@@ -33,7 +33,7 @@ class EndpointError(Exception):
 
 
 class _Passing(Exception):
-    """A failure after which the same request may succeed; ``wait`` is what the server asked for, in seconds."""
+    """A failure after which the same request may succeed; `wait` is what the server asked for, in seconds."""
 
     def __init__(self, message: str, wait: float | None = None) -> None:
         super().__init__(message)
@@ -51,7 +51,7 @@ class ChatClient:
     """Sends chat requests; safe to use from many threads.
 
     Args:
-        url: Address of the server, with or without ``/chat/completions``, for example ``http://localhost:8000/v1``.
+        url: Address of the server, with or without `/chat/completions`, for example `http://localhost:8000/v1`.
         model: Name that the server knows the model by.
         key: Secret sent as a bearer token; it is never part of a message.
         timeout: Seconds without a byte from the server after which a request counts as failed.
@@ -168,7 +168,7 @@ def _read_answer(data: bytes) -> Answer:
 
 
 def _wait_asked_for(value: str | None) -> float | None:
-    """Return the seconds of a ``Retry-After`` header, which holds a number or a date."""
+    """Return the seconds of a `Retry-After` header, which holds a number or a date."""
     if not value:
         return None
     try:

@@ -16,7 +16,7 @@ class Journal:
 
     While a run is under way, an empty line closes each batch. What follows the last one was cut off in the middle of
     writing and is dropped on opening, so that a batch is there as a whole or not at all: a run that goes on cuts its
-    items into the same batches as one that was never stopped. ``finish`` puts the records in the order of the data and
+    items into the same batches as one that was never stopped. `finish` puts the records in the order of the data and
     leaves the empty lines out; a file without any is taken as it is.
 
     Args:
@@ -75,7 +75,7 @@ class Journal:
             self._rewrite(place for key, place in self._places.items() if key not in gone)
 
     def finish(self, order: Iterable[Key]) -> None:
-        """Put the records of ``order`` in this order, behind those that are not in it."""
+        """Put the records of `order` in this order, behind those that are not in it."""
         ordered = {key: self._places[key] for key in order if key in self._places}
         others = [place for key, place in self._places.items() if key not in ordered]
         self._rewrite([*others, *ordered.values()])

@@ -10,11 +10,11 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
 def load(auto_class: Any, name: str, hint: str = "", **options: Any) -> Any:
-    """Call ``auto_class.from_pretrained``.
+    """Call `auto_class.from_pretrained`.
 
     Raises:
         ValueError: If there is no such model, it is of another kind, or it needs a library that is not there; the
-            message ends with ``hint``.
+            message ends with `hint`.
     """
     try:
         return auto_class.from_pretrained(name, **options)
@@ -31,8 +31,8 @@ def load_model(auto_class: Any, name: str, revision: str | None, dtype: str, dev
         auto_class: An Auto class of transformers.
         name: Folder or Hub name.
         revision: Branch, tag or commit on the Hub.
-        dtype: One of ``DTYPES``; ``auto`` is what the checkpoint was saved in.
-        device: A torch device, or ``auto``, which spreads a model that is too large for one over all of them.
+        dtype: One of `DTYPES`; `auto` is what the checkpoint was saved in.
+        device: A torch device, or `auto`, which spreads a model that is too large for one over all of them.
 
     Raises:
         ValueError: If it cannot be loaded so.
@@ -44,7 +44,7 @@ def load_model(auto_class: Any, name: str, revision: str | None, dtype: str, dev
 
 
 def generate(model: Any, inputs: Any, decoding: Decoding, **options: Any) -> torch.Tensor:
-    """Return what ``model.generate`` does, (B, length) token numbers.
+    """Return what `model.generate` does, (B, length) token numbers.
 
     Raises:
         ValueError: If the memory does not suffice.

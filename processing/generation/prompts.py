@@ -37,7 +37,7 @@ def list_prompts() -> dict[str, str]:
 
 
 def load_prompts(name: str) -> Prompts:
-    """Load a built-in set by its name, or a YAML file with ``questions`` and ``max_new_tokens``.
+    """Load a built-in set by its name, or a YAML file with `questions` and `max_new_tokens`.
 
     Raises:
         ValueError: If there is no such set, or the file does not hold one.

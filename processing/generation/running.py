@@ -31,7 +31,7 @@ def run_jobs(
 
     Args:
         jobs: Items that are worked on together.
-        work: Turns the items of a job into records; called from ``in_flight`` threads at once if there is more than 1.
+        work: Turns the items of a job into records; called from `in_flight` threads at once if there is more than 1.
         journal: Where the records go: in the order of the jobs, or as they come if several are in flight.
         in_flight: Jobs at once.
         progress: Bar that is moved on by the number of items of each job done.
@@ -79,12 +79,12 @@ def _outcomes(
 
 
 def cut(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
-    """Cut a sequence into pieces of ``size`` items; the last may be shorter."""
+    """Cut a sequence into pieces of `size` items; the last may be shorter."""
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 def check_settings(journal: Journal, keys: Iterable[Key], settings: Record) -> None:
-    """Check that the journal's records of ``keys`` were made with the same settings.
+    """Check that the journal's records of `keys` were made with the same settings.
 
     Raises:
         ValueError: If not; the message names the first setting that differs.

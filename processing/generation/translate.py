@@ -69,7 +69,7 @@ def captions_to_translate(rows: Iterable[dict[str, Any]], targets: Sequence[str]
 
 
 def captions_to_translate_back(captions: Sequence[Caption], translations: Journal) -> list[Caption]:
-    """Return the translations that there are of ``captions``, to be translated into the captions' language."""
+    """Return the translations that there are of `captions`, to be translated into the captions' language."""
     found = ((caption, record_of(caption.key, caption.text, translations)) for caption in captions)
     return [
         Caption(caption.key, record["text"], caption.target, caption.source)
@@ -90,15 +90,15 @@ def translate_captions(
 ) -> TranslationReport:
     """Translate all captions that the journal has no record of, and put the journal in order.
 
-    A record holds the fields of the key, the ``source`` text, the translated ``text`` (or null), the ``problems`` (of
-    the first translation and, if it was no better, the second), what ``rate`` adds, and the ``settings``. A caption
+    A record holds the fields of the key, the `source` text, the translated `text` (or null), the `problems` (of
+    the first translation and, if it was no better, the second), what `rate` adds, and the `settings`. A caption
     whose text has changed since is translated anew. Captions of one language pair are translated from the longest to
     the shortest, so that a batch holds little padding and a lack of memory shows at once.
 
     Args:
         captions: What to translate; keys must be unique.
         translator: The model.
-        journal: Open journal with the key ``TRANSLATION_KEY``.
+        journal: Open journal with the key `TRANSLATION_KEY`.
         max_new_tokens: Tokens after which a translation counts as run away.
         seed: Seed of the second attempts, which are drawn.
         rate: Returns more fields for the record of a caption, from its translation.

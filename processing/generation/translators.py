@@ -45,8 +45,8 @@ class LocalTranslator:
     Args:
         name: Folder or Hub name.
         revision: Branch, tag or commit on the Hub.
-        dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
-        device: A torch device, or ``auto``.
+        dtype: `auto`, `float32`, `bfloat16` or `float16`.
+        device: A torch device, or `auto`.
         batch_size: Sentences at once.
         beams: Width of the beam search; 1 is greedy.
 

@@ -13,10 +13,10 @@ from ..storage import SHARD_NAME, find_shards
 
 
 def copy_data(source: str | Path, target: str | Path) -> None:
-    """Copy a prepared data set with what lies beside it; files that ``target`` has already are left as they are.
+    """Copy a prepared data set with what lies beside it; files that `target` has already are left as they are.
 
     Raises:
-        FileNotFoundError: If ``source`` holds no prepared data.
+        FileNotFoundError: If `source` holds no prepared data.
     """
     shards = [shard for paths in find_shards(source).values() for shard in paths]
     target = Path(target)
@@ -41,8 +41,8 @@ def rewrite_column(
     Args:
         folder: The data set.
         column: Column to fill.
-        needs: Columns that ``value`` looks at.
-        value: Returns the new value for a row, which holds the columns of ``needs``.
+        needs: Columns that `value` looks at.
+        value: Returns the new value for a row, which holds the columns of `needs`.
 
     Raises:
         ValueError: If the data set has no such column.

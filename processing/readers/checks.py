@@ -18,7 +18,7 @@ def check_visuals(collection: Collection, allow_missing: bool = False) -> Collec
 
     Raises:
         FileNotFoundError: If rows lack their visual; the message counts them and names a few. Also if all rows lack
-            it, whatever ``allow_missing``.
+            it, whatever `allow_missing`.
         ValueError: If there are no rows.
     """
     missing: dict[str, int] = {}
@@ -67,7 +67,7 @@ def _lacking(row: dict[str, Any], features: FeatureSource | None) -> str | None:
 def check_splits(splits: Mapping[str, Iterable[dict[str, Any]]], allow_overlap: bool = False) -> list[str]:
     """Make sure that no id comes twice in a split and that no picture is in two splits.
 
-    Splits whose names begin alike up to the first underscore, such as ``test`` and ``test_1k``, may share pictures.
+    Splits whose names begin alike up to the first underscore, such as `test` and `test_1k`, may share pictures.
 
     Args:
         splits: Rows by split.
@@ -81,9 +81,9 @@ def check_splits(splits: Mapping[str, Iterable[dict[str, Any]]], allow_overlap: 
 
 
 def check_disjoint(keys: Mapping[str, frozenset[str]], allow_overlap: bool = False) -> list[str]:
-    """Make sure that no picture is in two splits, given the :func:`image_key` of each picture by split.
+    """Make sure that no picture is in two splits, given the `image_key` of each picture by split.
 
-    A split may be of another data set, under a name such as ``test of <folder>``.
+    A split may be of another data set, under a name such as `test of <folder>`.
     """
     names = list(keys)
     pairs = [(first, second) for place, first in enumerate(names) for second in names[place + 1 :]]

@@ -54,7 +54,7 @@ class Collection:
     """What a reader found.
 
     Args:
-        splits: Rows of :mod:`processing.schema` by split.
+        splits: Rows of `processing.schema` by split.
         features: Ready-made visual features, in place of pictures or videos.
         notes: What was left out or repaired, one sentence each.
     """
@@ -65,7 +65,7 @@ class Collection:
 
 
 class Target(NamedTuple):
-    """A caption in a target language; ``number`` is that of the source caption it translates, if it translates one."""
+    """A caption in a target language; `number` is that of the source caption it translates, if it translates one."""
 
     language: str
     text: str
@@ -74,7 +74,7 @@ class Target(NamedTuple):
 
 
 class CaptionLine(NamedTuple):
-    """One line of a caption file; ``tag`` is empty where the layout has none."""
+    """One line of a caption file; `tag` is empty where the layout has none."""
 
     id: str
     tag: str
@@ -85,7 +85,7 @@ class CaptionLine(NamedTuple):
 def read_lines(path: Path) -> list[str]:
     r"""Return the lines of a text file, plain or gzipped, without a byte order mark and without Windows line ends.
 
-    Only ``\n`` ends a line, since files that are parallel line by line may have other separators within a line.
+    Only `\n` ends a line, since files that are parallel line by line may have other separators within a line.
     """
     content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     try:
@@ -123,7 +123,7 @@ def clean(text: str) -> str:
 
 
 def read_ids(path: Path, notes: list[str]) -> list[str]:
-    """Read one id a line, with or without ``.jpg`` or ``.mp4`` at its end; empty lines and repetitions are left out."""
+    """Read one id a line, with or without `.jpg` or `.mp4` at its end; empty lines and repetitions are left out."""
     names = [strip_suffix(clean(line)) for line in read_lines(path) if line.strip()]
     unique = list(dict.fromkeys(names))
     if len(unique) < len(names):
@@ -132,10 +132,10 @@ def read_ids(path: Path, notes: list[str]) -> list[str]:
 
 
 def read_caption_lines(path: Path, notes: list[str]) -> Iterator[CaptionLine]:
-    """Yield the captions of a file of ``<id>#<tag>#<number> <text>`` or ``<id>#<number><tab><text>`` lines.
+    """Yield the captions of a file of `<id>#<tag>#<number> <text>` or `<id>#<number><tab><text>` lines.
 
-    ``.jpg`` or ``.mp4`` at the end of an id is taken off. Of captions with the same id, tag and number the first is
-    kept; empty captions are left out; both are counted in ``notes``.
+    `.jpg` or `.mp4` at the end of an id is taken off. Of captions with the same id, tag and number the first is
+    kept; empty captions are left out; both are counted in `notes`.
 
     Raises:
         ValueError: If a line has another form; the message names the file and the line.
@@ -162,7 +162,7 @@ def read_caption_lines(path: Path, notes: list[str]) -> Iterator[CaptionLine]:
 
 
 def strip_suffix(name: str) -> str:
-    """Return an id without ``.jpg`` or ``.mp4`` at its end; ``.jpg`` in its middle stays."""
+    """Return an id without `.jpg` or `.mp4` at its end; `.jpg` in its middle stays."""
     return name.removesuffix(".jpg").removesuffix(".mp4")
 
 
@@ -216,7 +216,7 @@ def files_by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
 
 
 def read_split_lists(root: Path, notes: list[str]) -> dict[str, list[str]]:
-    """Read ``train_id.txt``, ``val_id.txt`` and ``test_id.txt``, in the folder or one below, if there are any."""
+    """Read `train_id.txt`, `val_id.txt` and `test_id.txt`, in the folder or one below, if there are any."""
     files = {split: find(root, f"{name}_id.txt") for split, name in SPLIT_LISTS.items()}
     return {split: read_ids(path, notes) for split, path in files.items() if path.exists()}
 
@@ -230,12 +230,12 @@ def make_row(
     description: str | None = None,
     source_language: str = "en",
 ) -> dict[str, Any]:
-    """Build a row of :mod:`processing.schema`.
+    """Build a row of `processing.schema`.
 
     Args:
         name: Id of the image or video.
         sources: Source captions by their published number.
-        targets: Captions in target languages. Where ``sources`` lacks the number that one translates, it counts as
+        targets: Captions in target languages. Where `sources` lacks the number that one translates, it counts as
             written independently if a person wrote it, and is left out if a machine did.
         image: Image file.
         video: Video file.
@@ -267,8 +267,8 @@ def make_row(
 def image_key(name: str) -> str:
     """Return what names the same picture in every data set.
 
-    Flickr8k's ``1000268201_693b08cb0e`` is Flickr30k's ``1000268201``; COCO's ``COCO_val2014_000000391895`` of 2014 is
-    its ``000000391895`` of 2017.
+    Flickr8k's `1000268201_693b08cb0e` is Flickr30k's `1000268201`; COCO's `COCO_val2014_000000391895` of 2014 is
+    its `000000391895` of 2017.
     """
     name = strip_suffix(name)
     coco = re.fullmatch(r"(?:COCO_[a-z]+\d{4}_)?(\d{12})", name)

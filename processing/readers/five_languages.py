@@ -1,7 +1,7 @@
 """Flickr8k-CN and Multi30K joined: the photos that both have, with captions in en, zh, de, fr and cs.
 
-Both take their photos from Flickr, so they are joined by Flickr's number: ``1000268201_693b08cb0e`` of Flickr8k is
-``1000268201`` of Multi30K. Splits are those of Flickr8k-CN, whatever split Multi30K has the photo in, so that no photo
+Both take their photos from Flickr, so they are joined by Flickr's number: `1000268201_693b08cb0e` of Flickr8k is
+`1000268201` of Multi30K. Splits are those of Flickr8k-CN, whatever split Multi30K has the photo in, so that no photo
 is in two of them. A model trained on this must therefore not be tested on Multi30K's own test split.
 """
 
@@ -26,7 +26,7 @@ def five_languages_rows(
     Such a caption's source number points to the English caption that it translates, if the image has that one here.
 
     Args:
-        root: Folder that holds both data sets, as ``flickr8k-cn`` and ``multi30k``.
+        root: Folder that holds both data sets, as `flickr8k-cn` and `multi30k`.
         translation: Machine translation into Chinese, as for Flickr8k-CN.
         reserved_captions: As for Flickr8k-CN. Then of Multi30K's captions only those are taken that translate an
             English caption which is left, since the others may translate a reserved one.

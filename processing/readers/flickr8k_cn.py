@@ -1,8 +1,8 @@
 """Flickr8k-CN: photos with English captions and Chinese ones, by two translation systems and by people.
 
 Published at github.com/li-xirong/flickr8kcn (Li et al., "Adding Chinese Captions to Images", ICMR 2016). Of the file
-names, ``enc`` is English by people, ``zhb`` and ``zhg`` are Baidu's and Google's translations of it, ``zhc`` is Chinese
-by people, independent of the English, and ``zhm`` is the English of the test images translated by people.
+names, `enc` is English by people, `zhb` and `zhg` are Baidu's and Google's translations of it, `zhc` is Chinese
+by people, independent of the English, and `zhm` is the English of the test images translated by people.
 """
 
 from collections import defaultdict
@@ -33,12 +33,12 @@ def flickr8k_cn_rows(
     """Read English captions, with machine translations for training and human Chinese for the other splits.
 
     Args:
-        root: Folder with ``flickr8ktrain.txt``, ``flickr8kval.txt`` and, if there is one, ``flickr8ktest.txt``; the
-            captions beside them or in ``captions``.
-        translation: Machine translation to train on, ``baidu`` or ``google``, or several.
+        root: Folder with `flickr8ktrain.txt`, `flickr8kval.txt` and, if there is one, `flickr8ktest.txt`; the
+            captions beside them or in `captions`.
+        translation: Machine translation to train on, `baidu` or `google`, or several.
         reserved_captions: Numbers of the English captions that become the image's description and are taken out of
             the captions and out of their translations ("reserved-caption descriptions").
-        images: Folder of the photos; by default ``images`` or ``Flicker8k_Dataset`` in ``root``.
+        images: Folder of the photos; by default `images` or `Flicker8k_Dataset` in `root`.
 
     Raises:
         FileNotFoundError: If files are missing; the message lists every one.
@@ -104,7 +104,7 @@ def read_flickr8k_cn(
     translation: str | Sequence[str] = "baidu",
     reserved_captions: Sequence[int] = (),
 ) -> DatasetDict:
-    """Read Flickr8k-CN into memory, images referenced and undecoded; see :func:`flickr8k_cn_rows`."""
+    """Read Flickr8k-CN into memory, images referenced and undecoded; see `flickr8k_cn_rows`."""
     collection = flickr8k_cn_rows(root, translation, reserved_captions)
     features = Features({**ROW_FEATURES, "image": Image(decode=False)})
     return DatasetDict(

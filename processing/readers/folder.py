@@ -1,18 +1,18 @@
-"""Your own images or videos: a folder of them, with ``metadata.csv`` or ``metadata.jsonl`` or without any.
+"""Your own images or videos: a folder of them, with `metadata.csv` or `metadata.jsonl` or without any.
 
 The metadata are those of Hugging Face's ImageFolder (huggingface.co/docs/datasets/image_dataset) with more columns:
 
-- ``file_name`` (or ``image`` or ``video``): the file, as a path in the folder;
-- ``caption`` (or ``text``): a caption in the source language; in JSON lines also a list of them;
-- ``caption_de`` and so on: captions in other languages, which count as written by people; ``caption_en`` and the like
-  of the source language is the same as ``caption``. A translation in the same line as one source caption is its
+- `file_name` (or `image` or `video`): the file, as a path in the folder;
+- `caption` (or `text`): a caption in the source language; in JSON lines also a list of them;
+- `caption_de` and so on: captions in other languages, which count as written by people; `caption_en` and the like
+  of the source language is the same as `caption`. A translation in the same line as one source caption is its
   translation;
-- ``split``: train, validation or test, for all lines of a file or none. Without it, files in folders of these names
+- `split`: train, validation or test, for all lines of a file or none. Without it, files in folders of these names
   are so split, and others are split at random but always in the same way;
-- ``description``.
+- `description`.
 
 Several lines with the same file give it several captions. Files without a line are left out. Without metadata all
-files go into one split ``gallery``, to be searched and not to train on.
+files go into one split `gallery`, to be searched and not to train on.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ def folder_rows(root: str | Path, source_language: str = "en", shares: Sequence[
 
     Args:
         root: The folder.
-        source_language: Language of the captions in the column ``caption``.
+        source_language: Language of the captions in the column `caption`.
         shares: Shares of train, validation and test where the metadata do not tell the split.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The lines of ``metadata.csv`` or ``metadata.jsonl`` by the file that they are about, left on disk until wanted."""
+"""The lines of `metadata.csv` or `metadata.jsonl` by the file that they are about, left on disk until wanted."""
 
 import csv
 import json
@@ -15,7 +15,7 @@ class Metadata:
     """Lines by file; only where each line begins is held in memory.
 
     Args:
-        path: A file of JSON lines if it ends in ``.jsonl``, and otherwise of columns that commas, semicolons or tabs
+        path: A file of JSON lines if it ends in `.jsonl`, and otherwise of columns that commas, semicolons or tabs
             separate and the first line names.
 
     Raises:
@@ -62,7 +62,7 @@ class Metadata:
     def _lines(self, file: BinaryIO, start: int) -> Iterator[tuple[int, int, dict[str, Any]]]:
         """Yield where each line begins, its number and its columns; empty lines are left out.
 
-        The number is right if ``start`` is the first line's.
+        The number is right if `start` is the first line's.
         """
         file.seek(start)
         lines = _Lines(file, start, number=int(self._columns is not None))

@@ -1,13 +1,13 @@
 """MSCOCO with Chinese (COCO-CN) or Japanese (STAIR Captions) captions.
 
-COCO's captions (cocodataset.org) are read from its own ``captions_train2014.json`` and ``captions_val2014.json``, or
-from ``dataset_coco.json``, which has the split of Karpathy and Fei-Fei (CVPR 2015). An English caption's number is its
+COCO's captions (cocodataset.org) are read from its own `captions_train2014.json` and `captions_val2014.json`, or
+from `dataset_coco.json`, which has the split of Karpathy and Fei-Fei (CVPR 2015). An English caption's number is its
 place among the image's captions in the order of COCO's caption ids, in both.
 
 COCO-CN (Li et al., IEEE Transactions on Multimedia 2019, github.com/li-xirong/coco-cn) has splits of its own:
-``coco-cn_train.txt`` and so on hold image ids; ``imageid.human-written-caption.txt`` Chinese by people;
-``imageid.manually-translated-caption.txt`` the English of the test images translated by people; and
-``imageid.machine-translated-caption.bosonseg.txt`` Baidu's translation, segmented into ``word:part-of-speech``.
+`coco-cn_train.txt` and so on hold image ids; `imageid.human-written-caption.txt` Chinese by people;
+`imageid.manually-translated-caption.txt` the English of the test images translated by people; and
+`imageid.machine-translated-caption.bosonseg.txt` Baidu's translation, segmented into `word:part-of-speech`.
 
 STAIR Captions (Yoshikawa et al., ACL 2017, github.com/STAIR-Lab-CIT/STAIR-captions) has Japanese by people in COCO's
 JSON layout. The test protocols are Karpathy's 5,000 test images, and the first 1,000 of them.
@@ -68,15 +68,15 @@ def mscoco_rows(
     """Read COCO's English captions with those of one target language.
 
     Args:
-        root: Folder in which the files lie, themselves or one folder below (``annotations``, ``coco-cn`` ...).
-        languages: ``zh`` for COCO-CN and its splits, with Baidu's translations for training if they are there; ``ja``
-            for STAIR Captions, in Karpathy's splits if ``dataset_coco.json`` is there and in COCO's own otherwise. By
+        root: Folder in which the files lie, themselves or one folder below (`annotations`, `coco-cn` ...).
+        languages: `zh` for COCO-CN and its splits, with Baidu's translations for training if they are there; `ja`
+            for STAIR Captions, in Karpathy's splits if `dataset_coco.json` is there and in COCO's own otherwise. By
             default the one whose files are there. The two split the same images differently, so it is one at a time.
-        images: Folder with COCO's image folders (``train2014``, ``val2014`` ...) or the images themselves; by default
-            ``root``.
+        images: Folder with COCO's image folders (`train2014`, `val2014` ...) or the images themselves; by default
+            `root`.
 
     Returns:
-        Splits ``train``, ``validation`` and ``test``; for ``ja`` with Karpathy's split also ``test_1k``.
+        Splits `train`, `validation` and `test`; for `ja` with Karpathy's split also `test_1k`.
 
     Raises:
         FileNotFoundError: If files are missing; the message lists every one.
@@ -192,7 +192,7 @@ def _read_coco_cn(root: Path, notes: list[str]) -> tuple[Targets, Targets]:
 
 
 def _unsegmented(text: str) -> str:
-    """Return the text of ``word:part-of-speech`` pairs; Chinese has no spaces between words."""
+    """Return the text of `word:part-of-speech` pairs; Chinese has no spaces between words."""
     return "".join(word.rpartition(":")[0] or word for word in text.split())
 
 

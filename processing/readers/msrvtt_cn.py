@@ -1,11 +1,11 @@
 """MSR-VTT-CN: MSR-VTT's videos with twenty English captions each, and Chinese ones.
 
 MSR-VTT (Xu et al., CVPR 2016, microsoft.com/en-us/research/publication/msr-vtt-a-large-video-description-dataset-for-
-bridging-video-and-language) is JSON: ``videos`` with ``video_id`` and ``split``, ``sentences`` with ``video_id``,
-``sen_id`` and ``caption``. The Chinese captions come in text files of ``video0#<tag>#<number> <text>`` lines, as the
-NRCCR release has them (github.com/LiJiaBei-7/nrccr): ``zh`` by people, and ``enc2zh`` translated from the English
+bridging-video-and-language) is JSON: `videos` with `video_id` and `split`, `sentences` with `video_id`,
+`sen_id` and `caption`. The Chinese captions come in text files of `video0#<tag>#<number> <text>` lines, as the
+NRCCR release has them (github.com/LiJiaBei-7/nrccr): `zh` by people, and `enc2zh` translated from the English
 caption of that number by the system that the file name says. An English caption's number is its place among the
-video's captions in the order of ``sen_id``.
+video's captions in the order of `sen_id`.
 """
 
 from collections import defaultdict
@@ -35,11 +35,11 @@ def msrvtt_cn_rows(root: str | Path, videos: str | Path | None = None, features:
     """Read MSR-VTT with Chinese captions, and its features or else its videos.
 
     Args:
-        root: Folder with ``*videodatainfo*.json`` (one file or several) and ``*.caption.txt``, themselves or one folder
-            below. Lists of ids (``train_id.txt``, ``val_id.txt``, ``test_id.txt``) replace the published split.
-        videos: Folder of the videos, named by ``video_id``; by default anywhere in ``root``. They are not looked for
+        root: Folder with `*videodatainfo*.json` (one file or several) and `*.caption.txt`, themselves or one folder
+            below. Lists of ids (`train_id.txt`, `val_id.txt`, `test_id.txt`) replace the published split.
+        videos: Folder of the videos, named by `video_id`; by default anywhere in `root`. They are not looked for
             where there are features.
-        features: Folder of a BigFile or of ``.npy`` files, one a video; by default any in ``root``.
+        features: Folder of a BigFile or of `.npy` files, one a video; by default any in `root`.
 
     Raises:
         FileNotFoundError: If files are missing.

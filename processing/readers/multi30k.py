@@ -3,7 +3,7 @@
 Published at github.com/multi30k/dataset (Elliott et al., "Multi30K: Multilingual English-German Image Descriptions",
 2016; French 2017, Czech 2018); the photos are Flickr30k's. Task 1 has one English caption an image and its translations
 by people; task 2 has five English and five German captions an image, written independently of each other. Captions
-and ``image_splits`` are parallel line by line.
+and `image_splits` are parallel line by line.
 """
 
 from collections.abc import Iterator, Sequence
@@ -61,11 +61,11 @@ def multi30k_rows(
     """Read Multi30K and find its photos.
 
     Args:
-        root: The repository, its ``data`` folder, or a folder that has the latter as ``data``.
+        root: The repository, its `data` folder, or a folder that has the latter as `data`.
         task: 1 for one caption a language and image, 2 for five English and five German ones.
         languages: Target languages to take; None means all that there are. Czech has no test split of 2017.
-        images: Folder with Flickr30k's photos, and COCO's for ``test_2017_mscoco``. Files are found by name, or as
-            Flickr8k names the same photo. By default ``flickr30k-images`` or ``images`` in ``root``.
+        images: Folder with Flickr30k's photos, and COCO's for `test_2017_mscoco`. Files are found by name, or as
+            Flickr8k names the same photo. By default `flickr30k-images` or `images` in `root`.
 
     Raises:
         FileNotFoundError: If files are missing; the message lists every one.
@@ -103,7 +103,7 @@ class Multi30kFound:
 
 
 def read_multi30k_captions(root: str | Path, task: int = 1, languages: Sequence[str] | None = None) -> Multi30kFound:
-    """Read the captions alone; arguments and errors as for :func:`multi30k_rows`."""
+    """Read the captions alone; arguments and errors as for `multi30k_rows`."""
     if task not in SPLITS:
         raise ValueError(f"Multi30K has the tasks 1 and 2, not {task}.")
     for language in languages or ():

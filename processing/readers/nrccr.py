@@ -2,15 +2,15 @@
 
 Published at github.com/LiJiaBei-7/nrccr and github.com/LiJiaBei-7/leccr (Wang et al., ACM MM 2022 and 2024):
 
-- ``TextData/<collection><split>...caption.txt`` with lines ``<id>#<tag>#<number> <text>``. The tag ``enc`` (or ``en``)
-  is English, ``enc2de`` German translated from the English caption of that number, ``de`` German by people. Files of
-  translations back into English (``de2enc``, ``enc2de2enc``) are left out. ``Flickr30ktrain`` is Multi30K's task 2 and
-  ``multi30ktrain`` its task 1, as is ``_task1`` at the end of a German file's name.
-- ``img_id/`` or ``video_id/`` (``FeatureData/`` in older releases): ids by split, ``train_id.txt``, ``val_id.txt``,
-  ``test_id_2016.txt``, with the language in front for MSCOCO (``zh_val_id.txt``); ``image_ids.txt`` gives MSCOCO's file
+- `TextData/<collection><split>...caption.txt` with lines `<id>#<tag>#<number> <text>`. The tag `enc` (or `en`)
+  is English, `enc2de` German translated from the English caption of that number, `de` German by people. Files of
+  translations back into English (`de2enc`, `enc2de2enc`) are left out. `Flickr30ktrain` is Multi30K's task 2 and
+  `multi30ktrain` its task 1, as is `_task1` at the end of a German file's name.
+- `img_id/` or `video_id/` (`FeatureData/` in older releases): ids by split, `train_id.txt`, `val_id.txt`,
+  `test_id_2016.txt`, with the language in front for MSCOCO (`zh_val_id.txt`); `image_ids.txt` gives MSCOCO's file
   name for each id.
-- Images named by id, or ``FeatureData/<name>/`` with a BigFile.
-- Generated descriptions, one ``.txt`` an image or video, named by id, for MSCOCO by the image's file.
+- Images named by id, or `FeatureData/<name>/` with a BigFile.
+- Generated descriptions, one `.txt` an image or video, named by id, for MSCOCO by the image's file.
 """
 
 import re
@@ -77,15 +77,15 @@ def nrccr_rows(
     """Read one benchmark of the NRCCR and LECCR releases.
 
     Args:
-        root: The benchmark's folder, with ``TextData``.
+        root: The benchmark's folder, with `TextData`.
         languages: Target languages to take; None means all that there are. Take MSCOCO's Chinese and Japanese one at a
             time, since they split the same images differently.
         task: Multi30K's task, where the files of both are there.
-        images: Folder of the images; by default ``flickr30k-images``, ``all_pics`` or ``images`` in ``root``.
+        images: Folder of the images; by default `flickr30k-images`, `all_pics` or `images` in `root`.
         videos: Folder of the videos, where they are to be used and not their features.
         features: Name of the folder of ready-made features; needed where there are several, or images too.
-        descriptions: Folder of the generated descriptions; by default ``caption``, ``data_video_chat2_generated`` or
-            ``descriptions`` in ``root``.
+        descriptions: Folder of the generated descriptions; by default `caption`, `data_video_chat2_generated` or
+            `descriptions` in `root`.
 
     Raises:
         FileNotFoundError: If files are missing.

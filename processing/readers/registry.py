@@ -26,7 +26,7 @@ class Reader:
 
     @property
     def options(self) -> list[str]:
-        """Names of the options that :attr:`read` accepts."""
+        """Names of the options that `read` accepts."""
         return [name for name in inspect.signature(self.read).parameters if name != "root"]
 
 
@@ -93,4 +93,4 @@ READERS = {
         "The splits are those of the metadata or of the folder's subfolders, or drawn at random by file name.",
     ),
 }
-"""Readers by the name that ``leccr prepare`` takes."""
+"""Readers by the name that `leccr prepare` takes."""

@@ -1,10 +1,10 @@
 """VATEX: ten-second videos with ten English and ten Chinese captions each.
 
 Published at eric-xw.github.io/vatex-website (Wang et al., "VATEX: A Large-Scale, High-Quality Multilingual Dataset for
-Video-and-Language Research", ICCV 2019) as JSON lists of ``{"videoID", "enCap", "chCap"}``. Of each ten captions the
+Video-and-Language Research", ICCV 2019) as JSON lists of `{"videoID", "enCap", "chCap"}`. Of each ten captions the
 first five were written independently; the last five Chinese ones translate the last five English ones in turn. The
 public test file has English only, so the papers on cross-lingual retrieval cut their test set out of the validation
-file by lists of ids: put these beside it as ``val_id.txt`` and ``test_id.txt``.
+file by lists of ids: put these beside it as `val_id.txt` and `test_id.txt`.
 """
 
 from collections.abc import Iterator
@@ -41,9 +41,9 @@ def vatex_rows(root: str | Path, videos: str | Path | None = None, features: str
 
     Args:
         root: Folder with the JSON files, and lists of ids that choose other splits, themselves or one folder below.
-        videos: Folder of the videos, named by ``videoID``; by default anywhere in ``root``. They are not looked for
+        videos: Folder of the videos, named by `videoID`; by default anywhere in `root`. They are not looked for
             where there are features.
-        features: Folder of ``.npy`` files, one a video, or of a BigFile; by default any in ``root``.
+        features: Folder of `.npy` files, one a video, or of a BigFile; by default any in `root`.
 
     Raises:
         FileNotFoundError: If files are missing.

@@ -16,7 +16,7 @@ _ENTRY = re.compile(rf"(?P<name>{_STRING})\s*:\s*(?P<frames>\[\s*(?:(?:{_STRING}
 
 
 class NpyFeatures:
-    """One ``.npy`` file a video, anywhere below a folder, as VATEX publishes its I3D features: (1, N, F) or (N, F).
+    """One `.npy` file a video, anywhere below a folder, as VATEX publishes its I3D features: (1, N, F) or (N, F).
 
     Args:
         files: Files by row id.
@@ -51,8 +51,8 @@ class NpyFeatures:
 class BigFile:
     """Features in the BigFile layout of the NRCCR and LECCR releases, read through a memory map.
 
-    ``feature.bin`` holds float32 vectors one after another, ``shape.txt`` their number and width, ``id.txt`` their ids,
-    and ``video2frames.txt``, if there is one, the ids of each video's frames as a Python dictionary.
+    `feature.bin` holds float32 vectors one after another, `shape.txt` their number and width, `id.txt` their ids,
+    and `video2frames.txt`, if there is one, the ids of each video's frames as a Python dictionary.
 
     Args:
         folder: Holds these files.
@@ -106,7 +106,7 @@ def _read_frames(path: Path) -> dict[str, Sequence[str]]:
 
 
 def find_features(root: Path, choice: str | None = None) -> FeatureSource | None:
-    """Return the features below a folder: BigFiles, or else ``.npy`` files; None if there are none.
+    """Return the features below a folder: BigFiles, or else `.npy` files; None if there are none.
 
     Args:
         root: Where to look.

@@ -58,12 +58,12 @@ def build_scenes(
     description_share: float = 1.0,
     seed: int = 0,
 ) -> DatasetDict:
-    """Build the splits ``train``, ``validation`` and ``test``; equal arguments give equal bytes.
+    """Build the splits `train`, `validation` and `test`; equal arguments give equal bytes.
 
     Each row has five English source captions and five captions in each of the five target languages. In training
-    these are translations of origin ``machine:scenes``, a share ``noise_rate`` of them with one error (see
-    ``scenes_noise``), and ``source_number`` is the position of the English caption. In validation and test they are
-    correct, of origin ``human`` and without a source number; the source captions are the English queries.
+    these are translations of origin `machine:scenes`, a share `noise_rate` of them with one error (see
+    `scenes_noise`), and `source_number` is the position of the English caption. In validation and test they are
+    correct, of origin `human` and without a source number; the source captions are the English queries.
 
     With the default arguments 87.3 % of the test captions are true of exactly one of the 200 test scenes (88.0 % in
     validation; 85 to 90 % with other seeds). So the best hit@1 from text to image that can be expected, with guessing
@@ -79,7 +79,7 @@ def build_scenes(
         seed: Seed of everything random.
 
     Raises:
-        ValueError: A number of scenes is negative, a share is outside [0, 1], or ``size`` is below 16.
+        ValueError: A number of scenes is negative, a share is outside [0, 1], or `size` is below 16.
     """
     for name, share in (("noise_rate", noise_rate), ("description_share", description_share)):
         if not 0 <= share <= 1:
@@ -96,9 +96,9 @@ def build_scenes(
 
 
 def sample_scenes(splits: dict[str, int], seed: int = 0) -> dict[str, list[Scene]]:
-    """Draw the scenes of each split, no scene twice; ``build_scenes`` makes its rows of them in the same order.
+    """Draw the scenes of each split, no scene twice; `build_scenes` makes its rows of them in the same order.
 
-    In the split named ``train`` no thing, main or second, has a colour that ``HELD_OUT_PAIRS`` withholds; in every
+    In the split named `train` no thing, main or second, has a colour that `HELD_OUT_PAIRS` withholds; in every
     other split the main thing has one, and the second thing any colour.
 
     Raises:
@@ -120,7 +120,7 @@ def sample_scenes(splits: dict[str, int], seed: int = 0) -> dict[str, list[Scene
 
 
 def example_queries(scene: Scene) -> dict[str, str]:
-    """Return one query a language for ``scene``, all with the same content: its caption that says the most."""
+    """Return one query a language for `scene`, all with the same content: its caption that says the most."""
     number = max(range(NUM_CAPTIONS), key=lambda number: len(MENTIONS[pattern_of(scene, number)]))
     return {language: caption(scene, language, number) for language in LANGUAGES}
 

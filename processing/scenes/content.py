@@ -1,6 +1,6 @@
 """What a scene of the built-in data consists of, and what each of its captions says about it.
 
-Nothing here depends on a language or on pixels: ``scenes_grammar`` puts a scene into words, ``scenes_drawing``
+Nothing here depends on a language or on pixels: `scenes_grammar` puts a scene into words, `scenes_drawing`
 into a picture.
 """
 
@@ -32,8 +32,8 @@ NUM_CAPTIONS = 5
 class Scene:
     """One scene: a main thing in front, a second thing further back in another column, and a background.
 
-    The main thing is big or small; the second is always of the same medium size. ``light_side`` is the corner of the
-    sun (at night, of the moon) and ``clouds`` the number of clouds: the picture and the description show them, the
+    The main thing is big or small; the second is always of the same medium size. `light_side` is the corner of the
+    sun (at night, of the moon) and `clouds` the number of clouds: the picture and the description show them, the
     captions never mention them.
 
     Raises:
@@ -64,7 +64,7 @@ class Scene:
 
     @property
     def relation(self) -> str:
-        """``"left"`` or ``"right"``: on which side of the second thing the main thing is."""
+        """`"left"` or `"right"`: on which side of the second thing the main thing is."""
         return "left" if PLACES.index(self.place) < PLACES.index(self.second_place) else "right"
 
 
@@ -98,12 +98,12 @@ PATTERNS = tuple(MENTIONS)
 
 
 def pattern_of(scene: Scene, number: int) -> str:
-    """Return the sentence pattern of caption ``number`` of ``scene``, the same in every language.
+    """Return the sentence pattern of caption `number` of `scene`, the same in every language.
 
     The captions of a scene have five different patterns out of eight; which five differs from scene to scene.
 
     Raises:
-        ValueError: ``number`` is not from 0 to 4.
+        ValueError: `number` is not from 0 to 4.
     """
     if number not in range(NUM_CAPTIONS):
         raise ValueError(f"A scene has the captions 0 to {NUM_CAPTIONS - 1}, so there is no caption {number}.")
@@ -112,7 +112,7 @@ def pattern_of(scene: Scene, number: int) -> str:
 
 
 def _facts(scene: Scene, swapped: bool) -> dict[str, str]:
-    """Return what can be said of ``scene`` with its main thing, or when ``swapped`` its second thing, named first."""
+    """Return what can be said of `scene` with its main thing, or when `swapped` its second thing, named first."""
     first = {"kind": scene.kind, "colour": scene.colour, "place": scene.place}
     second = {"kind": scene.second_kind, "colour": scene.second_colour, "place": scene.second_place}
     size, relation, depth = scene.size, scene.relation, "front"
@@ -124,24 +124,24 @@ def _facts(scene: Scene, swapped: bool) -> dict[str, str]:
 
 
 def _statements(scene: Scene, pattern: str) -> set[tuple[str, ...]]:
-    """Return what sentences of ``pattern`` can truly say of ``scene``, naming the one or the other thing first."""
+    """Return what sentences of `pattern` can truly say of `scene`, naming the one or the other thing first."""
     mentioned = ("kind", "colour", *MENTIONS[pattern])
     return {tuple(_facts(scene, swapped)[attribute] for attribute in mentioned) for swapped in (False, True)}
 
 
 def _statement(scene: Scene, pattern: str) -> tuple[str, ...]:
-    """Return what the caption of ``pattern`` says of ``scene``."""
+    """Return what the caption of `pattern` says of `scene`."""
     return tuple(_facts(scene, swapped=False)[attribute] for attribute in ("kind", "colour", *MENTIONS[pattern]))
 
 
 def caption_is_true_of(scene: Scene, number: int, other: Scene) -> bool:
-    """Whether caption ``number`` of ``scene`` is also true of ``other``, whichever of its things is in front."""
+    """Whether caption `number` of `scene` is also true of `other`, whichever of its things is in front."""
     pattern = pattern_of(scene, number)
     return _statement(scene, pattern) in _statements(other, pattern)
 
 
 def count_true_scenes(scenes: Sequence[Scene]) -> list[int]:
-    """Return for each caption of each of ``scenes``, in order, of how many of ``scenes`` it is true (at least 1)."""
+    """Return for each caption of each of `scenes`, in order, of how many of `scenes` it is true (at least 1)."""
     true_of = {
         pattern: Counter(statement for scene in scenes for statement in _statements(scene, pattern))
         for pattern in PATTERNS
@@ -154,7 +154,7 @@ def count_true_scenes(scenes: Sequence[Scene]) -> list[int]:
 
 
 def unique_caption_share(scenes: Sequence[Scene]) -> float:
-    """Return the share of all captions of ``scenes`` that are true of exactly one of them.
+    """Return the share of all captions of `scenes` that are true of exactly one of them.
 
     A perfect retriever finds at least this share of the pictures with its first answer.
 

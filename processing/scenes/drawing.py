@@ -25,10 +25,10 @@ _SECOND_COLUMN = {"left": 11.0, "middle": 32.0, "right": 53.0}
 
 
 def draw_scene(scene: Scene, size: int = 64) -> Image.Image:
-    """Return the picture of ``scene``: RGB, ``size`` by ``size`` pixels.
+    """Return the picture of `scene`: RGB, `size` by `size` pixels.
 
     Raises:
-        ValueError: ``size`` is below 16 pixels, where things could no longer be told apart.
+        ValueError: `size` is below 16 pixels, where things could no longer be told apart.
     """
     if size < 16:
         raise ValueError(f"A scene cannot be drawn {size} pixels wide; ask for at least 16.")
@@ -47,7 +47,7 @@ def draw_scene(scene: Scene, size: int = 64) -> Image.Image:
 
 @lru_cache(maxsize=1024)
 def _sticker(kind: str, colour: str, side: int) -> Image.Image:
-    """Return a thing with its two outlines as an RGBA image of ``side`` by ``side`` pixels."""
+    """Return a thing with its two outlines as an RGBA image of `side` by `side` pixels."""
     outline = max(1, round(side / 30))
     margin = 2 * outline + 1
     thing = Image.new("RGBA", (side, side))
@@ -64,7 +64,7 @@ def _sticker(kind: str, colour: str, side: int) -> Image.Image:
 
 @lru_cache(maxsize=64)
 def _background(name: str, light_side: str, clouds: int, size: int) -> Image.Image:
-    """Return the landscape with its sun or moon and clouds, ``OVERSAMPLING`` times as large as the picture."""
+    """Return the landscape with its sun or moon and clouds, `OVERSAMPLING` times as large as the picture."""
     pixels = size * OVERSAMPLING
     sky, ground = _SKY_AND_GROUND[name]
     image = Image.new("RGB", (pixels, pixels), sky)

@@ -1,4 +1,4 @@
-"""The words of the scene captions in six languages, with the forms that the grammar in ``scenes_grammar`` needs."""
+"""The words of the scene captions in six languages, with the forms that the grammar in `scenes_grammar` needs."""
 
 EN_BACKGROUND = {
     "beach": "on the beach",

@@ -33,7 +33,7 @@ DARK, LIGHT, GLASS, ORANGE, TRUNK = (28, 28, 34), (255, 255, 255), (198, 228, 24
 
 
 class Pencil:
-    """Draws on an image in units of its own: ``scale`` pixels a unit, from ``offset`` pixels on."""
+    """Draws on an image in units of its own: `scale` pixels a unit, from `offset` pixels on."""
 
     def __init__(self, image: Image.Image, scale: float, offset: float = 0) -> None:
         self._draw = ImageDraw.Draw(image)
@@ -56,7 +56,7 @@ class Pencil:
         self.ellipse(fill, x - radius, y - radius, x + radius, y + radius)
 
     def box(self, fill: RGB, left: float, top: float, right: float, bottom: float, radius: float = 0) -> None:
-        """Fill a rectangle, its corners rounded by ``radius``."""
+        """Fill a rectangle, its corners rounded by `radius`."""
         corners = self._pixels((left, top, right, bottom))
         self._draw.rounded_rectangle(corners, radius=radius * self._scale, fill=fill)
 

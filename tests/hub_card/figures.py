@@ -40,7 +40,7 @@ def figures(directions: tuple[str, str] = ("text_to_image", "image_to_text"), st
 
 
 def result(language: str = "de", start: float = 20.0, **protocol: Any) -> dict[str, Any]:
-    """Return what ``leccr evaluate --out`` writes for a language."""
+    """Return what `leccr evaluate --out` writes for a language."""
     return {"language": language, **figures(start=start), "protocol": {**PROTOCOL, **protocol}}
 
 

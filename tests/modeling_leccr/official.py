@@ -11,6 +11,6 @@ from modeling_leccr import LeccrModel
 
 
 def official_model(folder: Path) -> LeccrModel:
-    """Return a model in eval mode with the weights of the authors' checkpoint in ``folder``."""
+    """Return a model in eval mode with the weights of the authors' checkpoint in `folder`."""
     meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
     return convert_model(read_official(folder / "checkpoint_best.pth"), BertConfig(**meta["text_config"]))

@@ -27,7 +27,7 @@ def imports(tree: ast.AST) -> Iterator[tuple[int, str, int]]:
 
 
 def nested_relative_imports(source: str) -> list[int]:
-    """Relative imports of anything but ``from .module import name``."""
+    """Relative imports of anything but `from .module import name`."""
     return [
         line
         for line, module, level in imports(ast.parse(source))
@@ -43,7 +43,7 @@ def lines_that_look_like_imports(source: str) -> list[int]:
 
 
 def type_checking_imports(source: str) -> list[int]:
-    """Imports under ``if TYPE_CHECKING``, which count as required."""
+    """Imports under `if TYPE_CHECKING`, which count as required."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
@@ -58,13 +58,13 @@ def imports_of_our_packages(source: str) -> list[int]:
 
 
 def star_imports(source: str) -> list[int]:
-    """``from .module import *``, which hides what a file needs."""
+    """`from .module import *`, which hides what a file needs."""
     nodes = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom))
     return [node.lineno for node in nodes if any(name.name == "*" for name in node.names)]
 
 
 def isinstance_of_our_config(source: str) -> list[int]:
-    """``isinstance(x, LeccrConfig)`` and the like: a reloaded class is another class."""
+    """`isinstance(x, LeccrConfig)` and the like: a reloaded class is another class."""
     return [
         node.lineno
         for node in ast.walk(ast.parse(source))

@@ -75,7 +75,7 @@ def vision_config(kind: str = "clip") -> PreTrainedConfig:
 def tiny_config(
     vision: str | None = "clip", text: str = "bert", vocabulary: int = VOCABULARY, **fields: Any
 ) -> LeccrConfig:
-    """Return a configuration with three slots; ``vision=None`` is a model over ready-made features."""
+    """Return a configuration with three slots; `vision=None` is a model over ready-made features."""
     defaults: dict[str, Any] = {
         "projection_dim": SPACE,
         "interaction_dim": 16,

@@ -9,7 +9,7 @@ OURS = ("hub_card", "leccr", "modeling_leccr", "processing", "tests")
 
 
 class Blocker(importlib.abc.MetaPathFinder):
-    """Refuses our packages by their top-level names; ``transformers_modules.*`` passes."""
+    """Refuses our packages by their top-level names; `transformers_modules.*` passes."""
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> None:
         if fullname.partition(".")[0] in OURS:

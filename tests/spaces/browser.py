@@ -30,7 +30,7 @@ class Visitor:
     Args:
         browser: The browser.
         address: The page's.
-        theme: ``light`` or ``dark``.
+        theme: `light` or `dark`.
         width: Of the window, in pixels.
     """
 

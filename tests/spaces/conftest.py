@@ -18,7 +18,7 @@ from tests.spaces.small_space import learn_scenes, served
 
 @pytest.fixture(scope="session")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder with ``model``, ``gallery`` and ``captions.json``; made once for all processes of a test run."""
+    """Folder with `model`, `gallery` and `captions.json`; made once for all processes of a test run."""
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "space"
     with FileLock(f"{folder}.lock"):

@@ -51,7 +51,7 @@ class Item:
     Attributes:
         id: Name of the item in its source: the path in a folder, or a row's id.
         path: Path in the source's folder, or the name of the picture's file in a data set.
-        kind: ``image`` or ``video``.
+        kind: `image` or `video`.
         hash: Content hash of the file.
         size: Bytes of the file.
         time: When the file was last changed, in nanoseconds since 1970; 0 where that is not known.
@@ -196,7 +196,7 @@ def _contains(text: Any, part: str) -> bool:
 
 
 def read_state(connection: sqlite3.Connection, name: str) -> State:
-    """Return the state of the gallery ``name``."""
+    """Return the state of the gallery `name`."""
     row = connection.execute("SELECT value FROM state").fetchone()
     if row is None:
         raise UserError(f"The catalogue of the gallery {name} is damaged; index its pictures anew.")

@@ -37,7 +37,7 @@ def check_choices(dtype: str | None, ann: str | None, engine: str | None, uri: s
 def convert_gallery(
     catalogue: Catalogue, dtype: str | None, ann: str | None, engine: str | None, uri: str | None
 ) -> State:
-    """Store the views of a gallery otherwise; None leaves a choice as it is, ``ann="none"`` searches exactly."""
+    """Store the views of a gallery otherwise; None leaves a choice as it is, `ann="none"` searches exactly."""
     with catalogue.reading() as connection:
         state = read_state(connection, str(catalogue.folder))
     if engine == "milvus" and state.engine == "milvus":

@@ -50,7 +50,7 @@ class FaissEngine:
         return self.views.at(positions)
 
     def search(self, queries: Array, count: int, allowed: Array | None) -> tuple[Array, Array]:
-        """Find the rows with the largest inner products; see :class:`leccr.gallery.store.ranking.Engine`.
+        """Find the rows with the largest inner products; see `leccr.gallery.store.ranking.Engine`.
 
         Where only some positions are allowed the search is exact, since an approximate index would find too few.
         """
@@ -112,7 +112,7 @@ def build_approximation(folder: Path, state: State, kind: str) -> Approximation:
     Args:
         folder: The gallery's folder; the index is written to a file in it.
         state: The gallery's state.
-        kind: ``hnsw`` or ``ivfpq``.
+        kind: `hnsw` or `ivfpq`.
 
     Returns:
         What the state has to know of it.

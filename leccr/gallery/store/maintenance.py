@@ -25,7 +25,7 @@ def rewrite(catalogue: Catalogue, **changes: Any) -> State:
 
     Args:
         catalogue: The gallery's catalogue.
-        **changes: Fields of the state that become others: ``dtype``, ``engine``, ``uri``, ``collection``.
+        **changes: Fields of the state that become others: `dtype`, `engine`, `uri`, `collection`.
 
     Returns:
         The new state. An approximate index does not fit it and is gone.

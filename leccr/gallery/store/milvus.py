@@ -3,7 +3,7 @@
 The catalogue stays on the local disk and says which positions there are; the server has one row for each view, with the
 same row numbers as a file has. Rows of positions that the catalogue does not know, which a writer that was killed left
 there, are overwritten by the next one and never searched. `milvus-lite` speaks the same language within this process,
-for tests and small galleries: give the name of a file that ends in ``.db``.
+for tests and small galleries: give the name of a file that ends in `.db`.
 """
 
 import contextlib
@@ -61,7 +61,7 @@ def address_of(folder: Path, uri: str) -> str:
 def connect(folder: Path, uri: str) -> Any:
     """Return a client, one for each address in this process.
 
-    The key in the environment variable ``LECCR_MILVUS_TOKEN`` goes to the server that ``LECCR_MILVUS_URI`` names.
+    The key in the environment variable `LECCR_MILVUS_TOKEN` goes to the server that `LECCR_MILVUS_URI` names.
 
     Raises:
         UserError: If there is no server.
@@ -194,7 +194,7 @@ def collection_of(state: State) -> str:
 
 
 class MilvusEngine:
-    """Searches a collection; see :class:`leccr.gallery.store.ranking.Engine`."""
+    """Searches a collection; see `leccr.gallery.store.ranking.Engine`."""
 
     def __init__(self, client: Any, address: str, state: State, kind: str) -> None:
         self.client = client

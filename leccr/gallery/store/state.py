@@ -20,11 +20,11 @@ class Approximation:
     """An approximate index over the first positions of a gallery; later ones are searched exactly.
 
     Attributes:
-        kind: ``hnsw`` or ``ivfpq``.
+        kind: `hnsw` or `ivfpq`.
         positions: How many positions it covers.
         file: Its file in the gallery's folder; none where a server keeps it.
         digest: Content hash of that file.
-        recall: Share of the exact ten best that it finds among its ten best, on ``queries`` of the gallery's own views.
+        recall: Share of the exact ten best that it finds among its ten best, on `queries` of the gallery's own views.
         queries: Number of these.
     """
 
@@ -49,10 +49,10 @@ class State:
         view_count: K, views of an item.
         width: D, numbers of a view.
         slots: Whether views stand for semantic slots, or the one view for the whole picture.
-        dtype: How views are stored: ``fp32``, ``fp16`` or ``int8``.
+        dtype: How views are stored: `fp32`, `fp16` or `int8`.
         ranges: For int8, the smallest value and the width of the range of each of the D numbers.
         longest_view: Length of the longest view, which bounds rounding errors.
-        engine: ``faiss`` or ``milvus``.
+        engine: `faiss` or `milvus`.
         uri: Address of the Milvus server, or a file in the gallery's folder.
         collection: Name of the collection there.
         approximation: The approximate index, if there is one.
@@ -92,7 +92,7 @@ class State:
         """Read a state and check every field, since a gallery may come from elsewhere.
 
         Args:
-            text: What :meth:`to_json` returned.
+            text: What `to_json` returned.
             name: The gallery, for messages.
 
         Raises:

@@ -177,7 +177,7 @@ def test_quickstart_hands_over_everything(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def raise_from(module: str, error: BaseException) -> Any:
-    """Return a function that raises ``error`` as if it were written in ``module``."""
+    """Return a function that raises `error` as if it were written in `module`."""
     scope: dict[str, Any] = {"__name__": module, "error": error}
     exec("def function(*args, **kwargs):\n    raise error", scope)
     return scope["function"]

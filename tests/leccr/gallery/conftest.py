@@ -32,7 +32,7 @@ def photos(_original: Path) -> Path:
 
 @pytest.fixture
 def folder(_original: Path, tmp_path: Path) -> Path:
-    """A gallery of ``photos``."""
+    """A gallery of `photos`."""
     return Path(shutil.copytree(_original / "gallery", tmp_path / "gallery"))
 
 

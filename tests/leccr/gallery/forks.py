@@ -65,7 +65,7 @@ def serve() -> None:
 
 
 class Forks:
-    """The other side of :func:`serve`.
+    """The other side of `serve`.
 
     Args:
         folder: For outcomes.

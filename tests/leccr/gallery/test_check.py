@@ -24,7 +24,7 @@ def own(photos: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def mine(own: Path, encoder: Encoder, tmp_path: Path) -> Gallery:
-    """A gallery of ``own``."""
+    """A gallery of `own`."""
     return Gallery.build(own, encoder, tmp_path / "mine")
 
 

@@ -30,7 +30,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def built(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with ``photos`` and the ``gallery`` that the command makes of them."""
+    """A folder with `photos` and the `gallery` that the command makes of them."""
     folder = tmp_path_factory.mktemp("built")
     tiny_gallery.photos(folder / "photos")
     result = run("index", folder / "photos", "--model", model, "--out", folder / "gallery")

@@ -57,7 +57,7 @@ def kill_again_and_again(
     Args:
         forks: Runs the action.
         start: Makes the folder of one attempt.
-        action: Function of :mod:`tests.leccr.gallery.forks`.
+        action: Function of `tests.leccr.gallery.forks`.
         check: Looks at the folder after the kill.
         seed: Of the moments.
         **arguments: Of the action, besides the folder.

@@ -18,7 +18,7 @@ NAMES = ("red", "green", "blue", "white", "black", "gray", "olive", "navy", "tea
 
 
 def encoder(name: str = "tiny", seed: int = 0, num_frames: int | None = None, **model: Any) -> Encoder:
-    """Return a model with random weights and the words of :func:`description`.
+    """Return a model with random weights and the words of `description`.
 
     Args:
         name: Its name.
@@ -40,7 +40,7 @@ def encoder(name: str = "tiny", seed: int = 0, num_frames: int | None = None, **
 
 
 def save_model(folder: Path, **options: Any) -> Path:
-    """Write a checkpoint of :func:`encoder`."""
+    """Write a checkpoint of `encoder`."""
     tiny = encoder(**options)
     tiny.model.save_pretrained(folder)
     tiny.processor.save_pretrained(folder)
@@ -72,7 +72,7 @@ def photos(folder: Path, count: int = 12, described: bool = True) -> Path:
 
 
 def describe(folder: Path, names: Sequence[str]) -> None:
-    """Write ``descriptions.jsonl``."""
+    """Write `descriptions.jsonl`."""
     colours = [Path(name).stem.rstrip("0123456789") for name in names]
     records = [{"id": name, "description": description(colour)} for name, colour in zip(names, colours)]
     (folder / "descriptions.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))

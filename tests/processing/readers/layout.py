@@ -10,7 +10,7 @@ from processing.readers.files import Collection
 
 
 def write(root: Path, files: Mapping[str, Any]) -> Path:
-    """Write text, bytes, or anything else as JSON; a name that ends in ``.gz`` is compressed."""
+    """Write text, bytes, or anything else as JSON; a name that ends in `.gz` is compressed."""
     for name, content in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,7 @@ def _number_with(pattern: str, scene: Scene) -> int | None:
 
 
 def _scene_with(pattern: str) -> tuple[Scene, int]:
-    """A variant of the example, different only in what captions never say, that has a caption of ``pattern``."""
+    """A variant of the example, different only in what captions never say, that has a caption of `pattern`."""
     for light_side in ("left", "right"):
         for clouds in range(4):
             scene = replace(DOG_AND_BOAT, light_side=light_side, clouds=clouds)

@@ -76,7 +76,7 @@ def test_the_things_never_overlap_and_stand_in_their_columns(place, second_place
 
 
 def _column(area: np.ndarray) -> str:
-    """The third of the picture that the centre of ``area`` is in."""
+    """The third of the picture that the centre of `area` is in."""
     columns = np.flatnonzero(area.any(axis=0))
     return PLACES[int((columns.min() + columns.max()) / 2 / (64 / 3))]
 

@@ -61,7 +61,7 @@ def test_all_three_errors_occur_in_every_language():
 
 
 def _is_shortened(correct: str, noisy: str) -> bool:
-    """Whether ``noisy`` is ``correct`` with letters left out (and perhaps a new capital)."""
+    """Whether `noisy` is `correct` with letters left out (and perhaps a new capital)."""
     letters = iter(correct.lower())
     return all(letter in letters for letter in noisy.lower())
 

@@ -22,7 +22,7 @@ LITE: dict[str, Any] = {"engine": "milvus", "uri": "views.db"}
 
 @pytest.fixture
 def served(gallery: Gallery) -> Gallery:
-    """The gallery of ``photos``, moved to Milvus."""
+    """The gallery of `photos`, moved to Milvus."""
     gallery.convert(**LITE)
     return gallery
 
