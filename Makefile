@@ -19,7 +19,7 @@ lowest: .lowest/.stamp
 	@$(PYTHON) -m venv .venv
 	@# torch first: it is by far the largest, and a failure to get it shows at once.
 	@$(PIP) install -c constraints.txt torch
-	@$(PIP) install -c constraints.txt -e '.[demo,dev]'
+	@$(PIP) install -c constraints.txt -e '.[demo,dev,docs]'
 	@touch $@
 
 # Goes in front of the main environment's packages: PYTHONPATH=.lowest
