@@ -1,21 +1,7 @@
-"""Names of languages, and a query in each for the example."""
+"""A query in each of the papers' languages, for the example of a card."""
 
 from collections.abc import Sequence
 
-NAMES = {
-    "cs": "Czech",
-    "de": "German",
-    "en": "English",
-    "es": "Spanish",
-    "fr": "French",
-    "it": "Italian",
-    "ja": "Japanese",
-    "ko": "Korean",
-    "pl": "Polish",
-    "pt": "Portuguese",
-    "ru": "Russian",
-    "zh": "Chinese",
-}
 QUERIES = {
     "de": "Ein Hund läuft am Strand.",
     "fr": "Un chien court sur la plage.",
@@ -24,11 +10,6 @@ QUERIES = {
     "ja": "犬が浜辺を走っている。",
     "en": "A dog runs along the beach.",
 }
-
-
-def language_name(code: str) -> str:
-    """Return the English name of a language, or its code if it is not among those we name."""
-    return NAMES.get(code, code)
 
 
 def example_query(languages: Sequence[str]) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData
 
-from .languages import language_name
+from processing.languages import language_name
+
 from .method import describes, is_text_only, limits_section, method_name, method_section, usage_section
 from .results import Result, data_name, model_index, results_section, results_table, validation_results
 from .sections import join_card

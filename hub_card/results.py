@@ -8,8 +8,9 @@ from typing import Any
 from huggingface_hub import EvalResult, EvalResultEntry
 from huggingface_hub.repocard_data import eval_results_to_model_index
 
+from processing.languages import language_name
+
 from .data_card import markdown_table
-from .languages import language_name
 
 CUTOFFS = (1, 5, 10)
 ORIGINS = {"source": "the original ones", "human": "written by people"}

@@ -4,27 +4,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-NAMES = {
-    "en": "English",
-    "de": "German",
-    "fr": "French",
-    "cs": "Czech",
-    "zh": "Chinese",
-    "ja": "Japanese",
-    "ar": "Arabic",
-    "es": "Spanish",
-    "fa": "Persian",
-    "he": "Hebrew",
-    "it": "Italian",
-    "ko": "Korean",
-    "pl": "Polish",
-    "pt": "Portuguese",
-    "ru": "Russian",
-    "tr": "Turkish",
-    "ur": "Urdu",
-    "vi": "Vietnamese",
-}
-RIGHT_TO_LEFT = {"ar", "fa", "he", "ur"}
+from babel import Locale, UnknownLocaleError
+
 SIX = ("en", "de", "fr", "cs", "zh", "ja")
 # Shown where a gallery brings no examples of its own.
 IDEAS: Sequence[Mapping[str, str]] = (
@@ -48,15 +29,16 @@ IDEAS: Sequence[Mapping[str, str]] = (
 
 
 def language_name(code: str) -> str:
-    """Return the English name of a language, or its code if it is none that we name."""
-    return NAMES.get(code, code)
+    """Return the English name of a language, or its code if it has none."""
+    return Locale("en").languages.get(code, code)
 
 
 def direction(code: str) -> str:
-    """Return `rtl` or `ltr`, or `auto` where the text itself has to tell."""
-    if code in RIGHT_TO_LEFT:
-        return "rtl"
-    return "ltr" if code in NAMES else "auto"
+    """Return `rtl` or `ltr`, or `auto` for an unknown language, where the text itself decides."""
+    try:
+        return str(Locale.parse(code).text_direction)
+    except (ValueError, UnknownLocaleError):
+        return "auto"
 
 
 class LanguageDetector:

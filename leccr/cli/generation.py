@@ -14,10 +14,11 @@ def _show_languages(wanted: bool) -> None:
     if not wanted:
         return
     from processing.generation.language_codes import LANGUAGES
+    from processing.languages import language_name
 
     typer.echo("code  language            NLLB-200")
     for code, language in LANGUAGES.items():
-        typer.echo(f"{code:<5} {language.name:<19} {language.nllb}")
+        typer.echo(f"{code:<5} {language_name(code):<19} {language.nllb}")
     raise typer.Exit
 
 

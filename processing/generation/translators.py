@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from ..languages import language_name
 from .answers import Answer, Decoding
 from .endpoint import ChatClient
 from .language_codes import LANGUAGES, code_of, language, names_of
@@ -166,7 +167,7 @@ class EndpointTranslator:
 
     def translate(self, texts: Sequence[str], source: str, target: str, decoding: Decoding) -> list[Answer]:
         """Translate sentences, one request after the other."""
-        return [self._translate(text, language(source).name, language(target).name, decoding) for text in texts]
+        return [self._translate(text, language_name(source), language_name(target), decoding) for text in texts]
 
     def _translate(self, text: str, source: str, target: str, decoding: Decoding) -> Answer:
         answer = self.client.ask(QUESTION.format(source=source, target=target, text=text), decoding)

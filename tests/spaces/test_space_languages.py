@@ -34,4 +34,4 @@ def test_only_the_models_languages_are_considered() -> None:
 
 def test_names_and_directions() -> None:
     assert [direction(code) for code in ("ar", "de", "tlh")] == ["rtl", "ltr", "auto"]
-    assert [language_name(code) for code in ("cs", "tlh")] == ["Czech", "tlh"]
+    assert [language_name(code) for code in ("cs", "tr", "xx")] == ["Czech", "Turkish", "xx"]
