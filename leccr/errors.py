@@ -1,9 +1,5 @@
-"""The one exception that stands for bad input."""
+"""What becomes of bad input and of missing libraries; defined in `processing.errors`, below all other packages."""
 
+from processing.errors import MissingLibraryError, UserError, missing_extra
 
-class UserError(Exception):
-    """Input that the user can mend.
-
-    The message is one plain sentence that names the value, the file or the row, and says what to do. The command line
-    prints it alone and exits with code 2.
-    """
+__all__ = ["MissingLibraryError", "UserError", "missing_extra"]

@@ -1,0 +1,70 @@
+"""Lists on the command line: values with commas between; an option may also be repeated."""
+
+from pathlib import Path
+
+import typer
+
+
+def split_words(values: list[str] | None) -> list[str] | None:
+    """Return the words of an option, for `typer.Option(callback=split_words)`.
+
+    Args:
+        values: What each occurrence of the option was given, such as `["de,fr", "cs"]`.
+
+    Returns:
+        All words in order, such as `["de", "fr", "cs"]`, or None if the option was not given.
+
+    Raises:
+        typer.BadParameter: There is no word between two commas.
+    """
+    if not values:
+        return None
+    words = [word.strip() for value in values for word in value.split(",")]
+    if not all(words):
+        raise typer.BadParameter(f"write values with commas between, such as a,b, and not {','.join(values)!r}.")
+    return words
+
+
+def split_numbers(values: list[str] | None) -> list[int] | None:
+    """Return the whole numbers of an option, such as `[3, 4]` for `["3,4"]`, or None if it was not given.
+
+    Raises:
+        typer.BadParameter: A value is no whole number.
+    """
+    words = split_words(values)
+    if words is None:
+        return None
+    if not all(word.isdecimal() for word in words):
+        raise typer.BadParameter(f"write whole numbers with commas between, such as 3,4, and not {','.join(words)!r}.")
+    return [int(word) for word in words]
+
+
+def split_paths(values: list[Path] | None) -> list[Path] | None:
+    """Return the paths of an option; a value that exists as a whole is one path, whatever commas are in its name."""
+    if not values:
+        return None
+    paths: list[Path] = []
+    for value in values:
+        words = [str(value)] if value.exists() else (split_words([str(value)]) or [])
+        paths.extend(Path(word) for word in words)
+    return paths
+
+
+def comma_hint(arguments: list[str], options: set[str]) -> str | None:
+    """Return how to write a list whose values were given with spaces between, or None if there is none.
+
+    Args:
+        arguments: The command's arguments, as typed.
+        options: Names of the options that take lists, such as `{"--languages"}`.
+    """
+    for index, argument in enumerate(arguments):
+        if argument not in options:
+            continue
+        words = []
+        for word in arguments[index + 1 :]:
+            if word.startswith("-"):
+                break
+            words.append(word.strip(","))
+        if len(words) > 1:
+            return f"Write several values with commas between: {argument} {','.join(words)}"
+    return None
