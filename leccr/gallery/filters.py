@@ -5,11 +5,15 @@ import re
 from typing import Any
 
 from ..errors import UserError
+from .results import is_encodable
 from .store.catalogue import IMAGE, VIDEO
 
 TEXT_COLUMNS = ("id", "path", "kind", "description", "hash")
 NUMBER_COLUMNS = ("size", "time")
 KINDS = (IMAGE, VIDEO)
+DAY = datetime.timedelta(days=1)
+EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+SMALLEST_INTEGER, LARGEST_INTEGER = -(2**63), 2**63 - 1
 _CONDITION = re.compile(
     r"""\s*(?P<column>\w+)\s*(?P<operator>!=|<=|>=|=|~|<|>)\s*(?P<value>"[^"]*"|'[^']*'|[^\s"']\S*)\s*"""
 )
@@ -19,21 +23,23 @@ _AND = re.compile(r"and(\s|$)", re.IGNORECASE)
 def parse_filter(text: str) -> tuple[str, list[Any]]:
     """Turn a filter into an SQL condition.
 
-    A filter is one condition or several with `and` between: a column, an operator and a value, in quotes where it
-    has spaces. `=` and `!=` compare, `~` means contains, whatever the case, and `<`, `<=`, `>`, `>=`
-    compare sizes in bytes and times such as `2024-05-31` or `2024-05-31T18:00`.
+    A filter is one condition or several joined by `and`: a column, an operator and a value, in quotes where it has
+    spaces. `=` and `!=` compare, `~` means contains, ignoring case, and `<`, `<=`, `>`, `>=` compare sizes in bytes and
+    times such as `2024-05-31` or `2024-05-31T18:00`.
 
     Returns:
         The condition, with a question mark for each value, and the values.
 
     Raises:
-        UserError: If the filter is of another form, or names a column that is not there.
+        UserError: If the filter has another form, or names an unknown column.
     """
-    conditions, values, place = [], [], 0
+    if not is_encodable(text):
+        raise UserError(f"The filter {text!r} has characters that are no valid text; type them again.")
+    conditions, values, position = [], [], 0
     while True:
-        match = _CONDITION.match(text, place)
+        match = _CONDITION.match(text, position)
         if match is None:
-            rest = text[place:].strip()[:30] or "its end"
+            rest = text[position:].strip()[:30] or "its end"
             raise UserError(
                 f"The filter {text!r} is not understood at {rest!r}: write conditions such as path~holiday, kind=video "
                 "or size>1000000, with `and` between them."
@@ -41,16 +47,16 @@ def parse_filter(text: str) -> tuple[str, list[Any]]:
         condition, value = _condition(match["column"].lower(), match["operator"], _unquoted(match["value"]))
         conditions.append(condition)
         values.append(value)
-        place = match.end()
-        if place == len(text):
+        position = match.end()
+        if position == len(text):
             return " AND ".join(conditions), values
-        following = _AND.match(text, place)
+        following = _AND.match(text, position)
         if following is None:
             raise UserError(
-                f"In the filter {text!r}, `and` is missing before {text[place:][:30]!r}; put a value that has spaces "
-                "into quotes."
+                f"In the filter {text!r}, `and` is missing before {text[position:][:30]!r}; put a value that has "
+                "spaces into quotes."
             )
-        place = following.end()
+        position = following.end()
 
 
 def _unquoted(value: str) -> str:
@@ -84,11 +90,35 @@ def _time(operator: str, value: str) -> tuple[str, int]:
     if operator in ("=", "!="):
         raise UserError("Compare time with <, <=, > or >=, for example time>=2024-05-31 and time<=2024-06-02.")
     try:
-        moment = datetime.datetime.fromisoformat(value)
-        if len(value) == len("2024-05-31") and operator in ("<=", ">"):
-            # A day is meant to its end.
-            moment += datetime.timedelta(days=1)
-            operator = {"<=": "<", ">": ">="}[operator]
-        return f"time {operator} ?", int(moment.timestamp()) * 10**9
-    except (ValueError, OverflowError, OSError) as error:
+        moment, is_day = _moment(value)
+    except ValueError as error:
         raise UserError(f"time is a date such as 2024-05-31 or 2024-05-31T18:00, and not {value!r}.") from error
+    if is_day and operator in ("<=", ">"):
+        # The whole day is meant: up to, or from, the midnight at its end.
+        moment = moment + DAY if moment.date() < datetime.date.max else datetime.datetime.max
+        operator = {"<=": "<", ">": ">="}[operator]
+    return f"time {operator} ?", _nanoseconds(moment)
+
+
+def _moment(value: str) -> tuple[datetime.datetime, bool]:
+    """Return a moment in ISO 8601, and whether it is a day without a time; weeks are refused, being no days."""
+    if "W" in value.upper():
+        raise ValueError(value)
+    try:
+        return datetime.datetime.combine(datetime.date.fromisoformat(value), datetime.time()), True
+    except ValueError:
+        return datetime.datetime.fromisoformat(value), False
+
+
+def _nanoseconds(moment: datetime.datetime) -> int:
+    """Return nanoseconds since 1970, limited to the 64 bits of an SQLite integer, in which no file is older or newer.
+
+    A moment without a time zone is local time, except where the system cannot convert it: at both ends of the calendar,
+    and on Windows before 1970.
+    """
+    try:
+        moment = moment.astimezone(datetime.UTC)
+    except (ValueError, OverflowError, OSError):
+        moment = moment.replace(tzinfo=datetime.UTC)
+    nanoseconds = (moment - EPOCH) // datetime.timedelta(microseconds=1) * 1000
+    return min(max(nanoseconds, SMALLEST_INTEGER), LARGEST_INTEGER)

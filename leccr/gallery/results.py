@@ -54,15 +54,26 @@ def checked_texts(texts: Sequence[str]) -> list[str]:
     """Return texts that are to be searched for.
 
     Raises:
-        UserError: If there is none, or one is empty.
+        UserError: If there is none, or one is empty or no valid text.
     """
     if not texts:
         raise UserError("There is no query; say in a word or a sentence what to look for.")
     for number, text in enumerate(texts, start=1):
+        name = f"Query {number}" if len(texts) > 1 else "The query"
         if not text.strip():
-            where = f"Query {number}" if len(texts) > 1 else "The query"
-            raise UserError(f"{where} is empty; say in a word or a sentence what to look for.")
+            raise UserError(f"{name} is empty; say in a word or a sentence what to look for.")
+        if not is_encodable(text):
+            raise UserError(f"{name} has characters that are no valid text: {text[:60]!r}.")
     return list(texts)
+
+
+def is_encodable(text: str) -> bool:
+    """Return whether a text is valid Unicode, which file names and arguments of the command line need not be."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def make_results(

@@ -1,10 +1,15 @@
+import contextlib
+import dataclasses
 import datetime
 import sqlite3
+from collections.abc import Iterator
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given
 
 from leccr.errors import UserError
-from leccr.gallery.filters import parse_filter
+from leccr.gallery.filters import NUMBER_COLUMNS, TEXT_COLUMNS, parse_filter
 from leccr.gallery.store.catalogue import SCHEMA, Item, _contains, put_item
 
 
@@ -19,15 +24,21 @@ ITEMS = [
 ]
 
 
-@pytest.fixture
-def connection() -> sqlite3.Connection:
-    there = sqlite3.connect(":memory:")
-    there.create_function("contains", 2, _contains)
+def filled() -> sqlite3.Connection:
+    """Return a catalogue of ITEMS."""
+    connection = sqlite3.connect(":memory:")
+    connection.create_function("contains", 2, _contains)
     for statement in SCHEMA.values():
-        there.execute(statement)
-    for place, item in enumerate(ITEMS):
-        put_item(there, Item(**{**vars(item), "position": place}), None)
-    return there
+        connection.execute(statement)
+    for position, item in enumerate(ITEMS):
+        put_item(connection, dataclasses.replace(item, position=position), None)
+    return connection
+
+
+@pytest.fixture
+def connection() -> Iterator[sqlite3.Connection]:
+    with contextlib.closing(filled()) as connection:
+        yield connection
 
 
 @pytest.mark.parametrize(
@@ -47,6 +58,18 @@ def connection() -> sqlite3.Connection:
         ("time>=2024-05-31 and time<=2024-05-31", "a"),
         ("time>2024-05-31", "b"),
         ("time<2024-05-31T13:00", "ac"),
+        ("time<2024-05-31T12:00:00.000001", "ac"),
+        ("time>=20240531 and time<=20240531", "a"),
+        ("time>20240531", "b"),
+        ("time<=0001-01-01", ""),
+        ("time>0001-01-01", "abc"),
+        ("time<1677-09-21", ""),
+        ("time>=1677-09-21", "abc"),
+        ("time<=2262-04-12", "abc"),
+        ("time<2300-01-01", "abc"),
+        ("time<=9999-12-31", "abc"),
+        ("time>9999-12-31", ""),
+        ("time>=9999-12-31T23:59:59-12:00", ""),
         ("description~DOG", "a"),
         ("description!='A cat'", "ab"),
         ('description~"o\'hara"', "a"),
@@ -83,7 +106,15 @@ def test_filters_select(connection: sqlite3.Connection, text: str, expected: str
         ("size~1", "size cannot contain '1'"),
         ("time>yesterday", "time is a date such as 2024-05-31 or 2024-05-31T18:00, and not 'yesterday'"),
         ("time=2024-05-31", "Compare time with <, <=, > or >="),
-        ("time>9999-12-31", "time is a date"),
+        ("time>=2024-06-30T23:59:60", "time is a date such as"),
+        ("time<=2023-02-29", "time is a date such as"),
+        ("time<=2024-W22", "time is a date such as"),
+        ("time<=2024-W22-5", "time is a date such as"),
+        ("time<=0000-01-01", "time is a date such as"),
+        ("time<=10000-01-01", "time is a date such as"),
+        ("time>=2024-05-31T25:00", "time is a date such as"),
+        ("time>=2024-05-31T18:00+99:00", "time is a date such as"),
+        ("path~\udcff", "has characters that are no valid text"),
     ],
 )
 def test_what_is_not_understood_is_one_line(text: str, message: str) -> None:
@@ -91,3 +122,54 @@ def test_what_is_not_understood_is_one_line(text: str, message: str) -> None:
         parse_filter(text)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "nanoseconds"),
+    [
+        ("time<2024-05-31T18:00Z", 1_717_178_400_000_000_000),
+        ("time<2024-05-31T18:00:00.25+02:00", 1_717_171_200_250_000_000),
+        ("time<1969-12-31T23:59:59.5Z", -500_000_000),
+    ],
+)
+def test_moments_with_a_time_zone_are_exact(text: str, nanoseconds: int) -> None:
+    assert parse_filter(text) == ("time < ?", [nanoseconds])
+
+
+VALUES = st.one_of(
+    st.text(),
+    st.datetimes().map(str),
+    st.datetimes(timezones=st.timezones()).map(datetime.datetime.isoformat),
+    st.dates().map(str),
+    st.dates().map(lambda date: date.strftime("%Y%m%d")),
+    st.integers().map(str),
+)
+CONDITIONS = st.builds(
+    lambda column, operator, value, quote: f"{column}{operator}{quote}{value}{quote}",
+    st.sampled_from((*TEXT_COLUMNS, *NUMBER_COLUMNS)),
+    st.sampled_from(("=", "!=", "~", "<", "<=", ">", ">=")),
+    VALUES,
+    st.sampled_from(("", "'", '"')),
+)
+
+
+@given(st.one_of(st.text(), st.lists(CONDITIONS, min_size=1, max_size=3).map(" and ".join)))
+def test_any_text_is_a_filter_that_runs_or_is_refused(text: str) -> None:
+    try:
+        condition, values = parse_filter(text)
+    except UserError:
+        return
+    with contextlib.closing(filled()) as connection:
+        connection.execute(f"SELECT id FROM items WHERE {condition}", values).fetchall()
+
+
+@given(st.dates(), st.sampled_from(("%Y-%m-%d", "%Y%m%d")))
+def test_before_and_after_a_day_are_opposites(date: datetime.date, form: str) -> None:
+    text = date.strftime(form).rjust(len(form) + 2, "0")
+    with contextlib.closing(filled()) as connection:
+        for one, other in (("<", ">="), ("<=", ">")):
+            found = []
+            for operator in (one, other):
+                condition, values = parse_filter(f"time{operator}{text}")
+                found += connection.execute(f"SELECT id FROM items WHERE {condition}", values).fetchall()
+            assert sorted(found) == [("a",), ("b",), ("c",)]
