@@ -14,7 +14,6 @@ reserved captions would be.
 import argparse
 import json
 import random
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,6 +28,7 @@ from leccr.training.features import run_features
 from processing.features import FEATURES_FILE, FeatureFile
 from processing.generation.write_back import copy_data, rewrite_column
 from processing.storage import read_column, read_splits, write_rows
+from processing.writing import atomic_folder
 
 from .captioner_model import (
     PROMPTS_FILE,
@@ -66,11 +66,10 @@ def deal(names: Sequence[str], folds: int, seed: int) -> list[set[str]]:
 def describe_images(data: Path, folder: Path, model: Path, chosen: Mapping[str, set[str]]) -> dict[str, str]:
     """Describe the chosen images of each split by `leccr describe`, and return the descriptions by image."""
     if not folder.exists():
-        part = folder.with_name(folder.name + ".part")
-        for split, names in chosen.items():
-            rows = (row for row in read_splits(data)[split] if row["id"] in names)
-            write_rows(part, split, rows, embed_images=False)
-        part.rename(folder)
+        with atomic_folder(folder) as part:
+            for split, names in chosen.items():
+                rows = (row for row in read_splits(data)[split] if row["id"] in names)
+                write_rows(part, split, rows, embed_images=False)
     run_description(str(folder), model=str(model), prompts=str(model / PROMPTS_FILE), batch_size=64, device="cpu")
     texts = read_column(folder, "description")
     return {name: text for split, names in read_column(folder, "id").items() for name, text in zip(names, texts[split])}
@@ -78,16 +77,14 @@ def describe_images(data: Path, folder: Path, model: Path, chosen: Mapping[str, 
 
 def write_described(reserved: Path, output: Path, descriptions: Mapping[str, str]) -> None:
     """Copy the data set with reserved captions, and put the captioner's text in their place."""
-    part = output.with_name(output.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    copy_data(reserved, part)
-    rewrite_column(part, "description", ["id"], lambda row: descriptions.get(row["id"]))
-    with (part / "README.md").open("a", encoding="utf-8") as card:
-        card.write(
-            "\n## Descriptions\n\nThe reserved captions are gone. Each description is the text of a small captioner "
-            "that was not trained on this image: `python -m benchmarks.captioner`.\n"
-        )
-    part.rename(output)
+    with atomic_folder(output) as part:
+        copy_data(reserved, part)
+        rewrite_column(part, "description", ["id"], lambda row: descriptions.get(row["id"]))
+        with (part / "README.md").open("a", encoding="utf-8") as card:
+            card.write(
+                "\n## Descriptions\n\nThe reserved captions are gone. Each description is the text of a small "
+                "captioner that was not trained on this image: `python -m benchmarks.captioner`.\n"
+            )
 
 
 def score(folder: Path, references: Captions, names: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,6 @@ long one, so that three answers say more than one. It knows no other questions: 
 """
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
 from processing.features import FeatureFile
 from processing.tokenizers import train_tokenizer
+from processing.writing import atomic_folder
 
 # Each image's captions are answers to these, the shortest to the first and the longest to the last.
 QUESTIONS = {"short": "In short:", "sentence": "In one sentence:", "detail": "In detail:"}
@@ -205,11 +205,9 @@ def save_captioner(
     folder: Path, model: FastVlmForConditionalGeneration, processor: LlavaProcessor, report: Mapping[str, Any]
 ) -> None:
     """Save a checkpoint for `leccr describe --model`, with its prompt set and a report, whole or not at all."""
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    model.save_pretrained(part)
-    processor.save_pretrained(part)
-    prompts = {"max_new_tokens": 48, "questions": QUESTIONS}
-    (part / PROMPTS_FILE).write_text(yaml.safe_dump(prompts, sort_keys=False), encoding="utf-8")
-    (part / REPORT_FILE).write_text(json.dumps(report) + "\n", encoding="utf-8")
-    part.rename(folder)
+    with atomic_folder(folder) as part:
+        model.save_pretrained(part)
+        processor.save_pretrained(part)
+        prompts = {"max_new_tokens": 48, "questions": QUESTIONS}
+        (part / PROMPTS_FILE).write_text(yaml.safe_dump(prompts, sort_keys=False), encoding="utf-8")
+        (part / REPORT_FILE).write_text(json.dumps(report) + "\n", encoding="utf-8")

@@ -33,11 +33,11 @@ from torch import Tensor
 from transformers import BertConfig
 
 from hub_card.data_card import markdown_table
-from leccr.evaluation.evaluate import write_json
 from leccr.models.checkpoints import load_retriever
 from leccr.models.encoding import encode_texts
 from modeling_leccr import LeccrModel
 from processing import LeccrProcessor
+from processing.writing import write_json
 
 HERE = Path(__file__).parent
 CAPTIONS = {"en": "flickr8kenc.caption.txt", "zh": "flickr8kzhc.val.caption.txt"}

@@ -32,6 +32,7 @@ from transformers.trainer_utils import get_last_checkpoint
 from processing.generation.answers import Decoding
 from processing.generation.translators import LocalTranslator
 from processing.readers.multi30k import read_multi30k_captions
+from processing.writing import atomic_folder
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "translator.json"
@@ -195,22 +196,21 @@ def main(given: Sequence[str] | None = None) -> None:
     if folder.exists():
         return print(f"{folder} is there already; remove it to train anew.")
     pairs = read_pairs(arguments.shared / "data" / "multi30k", arguments.target)
-    part = folder.with_name(folder.name + ".part")
     torch.manual_seed(arguments.seed)
-    model, tokenizer = build_translator(part, pairs["train"], arguments.target)
-    started = time.process_time()
-    train_translator(model, tokenizer, pairs["train"], part / "checkpoints", arguments.epochs, arguments.seed)
-    seconds = round(time.process_time() - started)
-    model.save_pretrained(part)
-    scores, texts = score(part, pairs["validation"], arguments.target)
+    with atomic_folder(folder) as part:
+        model, tokenizer = build_translator(part, pairs["train"], arguments.target)
+        started = time.process_time()
+        train_translator(model, tokenizer, pairs["train"], part / "checkpoints", arguments.epochs, arguments.seed)
+        seconds = round(time.process_time() - started)
+        shutil.rmtree(part / "checkpoints")
+        model.save_pretrained(part)
+        scores, texts = score(part, pairs["validation"], arguments.target)
     for (source, reference), text in list(zip(pairs["validation"], texts))[:8]:
         print(f"{source}\n    {text}\n    (by people: {reference})")
     results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     results[folder.name] = {"pairs": len(pairs["train"]), "cpu_seconds": seconds, "validation": scores}
     print(json.dumps(results[folder.name]))
     RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    shutil.rmtree(part / "checkpoints")
-    part.rename(folder)
     print(f"The translator is in {folder}.")
 
 

@@ -12,10 +12,11 @@ from transformers import AutoModel, AutoProcessor
 from processing.captions import captions_by_language, languages_of
 from processing.images import open_image
 from processing.scenes.build import build_scenes
+from processing.writing import atomic_file, write_json
 
 from .drawing.contact_sheet import ContactRow, contact_sheet
 from .errors import UserError
-from .evaluation.evaluate import evaluate_retrieval, write_json
+from .evaluation.evaluate import evaluate_retrieval
 from .evaluation.metrics import format_table
 from .models.encoding import encode_images, encode_texts
 from .recipes.recipe import load_recipe
@@ -102,9 +103,8 @@ def _answer_queries(output: Path, test: Dataset) -> None:
         right = order.index(place) if place in order else None
         gloss = None if language == "en" else test[place]["source_captions"][0]
         rows.append(ContactRow(query, language, pictures, score[order].tolist(), right, gloss))
-    contact_sheet(rows, title="One query in each language, on scenes never seen in training").save(
-        output / "answers.png"
-    )
+    with atomic_file(output / "answers.png") as part:
+        contact_sheet(rows, title="One query in each language, on scenes never seen in training").save(part)
 
 
 def _next_steps(output: Path) -> str:

@@ -11,6 +11,8 @@ from safetensors import safe_open
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from .writing import atomic_file
+
 FEATURES_FILE = "features.safetensors"
 _TYPE_NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 _MOST_TOKENS = 2**40
@@ -79,15 +81,8 @@ def save_features(path: str | Path, ids: Sequence[str], features: Iterable[Tenso
     Raises:
         ValueError: If there are not as many features as ids, or they differ in width or type.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
-    try:
-        with beside.open("wb") as file:
-            _stream(file, list(ids), features, about)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with atomic_file(path) as part, part.open("wb") as file:
+        _stream(file, list(ids), features, about)
 
 
 def _stream(file: BinaryIO, ids: list[str], features: Iterable[Tensor], about: dict[str, str]) -> None:

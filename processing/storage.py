@@ -11,6 +11,7 @@ import pyarrow.parquet as parquet
 from datasets import Dataset, DatasetDict, Features, Image, load_dataset
 
 from .schema import ROW_FEATURES
+from .writing import part_path, publish_file
 
 SPLIT_ORDER = ("train", "validation", "test")
 SHARD_NAME = re.compile(r"(?P<split>\w+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.parquet")
@@ -58,7 +59,7 @@ def write_rows(
     written = 0
     try:
         while written == rows_per_shard * len(parts):
-            parts.append(folder / f"{split}-{len(parts):05d}.parquet.part")
+            parts.append(part_path(folder / f"{split}-{len(parts):05d}.parquet"))
             written += _write_shard(parts[-1], islice(stored, rows_per_shard), columns.arrow_schema)
         if len(parts) > 1 and written == rows_per_shard * (len(parts) - 1):
             # The last shard is empty: the rows ended with the one before.
@@ -104,7 +105,7 @@ def _write_shard(path: Path, rows: Iterator[dict[str, Any]], schema: pa.Schema) 
 def _publish(folder: Path, split: str, parts: list[Path]) -> None:
     shards = [folder / f"{split}-{number:05d}-of-{len(parts):05d}.parquet" for number in range(len(parts))]
     for part, shard in zip(parts, shards):
-        part.replace(shard)
+        publish_file(part, shard)
     for path in folder.iterdir():
         match = SHARD_NAME.fullmatch(path.name)
         if match and match["split"] == split and path not in shards:

@@ -1,7 +1,6 @@
 """Turning a benchmark's own files into a data set: what `leccr prepare` does."""
 
 import itertools
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from processing.readers.files import FeatureSource
 from processing.schema import ORIGIN_HUMAN
 from processing.storage import read_column, write_rows
 from processing.video import open_visual
+from processing.writing import atomic_folder
 
 from ..errors import UserError
 
@@ -97,9 +97,7 @@ def run_preparation(
         split: _human_out(rows) if machine_only and split == "train" else rows
         for split, rows in collection.splits.items()
     }
-    partial = output.absolute().with_name(output.absolute().name + ".part")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
+    with atomic_folder(output) as partial:
         counts = {split: SplitCounts() for split in splits}
         for split, rows in splits.items():
             chosen = _unbroken(rows, split, notes) if skip_broken else rows
@@ -110,11 +108,6 @@ def run_preparation(
             notes.append(f"train: {counts['train'].silent} rows have no source caption, which training needs.")
         card = _card(name, counts, notes, given, machine_only)
         (partial / "README.md").write_text(card, encoding="utf-8")
-        if output.exists():
-            output.rmdir()
-        partial.rename(output)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     print(_table(counts))
     print("".join(f"Note: {note}\n" for note in notes), end="")
     print(f"The data set is in {output}.")

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from processing.writing import atomic_file
+
 from .contact_sheet import font_for
 
 try:
@@ -91,9 +93,8 @@ def in_font(text: str, language: str, size: float) -> tuple[str, FontProperties]
 
 def save(picture: Any, path: Path) -> None:
     """Write a picture or a figure as PNG, so that the file appears whole or not at all."""
-    beside = path.with_name(path.name + ".part")
-    if isinstance(picture, Image.Image):
-        picture.save(beside, format="PNG")
-    else:
-        picture.savefig(beside, format="png")
-    beside.replace(path)
+    with atomic_file(path) as part:
+        if isinstance(picture, Image.Image):
+            picture.save(part, format="PNG")
+        else:
+            picture.savefig(part, format="png")

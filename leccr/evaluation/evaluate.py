@@ -1,6 +1,5 @@
 """Evaluation of a trained model on a split, with the protocol written beside every figure."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from modeling_leccr import LeccrModel
 from processing import LeccrProcessor
 from processing.captions import captions_by_language, check_languages, languages_of
 from processing.features import FeatureFile
+from processing.writing import write_json
 
 from ..data.loading import load_data, split_of
 from ..errors import UserError
@@ -204,11 +204,3 @@ def run_evaluation(
     if plots is not None:
         plot_evaluation(plots, list(rankings), None if text_only else rows, directions)
     return results
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON so that the file appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    beside.replace(path)

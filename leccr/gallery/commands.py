@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from processing.writing import atomic_file
+
 from ..errors import UserError
 from .gallery import Gallery
 from .results import Result
@@ -285,9 +287,8 @@ def _draw(gallery: Gallery, answered: Iterable[tuple[str, Sequence[Result]]], sh
     ]
     if not rows:
         return
-    beside = sheet.with_name(f".{sheet.name}.part{sheet.suffix}")
-    contact_sheet(rows, f"Answers from {gallery.folder.resolve().name}").save(beside)
-    beside.replace(sheet)
+    with atomic_file(sheet) as part:
+        contact_sheet(rows, f"Answers from {gallery.folder.resolve().name}").save(part)
     _note(f"The answers as a picture: {sheet}.")
 
 

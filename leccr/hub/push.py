@@ -12,6 +12,7 @@ from hub_card.gallery_card import gallery_card
 from hub_card.model_card import REPOSITORY, ModelFacts, model_card
 from hub_card.results import eval_records
 from hub_card.sections import merge_cards
+from processing.writing import write_text
 
 from ..errors import UserError
 from .card_facts import CARD, read_facts, read_json
@@ -44,7 +45,7 @@ def run_card(
     card = model_card(facts)
     if output.is_file():
         card = merge_cards(output.read_text(encoding="utf-8"), card, str(output))
-    _write(output, card)
+    write_text(output, card)
     return output
 
 
@@ -198,10 +199,3 @@ def _chosen(folder: Path, patterns: Sequence[str]) -> tuple[list[str], list[str]
 def _with_own_text(folder: Path, card: str) -> str:
     path = folder / CARD
     return merge_cards(path.read_text(encoding="utf-8"), card, str(path)) if path.is_file() else card
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)

@@ -1,7 +1,6 @@
 """Weights of the authors' LECCR release as an ordinary LECCR folder: what `leccr convert-official` does."""
 
 import pickle
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from transformers import AutoTokenizer, BertConfig, CLIPImageProcessorPil, CLIPV
 
 from modeling_leccr import LeccrConfig, LeccrModel
 from processing import LeccrProcessor
+from processing.writing import atomic_folder
 
 from ..errors import UserError
 from .official_names import convert, listed
@@ -50,13 +50,9 @@ def convert_official(
         raise UserError(f"{output} is not empty; choose a new folder.")
     model = official_model(read_official(checkpoint), _text_config(text_config))
     processor = _processor(tokenizer, model.config)
-    part = output.with_name(output.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    model.save_pretrained(part)
-    processor.save_pretrained(part)
-    if output.exists():
-        output.rmdir()
-    part.rename(output)
+    with atomic_folder(output) as part:
+        model.save_pretrained(part)
+        processor.save_pretrained(part)
     return model
 
 

@@ -1,7 +1,6 @@
 """Exporting a trained model: programs that run without our code, or without PyTorch altogether."""
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from modeling_leccr import LeccrModel
 from processing import LeccrProcessor
+from processing.writing import atomic_folder
 
 from ..errors import UserError
 from .checkpoints import load_retriever
@@ -90,17 +90,9 @@ def run_export(
         print("The model takes videos or ready-made features; only its text tower is exported.")
     else:
         samples[IMAGE] = image_sample(processor, picture_size)
-    part = output.absolute().with_name(output.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
+    with atomic_folder(output) as part:
         differences = _write_all(model, processor, samples, part, format, int8)
         _write_companions(processor, part, str(checkpoint), differences, samples)
-        if output.exists():
-            output.rmdir()
-        part.rename(output)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     for file, difference in differences.items():
         print(f"{output / file}: differs from the model by at most {difference:.1e}")
     return differences

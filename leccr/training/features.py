@@ -21,6 +21,7 @@ from processing.caption_collator import stable_id
 from processing.features import FEATURES_FILE, copy_id, save_features
 from processing.images import RandomCrop, open_image
 from processing.video import open_visual
+from processing.writing import atomic_file, write_text
 
 from ..data.loading import for_videos, load_data
 from ..errors import UserError
@@ -185,14 +186,13 @@ def _check_same_run(parts: Path, about: dict[str, Any]) -> None:
     text = json.dumps(about, sort_keys=True)
     if path.exists() and path.read_text(encoding="utf-8") != text:
         raise UserError(f"{parts} holds parts of another run; remove that folder to start anew.")
-    path.write_text(text, encoding="utf-8")
+    write_text(path, text)
 
 
 def _write_part(path: Path, features: Sequence[Tensor]) -> None:
-    beside = path.with_suffix(".part")
     lengths = torch.tensor([len(tokens) for tokens in features])
-    save_file({"features": torch.cat(list(features)), "lengths": lengths}, beside)
-    beside.replace(path)
+    with atomic_file(path) as part:
+        save_file({"features": torch.cat(list(features)), "lengths": lengths}, part)
 
 
 def _read_part(path: Path) -> tuple[Tensor, ...]:

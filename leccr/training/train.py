@@ -16,10 +16,11 @@ from processing.caption_embeddings import EMBED_COMMAND, CaptionEmbeddings, with
 from processing.captions import check_languages, evaluation_rows, languages_of
 from processing.features import FeatureFile, with_features
 from processing.images import RandomCrop
+from processing.writing import follow_umask, write_json
 
 from ..data.loading import for_videos
 from ..errors import UserError
-from ..evaluation.evaluate import TEXT_COLUMNS, write_json
+from ..evaluation.evaluate import TEXT_COLUMNS
 from ..evaluation.validation import RetrievalMetrics, SentenceMetrics
 from ..models.build import build_model, build_processor, parameter_groups, standardize, training_texts
 from ..models.lora import add_lora, finish_lora
@@ -227,6 +228,7 @@ def save_retriever(output: Path, model: Any, processor: Any, report: Mapping[str
     """
     model.save_pretrained(output)
     processor.save_pretrained(output)
+    follow_umask(output)
     if report is not None:
         write_json(output / "training.json", report)
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
+from ..writing import atomic_file
+
 Key = tuple[Any, ...]
 
 
@@ -96,12 +98,8 @@ class Journal:
             raise
 
     def _rewrite(self, places: Iterable[int]) -> None:
-        part = self.path.with_name(self.path.name + ".part")
-        with part.open("wb") as stream:
+        with atomic_file(self.path) as part, part.open("wb") as stream:
             stream.writelines(self._line(place) for place in places)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(self.path)
         self._file.close()
         self._open()
 

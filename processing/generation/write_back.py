@@ -1,8 +1,8 @@
 """Filling one column of a prepared data set anew."""
 
-import os
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 
 from ..storage import SHARD_NAME, find_shards
+from ..writing import atomic_file
 
 
 def copy_data(source: str | Path, target: str | Path) -> None:
@@ -25,9 +26,8 @@ def copy_data(source: str | Path, target: str | Path) -> None:
     for path in [*others, *shards]:
         copy = target / path.name
         if not copy.exists():
-            part = copy.with_name(copy.name + ".part")
-            shutil.copy2(path, part)
-            part.replace(copy)
+            with atomic_file(copy) as part:
+                shutil.copy2(path, part)
 
 
 def rewrite_column(
@@ -48,15 +48,9 @@ def rewrite_column(
         ValueError: If the data set has no such column.
     """
     shards = [shard for paths in find_shards(folder).values() for shard in paths]
-    parts = [shard.with_name(shard.name + ".part") for shard in shards]
-    try:
-        for shard, part in zip(shards, parts):
-            _rewrite(shard, part, column, needs, value)
-        for shard, part in zip(shards, parts):
-            part.replace(shard)
-    finally:
-        for part in parts:
-            part.unlink(missing_ok=True)
+    with ExitStack() as files:
+        for shard in shards:
+            _rewrite(shard, files.enter_context(atomic_file(shard)), column, needs, value)
 
 
 def _rewrite(
@@ -67,12 +61,9 @@ def _rewrite(
         place = schema.get_field_index(column)
         if place < 0:
             raise ValueError(f"{shard} has no column {column}; prepare the data set again.")
-        with part.open("wb") as stream:
-            with parquet.ParquetWriter(stream, schema) as writer:
-                for number in range(reader.num_row_groups):
-                    table = reader.read_row_group(number)
-                    values = [value(row) for row in table.select(list(needs)).to_pylist()]
-                    filled = pa.array(values, type=schema.field(place).type)
-                    writer.write_table(table.set_column(place, schema.field(place), filled))
-            stream.flush()
-            os.fsync(stream.fileno())
+        with parquet.ParquetWriter(part, schema) as writer:
+            for number in range(reader.num_row_groups):
+                table = reader.read_row_group(number)
+                values = [value(row) for row in table.select(list(needs)).to_pylist()]
+                filled = pa.array(values, type=schema.field(place).type)
+                writer.write_table(table.set_column(place, schema.field(place), filled))

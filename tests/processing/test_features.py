@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from processing.features import FEATURES_FILE, FeatureFile, FeatureRows, copy_id, save_features, with_features
+from processing.writing import part_path
 from tests.tiny_data import dataset, row
 
 LENGTHS = {"a": 3, "b": 1, "c": 4}
@@ -113,12 +114,12 @@ class TestFeatureRows:
 
 def test_features_are_written_as_they_come(tmp_path: Path) -> None:
     """An iterator over more than memory can hold: each row is in the file before the next one is asked for."""
-    beside = tmp_path / f"{FEATURES_FILE}.part"
+    part = part_path(tmp_path / FEATURES_FILE)
 
     def rows() -> Iterator[Tensor]:
         for number in range(4):
             yield torch.full((1000, 64), float(number))
-            assert beside.stat().st_size > number * 1000 * 64 * 4
+            assert part.stat().st_size > number * 1000 * 64 * 4
 
     save_features(tmp_path / FEATURES_FILE, list("abcd"), rows())
     assert torch.equal(FeatureFile(tmp_path)["c"], torch.full((1000, 64), 2.0))

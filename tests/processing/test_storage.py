@@ -71,7 +71,7 @@ def test_only_one_group_of_rows_is_held(tmp_path: Path) -> None:
 
     def rows() -> Iterator[dict[str, Any]]:
         for number in range(5 * ROWS_PER_GROUP):
-            written_before.append(sum(path.stat().st_size for path in tmp_path.glob("*.part")))
+            written_before.append(sum(path.stat().st_size for path in tmp_path.glob(".train-*")))
             yield row(number, {"path": f"{number}.jpg", "bytes": bytes([number % 256]) * 5000})
 
     write_rows(tmp_path, "train", rows())

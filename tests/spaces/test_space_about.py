@@ -4,8 +4,8 @@ import pytest
 from space_about import about, snippet
 from space_setup import Setup
 
-from leccr.evaluation.evaluate import write_json
 from leccr.hub.push import run_card
+from processing.writing import write_json
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from leccr.data.prepare import run_preparation
 from leccr.errors import UserError
 from processing.features import FeatureFile
 from processing.storage import read_splits
+from processing.writing import part_path
 from tests.processing.readers.layout import write
 
 
@@ -108,7 +109,7 @@ def test_an_empty_folder_is_filled(photos: Path, tmp_path: Path) -> None:
 
 
 def test_nothing_half_written_stays(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(tmp_path, {"data.part/of_an_earlier_run": "x"})
+    write(tmp_path, {f"{part_path(Path('data'))}/of_an_earlier_run": "x"})
     from processing.storage import write_rows
 
     def fail_on_test(folder: Path, split: str, rows: Any, **options: Any) -> int:

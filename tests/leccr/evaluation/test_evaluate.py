@@ -12,7 +12,6 @@ from leccr.evaluation.evaluate import (
     evaluate_retrieval,
     evaluate_sentences,
     run_evaluation,
-    write_json,
 )
 from leccr.models.build import build_model, build_processor, training_texts
 from leccr.training.train import save_retriever
@@ -229,12 +228,3 @@ class TestTextOnlyCheckpoint:
         assert results[0]["protocol"]["rows"] == 6
         assert results[0]["protocol"]["split"] == "validation"
         assert "target-to-source hit@1/5/10" in capsys.readouterr().out
-
-
-def test_json_that_cannot_be_written_leaves_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "result.json"
-    write_json(path, {"text": "一只狗"})
-    with pytest.raises(TypeError):
-        write_json(path, {"text": object()})
-    assert path.read_text(encoding="utf-8") == '{\n  "text": "一只狗"\n}\n'
-    assert [left.name for left in tmp_path.iterdir()] == ["result.json"]

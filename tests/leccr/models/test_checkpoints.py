@@ -56,6 +56,11 @@ class TestLoadRetriever:
         assert torch.equal(model.get_text_features(**texts), retriever[0].get_text_features(**texts))
         assert load_retriever(str(checkpoint))[1].text_max_length == 32
 
+    def test_others_may_read_all_files(self, retriever: Any, checkpoint: Path) -> None:
+        """The library that writes the weights leaves them to their owner alone."""
+        modes = {path.name: path.stat().st_mode for path in checkpoint.iterdir()}
+        assert modes == dict.fromkeys(modes, modes["config.json"])
+
     def test_transformers_has_nothing_to_warn_of(
         self, retriever: Any, checkpoint: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -73,7 +73,7 @@ def test_the_folder_is_an_ordinary_one(golden: Path, tokenizer: str, text_config
     arguments = ["convert-official", str(golden / "checkpoint_best.pth"), "--out", str(out), "--tokenizer", tokenizer]
     done = CliRunner().invoke(app, [*arguments, "--text-config", text_config])
     assert done.exit_code == 0, done.output
-    assert not list(tmp_path.glob("*.part"))
+    assert not list(tmp_path.glob(".*"))
     model, processor = load_retriever(out)
     assert_golden(model, golden)
     stranger, report = AutoModel.from_pretrained(out, trust_remote_code=True, output_loading_info=True)
