@@ -5,117 +5,87 @@ from typing import Any
 
 from huggingface_hub import DatasetCardData
 
-from .sections import join_card, split_card
-
-PREPARED = "Prepared by "
-ORIGIN = "Its own files, their licence and how to cite them: "
+from .data_facts import DataFacts, SplitCounts, description_sentence, prepare_command, translation_sentence
+from .sections import join_card
 
 # Of the Hub: https://huggingface.co/docs/hub/datasets-cards
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _LARGEST = "1M<n<10M"
 
 
-def data_card(
-    *,
-    title: str,
-    reader: str,
-    protocol: str,
-    table: Sequence[Mapping[str, str]],
-    rows_by_split: Mapping[str, int],
-    languages: Sequence[str],
-    published: str | None = None,
-    options: Mapping[str, Any] | None = None,
-    notes: Sequence[str] = (),
-) -> str:
-    """Return a `README.md` that the Hub understands, its front matter naming the Parquet files of each split.
-
-    Args:
-        title: Name of the data set.
-        reader: Name under which `leccr prepare` knows it.
-        protocol: What to train on, select by and test with.
-        table: Counts, one mapping a split.
-        rows_by_split: Number of images or videos by split.
-        languages: Languages of the captions, the source language first.
-        published: Where the data set's own files are published.
-        options: Options that it was prepared with.
-        notes: What was left out or repaired.
-    """
+def data_card(facts: DataFacts) -> str:
+    """Return a `README.md` that the Hub understands, its front matter naming the Parquet files of each split."""
     data = DatasetCardData(
-        pretty_name=title,
-        language=list(languages),
+        pretty_name=facts.title,
+        language=facts.languages,
         task_categories=["image-to-text", "feature-extraction"],
         tags=["leccr", "cross-lingual", "cross-modal-retrieval"],
-        size_categories=[_size(sum(rows_by_split.values()))],
+        size_categories=[_size(sum(counts.rows for counts in facts.splits.values()))],
         configs=[
             {
                 "config_name": "default",
-                "data_files": [{"split": split, "path": f"{split}-*-of-*.parquet"} for split in rows_by_split],
+                "data_files": [{"split": split, "path": f"{split}-*-of-*.parquet"} for split in facts.splits],
             }
         ],
     )
-    chosen = ", ".join(f"{name} = {_shown(value)}" for name, value in (options or {}).items())
+    made = [
+        *map(description_sentence, facts.descriptions),
+        *(translation_sentence(name, system) for name, system in facts.translations.items()),
+    ]
     parts = [
-        f"# {title}",
-        f"{PREPARED}`leccr prepare {reader}`" + (f" with {chosen}." if chosen else "."),
-        f"{ORIGIN}{published}." if published else "",
+        f"# {facts.title}",
+        f"Prepared by `{prepare_command(facts.reader, facts.options)}`.",
+        f"Its own files, their licence and how to cite them: {facts.published}." if facts.published else "",
         "## Content",
-        markdown_table(table),
+        markdown_table(count_rows(facts.splits)),
         "An origin is `human`, or `machine:` and the system that translated. A target caption's `source_number` is the "
-        "place among `source_captions` of the caption that it translates, and null if it was written independently.",
+        "index (from 0) of the source caption that it translates, and null if it was written independently.",
+        _list(made),
         "## Protocol",
-        protocol,
-        "## Left out or repaired" if notes else "",
-        "\n".join(f"- {note}" for note in notes),
+        facts.protocol,
+        "## Left out or repaired" if facts.notes else "",
+        _list(facts.notes),
     ]
     return join_card(data.to_dict(), {"data": "\n\n".join(part for part in parts if part)})
 
 
-def read_data_card(card: str) -> dict[str, Any]:
-    """Return what a data card tells a model card, if it does: `title`, `languages`, `published`, `prepared`.
-
-    Args:
-        card: What `data_card` returned, or any other card.
-
-    Raises:
-        ValueError: If its front matter is no YAML mapping.
-    """
-    fields, body = split_card(card, "the data card")
-    told = {
-        start: [line.removeprefix(start).rstrip(".") for line in body.splitlines() if line.startswith(start)]
-        for start in (ORIGIN, PREPARED)
-    }
-    languages = fields.get("language") or []
-    facts = {
-        "title": fields.get("pretty_name"),
-        "languages": [languages] if isinstance(languages, str) else list(languages),
-        "published": "".join(told[ORIGIN][:1]),
-        "prepared": "".join(told[PREPARED][:1]),
-    }
-    return {name: value for name, value in facts.items() if value}
+def count_rows(splits: Mapping[str, SplitCounts]) -> list[dict[str, str]]:
+    """Return a line for each split: rows, source captions, target captions by language and origin, descriptions."""
+    counts = splits.values()
+    targets = sorted({target for split in counts for target in split.origins()})
+    sources = sorted({language for split in counts for language in split.source_languages})
+    noun = "videos" if any(split.videos for split in counts) else "images"
+    lines = []
+    for name, split in splits.items():
+        line: dict[str, Any] = {"split": name, noun: split.rows, f"source {'/'.join(sources)}": split.source_captions}
+        for language, origin in targets:
+            line[f"{language} {origin}"] = split.target_captions.get(language, {}).get(origin, 0)
+        lines.append({**line, "descriptions": split.descriptions})
+    return [{name: str(value) for name, value in line.items()} for line in lines]
 
 
 def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
     """Return a Markdown table, aligned for the terminal too: the first column to the left, others to the right.
 
     Args:
-        rows: Cells by column, with the same columns in each row.
+        rows: Cells by column, with the same columns in each row; without a row there is no table.
     """
-    names = list(rows[0]) if rows else []
+    if not rows:
+        return ""
+    names = list(rows[0])
     widths = [max(len(name), *(len(row[name]) for row in rows)) for name in names]
-    rule = ["-" * width if place == 0 else "-" * (width - 1) + ":" for place, width in enumerate(widths)]
+    rule = ["-" * width if column == 0 else "-" * (width - 1) + ":" for column, width in enumerate(widths)]
     lines = [names, rule, *([row[name] for name in names] for row in rows)]
-    return "\n".join(
-        "| "
-        + " | ".join(
-            cell.rjust(width) if place else cell.ljust(width) for place, (cell, width) in enumerate(zip(line, widths))
-        )
-        + " |"
-        for line in lines
-    )
+    return "\n".join("| " + " | ".join(_aligned(line, widths)) + " |" for line in lines)
 
 
-def _shown(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+def _aligned(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
+    first, *others = zip(cells, widths)
+    return [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
+
+
+def _list(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def _size(count: int) -> str:

@@ -9,8 +9,9 @@ from huggingface_hub import ModelCard, ModelCardData
 
 from processing.languages import language_name
 
+from .data_facts import CAPTIONS, description_sentence, prepare_command, translation_sentence
 from .method import describes, is_text_only, limits_section, method_name, method_section, usage_section
-from .results import Result, data_name, model_index, results_section, results_table, validation_results
+from .results import EvaluationResult, data_name, model_index, results_section, results_table, validation_results
 from .sections import join_card
 
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -52,8 +53,8 @@ class ModelFacts:
         results: What `leccr evaluate --out` wrote.
         license: Identifier of the weights' licence, as the Hub has them; None if nobody chose one.
         dataset: Name of the training data on the Hub, if they are there.
-        data: What the training data are: their title, languages, where their licence stands, and how they were
-            prepared.
+        data: What the training data are: `title`, `reader` and `options` of `leccr prepare`, `published`, `languages`,
+            `rows` by split, and, as in `DataFacts`, `descriptions` and `translations`.
         base_models: Hub names of the pretrained towers.
     """
 
@@ -61,7 +62,7 @@ class ModelFacts:
     config: Mapping[str, Any]
     processor: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
-    results: Sequence[Result] = ()
+    results: Sequence[EvaluationResult] = ()
     license: str | None = None
     dataset: str | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
@@ -76,7 +77,8 @@ class ModelFacts:
     def languages(self) -> list[str]:
         """Languages that the model was trained or measured in, in this order."""
         measured = [result["language"] for result in [*validation_results(self.training), *self.results]]
-        return list(dict.fromkeys([*self.data.get("languages", []), *measured]))
+        # A run may leave some of its data's languages out, and the validation names all that it was trained in.
+        return list(dict.fromkeys(measured or self.data.get("languages", [])))
 
 
 def model_card(facts: ModelFacts) -> str:
@@ -158,16 +160,17 @@ def _training(facts: ModelFacts) -> str:
     link = f"[{title or facts.dataset}](https://huggingface.co/datasets/{facts.dataset})" if facts.dataset else title
     rows = ", ".join(f"{count:,} {split}" for split, count in data.get("rows", {}).items())
     if link:
-        how = f", prepared by {data['prepared']}" if data.get("prepared") else ""
+        reader = data.get("reader")
+        how = f", prepared by `{prepare_command(reader, data.get('options', {}))}`" if reader else ""
         lines.append(f"Training data: {link}" + (f" (rows: {rows})" if rows else "") + f"{how}.")
-        if _has_reserved_captions(facts):
-            lines.append(
-                "The descriptions in these data are further captions of the pictures, which people wrote and the model "
-                "did not learn as captions. They stand in for a language model's."
-            )
+        if describes(facts.config):
+            lines += [description_sentence(source) for source in data.get("descriptions", [])]
+        lines += [translation_sentence(name, system) for name, system in data.get("translations", {}).items()]
         if data.get("published"):
             published = ADDRESS.sub(r"[\g<0>](https://\g<0>)", data["published"])
             lines.append(f"Their own files, their licence and how to cite them: {published}.")
+        elif reader == "scenes":
+            lines.append("leccr itself draws these pictures and writes their captions, under the licence of its code.")
         else:
             lines.append("Their licence is not recorded here; it is that of whoever published them.")
     else:
@@ -188,7 +191,8 @@ def _training(facts: ModelFacts) -> str:
 
 
 def _has_reserved_captions(facts: ModelFacts) -> bool:
-    return describes(facts.config) and "reserved_captions" in facts.data.get("prepared", "")
+    sources = facts.data.get("descriptions", [])
+    return describes(facts.config) and any(source.get("source") == CAPTIONS for source in sources)
 
 
 def _results(facts: ModelFacts) -> str:

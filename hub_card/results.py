@@ -21,10 +21,10 @@ DIRECTIONS = {
     ("target_to_source", "source_to_target"): ("to source caption", "from source caption"),
 }
 
-Result = Mapping[str, Any]
+EvaluationResult = Mapping[str, Any]
 
 
-def check_results(results: Any, name: str) -> list[Result]:
+def check_results(results: Any, name: str) -> list[EvaluationResult]:
     """Return what `leccr evaluate --out` wrote, after checking that it is that.
 
     Raises:
@@ -40,7 +40,7 @@ def check_results(results: Any, name: str) -> list[Result]:
     return list(results)
 
 
-def directions_of(result: Result) -> tuple[str, str]:
+def directions_of(result: EvaluationResult) -> tuple[str, str]:
     """Return the names of the two directions that a result is of.
 
     Raises:
@@ -49,7 +49,7 @@ def directions_of(result: Result) -> tuple[str, str]:
     return next(names for names in DIRECTIONS if all(f"{name}_hit_rate_1" in result for name in names))
 
 
-def validation_results(training: Mapping[str, Any]) -> list[Result]:
+def validation_results(training: Mapping[str, Any]) -> list[EvaluationResult]:
     """Return the validation figures in a training report as results, one a language."""
     figures = {name.removeprefix("eval_"): value for name, value in (training.get("validation") or {}).items()}
     languages = [name.removesuffix(f"_{TOTAL}") for name in figures if name.endswith(f"_{TOTAL}")]
@@ -61,14 +61,14 @@ def validation_results(training: Mapping[str, Any]) -> list[Result]:
     return [result for result in results if any(f"{names[0]}_hit_rate_1" in result for names in DIRECTIONS)]
 
 
-def results_section(results: Sequence[Result], describes: bool = True) -> str:
+def results_section(results: Sequence[EvaluationResult], describes: bool = True) -> str:
     """Return tables of results, each with its protocol under it: one table for each data set, split and direction.
 
     Args:
         results: What `leccr evaluate --out` wrote.
         describes: Whether the model takes descriptions of pictures.
     """
-    groups: dict[tuple[Any, ...], list[Result]] = {}
+    groups: dict[tuple[Any, ...], list[EvaluationResult]] = {}
     for result in results:
         protocol = result["protocol"]
         key = (data_name(result), protocol["split"], directions_of(result), protocol.get("images_with_description"))
@@ -80,7 +80,7 @@ def results_section(results: Sequence[Result], describes: bool = True) -> str:
     return "\n\n".join(parts)
 
 
-def results_table(results: Sequence[Result]) -> str:
+def results_table(results: Sequence[EvaluationResult]) -> str:
     """Return one table with a line for each language."""
     first, second = directions_of(results[0])
     titles = DIRECTIONS[(first, second)]
@@ -98,7 +98,7 @@ def results_table(results: Sequence[Result]) -> str:
     )
 
 
-def protocol_list(results: Sequence[Result], describes: bool = True) -> str:
+def protocol_list(results: Sequence[EvaluationResult], describes: bool = True) -> str:
     """Return how the figures of one table came about, as a list; for the arguments see `results_section`."""
     protocol = results[0]["protocol"]
     lines = []
@@ -117,7 +117,7 @@ def protocol_list(results: Sequence[Result], describes: bool = True) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-def data_name(result: Result) -> str:
+def data_name(result: EvaluationResult) -> str:
     """Return the title of the data that a result is of, or the last part of their folder's name."""
     return result["protocol"].get("title") or PurePath(str(result["protocol"]["data"])).name
 
@@ -126,7 +126,9 @@ def _origin(origin: str) -> str:
     return ORIGINS.get(origin) or f"translated by {origin.removeprefix('machine:')}"
 
 
-def model_index(results: Sequence[Result], model_name: str, dataset: str | None = None) -> list[dict[str, Any]]:
+def model_index(
+    results: Sequence[EvaluationResult], model_name: str, dataset: str | None = None
+) -> list[dict[str, Any]]:
     """Return the `model-index` of a card.
 
     Args:
@@ -153,15 +155,15 @@ def model_index(results: Sequence[Result], model_name: str, dataset: str | None 
     return eval_results_to_model_index(model_name, entries) if entries else []
 
 
-def _headlines(results: Sequence[Result]) -> list[Result]:
+def _headlines(results: Sequence[EvaluationResult]) -> list[EvaluationResult]:
     """Return results without those that differ from another one in using no descriptions: the index has no place."""
-    found: dict[tuple[str, ...], Result] = {}
+    found: dict[tuple[str, ...], EvaluationResult] = {}
     for result in sorted(results, key=lambda result: not result["protocol"].get("images_with_description")):
         found.setdefault((data_name(result), result["protocol"]["split"], result["language"]), result)
     return [result for result in results if any(result is kept for kept in found.values())]
 
 
-def eval_records(results: Sequence[Result], dataset: str) -> dict[str, list[EvalResultEntry]]:
+def eval_records(results: Sequence[EvaluationResult], dataset: str) -> dict[str, list[EvalResultEntry]]:
     """Return records for the Hub's leaderboards by the name of their file in `.eval_results/`.
 
     One file holds one data set, split and language. A record's task is `<language>_<metric>`; the notes tell the
@@ -188,7 +190,7 @@ def eval_records(results: Sequence[Result], dataset: str) -> dict[str, list[Eval
     return files
 
 
-def _metrics(result: Result) -> Iterator[tuple[str, str]]:
+def _metrics(result: EvaluationResult) -> Iterator[tuple[str, str]]:
     names = directions_of(result)
     for name, title in zip(names, DIRECTIONS[names]):
         for cutoff in CUTOFFS:
@@ -196,5 +198,5 @@ def _metrics(result: Result) -> Iterator[tuple[str, str]]:
     yield TOTAL, "Sum of the six hit rates (SumR)"
 
 
-def _hit_rates(result: Result, direction: str) -> str:
+def _hit_rates(result: EvaluationResult, direction: str) -> str:
     return " / ".join(f"{result[f'{direction}_hit_rate_{cutoff}']:.1f}" for cutoff in CUTOFFS)

@@ -92,7 +92,7 @@ def _version() -> str:
 def _train(folder: Path, checkpoints: Path, say: Callable[[str], None], num_train: int) -> None:
     from transformers import TrainerCallback
 
-    from leccr.hub.card_facts import data_facts
+    from leccr.data.facts import training_facts
     from leccr.hub.push import run_card
     from leccr.recipes.recipe import load_recipe
     from leccr.training.train import make_trainer, save_retriever, train_recipe
@@ -109,7 +109,7 @@ def _train(folder: Path, checkpoints: Path, say: Callable[[str], None], num_trai
     total = int(-(-num_train // trainer.args.train_batch_size) * trainer.args.num_train_epochs)
     trainer.add_callback(Progress())
     report = train_recipe(trainer, recipe)
-    report["data"] = {**data_facts("scenes"), "rows": {name: len(rows) for name, rows in data.items() if len(rows)}}
+    report["data"] = training_facts("scenes", data)
     save_retriever(folder, trainer.model, trainer.processing_class, report)
     run_card(folder, name="scenes")
 

@@ -17,6 +17,7 @@ from processing.storage import read_splits
 from processing.video import NUM_FRAMES, open_visual
 
 from ..errors import UserError
+from .facts import record_descriptions
 from .loading import has_videos
 
 DEFAULT_KEY_VARIABLE = "LECCR_API_KEY"
@@ -105,7 +106,9 @@ def run_description(
         finally:
             if client:
                 client.close()
-        _write_descriptions(folder, journal)
+        others_left = _write_descriptions(folder, journal)
+    settings = {**describer.settings, "prompts": questions.name, "temperature": temperature}
+    record_descriptions(folder, settings, others_left)
     _print(report, noun)
     if report.left:
         raise UserError(
@@ -138,12 +141,18 @@ def _rows_with_pictures(splits: DatasetDict, data: str) -> Dataset:
     return rows.select(there)
 
 
-def _write_descriptions(folder: Path, journal: Journal) -> None:
+def _write_descriptions(folder: Path, journal: Journal) -> bool:
+    """Fill the column and return whether some rows keep a description that is not the journal's."""
+    others_left = False
+
     def description(row: dict[str, str]) -> str | None:
+        nonlocal others_left
         record = journal.get((row["id"],))
+        others_left |= record is None and row["description"] is not None
         return record["description"] if record else row["description"]
 
     rewrite_column(folder, "description", ["id", "description"], description)
+    return others_left
 
 
 def _print(report: DescriptionReport, noun: str) -> None:

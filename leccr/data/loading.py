@@ -13,8 +13,7 @@ from processing.video import NUM_FRAMES, open_visual
 
 from ..errors import UserError
 from ..recipes.recipe import Recipe
-
-SCENES = "scenes"
+from .facts import SCENES
 
 
 def load_data(data: str, skip_broken: bool = False) -> tuple[DatasetDict, FeatureFile | None]:

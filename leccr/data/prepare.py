@@ -1,15 +1,15 @@
 """Turning a benchmark's own files into a data set: what `leccr prepare` does."""
 
+import dataclasses
 import itertools
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from hub_card.data_card import data_card, markdown_table
+from hub_card.data_card import count_rows, markdown_table
+from hub_card.data_facts import CAPTIONS, DATA_SET, DataFacts, SplitCounts
 from processing.features import FEATURES_FILE, save_features
 from processing.readers import READERS, Collection, Rows, check_disjoint, check_splits, check_visuals, image_key
 from processing.readers.files import FeatureSource
@@ -19,36 +19,9 @@ from processing.video import open_visual
 from processing.writing import atomic_folder
 
 from ..errors import UserError
+from .facts import SCENES, SCENES_FACTS, write_facts
 
-SCENES = "scenes"
 PLACES = ("images", "videos", "features", "descriptions")
-SCENES_PROTOCOL = (
-    "Drawn scenes with captions in six languages. A share of the training translations has an error; validation and "
-    "test captions are correct."
-)
-
-
-@dataclass
-class SplitCounts:
-    """What one split holds: `silent` rows have no source caption; `targets` are counted by language and origin."""
-
-    rows: int = 0
-    videos: int = 0
-    source_captions: int = 0
-    silent: int = 0
-    descriptions: int = 0
-    source_languages: set[str] = field(default_factory=set)
-    targets: Counter[tuple[str, str]] = field(default_factory=Counter)
-
-    def add(self, row: Mapping[str, Any]) -> None:
-        """Count one row."""
-        self.rows += 1
-        self.videos += row["video"] is not None
-        self.source_captions += len(row["source_captions"])
-        self.silent += not row["source_captions"]
-        self.descriptions += row["description"] is not None
-        self.source_languages.add(row["source_language"])
-        self.targets.update((target["language"], target["origin"]) for target in row["target_captions"])
 
 
 def run_preparation(
@@ -104,11 +77,10 @@ def run_preparation(
             write_rows(partial, split, _counted(chosen, counts[split]), embed_images=embed_images)
         if collection.features is not None:
             _write_features(partial / FEATURES_FILE, splits, collection.features)
-        if "train" in counts and counts["train"].silent:
-            notes.append(f"train: {counts['train'].silent} rows have no source caption, which training needs.")
-        card = _card(name, counts, notes, given, machine_only)
-        (partial / "README.md").write_text(card, encoding="utf-8")
-    print(_table(counts))
+        if "train" in counts and counts["train"].without_source:
+            notes.append(f"train: {counts['train'].without_source} rows have no source caption, which training needs.")
+        write_facts(partial, _facts(name, counts, notes, given, machine_only))
+    print(markdown_table(count_rows(counts)))
     print("".join(f"Note: {note}\n" for note in notes), end="")
     print(f"The data set is in {output}.")
     return counts
@@ -187,42 +159,24 @@ def _write_features(path: Path, splits: Mapping[str, Rows], features: FeatureSou
     save_features(path, ids, (torch.from_numpy(features[name]) for name in ids), tower="ready-made")
 
 
-def _card(
+def _facts(
     name: str, counts: Mapping[str, SplitCounts], notes: Sequence[str], options: Mapping[str, Any], machine_only: bool
-) -> str:
-    reader = READERS.get(name)
-    chosen = {**options, "machine_only": True} if machine_only else dict(options)
-    return data_card(
-        title=reader.title if reader else "Scenes",
-        published=reader.published if reader else None,
-        protocol=reader.protocol if reader else SCENES_PROTOCOL,
-        reader=name,
-        options={option: value for option, value in chosen.items() if option not in PLACES},
-        table=_table_rows(counts),
-        rows_by_split={split: there.rows for split, there in counts.items()},
-        languages=_languages(counts),
-        notes=notes,
-    )
+) -> DataFacts:
+    chosen = {**options, "machine_only": True} if machine_only else options
+    common: dict[str, Any] = {
+        "options": {option: value for option, value in chosen.items() if option not in PLACES},
+        "notes": list(notes),
+        "splits": counts,
+        "descriptions": _descriptions(counts, options),
+    }
+    if name == SCENES:
+        return dataclasses.replace(SCENES_FACTS, **common)
+    reader = READERS[name]
+    return DataFacts(reader.title, name, reader.protocol, published=reader.published, **common)
 
 
-def _languages(counts: Mapping[str, SplitCounts]) -> list[str]:
-    sources = sorted({language for there in counts.values() for language in there.source_languages})
-    targets = sorted({language for there in counts.values() for language, _ in there.targets})
-    return list(dict.fromkeys([*sources, *targets]))
-
-
-def _table(counts: Mapping[str, SplitCounts]) -> str:
-    return markdown_table(_table_rows(counts))
-
-
-def _table_rows(counts: Mapping[str, SplitCounts]) -> list[dict[str, str]]:
-    """Return a line for each split: rows, source captions, target captions by language and origin, descriptions."""
-    targets = sorted({target for there in counts.values() for target in there.targets})
-    sources = sorted({language for there in counts.values() for language in there.source_languages})
-    noun = "videos" if any(there.videos for there in counts.values()) else "images"
-    lines = []
-    for split, there in counts.items():
-        line: dict[str, Any] = {"split": split, noun: there.rows, f"source {'/'.join(sources)}": there.source_captions}
-        line.update({f"{language} {origin}": there.targets[language, origin] for language, origin in targets})
-        lines.append({**line, "descriptions": there.descriptions})
-    return [{name: str(value) for name, value in line.items()} for line in lines]
+def _descriptions(counts: Mapping[str, SplitCounts], options: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if not any(split.descriptions for split in counts.values()):
+        return []
+    numbers = options.get("reserved_captions")
+    return [{"source": CAPTIONS, "numbers": list(numbers)} if numbers else {"source": DATA_SET}]

@@ -30,6 +30,7 @@ from processing.storage import read_splits
 
 from ..errors import UserError
 from .describe import DEFAULT_KEY_VARIABLE, count_words, open_client, open_output
+from .facts import record_translations
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,8 @@ def run_translation(
             report.left += _translate_back(captions, back_translator, journal, back_journal, options)
         weights = _Weights(back_journal, min_weight)
         _write_translations(folder, captions, journal, weights)
+        settings = {**translator.settings, "back_translated": back_translate, "min_weight": min_weight}
+        record_translations(folder, system, targets, settings)
     if back_translate and min_weight:
         print(f"Left out below the weight {min_weight:g}: {weights.left_out}.")
     if report.left:

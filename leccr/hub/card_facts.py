@@ -1,17 +1,15 @@
-"""What a checkpoint's card is made from, read from the folder that `leccr train` wrote and from its data's card."""
+"""What a checkpoint's card is made from, read from the folder that `leccr train` wrote and from its data's facts."""
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hub_card.data_card import read_data_card
 from hub_card.model_card import REPOSITORY, ModelFacts
-from hub_card.results import Result, check_results
+from hub_card.results import EvaluationResult, check_results
 
+from ..data.facts import FACTS_FILE, data_facts
 from ..errors import UserError
-
-CARD = "README.md"
 
 
 def read_facts(
@@ -47,29 +45,16 @@ def read_facts(
     )
 
 
-def data_facts(data: str | Path) -> dict[str, Any]:
-    """Return what a data set's card tells: `title`, `languages`, `published`; nothing if it has no card.
-
-    Args:
-        data: Folder that `leccr prepare` wrote, or `scenes`.
-    """
-    if str(data) == "scenes":
-        return {"title": "Scenes, drawn and captioned by leccr itself"}
-    card = Path(data) / CARD
-    return read_data_card(card.read_text(encoding="utf-8")) if card.is_file() else {}
-
-
 def _data_facts(data: Path | None) -> dict[str, Any]:
     facts = {} if data is None else data_facts(data)
     if data is not None and not facts:
-        raise UserError(f"{data} has no {CARD} that would say what it is; name a folder that `leccr prepare` wrote.")
+        raise UserError(f"{data} has no {FACTS_FILE}, so nothing is known about it; name a folder of `leccr prepare`.")
     return facts
 
 
-def _with_title(result: Result) -> Result:
-    """Return a result with its data's title, where their card is still there, as a folder may have any name."""
-    path = Path(result["protocol"]["data"]) / CARD
-    title = read_data_card(path.read_text(encoding="utf-8")).get("title") if path.is_file() else None
+def _with_title(result: EvaluationResult) -> EvaluationResult:
+    """Return a result with its data's title if their folder still exists, since a folder may have any name."""
+    title = data_facts(result["protocol"]["data"]).get("title")
     return {**result, "protocol": {**result["protocol"], "title": title}} if title else result
 
 

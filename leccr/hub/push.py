@@ -14,8 +14,10 @@ from hub_card.results import eval_records
 from hub_card.sections import merge_cards
 from processing.writing import write_text
 
+from ..data.facts import CARD, current_card
+from ..data.facts import read_facts as read_data_facts
 from ..errors import UserError
-from .card_facts import CARD, read_facts, read_json
+from .card_facts import read_facts, read_json
 from .upload import DATASET, GALLERY_FILE, MODEL, Upload
 
 RECORDS = ".eval_results"
@@ -178,9 +180,15 @@ def _data_set(folder: Path) -> Upload:
     files = {name.as_posix(): folder / name for name in kept if name.as_posix() != CARD}
     if not files:
         raise UserError(f"{folder} holds no files.")
-    card = (folder / CARD).read_text(encoding="utf-8") if (folder / CARD).is_file() else None
     left_out = [name.as_posix() for name in names if name not in kept]
-    return Upload("data set", DATASET, card, files, left_out)
+    return Upload("data set", DATASET, _data_card(folder), files, left_out)
+
+
+def _data_card(folder: Path) -> str | None:
+    facts = read_data_facts(folder)
+    if facts is not None:
+        return current_card(folder, facts)
+    return (folder / CARD).read_text(encoding="utf-8") if (folder / CARD).is_file() else None
 
 
 def _chosen(folder: Path, patterns: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -18,8 +18,8 @@ from huggingface_hub.errors import (
 
 from hub_card.sections import merge_cards, own_text
 
+from ..data.facts import CARD
 from ..errors import UserError
-from .card_facts import CARD
 from .upload import STALE, Upload
 
 LOG_IN = "log in with `hf auth login`, or set HF_TOKEN to a token that may write"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .card_facts import CARD
+from ..data.facts import CARD
 
 MODEL, DATASET = "model", "dataset"
 GALLERY_FILE = "gallery.sqlite"

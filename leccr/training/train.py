@@ -192,8 +192,8 @@ def run_training(
     """
     if plots:
         from ..drawing import figures  # noqa: F401 - before the work, as matplotlib may be missing
+    from ..data.facts import training_facts
     from ..data.loading import load_data
-    from ..hub.card_facts import data_facts
     from .embed_captions import caption_embeddings
 
     output = Path(output)
@@ -205,7 +205,7 @@ def run_training(
     embeddings = caption_embeddings(data) if _needs_teacher(recipe, splits["train"]) else None
     trainer = make_trainer(recipe, splits, output / CHECKPOINTS, languages, features, seed, embeddings)
     report = train_recipe(trainer, recipe, resume)
-    report["data"] = {**data_facts(data), "rows": {name: len(rows) for name, rows in splits.items()}}
+    report["data"] = training_facts(data, splits)
     if embeddings is not None:
         report["teacher"] = embeddings.teacher
     model = finish_lora(trainer.model, output) if recipe.lora else trainer.model

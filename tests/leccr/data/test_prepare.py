@@ -51,7 +51,7 @@ def test_rows_images_card_and_table(photos: Path, tmp_path: Path, capsys: pytest
     read = read_splits(tmp_path / "data")
     assert {split: len(rows) for split, rows in read.items()} == {"train": 4, "validation": 1, "test": 1}
     assert read["test"][0]["image"] == {"path": "4.png", "bytes": (photos / "4.png").read_bytes()}
-    assert counts["train"].targets == {("de", "human"): 2}
+    assert counts["train"].target_captions == {"de": {"human": 2}}
     card = DatasetCard.load(tmp_path / "data" / "README.md")
     assert card.data.to_dict()["language"] == ["en", "de"]
     assert table in card.text
@@ -84,7 +84,7 @@ def test_training_without_captions_by_people(photos: Path, tmp_path: Path) -> No
     read = read_splits(tmp_path / "data")
     assert [len(row["target_captions"]) for row in read["train"]] == [0, 0, 0, 0]
     assert len(read["validation"][0]["target_captions"]) == 1
-    assert "machine_only = True" in (tmp_path / "data" / "README.md").read_text()
+    assert "--machine-only" in (tmp_path / "data" / "README.md").read_text()
 
 
 def test_training_images_without_a_caption_are_counted(

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from hub_card.data_facts import DataFacts
+from leccr.data.facts import write_facts
 from leccr.data.translate import run_translation
 from leccr.errors import UserError
 from processing.generation.write_back import rewrite_column
@@ -136,6 +138,7 @@ def test_restarting_discards_this_system_and_these_languages_only(tmp_path: Path
 
 def test_an_endpoint_translates_there_and_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = build_data(tmp_path / "data", rows=8)
+    write_facts(data, DataFacts("Mine", "folder", "As you like."))
 
     def reply(number: int, payload: dict[str, Any]) -> Reply:
         if number % 4 == 0:
@@ -152,6 +155,8 @@ def test_an_endpoint_translates_there_and_back(tmp_path: Path, capsys: pytest.Ca
             made = [caption for caption in row["target_captions"] if caption["origin"] == "machine:large"]
             assert [caption["text"] for caption in made] == [text.upper() for text in row["source_captions"]]
             assert {caption["weight"] for caption in made} == {1.0}
+    card = (data / "README.md").read_text()
+    assert "translated by `org/large` into de, weighted by" in card and "de machine:large" in card
     assert "Back-translations: 16, with a mean chrF of 100.0." in capsys.readouterr().out
 
 

@@ -7,13 +7,14 @@ from typer.testing import CliRunner
 
 from hub_card.results import data_name
 from leccr.cli import app
+from leccr.data.facts import CARD, data_facts, write_facts
 from leccr.errors import UserError
 from leccr.gallery.store.catalogue import Catalogue
 from leccr.gallery.store.state import State
-from leccr.hub.card_facts import CARD, data_facts, read_facts
+from leccr.hub.card_facts import read_facts
 from leccr.hub.push import plan_upload, run_card, run_push
 from tests.hub_card.figures import CONFIG, result, training
-from tests.hub_card.test_data_card import card as data_card
+from tests.hub_card.test_data_card import FACTS
 
 NAME = "org/leccr-multi30k"
 
@@ -59,15 +60,15 @@ def test_figures_go_into_the_card_and_into_records(checkpoint: Path, results: Pa
     assert any("--dataset" in note for note in without.notes)
 
 
-def test_what_the_data_are_comes_from_their_card(checkpoint: Path, tmp_path: Path) -> None:
+def test_what_the_data_are_comes_from_their_facts(checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / CARD).write_text(str(data_card()))
+    write_facts(tmp_path / "data", FACTS)
     facts = read_facts(checkpoint, NAME, data=tmp_path / "data")
     assert facts.data == {
         "title": "Flickr8k-CN",
+        "reader": "flickr8k-cn",
         "languages": ["en", "zh"],
         "published": "example.org",
-        "prepared": "`leccr prepare flickr8k-cn`",
     }
     assert data_facts("scenes")["title"].startswith("Scenes")
     recorded = {"title": "Mine", "languages": ["en"], "rows": {"train": 7}}
@@ -94,7 +95,7 @@ def test_the_dual_encoder_that_it_started_from_is_a_base_model(checkpoint: Path)
 
 def test_figures_go_by_the_title_of_their_data_where_these_are_still_there(checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "both").mkdir()
-    (tmp_path / "both" / CARD).write_text(str(data_card()))
+    write_facts(tmp_path / "both", FACTS)
     path = tmp_path / "figures.json"
     path.write_text(json.dumps([result(data=str(tmp_path / "both")), result(data=str(tmp_path / "gone"))]))
     assert [data_name(found) for found in read_facts(checkpoint, NAME, [path]).results] == ["Flickr8k-CN", "gone"]
@@ -122,15 +123,16 @@ def test_files_without_such_folders_stay_as_they_are(checkpoint: Path) -> None:
 def test_a_data_set_and_a_gallery_are_recognised(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
-    (data / CARD).write_text(str(data_card()))
+    write_facts(data, FACTS)
+    (data / CARD).write_text((data / CARD).read_text().replace("Train on English.", "Old.") + "\nMine.\n")
     (data / "train-00000-of-00001.parquet").write_bytes(b"PAR1")
     upload = plan_upload(data, "org/data")
     assert (upload.kind, upload.repo_type, set(upload.files)) == (
         "data set",
         "dataset",
-        {"train-00000-of-00001.parquet"},
+        {"train-00000-of-00001.parquet", "facts.json"},
     )
-    assert upload.card is not None and "Flickr8k-CN" in upload.card
+    assert upload.card is not None and "Train on English." in upload.card and upload.card.endswith("\nMine.\n")
 
     gallery = tmp_path / "gallery"
     Catalogue.create(
@@ -197,7 +199,7 @@ def test_an_edited_card_in_the_folder_is_published(checkpoint: Path) -> None:
         ({"folder": "unfinished"}, "no weights"),
         ({"folder": "broken"}, "config.json is missing or no JSON"),
         ({"results": [Path("nowhere.json")]}, "nowhere.json is missing"),
-        ({"data": Path("nowhere")}, "nowhere has no README.md"),
+        ({"data": Path("nowhere")}, "nowhere has no facts.json"),
     ],
 )
 def test_bad_input_is_named(options: dict[str, Any], message: str, checkpoint: Path, tmp_path: Path) -> None:
