@@ -23,7 +23,7 @@ import torch
 
 from leccr.data.describe import run_description
 from leccr.data.prepare import run_preparation
-from leccr.recipes.recipe import Recipe
+from leccr.recipes import Recipe
 from leccr.training.features import run_features
 from processing.features import FEATURES_FILE, FeatureFile
 from processing.generation.write_back import copy_data, rewrite_column

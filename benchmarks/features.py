@@ -20,7 +20,7 @@ import torch
 from datasets import Dataset, disable_progress_bars
 
 from hub_card.data_card import markdown_table
-from leccr.recipes.recipe import Recipe
+from leccr.recipes import Recipe
 from leccr.training.features import encode_rows, load_vision_tower
 from processing.features import save_features
 from processing.images import open_image

@@ -19,7 +19,7 @@ from .errors import UserError
 from .evaluation.evaluate import evaluate_retrieval
 from .evaluation.metrics import format_table
 from .models.encoding import encode_images, encode_texts
-from .recipes.recipe import load_recipe
+from .recipes import load_recipe
 from .training.train import CHECKPOINTS, make_trainer, save_retriever, train_recipe
 
 RECIPES = ("dual-encoder", "late-fusion", "leccr")

@@ -94,7 +94,7 @@ def _train(folder: Path, checkpoints: Path, say: Callable[[str], None], num_trai
 
     from leccr.data.facts import training_facts
     from leccr.hub.push import run_card
-    from leccr.recipes.recipe import load_recipe
+    from leccr.recipes import load_recipe
     from leccr.training.train import make_trainer, save_retriever, train_recipe
     from processing.scenes.build import build_scenes
 

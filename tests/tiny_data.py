@@ -8,7 +8,7 @@ from PIL import Image
 from transformers import CLIPImageProcessorPil
 
 from leccr.models.build import training_texts
-from leccr.recipes.recipe import Recipe
+from leccr.recipes import Recipe
 from processing import LeccrProcessor
 from processing.scenes.build import build_scenes
 from processing.schema import ROW_FEATURES

@@ -10,7 +10,7 @@ from datasets import Dataset, DatasetDict, concatenate_datasets
 from sacrebleu.metrics import CHRF
 
 from leccr.data.prepare import run_preparation
-from leccr.recipes.recipe import Recipe
+from leccr.recipes import Recipe
 from leccr.training.features import run_features
 from processing.features import FEATURES_FILE, FeatureFile
 from processing.readers import image_key

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from leccr.recipes.recipe import Recipe, load_recipe
+from leccr.recipes import Recipe, load_recipe
 
 TOWERS = Path(__file__).parent.parent / "mobilenet.yaml"
 # Chosen on validation: shallow interactions, more weight on the slots, hard targets.

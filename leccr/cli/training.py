@@ -47,7 +47,7 @@ def train(
         raise UserError(f"the recipe comes first: leccr train RECIPE {recipe} ...")
     overrides = parse_overrides(context.args)
 
-    from ..recipes.recipe import load_recipe, override_training
+    from ..recipes import load_recipe, override_training
 
     adapted = override_training(load_recipe(recipe, towers, dual_encoder), overrides)
     if warm_start is not None:
@@ -120,7 +120,7 @@ def features(
     ] = 0,
 ) -> None:
     """Compute a frozen tower's visual features once and write them beside the data."""
-    from ..recipes.recipe import load_recipe
+    from ..recipes import load_recipe
     from ..training.features import run_features
 
     path = run_features(data, load_recipe(recipe, towers), dtype=dtype, batch_size=batch_size, copies=copies)
@@ -143,7 +143,7 @@ def embed_captions(
 
 def recipes() -> None:
     """List the built-in recipes, and the towers to put under them."""
-    from ..recipes.recipe import list_recipes, list_towers
+    from ..recipes import list_recipes, list_towers
 
     for title, entries in (("Recipes", list_recipes()), ("Towers (--towers)", list_towers())):
         if entries:

@@ -1,5 +1,6 @@
 """Recipes: a method's configuration and its training settings, written as YAML."""
 
-from .recipe import Recipe, list_recipes, list_towers, load_recipe
+from .load import list_recipes, list_towers, load_recipe
+from .recipe import Change, Recipe, override_training
 
-__all__ = ["Recipe", "list_recipes", "list_towers", "load_recipe"]
+__all__ = ["Change", "Recipe", "list_recipes", "list_towers", "load_recipe", "override_training"]

@@ -1,17 +1,18 @@
-"""Reading a recipe's YAML, and checking its keys and the kinds of its values."""
+"""The keys that a recipe's file may have, and the kinds of their values."""
 
+import dataclasses
 import difflib
-import re
+import inspect
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-import yaml
+from ruamel.yaml.error import YAMLError
 
 from ..errors import UserError
+from .yaml_text import parse_yaml
 
-# What the command and the recipe set by other means, so that it has one place only.
+# What the command line and the recipe set in one other place.
 _SET_ELSEWHERE = {
     "output_dir": "--out",
     "seed": "--seed",
@@ -19,23 +20,10 @@ _SET_ELSEWHERE = {
     "vision_config": "the recipe's key vision",
     "text_config": "the recipe's key text",
 }
-# What has no effect, because every run has the optimizer that the recipes were made with.
+# Without effect, because every run has the optimizer that the recipes were made with.
 _FIXED = ("optim", "optim_args", "optim_target_modules")
 _PLAIN_TYPES = (bool, int, float, str, NoneType)
 _TYPE_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", NoneType: "null"}
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which `1e-5` is a number and `no` is text, as in YAML 1.2; PyYAML follows YAML 1.1."""
-
-
-_FLOAT, _BOOL = "tag:yaml.org,2002:float", "tag:yaml.org,2002:bool"
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in rules if tag != _BOOL]
-    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(_BOOL, re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
-_Loader.add_implicit_resolver(_FLOAT, re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789"))
 
 
 def check_names(names: Iterable[str], fields: Mapping[str, Any], where: str) -> None:
@@ -46,25 +34,26 @@ def check_names(names: Iterable[str], fields: Mapping[str, Any], where: str) -> 
             where.
     """
     for name in names:
+        if name in fields:
+            continue
         if name in _SET_ELSEWHERE:
-            raise UserError(f'"{name}" {where} is set elsewhere: use {_SET_ELSEWHERE[name]}.')
+            raise UserError(f'The key "{name}" {where} is set elsewhere: use {_SET_ELSEWHERE[name]}.')
         if name in _FIXED:
-            raise UserError(f'"{name}" {where} cannot be set: every recipe trains with AdamW; leave it out.')
-        if name not in fields:
-            raise UserError(f'unknown key "{name}" {where}{nearest(str(name), fields)}')
+            raise UserError(f'The key "{name}" {where} cannot be set: every recipe trains with AdamW; leave it out.')
+        raise UserError(f'Unknown key "{name}" {where}{nearest(str(name), fields)}')
 
 
 def check_fields(values: Mapping[str, Any], fields: Mapping[str, Any], where: str) -> None:
     """Check that every key is a field and every value of a kind that the field takes.
 
     Raises:
-        UserError: One is not; the message names the nearest field, or the kind of value wanted.
+        UserError: One is not; the message names the nearest field, or the kind of value that is needed.
     """
     check_names(values, fields, where)
     for name, value in values.items():
-        wanted = _wanted(fields[name], value)
-        if wanted:
-            raise UserError(f'{name} {where} has to be {wanted}, but is "{value}".')
+        needed = _needed(fields[name], value)
+        if needed:
+            raise UserError(f'The value of {name} {where} has to be {needed}, but is "{value}".')
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str:
@@ -73,37 +62,26 @@ def nearest(name: str, candidates: Iterable[str]) -> str:
     return f': did you mean "{matches[0]}"?' if matches else "."
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Return what a recipe's file says.
+def read_value(name: str, text: str, annotation: Any) -> Any:
+    """Return what `text` on the command line means: itself for a text field, and otherwise what YAML makes of it.
 
     Raises:
-        UserError: If it is no YAML, or no mapping.
+        UserError: If it is not valid YAML.
     """
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path} is not a recipe: it needs keys such as model: and training:.")
-    return content
-
-
-def read_value(name: str, text: str, annotation: Any) -> Any:
-    """Return what `text` on the command line means: itself for a text field, and otherwise what YAML makes of it."""
     kinds = _kinds(annotation)
     if str in kinds and not {bool, int, float} & set(kinds):
         return text
     try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise UserError(f'the value "{text}" of {name} on the command line cannot be read.') from error
+        return parse_yaml(text)
+    except (YAMLError, ValueError) as error:
+        raise UserError(f'The value "{text}" of {name} on the command line cannot be read.') from error
 
 
 def _kinds(annotation: Any) -> tuple[Any, ...]:
     return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
 
 
-def _wanted(annotation: Any, value: Any) -> str | None:
+def _needed(annotation: Any, value: Any) -> str | None:
     """Return in words what a field takes if `value` is something else; None where it fits or cannot be told."""
     kinds = _kinds(annotation)
     if all(get_origin(kind) is Literal for kind in kinds):
@@ -115,3 +93,60 @@ def _wanted(annotation: Any, value: Any) -> str | None:
     if type(value) in kinds or (type(value) is int and float in kinds):
         return None
     return " or ".join(_TYPE_WORDS[kind] for kind in kinds)
+
+
+def section_fields(content: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the fields that each section of a recipe's file may have, with their types.
+
+    Raises:
+        UserError: If a tower's `model_type` is unknown.
+    """
+    from processing import LeccrProcessor
+    from processing.images import RandomCrop
+
+    sections = {
+        "model": model_fields(content.get("network", "cross-modal")),
+        "training": training_fields(),
+        "processor": _arguments_of(LeccrProcessor, ignored=("image_processor", "tokenizer")),
+        "augmentation": _arguments_of(RandomCrop),
+    }
+    towers = {
+        name: _tower_fields(name, content[name]) for name in ("vision", "text") if isinstance(content.get(name), dict)
+    }
+    return {**sections, **towers}
+
+
+def model_fields(network: str) -> dict[str, Any]:
+    """Return the fields of a network's configuration that a recipe may set, with their types."""
+    from modeling_leccr import CrossLingualConfig, LeccrConfig
+
+    return _settable(inspect.get_annotations(CrossLingualConfig if network == "cross-lingual" else LeccrConfig))
+
+
+def training_fields() -> dict[str, Any]:
+    """Return the fields of `TrainingArguments` that a recipe may set, with their types."""
+    from transformers import TrainingArguments
+
+    return _settable({item.name: item.type for item in dataclasses.fields(TrainingArguments)})
+
+
+def _settable(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: kind for name, kind in fields.items() if name not in (*_SET_ELSEWHERE, *_FIXED)}
+
+
+def _arguments_of(kind: type, ignored: tuple[str, ...] = ()) -> dict[str, Any]:
+    parameters = inspect.signature(kind).parameters
+    return {name: parameter.annotation for name, parameter in parameters.items() if name not in ignored}
+
+
+def _tower_fields(name: str, tower: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a tower's configuration. Their types are left to transformers."""
+    from transformers import CONFIG_MAPPING
+
+    model_type = tower.get("model_type")
+    if model_type not in CONFIG_MAPPING:
+        suggestion = nearest(str(model_type), CONFIG_MAPPING)
+        raise UserError(f'The {name} tower needs a model_type that transformers has, not "{model_type}"{suggestion}')
+    config = CONFIG_MAPPING[model_type]
+    names = [item.name for item in dataclasses.fields(config)]
+    return dict.fromkeys(["model_type", *names, *config.attribute_map], Any)

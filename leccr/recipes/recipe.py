@@ -1,20 +1,32 @@
-"""Recipes: a method's configuration and its training settings, written as YAML."""
+"""What a recipe is: a method, the towers under it, how it is trained, and on what."""
 
 import dataclasses
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from ..errors import UserError
-from .fields import check_fields, check_names, nearest, read_value, read_yaml
+from .fields import check_fields, check_names, read_value, training_fields
+from .yaml_text import to_yaml
 
-RECIPES_FOLDER = Path(__file__).parent
-TOWERS_FOLDER = Path(__file__).parent / "towers"
-_SECTIONS = ("model", "training", "processor", "augmentation")
 # What the command line may set besides the fields of TrainingArguments.
 _OWN_FIELDS: dict[str, Any] = {"new_layers_learning_rate": float | None}
+
+
+class Change(NamedTuple):
+    """A setting for which the towers' value replaces the recipe's.
+
+    Attributes:
+        setting: Its key, after that of its section: `model.slot_layers`.
+        recipe: Value that the recipe's file gives.
+        towers: Value that the towers give, which is used.
+    """
+
+    setting: str
+    recipe: Any
+    towers: Any
+
+    def __str__(self) -> str:
+        return f"{self.setting}: {self.recipe} -> {self.towers}"
 
 
 @dataclass(frozen=True)
@@ -43,7 +55,12 @@ class Recipe:
         training: Fields of `transformers.TrainingArguments`.
         new_layers_learning_rate: Learning rate of the layers that are not part of a pretrained tower; None is
             `learning_rate` for all.
-        lora: Rank of LoRA's updates of the towers, which are otherwise fixed then; 0 trains without LoRA.
+        lora: Rank of LoRA's updates of the towers, whose own weights are fixed then; 0 trains without LoRA.
+        data: Folder that `leccr prepare` wrote, or `scenes`; None leaves it to the command line.
+        languages: Target languages; None means all that the training data have.
+        skip_broken: Leave out pictures and videos that cannot be decoded.
+        seed: Of the weights, the order of the data, the drawn captions and dropout.
+        changes: Settings for which the towers' value replaced the recipe's. Not part of a file.
     """
 
     name: str
@@ -62,70 +79,28 @@ class Recipe:
     training: dict[str, Any] = field(default_factory=dict)
     new_layers_learning_rate: float | None = None
     lora: int = 0
+    data: str | None = None
+    languages: list[str] | None = None
+    skip_broken: bool = False
+    seed: int = 0
+    changes: tuple[Change, ...] = field(default=(), compare=False)
+
+    def to_yaml(self) -> str:
+        """Return the recipe as the text of a file that `load_recipe` reads as the same recipe.
+
+        Nothing is left to other files; what the towers changed is told in comments.
+        """
+        content = {name: getattr(self, name) for name in RECIPE_FIELDS}
+        content = {name: value for name, value in content.items() if value or name not in SECTIONS}
+        comments = "".join(f"#   {change}\n" for change in self.changes)
+        title = "# The towers replaced these settings of the recipe:\n" if comments else ""
+        return title + comments + to_yaml({name: value for name, value in content.items() if value is not None})
 
 
-_RECIPE_FIELDS = {item.name: item.type for item in dataclasses.fields(Recipe)}
-_TOWERS_FIELDS = {name: kind for name, kind in _RECIPE_FIELDS.items() if name not in ("name", "network")}
-
-
-def list_recipes() -> dict[str, str]:
-    """Return the description of each built-in recipe by its name, in alphabetical order."""
-    return _descriptions(RECIPES_FOLDER)
-
-
-def list_towers() -> dict[str, str]:
-    """Return the description of each built-in choice of towers by its name, in alphabetical order."""
-    return _descriptions(TOWERS_FOLDER)
-
-
-def load_recipe(name_or_path: str | Path, towers: str | Path | None = None, dual_encoder: str | None = None) -> Recipe:
-    """Read a recipe, which says the method, and put the towers under it.
-
-    Towers are a block of their own in a recipe's file (`towers:`, with any of a recipe's keys but its name), so that
-    the same method can run over others. Where both say something, the towers' value holds.
-
-    Args:
-        name_or_path: Name of a built-in recipe, or a YAML file.
-        towers: Name of built-in towers, or a YAML file, in place of the recipe's own block.
-        dual_encoder: Name or folder of a dual encoder to start from. Without `towers` the settings are those of the
-            built-in `siglip2`.
-
-    Raises:
-        UserError: There is no such recipe or file, the file is not a recipe, or a key or a value is wrong.
-    """
-    path = _find("recipe", str(name_or_path), RECIPES_FOLDER)
-    content = {"name": path.stem, **read_yaml(path)}
-    where = f"in recipe {content['name']}"
-    block, block_where = content.pop("towers", None), f"{where} under towers"
-    if dual_encoder is not None and towers is None:
-        towers = "siglip2"
-    if towers is not None:
-        path = _find("choice of towers", str(towers), TOWERS_FOLDER)
-        block, block_where = read_yaml(path), f"in towers {path.stem}"
-    content = _checked(content, _RECIPE_FIELDS, where)
-    if block is None:
-        return Recipe(**content)
-    block = _checked(block, _TOWERS_FIELDS, block_where)
-    block.pop("description", None)
-    if dual_encoder is not None:
-        block["dual_encoder"] = dual_encoder
-    joined = {name: {**content[name], **block[name]} for name in _SECTIONS}
-    return _without_pictures(Recipe(**{**content, **block, **joined}))
-
-
-def _without_pictures(recipe: Recipe) -> Recipe:
-    """Leave out of a text-only recipe what its towers say for networks that see pictures, too."""
-    if recipe.network == "cross-modal":
-        return recipe
-    known = _model_fields(recipe.network)
-    model = {name: value for name, value in recipe.model.items() if name in known}
-    return dataclasses.replace(recipe, vision=None, image_processor=None, augmentation={}, model=model)
-
-
-def _model_fields(network: str) -> dict[str, Any]:
-    from modeling_leccr import CrossLingualConfig, LeccrConfig
-
-    return inspect.get_annotations(CrossLingualConfig if network == "cross-lingual" else LeccrConfig)
+RECIPE_FIELDS = {item.name: item.type for item in dataclasses.fields(Recipe) if item.name != "changes"}
+"""Keys of a recipe's file with their types."""
+SECTIONS = ("model", "training", "processor", "augmentation")
+"""Those that hold keys of their own, so that two files can each say a part."""
 
 
 def override_training(recipe: Recipe, overrides: Mapping[str, str]) -> Recipe:
@@ -138,86 +113,11 @@ def override_training(recipe: Recipe, overrides: Mapping[str, str]) -> Recipe:
     Raises:
         UserError: A field does not exist, or its value is of the wrong kind.
     """
-    fields = overridable_fields()
+    if not overrides:
+        return recipe
+    fields = {**training_fields(), **_OWN_FIELDS}
     check_names(overrides, fields, "on the command line")
     values = {name: read_value(name, text, fields[name]) for name, text in overrides.items()}
     check_fields(values, fields, "on the command line")
     own = {name: values.pop(name) for name in _OWN_FIELDS if name in values}
     return dataclasses.replace(recipe, training={**recipe.training, **values}, **own)
-
-
-def training_fields() -> dict[str, Any]:
-    """Return the fields of `TrainingArguments` with their types."""
-    from transformers import TrainingArguments
-
-    return {item.name: item.type for item in dataclasses.fields(TrainingArguments)}
-
-
-def overridable_fields() -> dict[str, Any]:
-    """Return the fields that the command line may set, with their types."""
-    return {**training_fields(), **_OWN_FIELDS}
-
-
-def _descriptions(folder: Path) -> dict[str, str]:
-    return {path.stem: read_yaml(path).get("description", "") for path in sorted(folder.glob("*.yaml"))}
-
-
-def _find(kind: str, name_or_path: str, folder: Path) -> Path:
-    names = [path.stem for path in sorted(folder.glob("*.yaml"))]
-    if name_or_path in names:
-        return folder / f"{name_or_path}.yaml"
-    path = Path(name_or_path)
-    if path.is_file():
-        return path
-    raise UserError(
-        f'there is no {kind} "{name_or_path}" and no file of that name{nearest(name_or_path, names)} '
-        f"Built-in: {', '.join(names)}."
-    )
-
-
-def _checked(content: Any, fields: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Return a copy of what a file says, sections left out or empty filled in, after checking every key."""
-    if not isinstance(content, dict):
-        raise UserError(f"what stands {where} has to be `key: value` lines.")
-    check_fields(content, fields, where)
-    content = {**content, **{name: content.get(name) or {} for name in _SECTIONS}}
-    for section, section_fields in _section_fields(content).items():
-        if not isinstance(content[section], dict):
-            raise UserError(f"{section} {where} has to be `key: value` lines.")
-        check_fields(content[section], section_fields, f"{where} under {section}")
-    return content
-
-
-def _section_fields(content: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the fields that each section of a recipe's file may have, with their types."""
-    from processing import LeccrProcessor
-    from processing.images import RandomCrop
-
-    sections = {
-        "model": _model_fields(content.get("network", "cross-modal")),
-        "training": training_fields(),
-        "processor": _arguments_of(LeccrProcessor, ignored=("image_processor", "tokenizer")),
-        "augmentation": _arguments_of(RandomCrop),
-    }
-    towers = {
-        name: _tower_fields(name, content[name]) for name in ("vision", "text") if isinstance(content.get(name), dict)
-    }
-    return {**sections, **towers}
-
-
-def _arguments_of(kind: type, ignored: tuple[str, ...] = ()) -> dict[str, Any]:
-    parameters = inspect.signature(kind).parameters
-    return {name: parameter.annotation for name, parameter in parameters.items() if name not in ignored}
-
-
-def _tower_fields(name: str, tower: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a tower's configuration. Their types are transformers' business."""
-    from transformers import CONFIG_MAPPING
-
-    model_type = tower.get("model_type")
-    if model_type not in CONFIG_MAPPING:
-        suggestion = nearest(str(model_type), CONFIG_MAPPING)
-        raise UserError(f'{name} needs a model_type that transformers has, and "{model_type}" is none{suggestion}')
-    config = CONFIG_MAPPING[model_type]
-    names = [item.name for item in dataclasses.fields(config)]
-    return dict.fromkeys(["model_type", *names, *config.attribute_map], Any)

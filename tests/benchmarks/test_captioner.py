@@ -17,7 +17,7 @@ from transformers import (
 from benchmarks import captioner
 from benchmarks.captioner_model import QUESTIONS, build_captioner, perplexity, save_captioner, train_captioner
 from leccr.data.describe import run_description
-from leccr.recipes.recipe import Recipe
+from leccr.recipes import Recipe
 from leccr.training.features import run_features
 from processing.features import FeatureFile
 from processing.storage import read_column, read_splits, write_rows

@@ -10,7 +10,7 @@ from benchmarks.study.report import bootstrap, image_shares
 from benchmarks.study.rows import ROWS
 from benchmarks.study.run import run_name
 from leccr.evaluation.metrics import retrieval_metrics, retrieval_ranks
-from leccr.recipes.recipe import Recipe
+from leccr.recipes import Recipe
 from processing.schema import ROW_FEATURES
 from processing.storage import write_rows
 from tests.processing.readers.layout import write

@@ -18,7 +18,7 @@ from leccr.errors import UserError
 from leccr.evaluation.evaluate import evaluate_retrieval, load_retriever, run_evaluation
 from leccr.models.build import build_model, build_processor, training_texts
 from leccr.models.encoding import encode_images
-from leccr.recipes.recipe import Recipe, load_recipe
+from leccr.recipes import Recipe, load_recipe
 from leccr.training.features import run_features
 from leccr.training.train import make_trainer, run_training
 from processing.features import FEATURES_FILE, FeatureFile

@@ -8,7 +8,7 @@ from unittest.mock import Mock, create_autospec
 import pytest
 from typer.testing import CliRunner
 
-import leccr.recipes.recipe
+import leccr.recipes
 from leccr.cli import app
 from leccr.cli.words import parse_overrides, repeat_option
 from leccr.errors import UserError
@@ -49,7 +49,7 @@ def test_recipes_lists_recipes_and_towers() -> None:
     result = run("recipes")
     assert result.exit_code == 0
     names = [line.split()[0] for line in result.stdout.splitlines() if line.startswith("  ")]
-    assert names == [*leccr.recipes.recipe.list_recipes(), *leccr.recipes.recipe.list_towers()]
+    assert names == [*leccr.recipes.list_recipes(), *leccr.recipes.list_towers()]
 
 
 def test_train_hands_over_everything(training: Mock, tmp_path: Path) -> None:

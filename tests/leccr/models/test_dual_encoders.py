@@ -15,7 +15,7 @@ from leccr.errors import UserError
 from leccr.models.build import build_model, build_processor
 from leccr.models.checkpoints import load_retriever
 from leccr.models.dual_encoders import dual_encoder_processor
-from leccr.recipes.recipe import Recipe, load_recipe
+from leccr.recipes import Recipe, load_recipe
 from modeling_leccr import LeccrModel
 from processing import LeccrProcessor
 from processing.tokenizers import train_tokenizer

@@ -15,7 +15,7 @@ from leccr.cli import app
 from leccr.errors import UserError
 from leccr.models.checkpoints import load_retriever
 from leccr.models.lora import ADAPTER, add_lora, merge_lora
-from leccr.recipes.recipe import Recipe
+from leccr.recipes import Recipe
 from leccr.training.train import make_trainer, run_training
 from modeling_leccr import LeccrModel
 from tests.modeling_leccr.tiny import batch, tiny_cross_lingual, tiny_model

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from leccr.errors import UserError
-from leccr.recipes.recipe import Recipe, list_recipes, list_towers, load_recipe, override_training
+from leccr.recipes import Recipe, list_recipes, list_towers, load_recipe, override_training
 from tests.modeling_leccr.tiny import batch, random, sentence_pairs, tiny_cross_lingual, tiny_model
 
 

@@ -10,7 +10,7 @@ from transformers import CLIPImageProcessorPil, MobileNetV2Config, MobileNetV2Mo
 
 import leccr.training.features as featuring
 from leccr.errors import UserError
-from leccr.recipes.recipe import Recipe
+from leccr.recipes import Recipe
 from leccr.training.features import encode_rows, load_vision_tower, read_ahead, run_features
 from processing.features import FeatureFile, copy_id
 from processing.storage import read_splits, write_rows

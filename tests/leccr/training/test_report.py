@@ -12,7 +12,7 @@ from transformers import TrainerCallback
 
 import leccr.training.train
 from leccr.errors import UserError
-from leccr.recipes.recipe import override_training
+from leccr.recipes import override_training
 from leccr.training.report import LOSS, TERMS, VALIDATION, plot_training
 from leccr.training.train import CHECKPOINTS, make_trainer, run_training, train_recipe
 from modeling_leccr import CrossLingualOutput, LeccrOutput

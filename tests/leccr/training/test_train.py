@@ -11,7 +11,7 @@ from transformers import Trainer, TrainerCallback
 from leccr.errors import UserError
 from leccr.evaluation.evaluate import evaluate_retrieval
 from leccr.models.checkpoints import load_retriever
-from leccr.recipes.recipe import Recipe
+from leccr.recipes import Recipe
 from leccr.training.train import CHECKPOINTS, as_splits, make_trainer, run_training, train_recipe
 from modeling_leccr import CrossLingualModel
 from processing import CaptionCollator
