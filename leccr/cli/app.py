@@ -13,7 +13,8 @@ from .gallery import gallery, index, search
 from .generation import TranslateCommand, describe, translate
 from .hub import card, convert_official, export, push
 from .preparation import prepare
-from .training import embed_captions, evaluate, features, quickstart, recipes, train
+from .recipes import recipes
+from .training import embed_captions, evaluate, features, quickstart, train
 from .words import words_command
 
 OUR_PACKAGES = ("hub_card", "leccr", "modeling_leccr", "processing", "transformers_modules")
@@ -65,7 +66,7 @@ app.command()(push)
 app.command()(card)
 app.command("convert-official")(convert_official)
 app.command()(export)
-app.command()(recipes)
+app.add_typer(recipes, name="recipes")
 
 
 def _is_for_the_user(error: BaseException) -> bool:

@@ -139,14 +139,3 @@ def embed_captions(
 
     path = run_embedding(data, model, batch_size=batch_size)
     typer.echo(f"The embeddings are in {path}; `leccr train cl2cm` and `leccr train leccr-cl2cm` learn from them.")
-
-
-def recipes() -> None:
-    """List the built-in recipes, and the towers to put under them."""
-    from ..recipes import list_recipes, list_towers
-
-    for title, entries in (("Recipes", list_recipes()), ("Towers (--towers)", list_towers())):
-        if entries:
-            typer.echo(f"{title}:")
-        for name, description in entries.items():
-            typer.echo(f"  {name:<14} {description}")

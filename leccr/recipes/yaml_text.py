@@ -23,13 +23,14 @@ class _CoreSchema(VersionedResolver):
 
 
 class _Representer(SafeRepresenter):
-    """Lists in one line, mappings in several, and no anchors where two keys share a value."""
+    """Lists of plain values in one line, all else in several, and no anchors where two keys share a value."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
     def represent_list(self, data: Any) -> SequenceNode:
-        return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=True)
+        plain = not any(isinstance(value, list | tuple | dict) for value in data)
+        return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=plain)
 
 
 for _kind in (list, tuple):

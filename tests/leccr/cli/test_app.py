@@ -52,6 +52,24 @@ def test_recipes_lists_recipes_and_towers() -> None:
     assert names == [*leccr.recipes.list_recipes(), *leccr.recipes.list_towers()]
 
 
+def test_recipes_show_prints_a_file_to_train_from(training: Mock, tmp_path: Path) -> None:
+    result = run("recipes", "show", "leccr", "--towers", "scenes", "--learning_rate", "2e-3")
+    assert result.exit_code == 0, result.output
+    assert "#   model.softened_weight: 0.5 -> 0.0\n" in result.stdout
+    shown = tmp_path / "shown.yaml"
+    shown.write_text(result.stdout, encoding="utf-8")
+    assert run("recipes", "show", str(shown)).stdout == result.stdout.partition("-> 0.0\n")[2]
+    assert run("train", str(shown), "--out", str(tmp_path / "out")).exit_code == 0
+    recipe = training.call_args.args[0]
+    assert (recipe.name, recipe.model["softened_weight"], recipe.training["learning_rate"]) == ("leccr", 0.0, 2e-3)
+
+
+def test_recipes_show_says_what_is_wrong() -> None:
+    result = run("recipes", "show", "lecr")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert result.stderr.startswith('Error: There is no recipe "lecr"')
+
+
 def test_train_hands_over_everything(training: Mock, tmp_path: Path) -> None:
     words = f"train leccr --data d --out {tmp_path} --languages de fr --seed 7 --resume --skip-broken --plots"
     result = run(*words.split(), "--learning_rate", "1e-4", "--max-steps=3", "--bf16")
@@ -104,13 +122,16 @@ def test_without_languages_the_data_decide(training: Mock, tmp_path: Path) -> No
     [
         (
             "leccr --learning_rat 1",
-            'Error: unknown key "learning_rat" on the command line: did you mean "learning_rate"?',
+            'Error: Unknown key "learning_rat" on the command line: did you mean "learning_rate"?',
         ),
-        ("lecr", 'Error: there is no recipe "lecr"'),
+        ("lecr", 'Error: There is no recipe "lecr"'),
         ("--learning_rate 1 leccr", "Error: the recipe comes first: leccr train RECIPE --learning_rate ..."),
         ("leccr --max_steps 1 2", 'Error: "2" belongs to no option: write --field value.'),
-        ("leccr --optim adafactor", 'Error: "optim" on the command line cannot be set: every recipe trains with AdamW'),
-        ("leccr --output_dir x", 'Error: "output_dir" on the command line is set elsewhere: use --out.'),
+        (
+            "leccr --optim adafactor",
+            'Error: The key "optim" on the command line cannot be set: every recipe trains with AdamW',
+        ),
+        ("leccr --output_dir x", 'Error: The key "output_dir" on the command line is set elsewhere: use --out.'),
     ],
 )
 def test_bad_input_to_train_is_one_line_and_trains_nothing(

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,11 +52,11 @@ def test_a_text_only_recipe_takes_of_towers_what_concerns_texts() -> None:
 
 def test_a_text_only_recipe_itself_knows_only_its_own_fields(tmp_path: Path) -> None:
     text = "network: cross-lingual\nmodel: {num_slots: 2}"
-    with pytest.raises(UserError, match='unknown key "num_slots" in recipe mine under model'):
+    with pytest.raises(UserError, match='Unknown key "num_slots" in recipe mine under model'):
         load_recipe(write(tmp_path, text))
-    with pytest.raises(UserError, match='unknown key "word_weight" in recipe mine under model'):
+    with pytest.raises(UserError, match='Unknown key "word_weight" in recipe mine under model'):
         load_recipe(write(tmp_path, "model: {word_weight: 1.0}"))
-    with pytest.raises(UserError, match="network in recipe mine has to be cross-modal or cross-lingual"):
+    with pytest.raises(UserError, match="The value of network in recipe mine has to be cross-modal or cross-lingual"):
         load_recipe(write(tmp_path, "network: lingual"))
 
 
@@ -88,6 +89,168 @@ def test_other_towers_replace_the_recipes_own_and_leave_nothing_of_them(tmp_path
     assert load_recipe(recipe_path, other) == expected
 
 
+def test_a_recipe_extends_another_and_keeps_its_towers(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    write(tmp_path / "below", "text: b\nprocessor: {text_max_length: 9}", "small")
+    base = "description: The base.\nlora: 8\ntowers: small.yaml\nmodel: {num_slots: 2, dropout: 0.3}\n"
+    write(tmp_path / "below", base + "training: {max_steps: 3}", "base")
+    mine = "extends: below/base.yaml\nmodel: {dropout: 0.1, alpha: 0.5}\ntraining:\nlora: 4"
+    assert load_recipe(write(tmp_path, mine)) == Recipe(
+        name="mine",
+        text="b",
+        lora=4,
+        processor={"text_max_length": 9},
+        model={"num_slots": 2, "dropout": 0.1, "alpha": 0.5},
+        training={"max_steps": 3},
+    )
+    write(tmp_path, "text: c", "other")
+    assert load_recipe(write(tmp_path, mine + "\ntowers: other.yaml")).text == "c"
+
+
+# The settings of the files before recipes could extend each other and name towers.
+LECCR = {
+    "num_slots": 4,
+    "slot_layers": 3,
+    "interaction_layers": 2,
+    "interaction_heads": 8,
+    "slot_anchor": "text",
+    "description_gradient": True,
+    "description_dropout": 0.1,
+    "alpha": 0.8,
+    "beta": 0.8,
+    "slot_weight": 0.01,
+    "slot_vision_weight": 0.01,
+    "softened_weight": 0.5,
+    "diversity_weight": 0.01,
+    "source_target_weight": 1.0,
+    "fused_weight": 0.0,
+}
+PUBLISHED: dict[str, Any] = {
+    "vision": "openai/clip-vit-base-patch32",
+    "text": "google-bert/bert-base-multilingual-cased",
+    "image_processor": {"size": {"height": 384, "width": 384}, "do_center_crop": False},
+    "augmentation": {"scale": [0.5, 1.0], "flip": False},
+    "training": {
+        "learning_rate": 1e-5,
+        "adam_beta1": 0.9,
+        "adam_beta2": 0.98,
+        "weight_decay": 0.01,
+        "warmup_steps": 0.1,
+        "lr_scheduler_type": "linear",
+        "per_device_train_batch_size": 128,
+        "num_train_epochs": 50,
+    },
+}
+SMALL: dict[str, Any] = {
+    "vision": {
+        "model_type": "resnet",
+        "layer_type": "basic",
+        "embedding_size": 32,
+        "hidden_sizes": [32, 64, 128],
+        "depths": [1, 1, 1],
+        "downsample_in_first_stage": False,
+    },
+    "text": {
+        "model_type": "bert",
+        "hidden_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 256,
+        "max_position_embeddings": 128,
+    },
+    "tokenizer": "learned",
+    "image_processor": {"do_resize": False, "do_center_crop": False},
+    "processor": {"text_max_length": 48, "description_max_length": 128},
+    "training": {
+        "learning_rate": 1e-3,
+        "weight_decay": 0.01,
+        "warmup_steps": 20,
+        "lr_scheduler_type": "linear",
+        "per_device_train_batch_size": 64,
+        "per_device_eval_batch_size": 100,
+        "num_train_epochs": 7,
+        "eval_strategy": "steps",
+        "save_strategy": "steps",
+        "eval_steps": 112,
+        "save_steps": 112,
+    },
+}
+SMALL_LECCR = {
+    **LECCR,
+    "slot_layers": 1,
+    "interaction_layers": 1,
+    "interaction_heads": 4,
+    "slot_weight": 0.1,
+    "softened_weight": 0.0,
+    "text_pooling": "mean",
+    "projection_dim": 128,
+    "logit_scale_init_value": 3.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "towers", "model", "expected"),
+    [
+        ("leccr", None, {**LECCR, "interpolate_pos_encoding": True}, PUBLISHED),
+        ("leccr-cl2cm", None, {**LECCR, "interpolate_pos_encoding": True, "transfer_weight": 1.0}, PUBLISHED),
+        (
+            "cl2cm",
+            None,
+            {
+                "num_slots": 0,
+                "description_fusion": False,
+                "source_target_weight": 0.0,
+                "softened_weight": 0.0,
+                "transfer_weight": 1.0,
+                "interpolate_pos_encoding": True,
+            },
+            PUBLISHED,
+        ),
+        (
+            "cross-lingual",
+            None,
+            {"sentence_weight": 1.0, "word_weight": 0.1},
+            {**PUBLISHED, "network": "cross-lingual", "vision": None, "image_processor": None, "augmentation": {}},
+        ),
+        ("leccr", "scenes", SMALL_LECCR, SMALL),
+        ("leccr-cl2cm", "scenes", {**SMALL_LECCR, "transfer_weight": 1.0}, SMALL),
+    ],
+)
+def test_what_built_in_recipes_come_to(
+    name: str, towers: str | None, model: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    loaded = load_recipe(name, towers)
+    assert loaded == Recipe(name=name, description=list_recipes()[name], model=model, **expected)
+
+
+def test_what_towers_change_in_the_method_is_told() -> None:
+    changes = load_recipe("leccr", "scenes").changes
+    assert [str(change) for change in changes] == [
+        "model.interaction_heads: 8 -> 4",
+        "model.interaction_layers: 2 -> 1",
+        "model.slot_layers: 3 -> 1",
+        "model.slot_weight: 0.01 -> 0.1",
+        "model.softened_weight: 0.5 -> 0.0",
+    ]
+    assert load_recipe("leccr").changes == load_recipe("dual-encoder", "scenes").changes == ()
+    assert [change.setting for change in load_recipe("cross-lingual", "scenes").changes] == []
+
+
+@pytest.mark.parametrize("towers", [None, *list_towers()])
+@pytest.mark.parametrize("name", list_recipes())
+def test_a_recipe_written_out_is_read_as_the_same(tmp_path: Path, name: str, towers: str | None) -> None:
+    recipe = load_recipe(name, towers)
+    again = load_recipe(write(tmp_path, recipe.to_yaml(), "recipe"))
+    assert again == recipe
+    assert again.changes == ()
+    assert again.to_yaml() == recipe.to_yaml().split("softened_weight: 0.5 -> 0.0\n")[-1].split("text -> image\n")[-1]
+
+
+def test_the_settings_of_a_run_are_written_out_too(tmp_path: Path) -> None:
+    recipe = Recipe(name="mine", image_processor={}, data="d", languages=["no"], skip_broken=True, seed=3, lora=8)
+    assert load_recipe(write(tmp_path, recipe.to_yaml(), "recipe")) == recipe
+
+
 @pytest.mark.parametrize("towers", list_towers())
 @pytest.mark.parametrize("recipe", list_recipes())
 def test_every_recipe_takes_all_built_in_towers(recipe: str, towers: str) -> None:
@@ -110,8 +273,8 @@ def test_a_dual_encoder_takes_the_place_of_the_recipes_towers(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name: other", 'unknown key "name" in towers other.'),
-        ("model: {num_slot: 4}", 'unknown key "num_slot" in towers other under model: did you mean "num_slots"?'),
+        ("name: other", 'Unknown key "name" in towers other.'),
+        ("model: {num_slot: 4}", 'Unknown key "num_slot" in towers other under model: did you mean "num_slots"?'),
     ],
 )
 def test_wrong_towers_are_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -128,24 +291,27 @@ def test_unknown_towers_are_refused() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("modle: {}", 'unknown key "modle" in recipe mine: did you mean "model"?'),
-        ("model: {num_slot: 4}", 'unknown key "num_slot" in recipe mine under model: did you mean "num_slots"?'),
+        ("modle: {}", 'Unknown key "modle" in recipe mine: did you mean "model"?'),
+        ("model: {num_slot: 4}", 'Unknown key "num_slot" in recipe mine under model: did you mean "num_slots"?'),
         (
             "training: {learning_rat: 1}",
-            'unknown key "learning_rat" in recipe mine under training: did you mean "learning_rate"?',
+            'Unknown key "learning_rat" in recipe mine under training: did you mean "learning_rate"?',
         ),
         (
             "processor: {text_length: 9}",
-            'unknown key "text_length" in recipe mine under processor: did you mean "text_max_length"?',
+            'Unknown key "text_length" in recipe mine under processor: did you mean "text_max_length"?',
         ),
-        ("augmentation: {flips: true}", 'unknown key "flips" in recipe mine under augmentation: did you mean "flip"?'),
+        ("augmentation: {flips: true}", 'Unknown key "flips" in recipe mine under augmentation: did you mean "flip"?'),
         (
             "text: {model_type: bert, hidden_sizes: 8}",
-            'unknown key "hidden_sizes" in recipe mine under text: did you mean "hidden_size"?',
+            'Unknown key "hidden_sizes" in recipe mine under text: did you mean "hidden_size"?',
         ),
-        ("text: {model_type: brt}", 'text needs a model_type that transformers has, and "brt" is none: did you mean'),
-        ("training: {qqqqqqqq: 1}", 'unknown key "qqqqqqqq" in recipe mine under training.'),
-        ("training: {output_dir: here}", '"output_dir" in recipe mine under training is set elsewhere: use --out.'),
+        ("text: {model_type: brt}", 'The text tower needs a model_type that transformers has, not "brt": did you mean'),
+        ("training: {qqqqqqqq: 1}", 'Unknown key "qqqqqqqq" in recipe mine under training.'),
+        (
+            "training: {output_dir: here}",
+            'The key "output_dir" in recipe mine under training is set elsewhere: use --out.',
+        ),
         ("model: {num_slots: many}", 'num_slots in recipe mine under model has to be a whole number, but is "many".'),
         ("model: {num_slots: true}", "num_slots in recipe mine under model has to be a whole number"),
         (
@@ -153,11 +319,17 @@ def test_unknown_towers_are_refused() -> None:
             'slot_anchor in recipe mine under model has to be none or text or image, but is "txt".',
         ),
         ("training: {bf16: yes}", 'bf16 in recipe mine under training has to be true or false, but is "yes".'),
-        ("model: [1, 2]", "model in recipe mine has to be `key: value` lines."),
-        ("towers: clip", "what stands in recipe mine under towers has to be `key: value` lines."),
-        ("towers: {visoin: a}", 'unknown key "visoin" in recipe mine under towers: did you mean "vision"?'),
+        ("model: [1, 2]", "The section model in recipe mine has to be `key: value` lines."),
+        ("towers: scene", 'There is no choice of towers "scene" and no file of that name: did you mean "scenes"?'),
+        ("towers: [clip]", "The text in recipe mine under towers has to be `key: value` lines."),
+        ("towers: {visoin: a}", 'Unknown key "visoin" in recipe mine under towers: did you mean "vision"?'),
         ("just words", "is not a recipe"),
         ("model: {", "is not valid YAML"),
+        ("extends: lecr", 'There is no recipe "lecr" and no file of that name: did you mean "leccr"?'),
+        ("extends: [leccr]", "The value of extends in recipe mine has to be text, but is \"['leccr']\"."),
+        ("extends: mine.yaml", "mine.yaml extends itself"),
+        ("languages: [no, 1]", "The languages in recipe mine have to be a list of codes, such as [de, fr]."),
+        ("training: {seed: 1}", 'The key "seed" in recipe mine under training is set elsewhere: use --seed.'),
     ],
 )
 def test_a_wrong_file_is_refused_with_the_key_and_the_remedy(tmp_path: Path, text: str, message: str) -> None:
@@ -180,6 +352,7 @@ def test_overrides_replace_training_settings_by_the_kind_of_each_field() -> None
         "eval_strategy": "no",
         "report_to": "none",
         "max_steps": "7",
+        "logging_steps": "010",
         "label_names": "[a, b]",
         "new_layers_learning_rate": "1e-3",
     }
@@ -192,6 +365,7 @@ def test_overrides_replace_training_settings_by_the_kind_of_each_field() -> None
         "eval_strategy": "no",
         "report_to": "none",
         "max_steps": 7,
+        "logging_steps": 10,
         "label_names": ["a", "b"],
     }
     assert changed.new_layers_learning_rate == 1e-3
@@ -201,14 +375,17 @@ def test_overrides_replace_training_settings_by_the_kind_of_each_field() -> None
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"learning_rat": "1"}, 'unknown key "learning_rat" on the command line: did you mean "learning_rate"?'),
-        ({"learning_rate": "fast"}, 'learning_rate on the command line has to be a number, but is "fast".'),
-        ({"max_steps": "1.5"}, 'max_steps on the command line has to be a whole number, but is "1.5".'),
-        ({"max_steps": "["}, 'the value "[" of max_steps on the command line cannot be read.'),
-        ({"output_dir": "x"}, '"output_dir" on the command line is set elsewhere: use --out.'),
+        ({"learning_rat": "1"}, 'Unknown key "learning_rat" on the command line: did you mean "learning_rate"?'),
+        (
+            {"learning_rate": "fast"},
+            'The value of learning_rate on the command line has to be a number, but is "fast".',
+        ),
+        ({"max_steps": "1.5"}, 'The value of max_steps on the command line has to be a whole number, but is "1.5".'),
+        ({"max_steps": "["}, 'The value "[" of max_steps on the command line cannot be read.'),
+        ({"output_dir": "x"}, 'The key "output_dir" on the command line is set elsewhere: use --out.'),
         (
             {"optim": "adafactor"},
-            '"optim" on the command line cannot be set: every recipe trains with AdamW; leave it out.',
+            'The key "optim" on the command line cannot be set: every recipe trains with AdamW; leave it out.',
         ),
     ],
 )
