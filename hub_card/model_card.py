@@ -7,6 +7,7 @@ from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData
 
+from processing.errors import UserError
 from processing.languages import language_name
 
 from .data_facts import CAPTIONS, description_sentence, prepare_command, translation_sentence
@@ -85,10 +86,10 @@ def model_card(facts: ModelFacts) -> str:
     """Return a `README.md` for a checkpoint. The same facts always give the same text.
 
     Raises:
-        ValueError: If huggingface_hub cannot read the metadata back, or a name is none of the Hub's.
+        UserError: If huggingface_hub cannot read the metadata back, or a name is none of the Hub's.
     """
     if facts.dataset is not None and not REPOSITORY.fullmatch(facts.dataset):
-        raise ValueError(f'"{facts.dataset}" is no name on the Hub; write it as org/name.')
+        raise UserError(f'"{facts.dataset}" is no name on the Hub; write it as org/name.')
     card = join_card(_metadata(facts), _sections(facts))
     ModelCard(card)
     return card

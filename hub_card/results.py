@@ -8,6 +8,7 @@ from typing import Any
 from huggingface_hub import EvalResult, EvalResultEntry
 from huggingface_hub.repocard_data import eval_results_to_model_index
 
+from processing.errors import UserError
 from processing.languages import language_name
 
 from .data_card import markdown_table
@@ -28,7 +29,7 @@ def check_results(results: Any, name: str) -> list[EvaluationResult]:
     """Return what `leccr evaluate --out` wrote, after checking that it is that.
 
     Raises:
-        ValueError: If it is something else.
+        UserError: If it is something else.
     """
     try:
         for result in results:
@@ -36,7 +37,7 @@ def check_results(results: Any, name: str) -> list[EvaluationResult]:
             result["language"], result["protocol"]["split"], result["protocol"]["data"]
             float(result[TOTAL])
     except (KeyError, TypeError, ValueError, StopIteration) as error:
-        raise ValueError(f"{name} holds no figures; give a file that `leccr evaluate --out` wrote.") from error
+        raise UserError(f"{name} holds no figures; give a file that `leccr evaluate --out` wrote.") from error
     return list(results)
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+from processing.errors import UserError
+
 BEGIN, END = "<!-- leccr: begin {} -->", "<!-- leccr: end {} -->"
 MARKER = re.compile(r"^<!-- leccr: (begin|end) ([a-z-]+) -->[ \t]*$", re.MULTILINE)
 FRONT_MATTER = re.compile(r"\A\s*---[ \t]*\n(.*?)\n---[ \t]*(?:\n|\Z)", re.DOTALL)
@@ -36,7 +38,7 @@ def merge_cards(old: str, new: str, name: str = "README.md") -> str:
         name: Of the old card, for messages.
 
     Raises:
-        ValueError: If the old card's markers are not in pairs, or its front matter is no YAML mapping.
+        UserError: If the old card's markers are not in pairs, or its front matter is no YAML mapping.
     """
     old = old.replace("\r\n", "\n")
     old_fields, old_body = split_card(old, name)
@@ -58,7 +60,7 @@ def own_text(card: str, name: str = "README.md") -> str:
     """Return what a person wrote into a card: everything outside the front matter and the generated sections.
 
     Raises:
-        ValueError: If the card's markers are not in pairs, or its front matter is no YAML mapping.
+        UserError: If the card's markers are not in pairs, or its front matter is no YAML mapping.
     """
     _, body = split_card(card.replace("\r\n", "\n"), name)
     return "\n".join(text.strip() for key, text in _pieces(body, name) if key is None and text.strip())
@@ -68,7 +70,7 @@ def split_card(card: str, name: str) -> tuple[dict[str, Any], str]:
     """Return a card's front matter and its body.
 
     Raises:
-        ValueError: If the front matter is no YAML mapping.
+        UserError: If the front matter is no YAML mapping.
     """
     found = FRONT_MATTER.match(card)
     if found is None:
@@ -76,11 +78,11 @@ def split_card(card: str, name: str) -> tuple[dict[str, Any], str]:
     try:
         fields = yaml.safe_load(found.group(1)) or {}
     except yaml.YAMLError as error:
-        raise ValueError(
+        raise UserError(
             f"The front matter of {name} is no YAML; repair the lines between the first two ---."
         ) from error
     if not isinstance(fields, dict):
-        raise ValueError(f"The front matter of {name} has no fields; write it as name: value.")
+        raise UserError(f"The front matter of {name} has no fields; write it as name: value.")
     return fields, card[found.end() :]
 
 
@@ -91,7 +93,7 @@ def _pieces(body: str, name: str) -> list[tuple[str | None, str]]:
     for marker in MARKER.finditer(body):
         kind, section = marker.groups()
         if (kind == "begin") != (opened is None) or (kind == "end" and section != opened):
-            raise ValueError(
+            raise UserError(
                 f"In {name} the marker {marker.group().strip()} has no partner; put the missing one back, or delete it."
             )
         if kind == "begin":
@@ -101,7 +103,7 @@ def _pieces(body: str, name: str) -> list[tuple[str | None, str]]:
             pieces.append((opened, body[start : marker.end()]))
             opened, position = None, marker.end()
     if opened is not None:
-        raise ValueError(f"In {name} the section {opened} has no end; put {END.format(opened)} after it.")
+        raise UserError(f"In {name} the section {opened} has no end; put {END.format(opened)} after it.")
     return [*pieces, (None, body[position:])]
 
 

@@ -11,7 +11,7 @@ from PIL import Image as PillowImage
 
 from processing.images import open_image
 
-from .errors import UserError
+from .errors import UserError, missing_extra
 from .gallery.results import Result, file_of
 from .gallery.store.catalogue import FILE, VIDEO, Item, select_items, sources_of
 from .models.checkpoints import load_retriever
@@ -128,7 +128,7 @@ def space(name: str) -> Any:
     try:
         return importlib.import_module(f"space_{name}")
     except ModuleNotFoundError as error:
-        raise UserError(f"The demo needs {error.name}: pip install 'leccr[demo]'.") from error
+        raise missing_extra("demo", "The page") from error
 
 
 def _load(name: str) -> Any:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .caption_embeddings import EMBED_COMMAND
 from .captions import DrawnPair, draw_pair
+from .errors import UserError
 
 LANGUAGE_PADDING = -100
 
@@ -53,7 +54,7 @@ class CaptionCollator:
             (B, C, L) and `caption_languages` (B, C) for evaluation.
 
         Raises:
-            ValueError: If a row lacks a translation or embeddings that other rows have, or a caption is broken.
+            UserError: If a row lacks a translation or embeddings that other rows have, or a caption is broken.
         """
         return self.caption_inputs(rows)
 
@@ -67,9 +68,7 @@ class CaptionCollator:
         targets = [pair.target for pair in pairs if pair.target is not None]
         if targets and len(targets) < len(rows):
             lacking = next(row["id"] for row, pair in zip(rows, pairs) if pair.target is None)
-            raise ValueError(
-                f"Row {lacking!r} has no target caption, but other rows do; translate it, or leave it out."
-            )
+            raise UserError(f"Row {lacking!r} has no target caption, but other rows do; translate it, or leave it out.")
         if targets:
             batch.update(self._texts("target", [target["text"] for target in targets]))
             weights = [1.0 if target.get("weight") is None else target["weight"] for target in targets]
@@ -98,7 +97,7 @@ def teacher_embeds(rows: Sequence[dict[str, Any]], pairs: Sequence[DrawnPair]) -
     """Return the teacher's embeddings (B, D) of the drawn captions, by side; nothing where no row has any.
 
     Raises:
-        ValueError: If a row lacks embeddings that other rows have, or has not as many as captions.
+        UserError: If a row lacks embeddings that other rows have, or has not as many as captions.
     """
     batch = {}
     for side in ("source", "target"):
@@ -113,7 +112,7 @@ def _checked_embeddings(row: dict[str, Any], side: str) -> Any:
     embeddings = row.get(f"{side}_embeddings")
     there, wanted = 0 if embeddings is None else len(embeddings), len(row[f"{side}_captions"])
     if embeddings is None or there != wanted:
-        raise ValueError(
+        raise UserError(
             f"Row {row['id']!r} has {there} embeddings for {wanted} {side} captions; make them anew: {EMBED_COMMAND}."
         )
     return embeddings

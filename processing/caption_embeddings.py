@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from .errors import UserError
 from .features import FeatureFile, save_features
 
 EMBEDDINGS_FILE = "caption_embeddings.safetensors"
@@ -24,7 +25,7 @@ class CaptionEmbeddings:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it holds something else.
+        UserError: If it holds something else.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -34,13 +35,13 @@ class CaptionEmbeddings:
             raise FileNotFoundError(f"{self.path} does not exist; make it with: {EMBED_COMMAND}.")
         self._file = FeatureFile(self.path)
         if "fingerprints" not in self._file.metadata:
-            raise ValueError(f"{self.path} holds no embeddings of captions; make them with: {EMBED_COMMAND}.")
+            raise UserError(f"{self.path} holds no embeddings of captions; make them with: {EMBED_COMMAND}.")
         self.teacher = self._file.metadata["teacher"]
         ids, prints = (json.loads(self._file.metadata[name]) for name in ("ids", "fingerprints"))
         self._fingerprints = dict(zip(ids, prints, strict=True))
 
     def check(self, rows: Any) -> None:
-        """Raise ValueError, naming the first, if a row has no embeddings or those of other captions.
+        """Raise UserError, naming the first, if a row has no embeddings or those of other captions.
 
         Args:
             rows: A `datasets.Dataset` in the project's schema.
@@ -50,12 +51,12 @@ class CaptionEmbeddings:
 
     def _check_row(self, row: dict[str, Any]) -> None:
         if not row["source_captions"]:
-            raise ValueError(f"Row {row['id']!r} has no source caption; training needs at least one an image.")
+            raise UserError(f"Row {row['id']!r} has no source caption; training needs at least one an image.")
         there = self._fingerprints.get(row["id"])
         if there is None:
-            raise ValueError(f"{self.path} has no embeddings for row {row['id']!r}; make them anew: {EMBED_COMMAND}.")
+            raise UserError(f"{self.path} has no embeddings for row {row['id']!r}; make them anew: {EMBED_COMMAND}.")
         if there != fingerprint(row):
-            raise ValueError(
+            raise UserError(
                 f"The captions of row {row['id']!r} have changed since {self.path} was made; make it anew: "
                 f"{EMBED_COMMAND}."
             )
@@ -64,7 +65,7 @@ class CaptionEmbeddings:
         """Return `source_embeddings` (S, D) and `target_embeddings` (T, D) of a row, in the order of its captions.
 
         Raises:
-            ValueError: If there are none, or the row's captions are no longer those that were embedded.
+            UserError: If there are none, or the row's captions are no longer those that were embedded.
         """
         self._check_row(row)
         embeddings, sources = self._file[row["id"]], len(row["source_captions"])
@@ -94,7 +95,7 @@ def save_caption_embeddings(
         teacher: Name of the model that made them.
 
     Raises:
-        ValueError: If there are not as many embeddings as rows, or they differ in width or type.
+        UserError: If there are not as many embeddings as rows, or they differ in width or type.
     """
     prints = json.dumps([fingerprint(row) for row in rows])
     save_features(path, [row["id"] for row in rows], embeddings, teacher=teacher, fingerprints=prints)

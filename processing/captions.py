@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import torch
 from datasets import Dataset, Features, List, Value
 
+from .errors import UserError
+
 
 class DrawnPair(NamedTuple):
     """A source caption, a target caption or None, and their places in the row's lists of them."""
@@ -23,19 +25,19 @@ def draw_pair(row: dict[str, Any], languages: set[str] | None) -> DrawnPair:
     is empty, or is None and the row has no target caption, there is a source caption alone.
 
     Raises:
-        ValueError: If the row has no source caption or none in `languages`, a drawn caption is empty, or a target
+        UserError: If the row has no source caption or none in `languages`, a drawn caption is empty, or a target
             caption translates a source caption that does not exist.
     """
     sources, targets = row["source_captions"], row.get("target_captions") or []
     if not sources:
-        raise ValueError(f"Row {row['id']!r} has no source caption; training needs at least one an image.")
+        raise UserError(f"Row {row['id']!r} has no source caption; training needs at least one an image.")
     there = sorted({target["language"] for target in targets})
     wanted = [language for language in there if languages is None or language in languages]
     if not wanted and not languages:
         number = _draw(len(sources))
         return DrawnPair(_checked(sources[number], row), None, number, None)
     if not wanted:
-        raise ValueError(
+        raise UserError(
             f"Row {row['id']!r} has no caption in {', '.join(sorted(languages or []))}; "
             f"it has {', '.join(there) or 'no target caption at all'}."
         )
@@ -47,7 +49,7 @@ def draw_pair(row: dict[str, Any], languages: set[str] | None) -> DrawnPair:
     if number is None:
         number = _draw(len(sources))
     if not 0 <= number < len(sources):
-        raise ValueError(
+        raise UserError(
             f"Row {row['id']!r} has a caption in {language} that translates source caption {number}, but its source "
             f"captions are numbered 0 to {len(sources) - 1}."
         )
@@ -57,7 +59,7 @@ def draw_pair(row: dict[str, Any], languages: set[str] | None) -> DrawnPair:
 
 def _checked(text: str, row: dict[str, Any]) -> str:
     if not text or not text.strip():
-        raise ValueError(f"Row {row.get('id')!r} has an empty caption; write at least one word, or leave it out.")
+        raise UserError(f"Row {row.get('id')!r} has an empty caption; write at least one word, or leave it out.")
     return text
 
 
@@ -77,7 +79,7 @@ def evaluation_rows(dataset: Dataset, languages: Sequence[str]) -> Dataset:
         images without any such caption are left out.
 
     Raises:
-        ValueError: If the data have no caption at all in one of the languages, or an empty one.
+        UserError: If the data have no caption at all in one of the languages, or an empty one.
     """
     check_languages(dataset, languages)
 
@@ -102,7 +104,7 @@ def captions_by_language(row: dict[str, Any]) -> dict[str, list[str]]:
     """Return all captions of a row, source captions first, by language.
 
     Raises:
-        ValueError: If one of them is empty.
+        UserError: If one of them is empty.
     """
     found = {row["source_language"]: [_checked(text, row) for text in row["source_captions"]]}
     for target in row.get("target_captions") or []:
@@ -119,8 +121,8 @@ def languages_of(dataset: Dataset) -> list[str]:
 
 
 def check_languages(dataset: Dataset, languages: Sequence[str]) -> None:
-    """Raise ValueError, listing what there is, if the data lack one of `languages`."""
+    """Raise UserError, listing what there is, if the data lack one of `languages`."""
     there = languages_of(dataset)
     missing = [language for language in languages if language not in there]
     if missing:
-        raise ValueError(f"The data have no captions in {', '.join(missing)}; they have {', '.join(there)}.")
+        raise UserError(f"The data have no captions in {', '.join(missing)}; they have {', '.join(there)}.")

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from .caption_collator import CaptionCollator
+from .errors import UserError
 from .images import open_image
 from .video import is_video, open_visual
 
@@ -46,7 +47,7 @@ class RetrievalCollator(CaptionCollator):
             `CaptionCollator` gives them.
 
         Raises:
-            ValueError: If a row lacks a picture, or a translation that other rows have, a picture, a video or a caption
+            UserError: If a row lacks a picture, or a translation that other rows have, a picture, a video or a caption
                 is broken, or a row is a video and the processor is for pictures alone.
         """
         evaluation = "captions" in rows[0]
@@ -64,7 +65,7 @@ class RetrievalCollator(CaptionCollator):
         frames = self.processor.num_frames
         videos = [row["id"] for row in rows if frames is None and is_video(row)]
         if videos:
-            raise ValueError(
+            raise UserError(
                 f"Row {videos[0]!r} is a video, but the processor is for pictures alone; set its num_frames, and "
                 'vision_summary="mean" of the model, or leave videos out.'
             )

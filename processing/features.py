@@ -11,6 +11,7 @@ from safetensors import safe_open
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from .errors import UserError
 from .writing import atomic_file
 
 FEATURES_FILE = "features.safetensors"
@@ -58,7 +59,7 @@ class FeatureFile:
         """Return the features (N, F) of one row."""
         row = self._rows.get(name)
         if row is None:
-            raise ValueError(f"{self.path} has no features for row {name!r}; compute the features of this data set.")
+            raise UserError(f"{self.path} has no features for row {name!r}; compute the features of this data set.")
         return self._features[self._offsets[row] : self._offsets[row + 1]]
 
     def statistics(self, names: Iterable[str]) -> tuple[Tensor, Tensor]:
@@ -79,7 +80,8 @@ def save_features(path: str | Path, ids: Sequence[str], features: Iterable[Tenso
     Only one row's features are held in memory, so `features` may be an iterator over more than memory can hold.
 
     Raises:
-        ValueError: If there are not as many features as ids, or they differ in width or type.
+        ValueError: If there are not as many features as ids.
+        UserError: If they differ in width or type.
     """
     with atomic_file(path) as part, part.open("wb") as file:
         _stream(file, list(ids), features, about)
@@ -98,7 +100,7 @@ def _stream(file: BinaryIO, ids: list[str], features: Iterable[Tensor], about: d
     for item in features:
         kind = kind or (item.shape[1:], item.dtype)
         if item.ndim != 2 or (item.shape[1:], item.dtype) != kind or item.dtype not in _TYPE_NAMES:
-            raise ValueError(f"Features have shape {tuple(item.shape)} and {item.dtype}, unlike the first of the file.")
+            raise UserError(f"Features have shape {tuple(item.shape)} and {item.dtype}, unlike the first of the file.")
         file.write(item.contiguous().view(torch.uint8).numpy().tobytes())
         offsets.append(offsets[-1] + len(item))
     if kind is None or len(offsets) != len(ids) + 1:

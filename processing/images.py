@@ -8,6 +8,8 @@ import torch
 from PIL import Image as PillowImage
 from PIL import ImageOps
 
+from .errors import UserError
+
 MAX_PIXELS = 100_000_000
 
 
@@ -19,7 +21,7 @@ def open_image(value: Any, name: str = "") -> PillowImage.Image:
         name: The row's id, for the message when the picture has no path.
 
     Raises:
-        ValueError: If there is no picture or file, it cannot be decoded, or it has more than 100 million pixels; the
+        UserError: If there is no picture or file, it cannot be decoded, or it has more than 100 million pixels; the
             message names the file.
     """
     label, source = _source(value, name)
@@ -28,14 +30,12 @@ def open_image(value: Any, name: str = "") -> PillowImage.Image:
             if picture.width * picture.height <= MAX_PIXELS:
                 return ImageOps.exif_transpose(picture).convert("RGB")
     except FileNotFoundError as error:
-        raise ValueError(f"{label} does not exist; add the picture, or skip broken ones.") from error
+        raise UserError(f"{label} does not exist; add the picture, or skip broken ones.") from error
     except PillowImage.DecompressionBombError:
         pass
     except (OSError, SyntaxError, ValueError) as error:
-        raise ValueError(
-            f"{label} cannot be decoded as a picture; repair or remove it, or skip broken ones."
-        ) from error
-    raise ValueError(f"{label} has more than {MAX_PIXELS // 10**6} million pixels; make it smaller.")
+        raise UserError(f"{label} cannot be decoded as a picture; repair or remove it, or skip broken ones.") from error
+    raise UserError(f"{label} has more than {MAX_PIXELS // 10**6} million pixels; make it smaller.")
 
 
 def _source(value: Any, name: str) -> tuple[str, Any]:
@@ -46,7 +46,7 @@ def _source(value: Any, name: str) -> tuple[str, Any]:
     else:
         label = f"The picture of row {name!r}" if isinstance(value, PillowImage.Image) else str(value)
     if value is None:
-        raise ValueError(f"Row {name!r} has no picture; give one, or visual features.")
+        raise UserError(f"Row {name!r} has no picture; give one, or visual features.")
     return label, value
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 from datasets import Dataset, DatasetDict, Features, Image, load_dataset
 
+from .errors import UserError
 from .schema import ROW_FEATURES
 from .writing import part_path, publish_file
 
@@ -119,7 +120,7 @@ def read_splits(folder: str | Path) -> DatasetDict:
 
     Raises:
         FileNotFoundError: If there is no such folder, it holds no prepared data, or a shard is missing.
-        ValueError: If a shard cannot be read.
+        UserError: If a shard cannot be read.
     """
     splits = DatasetDict()
     for split, paths in find_shards(folder).items():
@@ -158,7 +159,7 @@ def _footer(path: Path) -> Any:
     try:
         return parquet.read_metadata(path)
     except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{path} is not a whole Parquet file; prepare the data set again.") from error
+        raise UserError(f"{path} is not a whole Parquet file; prepare the data set again.") from error
 
 
 def find_shards(folder: str | Path) -> dict[str, list[Path]]:

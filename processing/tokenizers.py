@@ -7,6 +7,8 @@ from typing import Any
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
+from .errors import UserError
+
 SPECIAL_TOKENS = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
 
 
@@ -56,11 +58,11 @@ def prune_tokenizer(tokenizer: Any, texts: Iterable[str]) -> PreTrainedTokenizer
         A tokenizer that gives the same pieces as the full one on `texts`.
 
     Raises:
-        ValueError: If the tokenizer is not a word-piece tokenizer.
+        UserError: If the tokenizer is not a word-piece tokenizer.
     """
     state = json.loads(tokenizer.backend_tokenizer.to_str())
     if state["model"]["type"] != "WordPiece":
-        raise ValueError(f"Only word-piece tokenizers can be cut down; this one is {state['model']['type']}.")
+        raise UserError(f"Only word-piece tokenizers can be cut down; this one is {state['model']['type']}.")
     vocabulary = state["model"]["vocab"]
     names = {number: piece for piece, number in vocabulary.items()}
     kept = {vocabulary[token] for token in SPECIAL_TOKENS.values()}

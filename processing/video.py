@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PIL import Image as PillowImage
 
+from .errors import UserError, missing_extra
 from .images import MAX_PIXELS, open_image
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def open_visual(row: Mapping[str, Any], num_frames: int = NUM_FRAMES) -> list[Pi
         num_frames: Most frames of a video.
 
     Raises:
-        ValueError: If there is neither, or it cannot be decoded; the message names the file.
+        UserError: If there is neither, or it cannot be decoded; the message names the file.
         ImportError: If it is a video and PyAV is not installed.
     """
     if is_video(row):
@@ -66,14 +67,14 @@ def open_frames(path: str | Path, count: int = NUM_FRAMES) -> list[PillowImage.I
         count: Most frames to return.
 
     Raises:
-        ValueError: If there is no such file, it has no pictures, is broken or cut off, or its frames have more than 100
+        UserError: If there is no such file, it has no pictures, is broken or cut off, or its frames have more than 100
             million pixels; the message names the file.
         ImportError: If PyAV is not installed.
     """
     if count < 1:
         raise ValueError(f"A video cannot be shown in {count} frames; take at least 1.")
     if not Path(path).is_file():
-        raise ValueError(f"{path} does not exist; add the video, or skip broken ones.")
+        raise UserError(f"{path} does not exist; add the video, or skip broken ones.")
     with _opened(path) as (container, stream):
         start, end = _span(path, container, stream)
     times = [start + (end - start) * (place + 0.5) / count for place in range(count)]
@@ -90,7 +91,7 @@ def _opened(path: str | Path) -> Iterator[tuple["InputContainer", "VideoStream"]
         import av
         from av.stream import Disposition
     except ImportError as error:
-        raise ImportError("Videos need PyAV: pip install 'leccr[video]'.") from error
+        raise missing_extra("video", "Reading videos") from error
     try:
         # A playlist that is named like a video must not fetch anything from the network.
         only_files = {"protocol_whitelist": "file"}
@@ -99,13 +100,13 @@ def _opened(path: str | Path) -> Iterator[tuple["InputContainer", "VideoStream"]
             streams = [video for video in container.streams.video if not video.disposition & Disposition.attached_pic]
             if not streams:
                 problem = "has no pictures, only sound" if container.streams.audio else "cannot be decoded as a video"
-                raise ValueError(f"{path} {problem}; replace or remove it, or skip broken ones.")
+                raise UserError(f"{path} {problem}; replace or remove it, or skip broken ones.")
             # Whoever needs speed decodes several videos at once.
             streams[0].codec_context.thread_count = 1
             _check_size(path, streams[0].codec_context)
             yield container, streams[0]
     except av.FFmpegError as error:
-        raise ValueError(f"{path} cannot be decoded as a video; replace or remove it, or skip broken ones.") from error
+        raise UserError(f"{path} cannot be decoded as a video; replace or remove it, or skip broken ones.") from error
 
 
 def _span(path: str | Path, container: "InputContainer", stream: "VideoStream") -> tuple[float, float]:
@@ -124,11 +125,11 @@ def _span(path: str | Path, container: "InputContainer", stream: "VideoStream") 
         if packet.stream is stream:
             start, end = min(start, begins), max(end, ends)
     if start > end:
-        raise ValueError(f"{path} has no frames with a time; convert it to MP4 or remove it, or skip broken ones.")
+        raise UserError(f"{path} has no frames with a time; convert it to MP4 or remove it, or skip broken ones.")
     # The header tells the duration of the longest stream, which may be the sound.
     seconds, announced = last - min(first, 0.0), (container.duration or 0) / 10**6
     if seconds < WHOLE_SHARE * announced:
-        raise ValueError(
+        raise UserError(
             f"{path} is cut off: it has {seconds:.1f} of {announced:.1f} seconds; fetch it again, or skip broken ones."
         )
     return start, end
@@ -148,7 +149,7 @@ def _frames(
         while upcoming and (shown is None or upcoming.time <= time):
             shown, upcoming, seen = upcoming, next(source, None), seen + 1
         if shown is None:
-            raise ValueError(f"{path} has no frame that can be decoded; replace or remove it, or skip broken ones.")
+            raise UserError(f"{path} has no frame that can be decoded; replace or remove it, or skip broken ones.")
         frames.append(shown.content)
     return frames if seen >= len(times) else list(dict.fromkeys(frames))
 
@@ -158,7 +159,7 @@ def _decode(path: str | Path, container: "InputContainer", stream: "VideoStream"
     for frame in container.decode(stream):
         _check_size(path, frame)
         if frame.time is None:
-            raise ValueError(f"{path} has frames without a time; convert it to MP4, or skip broken ones.")
+            raise UserError(f"{path} has frames without a time; convert it to MP4, or skip broken ones.")
         # Some AVI files tell when a frame is decoded instead, but the frames come in the order they are shown in.
         time = max(time, frame.time)
         yield _Frame(time, frame)
@@ -177,7 +178,7 @@ def _seek(container: "InputContainer", stream: "VideoStream", time: float) -> bo
 
 def _check_size(path: str | Path, content: Any) -> None:
     if content.width * content.height > MAX_PIXELS:
-        raise ValueError(f"{path} has frames of more than {MAX_PIXELS // 10**6} million pixels; make it smaller.")
+        raise UserError(f"{path} has frames of more than {MAX_PIXELS // 10**6} million pixels; make it smaller.")
 
 
 def _picture(frame: "VideoFrame") -> PillowImage.Image:

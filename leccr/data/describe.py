@@ -70,7 +70,7 @@ def run_description(
     Raises:
         UserError: If the data have neither pictures nor videos, or the endpoint failed on some of them, after the
             others are written.
-        ValueError: If the data, the model or the prompt set is at fault, or earlier answers have other settings.
+        UserError: If the data, the model or the prompt set is at fault, or earlier answers have other settings.
     """
     questions = load_prompts(prompts)
     client = open_client(endpoint, model, timeout, key_variable)

@@ -29,7 +29,7 @@ def load_data(data: str, skip_broken: bool = False) -> tuple[DatasetDict, Featur
     Raises:
         UserError: If there is no such folder.
         FileNotFoundError: If it holds no prepared data, or a part is missing.
-        ValueError: If a part is broken.
+        UserError: If a part is broken.
     """
     if data == SCENES:
         from processing.scenes.build import build_scenes
@@ -59,7 +59,7 @@ def without_broken_pictures(rows: Dataset, name: str) -> Dataset:
 def _opens(row: dict[str, Any]) -> bool:
     try:
         open_visual(row)
-    except ValueError:
+    except UserError:
         return False
     return True
 

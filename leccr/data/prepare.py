@@ -58,7 +58,7 @@ def run_preparation(
     Raises:
         UserError: If the output folder is not empty, or the name or an option is unknown.
         FileNotFoundError: If files are missing.
-        ValueError: If files are not in the published layout, or splits share images.
+        UserError: If files are not in the published layout, or splits share images.
     """
     output = Path(output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
@@ -139,7 +139,7 @@ def _unbroken(rows: Iterable[dict[str, Any]], split: str, notes: list[str]) -> I
         try:
             if row["image"] is not None or row["video"] is not None:
                 open_visual(row)
-        except ValueError:
+        except UserError:
             broken += 1
             continue
         yield row

@@ -109,7 +109,7 @@ def run_translation(
     Raises:
         UserError: If there is nothing to translate, options contradict each other, or the endpoint failed on some
             captions, after the others are written.
-        ValueError: If the data or the model is at fault, or earlier translations have other settings.
+        UserError: If the data or the model is at fault, or earlier translations have other settings.
     """
     targets = list(dict.fromkeys(targets))
     if not targets:
@@ -162,13 +162,13 @@ def _captions(folder: Path, targets: Sequence[str], system: str, data: str) -> l
 
 
 def _check_way_back(captions: Sequence[Caption], translator: Translator) -> None:
-    """Raise ValueError now, not after the way there, if the way back is impossible."""
+    """Raise UserError now, not after the way there, if the way back is impossible."""
     chrf("here", "here")
     for source, target in dict.fromkeys((caption.source, caption.target) for caption in captions):
         try:
             translator.check(target, source)
         except ValueError as error:
-            raise ValueError(
+            raise UserError(
                 f"{str(error).rstrip('.')}, or give another model for the way back as --back-model."
             ) from error
 

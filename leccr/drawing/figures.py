@@ -12,6 +12,7 @@ from PIL import Image
 
 from processing.writing import atomic_file
 
+from ..errors import missing_extra
 from .contact_sheet import font_for
 
 try:
@@ -19,7 +20,7 @@ try:
     from matplotlib.figure import Figure
     from matplotlib.font_manager import FontProperties
 except ImportError as error:
-    raise ImportError("Plots need matplotlib: pip install 'leccr[plots]'.") from error
+    raise missing_extra("plots", "Drawing plots") from error
 
 STYLE: Any = {
     "axes.spines.top": False,

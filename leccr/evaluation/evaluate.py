@@ -60,7 +60,7 @@ def evaluate_retrieval(
         For each language its metrics (`leccr.evaluation.metrics.retrieval_metrics`) and the protocol they stand on.
 
     Raises:
-        ValueError: If the rows lack one of the languages, or a caption is empty.
+        UserError: If the rows lack one of the languages, or a caption is empty.
     """
     rankings = rank_retrieval(model, processor, rows, languages, features, descriptions, batch_size)
     return [ranking.result for ranking in rankings]
@@ -116,7 +116,7 @@ def evaluate_sentences(
         For each target language its metrics (`leccr.evaluation.metrics.sentence_metrics`) and their protocol.
 
     Raises:
-        ValueError: If the rows lack one of the languages, there is none, or a caption is empty.
+        UserError: If the rows lack one of the languages, there is none, or a caption is empty.
     """
     return [ranking.result for ranking in rank_sentences(model, tokenizer, rows, languages, batch_size)]
 

@@ -15,6 +15,7 @@ from processing.video import open_visual
 
 from ..drawing.contact_sheet import ContactRow, contact_sheet
 from ..drawing.figures import drawn, finish_grid, in_font, line_styles, save
+from ..errors import UserError
 from .metrics import RetrievalRanks
 from .ranked import Ranking
 
@@ -184,7 +185,7 @@ def _picture(row: Mapping[str, Any]) -> Image.Image | None:
     """Return the picture, or the frame in the middle of the video, or None where features alone are left of it."""
     try:
         return open_visual(row, num_frames=1)[0]
-    except (ValueError, ImportError):
+    except UserError:
         return None
 
 

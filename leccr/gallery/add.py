@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from processing.images import open_image
 from processing.video import open_frames
 
+from ..errors import UserError
 from ..models.encoder import Encoder, Inputs
 from .candidates import Candidate, Source
 from .store.catalogue import VIDEO, Catalogue, Item, put_item, read_state, select_items, source_number, write_state
@@ -153,7 +154,7 @@ class Adder:
                 if _differs(item, there):
                     prepared.new.append(_New(candidate, item, *self._open(candidate)))
                     continue
-            except (ValueError, ImportError) as error:
+            except UserError as error:
                 prepared.broken.append((candidate.id, str(error)))
                 continue
             prepared.unchanged += 1
@@ -167,7 +168,7 @@ class Adder:
         if row.get("visual_features") is not None:
             return None, self.encoder.prepare(row)
         if candidate.kind == VIDEO and not self.encoder.takes_videos:
-            raise ValueError("It is a video, and the gallery's model is for pictures alone.")
+            raise UserError("It is a video, and the gallery's model is for pictures alone.")
         if candidate.kind == VIDEO:
             return small_jpeg(open_frames(row["video"], 1)[0]), self.encoder.prepare(row)
         row["image"] = open_image(row["image"], candidate.id)
@@ -258,7 +259,7 @@ def _as_item(candidate: Candidate, known: Item | None) -> Item:
     """Return what a candidate would be as an item; the file is not read where it looks as it did when indexed.
 
     Raises:
-        ValueError: If the file cannot be read.
+        UserError: If the file cannot be read.
     """
     size, changed = candidate.stamp()
     as_it_was = known is not None and bool(changed) and (size, changed) == (known.size, known.time)

@@ -48,28 +48,28 @@ class Candidate:
         """Return size and time of the last change, which tell without reading it that a file is as it was.
 
         Raises:
-            ValueError: If there is no such file.
+            UserError: If there is no such file.
         """
         if self.file is None:
             return len(self._content()), 0
         try:
             status = self.file.stat()
         except OSError as error:
-            raise ValueError(f"{self.file} cannot be read: {error.strerror}.") from error
+            raise UserError(f"{self.file} cannot be read: {error.strerror}.") from error
         return status.st_size, status.st_mtime_ns
 
     def hash(self) -> str:
         """Return a hash of the content.
 
         Raises:
-            ValueError: If the file cannot be read.
+            UserError: If the file cannot be read.
         """
         try:
             if self.file is not None:
                 return hash_file(self.file)
             return hashlib.blake2b(self._content(), digest_size=16).hexdigest()
         except OSError as error:
-            raise ValueError(f"{self.file} cannot be read: {error.strerror}.") from error
+            raise UserError(f"{self.file} cannot be read: {error.strerror}.") from error
 
     def _content(self) -> bytes:
         """Return what a row of a data set is recognised by."""
@@ -83,7 +83,7 @@ class Candidate:
         try:
             return Path(named).read_bytes() if named else b""
         except OSError as error:
-            raise ValueError(f"{named} cannot be read: {error.strerror}.") from error
+            raise UserError(f"{named} cannot be read: {error.strerror}.") from error
 
     def as_row(self) -> dict[str, Any]:
         """Return a row of `processing.schema` as the collator takes it."""

@@ -30,7 +30,7 @@ def describe_source(source: Source, path: Path, model: str, endpoint: str | None
 
     Raises:
         UserError: If the endpoint fails.
-        ValueError: If the model cannot be loaded, or earlier answers have other settings.
+        UserError: If the model cannot be loaded, or earlier answers have other settings.
     """
     silent = [
         (start + place, candidate.key)

@@ -103,7 +103,7 @@ def _time(operator: str, value: str) -> tuple[str, int]:
 def _moment(value: str) -> tuple[datetime.datetime, bool]:
     """Return a moment in ISO 8601, and whether it is a day without a time; weeks are refused, being no days."""
     if "W" in value.upper():
-        raise ValueError(value)
+        raise UserError(value)
     try:
         return datetime.datetime.combine(datetime.date.fromisoformat(value), datetime.time()), True
     except ValueError:

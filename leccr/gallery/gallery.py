@@ -169,7 +169,7 @@ class Gallery:
             description: What the picture shows, for models that use descriptions.
 
         Raises:
-            ValueError: If the file is broken.
+            UserError: If the file is broken.
         """
         from processing.images import open_image
 
@@ -242,7 +242,7 @@ class Gallery:
         """Return the stored small picture of a result; None if it has none, or is no longer in the gallery.
 
         Raises:
-            ValueError: If what is stored is no picture.
+            UserError: If what is stored is no picture.
         """
         from processing.images import open_image
 

@@ -40,7 +40,7 @@ def build_processor(recipe: Recipe, texts: Iterable[str]) -> Any:
     A learned or cut-down vocabulary comes from the training texts alone; a warm start brings its own.
 
     Raises:
-        ValueError: If the recipe names no tokenizer or image processor, or wants a new vocabulary under a pretrained
+        UserError: If the recipe names no tokenizer or image processor, or wants a new vocabulary under a pretrained
             text tower, whose embeddings belong to its own.
         UserError: If the model to start from cannot be loaded, or does not fit the rest of the recipe.
     """
@@ -48,7 +48,7 @@ def build_processor(recipe: Recipe, texts: Iterable[str]) -> Any:
         _check_dual_encoder(recipe)
         return dual_encoder_processor(recipe.dual_encoder, **recipe.processor)
     if isinstance(recipe.text, str) and (recipe.tokenizer == "learned" or recipe.prune_tokenizer):
-        raise ValueError(
+        raise UserError(
             f"Recipe {recipe.name} wants a new vocabulary, but the pretrained tower {recipe.text} needs its own: leave "
             "tokenizer and prune_tokenizer out, or give text as a configuration."
         )
@@ -78,7 +78,7 @@ def _tokenizer(recipe: Recipe, texts: Iterable[str]) -> Any:
         return train_tokenizer(texts)
     name = recipe.tokenizer or recipe.text
     if not isinstance(name, str):
-        raise ValueError(f"Recipe {recipe.name} needs a tokenizer: name one, or write tokenizer: learned.")
+        raise UserError(f"Recipe {recipe.name} needs a tokenizer: name one, or write tokenizer: learned.")
     tokenizer = AutoTokenizer.from_pretrained(name)
     return prune_tokenizer(tokenizer, texts) if recipe.prune_tokenizer else tokenizer
 
@@ -91,7 +91,7 @@ def build_image_processor(recipe: Recipe) -> Any:
         return CLIPImageProcessorPil(**recipe.image_processor)
     name = recipe.image_processor or recipe.vision
     if not isinstance(name, str):
-        raise ValueError(f"Recipe {recipe.name} needs an image_processor: a checkpoint's name, or its settings.")
+        raise UserError(f"Recipe {recipe.name} needs an image_processor: a checkpoint's name, or its settings.")
     return AutoImageProcessor.from_pretrained(name, backend="pil")
 
 
@@ -105,7 +105,7 @@ def build_model(recipe: Recipe, processor: Any, features: FeatureFile | None = N
         features: Visual features computed ahead; they set the width where there is no vision tower.
 
     Raises:
-        ValueError: If there is neither a vision tower nor features.
+        UserError: If there is neither a vision tower nor features.
         UserError: If the features are of another tower, or the text tower cannot start from the model named for it.
     """
     fields, text = dict(recipe.model), recipe.text
@@ -122,7 +122,7 @@ def build_model(recipe: Recipe, processor: Any, features: FeatureFile | None = N
         _check_features(recipe, features)
         if recipe.vision is None:
             if features is None:
-                raise ValueError(f"Recipe {recipe.name} has no vision tower; give it data with visual features.")
+                raise UserError(f"Recipe {recipe.name} has no vision tower; give it data with visual features.")
             fields.setdefault("visual_feature_dim", features.width)
         model = LeccrModel.from_pretrained_towers(_tower(recipe.vision), _tower(text), **fields)
     if recipe.warm_start is not None:
@@ -212,7 +212,7 @@ def standardize(model: LeccrModel, features: FeatureFile | None, rows: Dataset) 
     if model.standardizer is None:
         return
     if features is None:
-        raise ValueError("vision_standardize needs visual features computed ahead, to take their statistics from.")
+        raise UserError("vision_standardize needs visual features computed ahead, to take their statistics from.")
     model.set_feature_statistics(*features.statistics(rows["id"]))
 
 

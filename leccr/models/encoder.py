@@ -86,7 +86,7 @@ class Encoder:
         """Return the model's inputs for the picture, the video or the features of one row, without its description.
 
         Raises:
-            ValueError: If it is broken, naming it.
+            UserError: If it is broken, naming it.
         """
         return self.collator.image_inputs([row], descriptions=False)
 

@@ -13,7 +13,7 @@ from modeling_leccr import LeccrModel
 from processing import LeccrProcessor
 from processing.writing import atomic_folder
 
-from ..errors import UserError
+from ..errors import UserError, missing_extra
 from .checkpoints import load_retriever
 from .export_programs import ImageProgram, TextProgram, convertible, export_program, onnx_runner, quantize, write_onnx
 
@@ -207,7 +207,7 @@ def _check_libraries() -> None:
         import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise UserError(f'--format onnx needs {error.name}: install it with pip install "leccr[export]".') from error
+        raise missing_extra("export", "--format onnx") from error
 
 
 __all__ = ["image_sample", "run_export", "text_sample"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from ..errors import UserError
+from ..errors import UserError, missing_extra
 
 ADAPTER = "adapter"
 # The projections of attention, as the towers of transformers name them; not those of a pooling head.
@@ -37,7 +37,7 @@ def add_lora(model: Any, rank: int) -> Any:
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError as error:
-        raise UserError('LoRA needs peft: install it with pip install "leccr[lora]".') from error
+        raise missing_extra("lora", "LoRA") from error
     if rank < 1:
         raise UserError(f"The rank of LoRA is {rank}, but has to be at least 1.")
     targets = [name for name, _ in model.named_modules() if re.fullmatch(TARGETS, name)]

@@ -54,7 +54,7 @@ def run_features(data: str, recipe: Recipe, dtype: str = "fp16", batch_size: int
 
     Raises:
         UserError: If the features exist already, or the tower has no pretrained weights.
-        ValueError: If a picture or a video cannot be decoded.
+        UserError: If a picture or a video cannot be decoded.
     """
     target = Path(data) / FEATURES_FILE
     if target.exists():

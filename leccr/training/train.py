@@ -74,7 +74,7 @@ def make_trainer(
         embeddings: A teacher's embeddings of the training captions, for a recipe that transfers from one.
 
     Raises:
-        ValueError: If the data lack one of the languages, or embeddings are of other captions.
+        UserError: If the data lack one of the languages, or embeddings are of other captions.
         UserError: If the recipe needs target captions or a teacher's embeddings and there are none.
     """
     set_seed(seed)

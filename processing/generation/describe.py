@@ -7,6 +7,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from ..errors import UserError
 from .answers import Answer, Decoding, answer_twice, derive_seed
 from .describers import Describer, Pictures
 from .journal import Journal
@@ -69,7 +70,7 @@ def describe_pictures(
         num_frames: Most pictures of an item, where items are videos; it goes into the settings.
 
     Raises:
-        ValueError: If ids are not unique, the journal was begun with other settings, or a picture cannot be opened.
+        UserError: If ids are not unique, the journal was begun with other settings, or a picture cannot be opened.
         EndpointError: If a server fails ten times in a row.
     """
     check_unique(ids)
@@ -104,16 +105,16 @@ def describe_pictures(
 
 
 def check_unique(ids: Sequence[str]) -> None:
-    """Raise ValueError, naming one, if an id appears twice."""
+    """Raise UserError, naming one, if an id appears twice."""
     if len(set(ids)) < len(ids):
         [(name, count)] = Counter(ids).most_common(1)
-        raise ValueError(f"{count} rows have the id {name!r}; give each row an id of its own.")
+        raise UserError(f"{count} rows have the id {name!r}; give each row an id of its own.")
 
 
 def _open(open_pictures: Callable[[int], Pictures], place: int, skip_broken: bool) -> Pictures:
     try:
         return open_pictures(place)
-    except ValueError:
+    except UserError:
         if not skip_broken:
             raise
         return []

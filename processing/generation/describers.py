@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from PIL import Image as PillowImage
 
+from ..errors import UserError, missing_extra
 from .answers import Answer, Decoding
 from .endpoint import ChatClient
 from .models import generate, load, load_model, read_answers, revision_of
@@ -50,7 +51,7 @@ class LocalDescriber:
         batch_size: Pictures at once.
 
     Raises:
-        ValueError: If the model cannot be loaded, or has no chat template.
+        UserError: If the model cannot be loaded, or has no chat template.
     """
 
     in_flight = 1
@@ -60,10 +61,10 @@ class LocalDescriber:
     ) -> None:
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
-        hint = "" if find_spec("torchvision") else "Some models need torchvision: pip install 'leccr[describe]'."
+        hint = "" if find_spec("torchvision") else str(missing_extra("describe", "Perhaps the model"))
         self.processor = load(AutoProcessor, name, hint, revision=revision)
         if not getattr(self.processor, "chat_template", None):
-            raise ValueError(f"{name} has no chat template; choose a model that was tuned to follow instructions.")
+            raise UserError(f"{name} has no chat template; choose a model that was tuned to follow instructions.")
         tokenizer = self.processor.tokenizer
         # A decoder goes on from the last position, which must not be padding.
         tokenizer.padding_side = "left"

@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from ..errors import UserError
 from .answers import Answer, Decoding
 
 # The server is busy or ill; the same request may succeed later. 529 is some servers' word for overloaded.
@@ -60,7 +61,7 @@ class ChatClient:
             between half of it and the whole, so that many requests do not come back at the same moment.
 
     Raises:
-        ValueError: If the address is not an http(s) one.
+        UserError: If the address is not an http(s) one.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class ChatClient:
         first_wait: float = 1.0,
     ) -> None:
         if urlsplit(url).scheme not in ("http", "https"):
-            raise ValueError(f"The endpoint {url} is no web address; write it like http://localhost:8000/v1.")
+            raise UserError(f"The endpoint {url} is no web address; write it like http://localhost:8000/v1.")
         self.url = url.rstrip("/").removesuffix("/chat/completions") + "/chat/completions"
         self.model = model
         self.timeout = timeout
@@ -96,7 +97,7 @@ class ChatClient:
 
         Raises:
             EndpointError: If the server rejects the request, or fails on every attempt.
-            ValueError: If no request can succeed: a wrong key, address or model.
+            UserError: If no request can succeed: a wrong key, address or model.
         """
         payload = {
             "model": self.model,
@@ -147,11 +148,11 @@ class ChatClient:
         if self._key:
             said = said.replace(self._key, "***")
         if status in HOPELESS:
-            raise ValueError(f"{self.url} answers {status}, {HOPELESS[status]} (model {self.model}): {said}")
+            raise UserError(f"{self.url} answers {status}, {HOPELESS[status]} (model {self.model}): {said}")
         if status in PASSING:
             raise _Passing(f"status {status} {said}".strip(), _wait_asked_for(headers.get("Retry-After")))
         if 300 <= status < 400:
-            raise ValueError(f"{self.url} redirects to {headers.get('Location')}; give that address.")
+            raise UserError(f"{self.url} redirects to {headers.get('Location')}; give that address.")
         raise EndpointError(f"{self.url} rejects a request with status {status}: {said}.")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
+from ..errors import UserError
 from ..writing import atomic_file
 
 Key = tuple[Any, ...]
@@ -26,7 +27,7 @@ class Journal:
         key: Fields that together identify a record. Of two records with the same key the later one counts.
 
     Raises:
-        ValueError: If another process has the file open, or a line is not a record.
+        UserError: If another process has the file open, or a line is not a record.
     """
 
     _closed_batch: bool
@@ -111,7 +112,7 @@ class Journal:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(f"Another process is writing {self.path}; wait for it to end, or stop it.") from None
+            raise UserError(f"Another process is writing {self.path}; wait for it to end, or stop it.") from None
 
     def _recover(self) -> None:
         """Index the whole batches and drop the rest."""
@@ -138,7 +139,7 @@ class Journal:
         try:
             return self._key_of(json.loads(line))
         except (ValueError, KeyError, TypeError):
-            raise ValueError(
+            raise UserError(
                 f"Line {number} of {self.path} is not a record of this command; repair the file or remove it."
             ) from None
 

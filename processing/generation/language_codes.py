@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from ..errors import UserError
+
 
 @dataclass(frozen=True)
 class Language:
@@ -91,10 +93,10 @@ def language(code: str) -> Language:
     """Return the language of an ISO 639-1 code.
 
     Raises:
-        ValueError: If it is not among those that can be translated.
+        UserError: If it is not among those that can be translated.
     """
     if code not in LANGUAGES:
-        raise ValueError(f"There is no language {code} to translate; there are {', '.join(LANGUAGES)}.")
+        raise UserError(f"There is no language {code} to translate; there are {', '.join(LANGUAGES)}.")
     return LANGUAGES[code]
 
 

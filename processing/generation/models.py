@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 
+from ..errors import UserError
 from .answers import Answer, Decoding
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -13,7 +14,7 @@ def load(auto_class: Any, name: str, hint: str = "", **options: Any) -> Any:
     """Call `auto_class.from_pretrained`.
 
     Raises:
-        ValueError: If there is no such model, it is of another kind, or it needs a library that is not there; the
+        UserError: If there is no such model, it is of another kind, or it needs a library that is not there; the
             message ends with `hint`.
     """
     try:
@@ -21,7 +22,7 @@ def load(auto_class: Any, name: str, hint: str = "", **options: Any) -> Any:
     # AttributeError is what transformers 5 gives for a processor whose library is missing.
     except (AttributeError, ImportError, OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise ValueError(f"Cannot load {name} as {auto_class.__name__}: {reason} {hint}".rstrip()) from error
+        raise UserError(f"Cannot load {name} as {auto_class.__name__}: {reason} {hint}".rstrip()) from error
 
 
 def load_model(auto_class: Any, name: str, revision: str | None, dtype: str, device: str) -> Any:
@@ -35,10 +36,10 @@ def load_model(auto_class: Any, name: str, revision: str | None, dtype: str, dev
         device: A torch device, or `auto`, which spreads a model that is too large for one over all of them.
 
     Raises:
-        ValueError: If it cannot be loaded so.
+        UserError: If it cannot be loaded so.
     """
     if dtype not in DTYPES:
-        raise ValueError(f"There is no dtype {dtype}; use {', '.join(DTYPES)}.")
+        raise UserError(f"There is no dtype {dtype}; use {', '.join(DTYPES)}.")
     model = load(auto_class, name, revision=revision, dtype=dtype, device_map=device)
     return model.eval()
 
@@ -47,7 +48,7 @@ def generate(model: Any, inputs: Any, decoding: Decoding, **options: Any) -> tor
     """Return what `model.generate` does, (B, length) token numbers.
 
     Raises:
-        ValueError: If the memory does not suffice.
+        UserError: If the memory does not suffice.
     """
     if decoding.temperature > 0:
         torch.manual_seed(decoding.seed)
@@ -59,7 +60,7 @@ def generate(model: Any, inputs: Any, decoding: Decoding, **options: Any) -> tor
         with torch.inference_mode():
             return model.generate(**inputs, max_new_tokens=decoding.max_new_tokens, **options)
     except torch.OutOfMemoryError as error:
-        raise ValueError("The memory of the device does not suffice; use a smaller --batch-size.") from error
+        raise UserError("The memory of the device does not suffice; use a smaller --batch-size.") from error
 
 
 def read_answers(model: Any, tokenizer: Any, tokens: torch.Tensor, decoding: Decoding, forced: int = 0) -> list[Answer]:

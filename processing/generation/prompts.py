@@ -7,6 +7,8 @@ from pathlib import Path
 
 import yaml
 
+from ..errors import UserError
+
 FOLDER = Path(__file__).with_name("prompts")
 DEFAULT_PROMPTS = "views"
 
@@ -40,26 +42,26 @@ def load_prompts(name: str) -> Prompts:
     """Load a built-in set by its name, or a YAML file with `questions` and `max_new_tokens`.
 
     Raises:
-        ValueError: If there is no such set, or the file does not hold one.
+        UserError: If there is no such set, or the file does not hold one.
     """
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
         path = FOLDER / f"{name}.yaml"
         if path.stem not in list_prompts():
-            raise ValueError(f"There is no prompt set {name}; use {', '.join(list_prompts())} or a YAML file.")
+            raise UserError(f"There is no prompt set {name}; use {', '.join(list_prompts())} or a YAML file.")
     elif not path.is_file():
-        raise ValueError(f"There is no prompt file {name}.")
+        raise UserError(f"There is no prompt file {name}.")
     try:
         content = yaml.safe_load(path.read_text("utf-8"))
     except yaml.YAMLError as error:
-        raise ValueError(f"{name} is not YAML: {error}") from error
+        raise UserError(f"{name} is not YAML: {error}") from error
     questions = content.get("questions") if isinstance(content, dict) else None
     if not isinstance(questions, dict) or not questions:
-        raise ValueError(f"{name} has no questions; write `questions:` and below it lines like `things: What ...?`.")
+        raise UserError(f"{name} has no questions; write `questions:` and below it lines like `things: What ...?`.")
     for view, question in questions.items():
         if not isinstance(view, str) or not isinstance(question, str) or not question.strip():
-            raise ValueError(f"Question {view!r} of {name} is no text.")
+            raise UserError(f"Question {view!r} of {name} is no text.")
     tokens = content.get("max_new_tokens", 128)
     if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 1:
-        raise ValueError(f"max_new_tokens of {name} is {tokens!r}; give a number above 0.")
+        raise UserError(f"max_new_tokens of {name} is {tokens!r}; give a number above 0.")
     return Prompts(path.stem, {view: question.strip() for view, question in questions.items()}, tokens)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from tqdm.auto import tqdm
 
+from ..errors import UserError
 from .endpoint import EndpointError
 from .journal import Journal, Key
 
@@ -87,7 +88,7 @@ def check_settings(journal: Journal, keys: Iterable[Key], settings: Record) -> N
     """Check that the journal's records of `keys` were made with the same settings.
 
     Raises:
-        ValueError: If not; the message names the first setting that differs.
+        UserError: If not; the message names the first setting that differs.
     """
     for key in keys:
         record = journal.get(key)
@@ -96,7 +97,7 @@ def check_settings(journal: Journal, keys: Iterable[Key], settings: Record) -> N
         there = record["settings"]
         for name in dict.fromkeys([*settings, *there]):
             if name not in FREE_SETTINGS and there.get(name) != settings.get(name):
-                raise ValueError(
+                raise UserError(
                     f"{journal.path} was begun with {name} {there.get(name)!r}, not {settings.get(name)!r}; "
                     "go on with the same settings, or begin anew with --restart, which discards it."
                 )

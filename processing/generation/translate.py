@@ -9,6 +9,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from ..errors import missing_extra
 from .answers import Answer, Decoding, answer_twice, derive_seed
 from .journal import Journal
 from .running import check_settings, cut, run_jobs
@@ -105,7 +106,7 @@ def translate_captions(
         title: Heading of the progress bar.
 
     Raises:
-        ValueError: If the model lacks a language, or the journal was begun with other settings.
+        UserError: If the model lacks a language, or the journal was begun with other settings.
         EndpointError: If a server fails ten times in a row.
     """
     for source, target in dict.fromkeys((caption.source, caption.target) for caption in captions):
@@ -147,12 +148,12 @@ def chrf(caption: str, back_translation: str) -> float:
     """Return how much of a caption a back-translation recovers: chrF2, from 0 to 100 (Popović 2015).
 
     Raises:
-        ValueError: If sacrebleu is not installed.
+        UserError: If sacrebleu is not installed.
     """
     try:
         from sacrebleu.metrics import CHRF
     except ImportError as error:
-        raise ValueError("Scoring back-translations needs sacrebleu: pip install 'leccr[translate]'.") from error
+        raise missing_extra("translate", "Scoring back-translations") from error
     return round(CHRF().sentence_score(back_translation, [caption]).score, 2)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from ..errors import UserError
 from ..languages import language_name
 from .answers import Answer, Decoding
 from .endpoint import ChatClient
@@ -30,7 +31,7 @@ class Translator(Protocol):
     in_flight: int
 
     def check(self, source: str, target: str) -> None:
-        """Raise ValueError if the model cannot translate from one language into the other."""
+        """Raise UserError if the model cannot translate from one language into the other."""
 
     def translate(self, texts: Sequence[str], source: str, target: str, decoding: Decoding) -> list[Answer]:
         """Translate sentences between languages with ISO 639-1 codes."""
@@ -52,7 +53,7 @@ class LocalTranslator:
         beams: Width of the beam search; 1 is greedy.
 
     Raises:
-        ValueError: If the model cannot be loaded, or is of no known kind.
+        UserError: If the model cannot be loaded, or is of no known kind.
     """
 
     in_flight = 1
@@ -83,7 +84,7 @@ class LocalTranslator:
         }
 
     def check(self, source: str, target: str) -> None:
-        """Raise ValueError if the model cannot translate from one language into the other."""
+        """Raise UserError if the model cannot translate from one language into the other."""
         if self.kind == "marian-pair":
             for ours, theirs, end in (
                 (source, self.tokenizer.source_lang, "from"),
@@ -92,12 +93,12 @@ class LocalTranslator:
                 language(ours)
                 known = code_of(theirs)
                 if known and known != ours:
-                    raise ValueError(f"{self.name} translates {end} {known}, not {ours}; choose another model.")
+                    raise UserError(f"{self.name} translates {end} {known}, not {ours}; choose another model.")
             return
         for code in (source, target) if self.kind in ("nllb", "m2m100") else (target,):
             if self._token(code) is None:
                 supported = [ours for ours in LANGUAGES if self._token(ours)]
-                raise ValueError(f"{self.name} has no language {code}; it has {', '.join(supported)}.")
+                raise UserError(f"{self.name} has no language {code}; it has {', '.join(supported)}.")
 
     def translate(self, texts: Sequence[str], source: str, target: str, decoding: Decoding) -> list[Answer]:
         """Translate sentences between languages with ISO 639-1 codes, in one batch."""
@@ -123,7 +124,7 @@ class LocalTranslator:
             return "nllb"
         if self._knows("<2en>"):
             return "madlad"
-        raise ValueError(f"{self.name} is no NLLB-200, M2M-100, MADLAD-400 or Marian model; choose one of these.")
+        raise UserError(f"{self.name} is no NLLB-200, M2M-100, MADLAD-400 or Marian model; choose one of these.")
 
     def _token(self, code: str) -> str | None:
         """Return the token that stands for a language, or None if the model has none."""
@@ -161,7 +162,7 @@ class EndpointTranslator:
         self.settings = {"model": client.model, "revision": None, "backend": "endpoint"}
 
     def check(self, source: str, target: str) -> None:
-        """Raise ValueError if one of the languages is not among those of this project."""
+        """Raise UserError if one of the languages is not among those of this project."""
         language(source)
         language(target)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as parquet
 
+from ..errors import UserError
 from ..storage import SHARD_NAME, find_shards
 from ..writing import atomic_file
 
@@ -45,7 +46,7 @@ def rewrite_column(
         value: Returns the new value for a row, which holds the columns of `needs`.
 
     Raises:
-        ValueError: If the data set has no such column.
+        UserError: If the data set has no such column.
     """
     shards = [shard for paths in find_shards(folder).values() for shard in paths]
     with ExitStack() as files:
@@ -60,7 +61,7 @@ def _rewrite(
         schema = reader.schema_arrow
         place = schema.get_field_index(column)
         if place < 0:
-            raise ValueError(f"{shard} has no column {column}; prepare the data set again.")
+            raise UserError(f"{shard} has no column {column}; prepare the data set again.")
         with parquet.ParquetWriter(part, schema) as writer:
             for number in range(reader.num_row_groups):
                 table = reader.read_row_group(number)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from ..errors import UserError
 from .files import Collection, FeatureSource, Rows, image_key
 
 _EXAMPLES = 3
@@ -19,7 +20,7 @@ def check_visuals(collection: Collection, allow_missing: bool = False) -> Collec
     Raises:
         FileNotFoundError: If rows lack their visual; the message counts them and names a few. Also if all rows lack
             it, whatever `allow_missing`.
-        ValueError: If there are no rows.
+        UserError: If there are no rows.
     """
     missing: dict[str, int] = {}
     examples: list[str] = []
@@ -34,7 +35,7 @@ def check_visuals(collection: Collection, allow_missing: bool = False) -> Collec
                 examples += [lacking] if len(examples) < _EXAMPLES else []
     count = sum(missing.values())
     if not total:
-        raise ValueError("The data set has no image or video at all; look at the lists of ids or the metadata.")
+        raise UserError("The data set has no image or video at all; look at the lists of ids or the metadata.")
     if not count:
         return collection
     shown = ", ".join(examples) + (" ..." if count > len(examples) else "")
@@ -74,7 +75,7 @@ def check_splits(splits: Mapping[str, Iterable[dict[str, Any]]], allow_overlap: 
         allow_overlap: Let splits share pictures, and return what they share as notes.
 
     Raises:
-        ValueError: If an id is repeated, or two splits share pictures.
+        UserError: If an id is repeated, or two splits share pictures.
     """
     keys = {split: frozenset(_unique_keys(split, rows)) for split, rows in splits.items()}
     return check_disjoint(keys, allow_overlap)
@@ -94,7 +95,7 @@ def check_disjoint(keys: Mapping[str, frozenset[str]], allow_overlap: bool = Fal
             continue
         found = f"{len(shared)} images are both in {first} and in {second}, for example {min(shared)}"
         if not allow_overlap:
-            raise ValueError(
+            raise UserError(
                 f"{found}: figures on one would rest on training with the other. Choose splits that share no image, "
                 "or allow it with --allow-overlap."
             )
@@ -110,6 +111,6 @@ def _unique_keys(split: str, rows: Iterable[dict[str, Any]]) -> Iterator[str]:
     ids: set[str] = set()
     for row in rows:
         if row["id"] in ids:
-            raise ValueError(f"The id {row['id']!r} comes twice in {split}; give each image or video its own.")
+            raise UserError(f"The id {row['id']!r} comes twice in {split}; give each image or video its own.")
         ids.add(row["id"])
         yield image_key(row["id"])

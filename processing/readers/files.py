@@ -13,6 +13,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from ..errors import UserError
+
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v")
 SPLIT_LISTS = {"train": "train", "validation": "val", "test": "test"}
@@ -91,7 +93,7 @@ def read_lines(path: Path) -> list[str]:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text at byte {error.start}; convert it to UTF-8.") from error
+        raise UserError(f"{path} is not UTF-8 text at byte {error.start}; convert it to UTF-8.") from error
     lines = [line.removesuffix("\r").removeprefix("\ufeff") for line in text.split("\n")]
     return lines[:-1] if lines[-1] == "" else lines
 
@@ -100,21 +102,21 @@ def read_json(path: Path) -> Any:
     """Read a JSON file, with or without a byte order mark.
 
     Raises:
-        ValueError: If it is not whole JSON.
+        UserError: If it is not whole JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not whole JSON: {error}. Fetch it again.") from error
+        raise UserError(f"{path} is not whole JSON: {error}. Fetch it again.") from error
 
 
 @contextmanager
 def published_layout(path: Path) -> Iterator[None]:
-    """Turn a missing field of a JSON file into a ValueError that names the file and the field."""
+    """Turn a missing field of a JSON file into a UserError that names the file and the field."""
     try:
         yield
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is not in the published layout: {type(error).__name__} {error}.") from error
+        raise UserError(f"{path} is not in the published layout: {type(error).__name__} {error}.") from error
 
 
 def clean(text: str) -> str:
@@ -138,7 +140,7 @@ def read_caption_lines(path: Path, notes: list[str]) -> Iterator[CaptionLine]:
     kept; empty captions are left out; both are counted in `notes`.
 
     Raises:
-        ValueError: If a line has another form; the message names the file and the line.
+        UserError: If a line has another form; the message names the file and the line.
     """
     seen: set[tuple[str, str, int]] = set()
     repeated = empty = 0
@@ -147,7 +149,7 @@ def read_caption_lines(path: Path, notes: list[str]) -> Iterator[CaptionLine]:
             continue
         match = _CAPTION.fullmatch(line.strip())
         if match is None:
-            raise ValueError(f"{path} line {place} is not of the form 'id#tag#number text': {line[:80]!r}.")
+            raise UserError(f"{path} line {place} is not of the form 'id#tag#number text': {line[:80]!r}.")
         key = (strip_suffix(match["id"]), match["tag"] or "", int(match["number"]))
         text = clean(match["text"] or "")
         repeated += key in seen

@@ -35,7 +35,7 @@ def five_languages_rows(
 
     Raises:
         FileNotFoundError: If files are missing.
-        ValueError: If files are not in the published layout.
+        UserError: If files are not in the published layout.
     """
     root = Path(root)
     flickr = flickr8k_cn_rows(root / "flickr8k-cn", translation, reserved_captions, images)

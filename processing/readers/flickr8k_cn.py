@@ -12,6 +12,7 @@ from typing import Any
 
 from datasets import Dataset, DatasetDict, Features, Image
 
+from ..errors import UserError
 from ..schema import ORIGIN_HUMAN, ROW_FEATURES, machine_origin
 from .files import Collection, Rows, Target, make_row, read_caption_lines, read_ids, require
 
@@ -42,13 +43,13 @@ def flickr8k_cn_rows(
 
     Raises:
         FileNotFoundError: If files are missing; the message lists every one.
-        ValueError: If there is no such translation, or a caption line is not in the published layout.
+        UserError: If there is no such translation, or a caption line is not in the published layout.
     """
     root = Path(root)
     systems = [translation] if isinstance(translation, str) else list(translation)
     for system in systems:
         if system not in SYSTEMS:
-            raise ValueError(f"Flickr8k-CN has no translation by {system!r}; choose {' or '.join(SYSTEMS)}.")
+            raise UserError(f"Flickr8k-CN has no translation by {system!r}; choose {' or '.join(SYSTEMS)}.")
     splits = [split for split in SPLITS if split != "test" or (root / SPLITS[split]).exists()]
     folder = root / "captions" if (root / "captions").is_dir() else root
     human_files = sorted(folder.glob("flickr8kzhc*.caption.txt"))

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..errors import UserError
 from ..schema import ORIGIN_HUMAN
 from .files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Collection, Rows, Target, clean, make_row, require
 from .metadata import Metadata
@@ -44,13 +45,13 @@ def folder_rows(root: str | Path, source_language: str = "en", shares: Sequence[
 
     Raises:
         FileNotFoundError: If there is no such folder, or no image or video in it and no metadata either.
-        ValueError: If the metadata lack a column or contradict themselves, naming the line, or the shares are not
+        UserError: If the metadata lack a column or contradict themselves, naming the line, or the shares are not
             three numbers that add up to 1.
     """
     root = Path(root)
     require([root], "The folder", "nowhere: it is yours")
     if len(shares) != 3 or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
-        raise ValueError(f"The shares of train, validation and test should add up to 1, unlike {list(shares)}.")
+        raise UserError(f"The shares of train, validation and test should add up to 1, unlike {list(shares)}.")
     media = _media(root)
     there = [root / name for name in METADATA if (root / name).exists()]
     if not there and not media:
@@ -111,7 +112,7 @@ def _split(metadata: Metadata, shares: Sequence[float]) -> dict[str, list[str]]:
     named = {file: _named_split(metadata, file) for file in metadata}
     folders = {file: SPLITS.get(file.split("/")[0]) for file in metadata}
     if any(named.values()) and not all(named.values()):
-        raise ValueError(f"{metadata.path} gives some files a split and others none; give it to all or to none.")
+        raise UserError(f"{metadata.path} gives some files a split and others none; give it to all or to none.")
     if not any(named.values()):
         named = folders if all(folders.values()) else _shared_out(list(metadata), shares)
     found = {split: [file for file in named if named[file] == split] for split in dict.fromkeys(SPLITS.values())}
@@ -123,10 +124,10 @@ def _named_split(metadata: Metadata, file: str) -> str | None:
     values = {line.get("split") or None for line in metadata[file]} - {None}
     for value in values:
         if value not in SPLITS:
-            raise ValueError(f"{metadata.path} puts {file} into {value!r}; use train, validation or test.")
+            raise UserError(f"{metadata.path} puts {file} into {value!r}; use train, validation or test.")
     splits = sorted({SPLITS[str(value)] for value in values})
     if len(splits) > 1:
-        raise ValueError(f"{metadata.path} puts {file} into both {' and '.join(splits)}; choose one.")
+        raise UserError(f"{metadata.path} puts {file} into both {' and '.join(splits)}; choose one.")
     return splits[0] if splits else None
 
 

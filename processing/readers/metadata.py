@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ..errors import UserError
+
 FILE_COLUMNS = ("file_name", "image", "video")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -19,7 +21,7 @@ class Metadata:
             separate and the first line names.
 
     Raises:
-        ValueError: If a line is not in the format or names no file; the message gives its number.
+        UserError: If a line is not in the format or names no file; the message gives its number.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,7 +38,7 @@ class Metadata:
                 name = next((str(line[name]).strip() for name in FILE_COLUMNS if line.get(name)), "")
                 if not name:
                     wanted, there = " or ".join(FILE_COLUMNS), ", ".join(line)
-                    raise ValueError(f"{path} line {number} has no {wanted}; it has {there}.")
+                    raise UserError(f"{path} line {number} has no {wanted}; it has {there}.")
                 self._places.setdefault(Path(name).as_posix(), array("q")).append(place)
 
     def __iter__(self) -> Iterator[str]:
@@ -69,7 +71,7 @@ class Metadata:
         try:
             yield from self._json_lines(lines) if self._columns is None else self._csv_lines(lines, self._columns)
         except UnicodeDecodeError as error:
-            raise ValueError(f"{self.path} is not UTF-8 text in line {lines.number}; save it as UTF-8.") from error
+            raise UserError(f"{self.path} is not UTF-8 text in line {lines.number}; save it as UTF-8.") from error
 
     def _json_lines(self, lines: "_Lines") -> Iterator[tuple[int, int, dict[str, Any]]]:
         while True:
@@ -81,9 +83,9 @@ class Metadata:
             try:
                 columns = json.loads(line)
             except json.JSONDecodeError as error:
-                raise ValueError(f"{self.path} line {lines.number} is not JSON: {error}.") from error
+                raise UserError(f"{self.path} line {lines.number} is not JSON: {error}.") from error
             if not isinstance(columns, dict):
-                raise ValueError(f"{self.path} line {lines.number} is not a JSON object.")
+                raise UserError(f"{self.path} line {lines.number} is not a JSON object.")
             yield place, lines.number, columns
 
     def _csv_lines(self, lines: "_Lines", columns: list[str]) -> Iterator[tuple[int, int, dict[str, Any]]]:
@@ -93,7 +95,7 @@ class Metadata:
             if cells is None:
                 return
             if len(cells) > len(columns):
-                raise ValueError(f"{self.path} line {lines.number} has more columns than the first line names.")
+                raise UserError(f"{self.path} line {lines.number} has more columns than the first line names.")
             if cells:
                 yield place, lines.number, dict(zip(columns, cells))
 

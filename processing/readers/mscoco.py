@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..errors import UserError
 from ..schema import ORIGIN_HUMAN, machine_origin
 from .files import (
     Collection,
@@ -80,7 +81,7 @@ def mscoco_rows(
 
     Raises:
         FileNotFoundError: If files are missing; the message lists every one.
-        ValueError: If both languages are asked for, or cannot be told, or a file is not in the published layout.
+        UserError: If both languages are asked for, or cannot be told, or a file is not in the published layout.
     """
     root = Path(root)
     language = _language(root, languages)
@@ -121,7 +122,7 @@ def _language(root: Path, languages: Sequence[str] | None) -> str:
     if not chosen:
         require([list(markers.values())], "MSCOCO in Chinese or Japanese", f"{COCO_CN} and {STAIR}")
     if len(chosen) != 1 or chosen[0] not in markers:
-        raise ValueError(
+        raise UserError(
             f"Choose zh (COCO-CN) or ja (STAIR), one at a time, and not {' and '.join(chosen)}: the two split the same "
             "images differently."
         )

@@ -43,7 +43,7 @@ def msrvtt_cn_rows(root: str | Path, videos: str | Path | None = None, features:
 
     Raises:
         FileNotFoundError: If files are missing.
-        ValueError: If a file is not in the published layout.
+        UserError: If a file is not in the published layout.
     """
     root = Path(root)
     pattern = "*videodatainfo*.json"

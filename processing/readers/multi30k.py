@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..errors import UserError
 from ..schema import ORIGIN_HUMAN
 from .files import (
     IMAGE_SUFFIXES,
@@ -69,7 +70,7 @@ def multi30k_rows(
 
     Raises:
         FileNotFoundError: If files are missing; the message lists every one.
-        ValueError: If there is no such task or language, or files that should be parallel have unequal numbers of
+        UserError: If there is no such task or language, or files that should be parallel have unequal numbers of
             lines.
     """
     root = Path(root)
@@ -105,11 +106,11 @@ class Multi30kFound:
 def read_multi30k_captions(root: str | Path, task: int = 1, languages: Sequence[str] | None = None) -> Multi30kFound:
     """Read the captions alone; arguments and errors as for `multi30k_rows`."""
     if task not in SPLITS:
-        raise ValueError(f"Multi30K has the tasks 1 and 2, not {task}.")
+        raise UserError(f"Multi30K has the tasks 1 and 2, not {task}.")
     for language in languages or ():
         if language not in LANGUAGES[task]:
             there = ", ".join(LANGUAGES[task])
-            raise ValueError(f"Multi30K's task {task} has no captions in {language}, only in {there}.")
+            raise UserError(f"Multi30K's task {task} has no captions in {language}, only in {there}.")
     data = _data_folder(Path(root)) / f"task{task}"
     wanted = ["en", *(languages or LANGUAGES[task])]
     _require_files(data, task, wanted)
@@ -202,7 +203,7 @@ def _parallel_lines(path: Path, count: int, names_file: Path) -> list[str]:
     while len(lines) > count and not lines[-1]:
         lines.pop()
     if len(lines) != count:
-        raise ValueError(
+        raise UserError(
             f"{path} has {len(lines)} lines and {names_file} names {count} images; they should be parallel line by "
             "line, so take both from the same release."
         )

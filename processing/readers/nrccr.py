@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..errors import UserError
 from ..schema import ORIGIN_HUMAN, machine_origin
 from .files import (
     Collection,
@@ -89,10 +90,10 @@ def nrccr_rows(
 
     Raises:
         FileNotFoundError: If files are missing.
-        ValueError: If a file is not in the published layout, or there are several features and none is chosen.
+        UserError: If a file is not in the published layout, or there are several features and none is chosen.
     """
     if task not in TASK_COLLECTIONS:
-        raise ValueError(f"Multi30K has the tasks 1 and 2, not {task}.")
+        raise UserError(f"Multi30K has the tasks 1 and 2, not {task}.")
     root = Path(root)
     texts = _text_files(root, task)
     notes: list[str] = []
@@ -206,7 +207,7 @@ def _image_names(root: Path) -> dict[str, str]:
     paths = [path for folder in (*ID_FOLDERS, ".") if (path := root / folder / "image_ids.txt").exists()]
     lines = [clean(line).split(" ", 1) for line in read_lines(paths[0]) if line.strip()] if paths else []
     if any(len(line) != 2 for line in lines):
-        raise ValueError(f"{paths[0]} should have an id and a file name on each line.")
+        raise UserError(f"{paths[0]} should have an id and a file name on each line.")
     return {line[0]: line[1] for line in lines}
 
 

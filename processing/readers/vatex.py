@@ -47,7 +47,7 @@ def vatex_rows(root: str | Path, videos: str | Path | None = None, features: str
 
     Raises:
         FileNotFoundError: If files are missing.
-        ValueError: If a file is not in the published layout.
+        UserError: If a file is not in the published layout.
     """
     root = Path(root)
     files = {split: find(root, pattern) for split, pattern in FILES.items()}

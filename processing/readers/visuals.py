@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..errors import UserError
 from .files import VIDEO_SUFFIXES, FeatureSource, files_by_stem, read_lines, require
 
 BIGFILE_PARTS = ("feature.bin", "shape.txt", "id.txt")
@@ -32,19 +33,19 @@ class NpyFeatures:
         """Return the features (N, F) of one video, float32.
 
         Raises:
-            ValueError: If the file is no such array.
+            UserError: If the file is no such array.
         """
         path = self.files[name]
         try:
             features = np.load(path, allow_pickle=False)
         except (OSError, ValueError) as error:
-            raise ValueError(f"{path} is not a NumPy array of numbers; fetch it again.") from error
+            raise UserError(f"{path} is not a NumPy array of numbers; fetch it again.") from error
         while features.ndim > 2 and features.shape[0] == 1:
             features = features[0]
         if features.ndim == 1:
             features = features[None]
         if features.ndim != 2 or 0 in features.shape:
-            raise ValueError(f"{path} has shape {features.shape}, which is not (tokens, width).")
+            raise UserError(f"{path} has shape {features.shape}, which is not (tokens, width).")
         return features.astype(np.float32)
 
 
@@ -59,7 +60,7 @@ class BigFile:
 
     Raises:
         FileNotFoundError: If one is missing.
-        ValueError: If they contradict each other.
+        UserError: If they contradict each other.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -67,11 +68,11 @@ class BigFile:
         try:
             count, width = (int(word) for word in " ".join(read_lines(folder / "shape.txt")).split())
         except ValueError as error:
-            raise ValueError(f"{folder / 'shape.txt'} should hold two numbers: vectors and their width.") from error
+            raise UserError(f"{folder / 'shape.txt'} should hold two numbers: vectors and their width.") from error
         names = [name for line in read_lines(folder / "id.txt") for name in line.split()]
         size = (folder / "feature.bin").stat().st_size
         if len(names) != count or size != count * width * 4:
-            raise ValueError(
+            raise UserError(
                 f"{folder} contradicts itself: shape.txt has {count} vectors of {width} float32 numbers, id.txt has "
                 f"{len(names)} ids, and feature.bin has {size} bytes. Fetch it again."
             )
@@ -99,9 +100,9 @@ def _read_frames(path: Path) -> dict[str, Sequence[str]]:
         else:
             frames = ast.literal_eval(text)
     except (ValueError, SyntaxError) as error:
-        raise ValueError(f"{path} is not a Python dictionary of frame ids by video; it is not run as code.") from error
+        raise UserError(f"{path} is not a Python dictionary of frame ids by video; it is not run as code.") from error
     if not isinstance(frames, dict) or not all(isinstance(ids, (list, tuple)) for ids in frames.values()):
-        raise ValueError(f"{path} is not a dictionary of lists: it should give each video its frame ids.")
+        raise UserError(f"{path} is not a dictionary of lists: it should give each video its frame ids.")
     return {str(name): ids for name, ids in frames.items()}
 
 
@@ -114,7 +115,7 @@ def find_features(root: Path, choice: str | None = None) -> FeatureSource | None
 
     Raises:
         FileNotFoundError: If there are no features of that name.
-        ValueError: If there are several BigFiles and none is chosen.
+        UserError: If there are several BigFiles and none is chosen.
     """
     folders = sorted(path.parent for path in root.rglob("feature.bin"))
     if choice is not None:
@@ -124,7 +125,7 @@ def find_features(root: Path, choice: str | None = None) -> FeatureSource | None
             raise FileNotFoundError(f"There are no features {choice!r} below {root}.")
         root = named[0] if named else root
     if len(folders) > 1:
-        raise ValueError(
+        raise UserError(
             f"{root} has several features: {', '.join(folder.name for folder in folders)}. Choose one with --features."
         )
     if folders:

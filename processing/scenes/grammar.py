@@ -10,6 +10,7 @@ from dataclasses import astuple
 
 from processing.scenes.content import Scene, pattern_of
 
+from ..errors import UserError
 from . import lexicon as words
 
 LANGUAGES = ("en", "de", "fr", "cs", "zh", "ja")
@@ -22,7 +23,7 @@ def caption(scene: Scene, language: str, number: int) -> str:
     it what else is said (see `scenes_content.pattern_of`).
 
     Raises:
-        ValueError: `language` is not in `LANGUAGES`, or `number` is not from 0 to 4.
+        UserError: `language` is not in `LANGUAGES`, or `number` is not from 0 to 4.
     """
     return write(scene, language, pattern_of(scene, number))
 
@@ -34,7 +35,7 @@ def write(scene: Scene, language: str, pattern: str, wrong_form: bool = False) -
     form, for example), the sentence is the correct one.
     """
     if language not in _SENTENCES:
-        raise ValueError(f"Scenes have no captions in {language!r}; choose one of {list(LANGUAGES)}.")
+        raise UserError(f"Scenes have no captions in {language!r}; choose one of {list(LANGUAGES)}.")
     sentence = _SENTENCES[language](scene, pattern, wrong_form)
     return sentence[0].upper() + sentence[1:] + ("。" if language in ("zh", "ja") else ".")
 

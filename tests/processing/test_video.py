@@ -178,7 +178,9 @@ class TestBadFiles:
 
     def test_without_pyav(self, scenes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "av", None)
-        with pytest.raises(ImportError, match=r"Videos need PyAV: pip install 'leccr\[video\]'."):
+        with pytest.raises(
+            ImportError, match=r"Reading videos needs libraries that are not installed: pip install 'av>=17'"
+        ):
             open_frames(scenes)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import UserError
+from ...errors import UserError, missing_extra
 from .faiss_engine import RECALL_QUERIES, rank_all, recall
 from .ranking import Array
 from .state import Approximation, State
@@ -25,7 +25,7 @@ from .state import Approximation, State
 try:
     from pymilvus import DataType, MilvusClient, MilvusException
 except ImportError as error:
-    raise ImportError("Galleries on a Milvus server need its client: pip install 'leccr[milvus]'.") from error
+    raise missing_extra("milvus", "A gallery on a Milvus server") from error
 
 # A gallery from elsewhere may name any server, which must not get the key of another.
 TOKEN_VARIABLE, TOKEN_FOR_VARIABLE = "LECCR_MILVUS_TOKEN", "LECCR_MILVUS_URI"

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import UserError
+from ...errors import UserError, missing_extra
 from .state import State
 
 try:
     import faiss
 except ImportError as error:
-    raise ImportError("Galleries need FAISS: pip install 'leccr[gallery]'.") from error
+    raise missing_extra("gallery", "A gallery") from error
 
 Array = np.ndarray
 # Views encoded, copied or compared at once.

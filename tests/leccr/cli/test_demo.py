@@ -110,7 +110,7 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ModuleNotFoundError("No module named 'gradio'", name="gradio")
 
     monkeypatch.setattr("importlib.import_module", missing)
-    with pytest.raises(UserError, match=r"needs gradio: pip install 'leccr\[demo\]'"):
+    with pytest.raises(UserError, match=r"The page needs libraries .*: pip install 'gradio"):
         space("page")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image as PillowImage
 
+from processing.errors import UserError
 from processing.generation.answers import Answer, Decoding
 from processing.generation.describe import DescriptionReport, describe_pictures
 from processing.generation.describers import EndpointDescriber, Pictures
@@ -165,11 +166,11 @@ def test_useless_answers_are_asked_for_again_and_then_left_out(tmp_path: Path) -
 def test_broken_pictures_stop_the_run_or_are_recorded(tmp_path: Path) -> None:
     def open_or_fail(place: int) -> list[PillowImage.Image]:
         if place in (1, 3, 4, 5):
-            raise ValueError(f"picture {place} is broken")
+            raise UserError(f"picture {place} is broken")
         return open_picture(place)
 
     path = tmp_path / "d.jsonl"
-    with pytest.raises(ValueError, match="picture 1 is broken"):
+    with pytest.raises(UserError, match="picture 1 is broken"):
         describe(path, FakeDescriber(), open=open_or_fail)
     report = describe(path, FakeDescriber(), open=open_or_fail, skip_broken=True)
     assert (report.described, report.empty, report.useless) == (3, 4, {"broken file": 4})

@@ -188,5 +188,5 @@ def test_an_index_of_other_views_is_refused(tmp_path: Path) -> None:
 def test_without_faiss_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "faiss", None)
     monkeypatch.delitem(sys.modules, "leccr.gallery.store.vectors")
-    with pytest.raises(ImportError, match=r"Galleries need FAISS: pip install 'leccr\[gallery\]'"):
+    with pytest.raises(ImportError, match=r"A gallery needs libraries .*: pip install 'faiss-cpu>=1.14'"):
         importlib.import_module("leccr.gallery.store.vectors")
