@@ -20,8 +20,8 @@ def gallery_card(name: str, items: int, model: str, kept_as: str) -> str:
             "thumbnails, but not the pictures and videos themselves."
         ),
         "usage": (
-            "## How to search it\n\n```bash\n"
-            f"pip install 'leccr[gallery]'\nhf download {name} --repo-type dataset --local-dir {title}\n"
+            "## How to search it\n\nWith leccr and the requirements of its extra `gallery` installed:\n\n```bash\n"
+            f"hf download {name} --repo-type dataset --local-dir {title}\n"
             f'leccr search {title} "Ein Hund am Strand"\n```'
         ),
         "limits": (

@@ -119,7 +119,7 @@ def usage_section(name: str, config: Config, processor: Mapping[str, Any], langu
             + (
                 "The model was trained to use a description of each picture, too, and finds less without. "
                 "Descriptions go in with " + _described(processor) + "\n"
-                if describes(config)
+                if takes_descriptions(config)
                 else ""
             )
             + notes
@@ -129,7 +129,7 @@ def usage_section(name: str, config: Config, processor: Mapping[str, Any], langu
     library = sentence_transformers_code(name, config, processor, languages)
     if library is None:
         return usage
-    whole = f"\n\n{_WHOLE_PICTURES}" if describes(config) else ""
+    whole = f"\n\n{_WHOLE_PICTURES}" if takes_descriptions(config) else ""
     return f"{usage}\n\nOr with sentence-transformers 5.4 or newer:\n\n```python\n{library}```{whole}"
 
 
@@ -162,7 +162,7 @@ def sentence_transformers_code(
     return _LIBRARY_CODE.format(name=name, query=query)
 
 
-def describes(config: Config) -> bool:
+def takes_descriptions(config: Config) -> bool:
     """Return whether the model takes descriptions of pictures."""
     return config.get("num_slots", 0) > 0 or bool(config.get("description_fusion"))
 
@@ -243,7 +243,7 @@ def limits_section(config: Config, processor: Mapping[str, Any]) -> str:
         "Look at what is found, and at what is not, before people depend on it.",
         "Not meant for identifying or watching people, nor for decisions about them.",
     ]
-    if describes(config):
+    if takes_descriptions(config):
         lines.append(
             "Descriptions by a language model can be wrong or say what is not in the picture; the model then finds the "
             "picture under that. Figures with descriptions do not hold for collections without."

@@ -11,11 +11,18 @@ from processing.errors import UserError
 from processing.languages import language_name
 
 from .data_facts import CAPTIONS, description_sentence, prepare_command, translation_sentence
-from .method import describes, is_text_only, limits_section, method_name, method_section, usage_section
+from .method import (
+    is_text_only,
+    limits_section,
+    method_name,
+    method_section,
+    takes_descriptions,
+    usage_section,
+)
+from .names import is_repository
 from .results import EvaluationResult, data_name, model_index, results_section, results_table, validation_results
 from .sections import join_card
 
-REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 ADDRESS = re.compile(r"(?<![\w./])(?:[\w-]+\.)+[a-z]+/[^\s,]+")
 # What to know before editing a card; it is not shown.
 FOR_EDITORS = "<!-- Text between the markers is written anew when the model is published again; yours goes outside. -->"
@@ -88,7 +95,7 @@ def model_card(facts: ModelFacts) -> str:
     Raises:
         UserError: If huggingface_hub cannot read the metadata back, or a name is none of the Hub's.
     """
-    if facts.dataset is not None and not REPOSITORY.fullmatch(facts.dataset):
+    if facts.dataset is not None and not is_repository(facts.dataset):
         raise UserError(f'"{facts.dataset}" is no name on the Hub; write it as org/name.')
     card = join_card(_metadata(facts), _sections(facts))
     ModelCard(card)
@@ -164,7 +171,7 @@ def _training(facts: ModelFacts) -> str:
         reader = data.get("reader")
         how = f", prepared by `{prepare_command(reader, data.get('options', {}))}`" if reader else ""
         lines.append(f"Training data: {link}" + (f" (rows: {rows})" if rows else "") + f"{how}.")
-        if describes(facts.config):
+        if takes_descriptions(facts.config):
             lines += [description_sentence(source) for source in data.get("descriptions", [])]
         lines += [translation_sentence(name, system) for name, system in data.get("translations", {}).items()]
         if data.get("published"):
@@ -193,7 +200,7 @@ def _training(facts: ModelFacts) -> str:
 
 def _has_reserved_captions(facts: ModelFacts) -> bool:
     sources = facts.data.get("descriptions", [])
-    return describes(facts.config) and any(source.get("source") == CAPTIONS for source in sources)
+    return takes_descriptions(facts.config) and any(source.get("source") == CAPTIONS for source in sources)
 
 
 def _results(facts: ModelFacts) -> str:
@@ -204,7 +211,7 @@ def _results(facts: ModelFacts) -> str:
     if _has_reserved_captions(facts):
         parts.append("Descriptions are captions that people wrote; with a language model's the figures will differ.")
     if facts.results:
-        parts.append(results_section(facts.results, describes(facts.config)))
+        parts.append(results_section(facts.results, takes_descriptions(facts.config)))
     validation = validation_results(facts.training)
     rule = facts.training.get("selection", "not recorded").replace("sum_of_hit_rates", "SumR")
     selection = f"({rule}), which flatters it a little."

@@ -62,12 +62,12 @@ def validation_results(training: Mapping[str, Any]) -> list[EvaluationResult]:
     return [result for result in results if any(f"{names[0]}_hit_rate_1" in result for names in DIRECTIONS)]
 
 
-def results_section(results: Sequence[EvaluationResult], describes: bool = True) -> str:
+def results_section(results: Sequence[EvaluationResult], takes_descriptions: bool = True) -> str:
     """Return tables of results, each with its protocol under it: one table for each data set, split and direction.
 
     Args:
         results: What `leccr evaluate --out` wrote.
-        describes: Whether the model takes descriptions of pictures.
+        takes_descriptions: Whether the model takes descriptions of pictures.
     """
     groups: dict[tuple[Any, ...], list[EvaluationResult]] = {}
     for result in results:
@@ -76,8 +76,8 @@ def results_section(results: Sequence[EvaluationResult], describes: bool = True)
         groups.setdefault(key, []).append(result)
     parts = []
     for (data, split, _, described), group in groups.items():
-        use = "" if described is None or not describes else f", with{'' if described else 'out'} descriptions"
-        parts += [f"### {data}, split `{split}`{use}", results_table(group), protocol_list(group, describes)]
+        use = "" if described is None or not takes_descriptions else f", with{'' if described else 'out'} descriptions"
+        parts += [f"### {data}, split `{split}`{use}", results_table(group), protocol_list(group, takes_descriptions)]
     return "\n\n".join(parts)
 
 
@@ -99,14 +99,14 @@ def results_table(results: Sequence[EvaluationResult]) -> str:
     )
 
 
-def protocol_list(results: Sequence[EvaluationResult], describes: bool = True) -> str:
+def protocol_list(results: Sequence[EvaluationResult], takes_descriptions: bool = True) -> str:
     """Return how the figures of one table came about, as a list; for the arguments see `results_section`."""
     protocol = results[0]["protocol"]
     lines = []
     if "images" in protocol:
         described, count = protocol["images_with_description"], protocol["images"]
         some = "each" if described == count else f"{described:,} of them"
-        use = f", {some} with its description" if described and describes else ""
+        use = f", {some} with its description" if described and takes_descriptions else ""
         lines.append(f"Searched: all {count:,} pictures of the split{use}.")
     for result in results:
         own = result["protocol"]

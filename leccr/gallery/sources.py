@@ -1,17 +1,15 @@
 """Where items come from: a folder of photos and videos, files, a prepared data set, or one of the Hub."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from hub_card.names import is_repository
 from processing.storage import SHARD_NAME
 
 from ..errors import UserError
 from .candidates import Source
 from .data_sources import data_source, hub_source
 from .folder_sources import files_source, folder_source
-
-_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def open_source(name: str, split: str | None = None, roots: Sequence[str] = ()) -> Source:
@@ -32,6 +30,6 @@ def open_source(name: str, split: str | None = None, roots: Sequence[str] = ()) 
         return folder_source(path, roots)
     if path.exists():
         return files_source([path], roots)
-    if _HUB_NAME.fullmatch(name):
+    if is_repository(name):
         return hub_source(name, split)
     raise UserError(f"There is no folder, file or data set {name}.")

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hub_card.model_card import REPOSITORY, ModelFacts
+from hub_card.model_card import ModelFacts
+from hub_card.names import is_repository
 from hub_card.results import EvaluationResult, check_results
 
 from ..data.facts import FACTS_FILE, data_facts
@@ -62,7 +63,7 @@ def _base_models(config: Mapping[str, Any], training: Mapping[str, Any]) -> list
     """Return the Hub names of what the model started from; towers from a folder have a path there instead."""
     parts = [config.get(f"{part}_config") or {} for part in ("vision", "text", "description")]
     names = [str(name or "") for name in (training.get("dual_encoder"), *(part.get("_name_or_path") for part in parts))]
-    return list(dict.fromkeys(name for name in names if REPOSITORY.fullmatch(name) and not Path(name).exists()))
+    return list(dict.fromkeys(name for name in names if is_repository(name) and not Path(name).exists()))
 
 
 def read_json(path: Path, default: Any = None, kind: type = dict) -> Any:

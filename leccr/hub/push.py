@@ -9,7 +9,8 @@ import yaml
 from huggingface_hub import eval_result_entries_to_yaml
 
 from hub_card.gallery_card import gallery_card
-from hub_card.model_card import REPOSITORY, ModelFacts, model_card
+from hub_card.model_card import ModelFacts, model_card
+from hub_card.names import is_repository
 from hub_card.results import eval_records
 from hub_card.sections import merge_cards
 from processing.writing import write_text
@@ -17,8 +18,9 @@ from processing.writing import write_text
 from ..data.facts import CARD, current_card
 from ..data.facts import read_facts as read_data_facts
 from ..errors import UserError
+from ..gallery.store.catalogue import FILE as GALLERY_FILE
 from .card_facts import read_facts, read_json
-from .upload import DATASET, GALLERY_FILE, MODEL, Upload
+from .upload import DATASET, MODEL, Upload
 
 RECORDS = ".eval_results"
 # What belongs to a checkpoint, besides the card; runs leave much else in their folder.
@@ -71,7 +73,7 @@ def run_push(
     Raises:
         UserError: If the folder holds nothing to publish, the name is none of the Hub's, or the Hub refuses.
     """
-    if not REPOSITORY.fullmatch(repository):
+    if not is_repository(repository):
         raise UserError(f'"{repository}" is no name on the Hub; write it as org/name.')
     upload = plan_upload(folder, repository, kind, results, license, dataset, data)
     if dry_run:

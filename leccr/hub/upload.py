@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..data.facts import CARD
+from ..gallery.store.catalogue import FILE as GALLERY_FILE
 
 MODEL, DATASET = "model", "dataset"
-GALLERY_FILE = "gallery.sqlite"
 # Left in the repository, these would be loaded in place of the new ones, or together with them.
 STALE = ("*.safetensors", "*.safetensors.index.json", "*.parquet", GALLERY_FILE, "views-*")
 
@@ -17,7 +17,7 @@ class Upload:
     """What would be, or is, uploaded.
 
     Attributes:
-        kind: `checkpoint`, `prepared data set`, `gallery` or `data set`.
+        kind: `checkpoint`, `gallery` or `data set`.
         repo_type: `model` or `dataset`.
         card: The `README.md`, before it is merged with the one on the Hub; None where there is none.
         files: Files by their name in the repository, or their content.

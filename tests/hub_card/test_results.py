@@ -50,7 +50,7 @@ def test_pictures_with_a_description_are_counted() -> None:
 
 
 def test_a_model_that_takes_no_descriptions_has_none_in_its_protocol() -> None:
-    text = results_section([result()], describes=False)
+    text = results_section([result()], takes_descriptions=False)
     assert "### multi30k, split `test`\n" in text and "description" not in text
 
 
