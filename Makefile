@@ -1,4 +1,4 @@
-# `make test` and `make demo` work on a fresh clone: they build the environment first.
+# `make test`, `make demo` and `make docs` work on a fresh clone: they build the environment first.
 PYTHON ?= python3
 BIN := .venv/bin
 # -qq: errors only.
@@ -8,7 +8,7 @@ LOWEST := transformers==5.6.0 huggingface_hub==1.33.0 tokenizers==0.22.2 httpx==
 # Two test processes with one thread each beat one process with two.
 PYTEST := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: venv lowest lint test demo clean
+.PHONY: venv lowest lint test demo docs clean
 
 venv: .venv/.stamp
 
@@ -41,6 +41,13 @@ test: venv lowest lint
 
 demo: venv
 	$(BIN)/leccr quickstart
+	@echo
+	@echo "The command is $(BIN)/leccr. To type it as leccr: source $(BIN)/activate"
+
+# NO_MKDOCS_2_WARNING: an advertisement of the theme, and no warning about these pages.
+docs: venv
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	@echo "The pages are in build/site; open build/site/index.html."
 
 clean:
 	rm -rf .venv .lowest build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -14,15 +14,14 @@ from leccr.evaluation.evaluate import load_retriever
 from processing.tokenizers import train_tokenizer
 from tests.tiny_data import picture
 
-README = Path(__file__).parents[1] / "README.md"
-HEADING = "## Train in your own script\n"
+REPOSITORY = Path(__file__).parents[2]
+PAGE = REPOSITORY / "docs" / "own-script.md"
 
 
 def block(language: str) -> str:
-    """Return the first code block of the section in this language."""
-    section = README.read_text(encoding="utf-8").split(HEADING)[1].split("\n## ")[0]
-    found = re.search(rf"```{language}\n(.*?)```", section, re.DOTALL)
-    assert found, f"the README shows no {language} under {HEADING}"
+    """Return the page's first code block in this language."""
+    found = re.search(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert found, f"{PAGE.name} shows no {language}"
     return found[1]
 
 
@@ -51,7 +50,7 @@ def example() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def folder(example: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run the README's script on the README's example and three more rows, and return the folder where it ran."""
+    """Run the page's script on the page's example and three more rows, and return the folder where it ran."""
     folder = tmp_path_factory.mktemp("user")
     (folder / "photos").mkdir()
     rows = [example]
@@ -70,7 +69,7 @@ def folder(example: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) ->
         "batch_size=64": "batch_size=3",
     }
     (folder / "script.py").write_text(replaced(block("python"), smaller), encoding="utf-8")
-    path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(README.parent)]))
+    path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(REPOSITORY)]))
     settings = {"PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "script.py"], cwd=folder, env={**os.environ, **settings}, capture_output=True, text=True

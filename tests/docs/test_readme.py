@@ -1,0 +1,80 @@
+"""The README's commands and code, typed from top to bottom."""
+
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import leccr.demo
+from leccr.cli.app import app
+from leccr.quickstart import run_quickstart
+
+REPOSITORY = Path(__file__).parents[2]
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+SMALL = {"num_train": 32, "num_validation": 4, "num_test": 12}
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands(program: str) -> list[list[str]]:
+    """Return the arguments of each command of this name, in the README's order."""
+    lines = [shlex.split(line) for block in blocks("bash") for line in block.splitlines()]
+    return [line[1:] for line in lines if line[0] == program]
+
+
+def test_it_is_short() -> None:
+    assert len(README.splitlines()) <= 180
+
+
+def test_it_links_to_files_that_exist() -> None:
+    links = re.findall(r"\]\((?!https?://)([^)#]+)\)", README)
+    assert len(links) > 10
+    assert [link for link in links if not (REPOSITORY / link).exists()] == []
+
+
+def test_it_installs_extras_that_exist() -> None:
+    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    [named] = re.findall(r"pip install -e '\.\[(.*)\]'", "".join(blocks("bash")))
+    assert set(named.split(",")) <= set(extras["optional-dependencies"])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Run a small quickstart in place of the README's first command, and stay in its folder."""
+    folder = tmp_path_factory.mktemp("readme")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        run_quickstart(Path("quickstart"), recipes=["leccr"], **SMALL)
+        yield folder
+
+
+def test_its_commands_work(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[Any] = []
+    monkeypatch.setattr(leccr.demo, "run_demo", lambda *arguments, **options: served.append(arguments))
+    first, *others = commands("leccr")
+    assert first == ["quickstart"]
+    assert [arguments[0] for arguments in others] == ["index", "search", "demo"]
+    outputs = []
+    for arguments in others:
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 0, result.output
+        outputs.append(result.output)
+    assert "12 added" in outputs[0]
+    assert len(re.findall(r"^[123] .*\.png +slot \d", outputs[1], re.MULTILINE)) == 3
+    assert len(served) == 1 and (folder / "quickstart" / "gallery").is_dir()
+
+
+def test_its_code_ranks_the_pictures(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    [code] = blocks("python")
+    exec(compile(code, "README.md", "exec"), {})
+    lines = re.findall(r"^(\d)\.png  (-?\d\.\d\d)$", capsys.readouterr().out, re.MULTILINE)
+    assert sorted(number for number, _ in lines) == list("012345")
+    scores = [float(score) for _, score in lines]
+    assert scores == sorted(scores, reverse=True)

@@ -1,0 +1,32 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the site as `make docs` does: a warning, such as a broken link or an unknown name, is an error."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(folder)]
+    done = subprocess.run(
+        command, cwd=REPOSITORY, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return folder
+
+
+def test_docstrings_make_the_reference(site: Path) -> None:
+    page = (site / "reference" / "models" / "index.html").read_text(encoding="utf-8")
+    assert 'id="modeling_leccr.modeling_leccr.LeccrModel.forward"' in page
+    assert "Number K of semantic slots" in page
+
+
+def test_pages_kept_elsewhere_have_their_pictures_and_links(site: Path) -> None:
+    page = (site / "benchmarks" / "RESULTS" / "index.html").read_text(encoding="utf-8")
+    assert 'src="../results/study_recipes.png"' in page and (site / "benchmarks/results/study_recipes.png").is_file()
+    assert 'href="../../getting-started/#quickstart"' in page
