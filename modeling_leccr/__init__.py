@@ -2,6 +2,7 @@
 
 from .configuration_cross_lingual import CrossLingualConfig
 from .configuration_leccr import LeccrConfig
+from .image_encoder_leccr import VisionTower
 from .modeling_cross_lingual import CrossLingualModel
 from .modeling_leccr import LeccrModel
 from .outputs_leccr import CrossLingualOutput, LeccrImageOutput, LeccrOutput
@@ -14,4 +15,5 @@ __all__ = [
     "LeccrImageOutput",
     "LeccrModel",
     "LeccrOutput",
+    "VisionTower",
 ]

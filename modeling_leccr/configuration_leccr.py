@@ -94,7 +94,7 @@ class LeccrConfig(PreTrainedConfig):
             is `"first"` with a vision tower and `"mean"` without.
         vision_grid: Average-pool a CNN's feature map to this many rows and columns; None keeps every position.
         vision_standardize: Whether visual tokens are standardised with stored means and deviations
-            (`LeccrModel.set_feature_statistics`).
+            (`ImageEncoder.set_feature_statistics`).
         vision_pooler: Whether a ViT's learned pooling layer, which is otherwise left out, makes the summary token.
         interpolate_pos_encoding: Whether a ViT's position embeddings are interpolated to the picture's size.
         visual_layers: Self-attention layers over visual tokens (temporal layers over frames or clip features).

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from .configuration_leccr import LeccrConfig
@@ -21,13 +21,13 @@ class Description:
         head: Projects pooled states (..., H) to the queries' space (..., D).
     """
 
-    states: torch.Tensor
-    mask: torch.Tensor
-    embedding: torch.Tensor
+    states: Tensor
+    mask: Tensor
+    embedding: Tensor
     head: nn.Module
 
     @property
-    def present(self) -> torch.Tensor:
+    def present(self) -> Tensor:
         """Boolean (B, 1): which rows have a description."""
         return self.mask.any(dim=1, keepdim=True)
 
@@ -55,8 +55,8 @@ class SlotInteraction(nn.Module):
         self.slots_from_vision = CrossAttentionStack(config.interaction_layers, width, heads, dropout)
 
     def forward(
-        self, vision_tokens: torch.Tensor, vision_mask: torch.Tensor | None, description: Description | None
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        self, vision_tokens: Tensor, vision_mask: Tensor | None, description: Description | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Return slots M (B, K, d), interacted visual tokens Ẑ (B, N, d), interacted slots M̂ (B, K, d)."""
         memory, memory_mask = self.memory(description, vision_tokens.shape[0])
         queries = self.queries.weight.expand(vision_tokens.shape[0], -1, -1)
@@ -65,13 +65,13 @@ class SlotInteraction(nn.Module):
         interacted_slots = self.slots_from_vision(slots, vision_tokens, vision_mask)
         return slots, interacted_tokens, interacted_slots
 
-    def description_attention(self, description: Description) -> torch.Tensor:
+    def description_attention(self, description: Description) -> Tensor:
         """Return how much each slot takes from each description token in the last layer, (B, K, L)."""
         batch_size = len(description.mask)
         queries = self.queries.weight.expand(batch_size, -1, -1)
         return self.slots_from_description.last_attention(queries, *self.memory(description, batch_size))
 
-    def memory(self, description: Description | None, batch_size: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def memory(self, description: Description | None, batch_size: int) -> tuple[Tensor, Tensor | None]:
         """Return what the slot queries attend to, (B, L, d), and its mask (B, L)."""
         fallback = self.no_description.weight.expand(batch_size, 1, -1)
         if description is None:
@@ -83,84 +83,127 @@ class SlotInteraction(nn.Module):
         return memory, description.mask | (first & ~present)
 
 
-class SlotAnchor(nn.Module):
-    """Places every slot in the queries' own space: an attention pooling of the description's tokens.
+class PlainSlots(nn.Module):
+    """Leaves slots and image as the interaction made them: the published form.
 
-    Not in the paper. At the first step the slots are parts of the description, the image embedding is late fusion, and
-    the interaction can only add to both through gates. An image without a description is its own anchor.
+    Args:
+        normalize: Whether slot embeddings get unit length.
+    """
+
+    def __init__(self, normalize: bool) -> None:
+        super().__init__()
+        self.normalize = normalize
+
+    def forward(
+        self, slot_embeds: Tensor, own_image: Tensor, interacted_image: Tensor, description: Description | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return slot embeddings (B, K, D) and image embeddings (B, D); inputs as for `SlotAnchor`."""
+        return functional.normalize(slot_embeds, dim=-1) if self.normalize else slot_embeds, interacted_image
+
+
+class SlotAnchor(nn.Module):
+    """What every anchor has: an attention pooling of the description's tokens for each slot, and gates.
 
     Args:
         config: The model's configuration.
         description_dim: Width H of the description encoder's states.
+        image_gate: How much of the description joins the image before training.
     """
 
-    def __init__(self, config: LeccrConfig, description_dim: int) -> None:
+    def __init__(self, config: LeccrConfig, description_dim: int, image_gate: float) -> None:
         super().__init__()
         self.queries = LearnedTokens(config.num_slots, description_dim, max(config.initializer_range, 0.02))
         self.slot_gate = Gate(0.0)
-        self.image_gate = Gate(1.0 if config.slot_anchor == "text" else 0.0)
+        self.image_gate = Gate(image_gate)
 
-    def attention(self, description: Description) -> torch.Tensor:
+    def forward(
+        self, slot_embeds: Tensor, own_image: Tensor, interacted_image: Tensor, description: Description | None
+    ) -> tuple[Tensor, Tensor]:
+        """Place slots and image in the queries' own space.
+
+        Args:
+            slot_embeds: Projected slots (B, K, D) after the interaction.
+            own_image: Embeddings (B, D) of the images before the interaction, of unit length.
+            interacted_image: The same after it.
+            description: Encoded descriptions, or None.
+
+        Returns:
+            Slot embeddings (B, K, D) and image embeddings (B, D).
+        """
+        raise NotImplementedError
+
+    def attention(self, description: Description) -> Tensor:
         """Return how much each slot takes from each description token, (B, K, L); rows sum to one."""
         scores = torch.einsum("kh,blh->bkl", self.queries.weight.to(description.states.dtype), description.states)
         keep = description.mask | ~description.present
         return scores.masked_fill(~keep[:, None, :], float("-inf")).softmax(dim=-1)
 
-    def anchor_slots(
-        self, slot_embeds: torch.Tensor, image_embeds: torch.Tensor, description: Description | None
-    ) -> torch.Tensor:
-        """Return m_k = unit(unit(pooled_k) + g · slot_k), (B, K, D)."""
-        anchors = image_embeds.unsqueeze(1).expand_as(slot_embeds)
-        if description is not None:
-            parts = self.attention(description) @ description.states
-            pooled = functional.normalize(description.head(parts), dim=-1)
-            anchors = torch.where(description.present.unsqueeze(-1), pooled, anchors.to(pooled.dtype))
-        return functional.normalize(anchors + self.slot_gate.weight * slot_embeds, dim=-1)
+    def parts(self, description: Description) -> Tensor:
+        """Return the part of the description that each slot takes, (B, K, D), of unit length."""
+        return functional.normalize(description.head(self.attention(description) @ description.states), dim=-1)
 
-    def anchor_image(self, image_embeds: torch.Tensor, description: Description | None) -> torch.Tensor:
-        """Return v = unit(v + g' · description), (B, D)."""
-        return fuse(image_embeds, description, self.image_gate.weight)
+
+class TextAnchor(SlotAnchor):
+    """Slots start as parts of the description: m_k = unit(part_k + g · slot_k), v = unit(v + g' · description).
+
+    Not in the paper. At the first step the image embedding is late fusion, and the interaction can only add to both
+    through gates. An image without a description is its own anchor.
+    """
+
+    def __init__(self, config: LeccrConfig, description_dim: int) -> None:
+        super().__init__(config, description_dim, image_gate=1.0)
+
+    def forward(
+        self, slot_embeds: Tensor, own_image: Tensor, interacted_image: Tensor, description: Description | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return slot embeddings (B, K, D) and image embeddings (B, D); inputs as for `SlotAnchor`."""
+        anchors = interacted_image.unsqueeze(1).expand_as(slot_embeds)
+        if description is not None:
+            parts = self.parts(description)
+            anchors = torch.where(description.present.unsqueeze(-1), parts, anchors.to(parts.dtype))
+        slots = functional.normalize(anchors + self.slot_gate.weight * slot_embeds, dim=-1)
+        return slots, fuse(interacted_image, description, self.image_gate.weight)
 
 
 class ImageAnchor(SlotAnchor):
     """Keeps a dual encoder's own image embedding v0, and adds everything else through gates that start at zero.
 
-    Not in the paper. v = unit(v0 + g_v·interaction + g_d·description), m_k = unit(v0 + g_p·part_k + g_m·slot_k), where
-    part k is the attention pooling of the description that `SlotAnchor` takes for an anchor. So the views are
-    v0 before training, and their scores those of the dual encoder.
+    Not in the paper. v = unit(v0 + g_v·interaction + g_d·description), m_k = unit(v0 + g_p·part_k + g_m·slot_k). So the
+    views are v0 before training, and their scores those of the dual encoder.
+    """
+
+    def __init__(self, config: LeccrConfig, description_dim: int) -> None:
+        super().__init__(config, description_dim, image_gate=0.0)
+        self.part_gate = Gate(0.0)
+        self.interaction_gate = Gate(0.0)
+
+    def forward(
+        self, slot_embeds: Tensor, own_image: Tensor, interacted_image: Tensor, description: Description | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return slot embeddings (B, K, D) and image embeddings (B, D); inputs as for `SlotAnchor`."""
+        slots = own_image.unsqueeze(1) + self.slot_gate.weight * slot_embeds
+        image = own_image + self.interaction_gate.weight * interacted_image
+        if description is not None:
+            parts = self.part_gate.weight * self.parts(description)
+            slots = slots + parts * description.present.unsqueeze(-1)
+            image = image + self.image_gate.weight * description.embedding * description.present
+        return functional.normalize(slots, dim=-1), functional.normalize(image, dim=-1)
+
+
+def build_anchor(config: LeccrConfig, description_dim: int) -> nn.Module:
+    """Return what `slot_anchor` names: a module with the inputs and outputs of `SlotAnchor`.
 
     Args:
         config: The model's configuration.
         description_dim: Width H of the description encoder's states.
     """
-
-    def __init__(self, config: LeccrConfig, description_dim: int) -> None:
-        super().__init__(config, description_dim)
-        self.part_gate = Gate(0.0)
-        self.interaction_gate = Gate(0.0)
-
-    def add_to_slots(
-        self, slot_embeds: torch.Tensor, image_embeds: torch.Tensor, description: Description | None
-    ) -> torch.Tensor:
-        """Return m_k, (B, K, D); the image embeddings (B, D) are v0."""
-        total = image_embeds.unsqueeze(1) + self.slot_gate.weight * slot_embeds
-        if description is not None:
-            parts = description.head(self.attention(description) @ description.states)
-            addition = self.part_gate.weight * functional.normalize(parts, dim=-1)
-            total = total + addition * description.present.unsqueeze(-1)
-        return functional.normalize(total, dim=-1)
-
-    def add_to_image(
-        self, image_embeds: torch.Tensor, interacted_embeds: torch.Tensor, description: Description | None
-    ) -> torch.Tensor:
-        """Return v, (B, D), of v0 and the embeddings of the interacted tokens, both (B, D) and of unit length."""
-        total = image_embeds + self.interaction_gate.weight * interacted_embeds
-        if description is not None:
-            total = total + self.image_gate.weight * description.embedding * description.present
-        return functional.normalize(total, dim=-1)
+    if config.slot_anchor == "none":
+        return PlainSlots(config.normalize_slots)
+    anchors = {"text": TextAnchor, "image": ImageAnchor}
+    return anchors[config.slot_anchor](config, description_dim)
 
 
-def fuse(image_embeds: torch.Tensor, description: Description | None, gate: torch.Tensor | float = 1.0) -> torch.Tensor:
+def fuse(image_embeds: Tensor, description: Description | None, gate: Tensor | float = 1.0) -> Tensor:
     """Add the unit description embedding to the unit image embedding and normalise: late fusion, (B, D)."""
     if description is None:
         return image_embeds

@@ -3,9 +3,17 @@
 from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 from transformers import initialization as init
+
+
+def masked_mean(states: Tensor, mask: Tensor | None) -> Tensor:
+    """Average `states` (B, N, d) over the positions where `mask` (B, N) is true; no mask means all of them."""
+    if mask is None:
+        return states.mean(dim=1)
+    weights = mask.to(states.dtype).unsqueeze(-1)
+    return (states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)
 
 
 class MultiHeadAttention(nn.Module):
@@ -26,10 +34,10 @@ class MultiHeadAttention(nn.Module):
         self.v_proj = nn.Linear(width, width)
         self.out_proj = nn.Linear(width, width)
 
-    def _split(self, tensor: torch.Tensor) -> torch.Tensor:
+    def _split(self, tensor: Tensor) -> Tensor:
         return tensor.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
-    def forward(self, queries: torch.Tensor, memory: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(self, queries: Tensor, memory: Tensor, mask: Tensor | None = None) -> Tensor:
         """Attend from `queries` (B, Q, d) to `memory` (B, M, d) where the boolean `mask` (B, M) is true."""
         attended = functional.scaled_dot_product_attention(
             self._split(self.q_proj(queries)),
@@ -40,9 +48,7 @@ class MultiHeadAttention(nn.Module):
         )
         return self.out_proj(attended.transpose(1, 2).flatten(2))
 
-    def attention_weights(
-        self, queries: torch.Tensor, memory: torch.Tensor, mask: torch.Tensor | None = None
-    ) -> torch.Tensor:
+    def attention_weights(self, queries: Tensor, memory: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the attention (B, Q, M), averaged over heads, that `forward` uses; for explanations."""
         q, k = self._split(self.q_proj(queries)), self._split(self.k_proj(memory))
         scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5
@@ -62,7 +68,7 @@ class CrossAttentionLayer(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, hidden: torch.Tensor, memory: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(self, hidden: Tensor, memory: Tensor, mask: Tensor | None = None) -> Tensor:
         """Update `hidden` (B, Q, d) from `memory` (B, M, d) under the boolean `mask` (B, M)."""
         update = functional.gelu(self.linear1(self.attention(hidden, memory, mask)))
         return self.norm(hidden + self.dropout(self.linear2(self.dropout(update))))
@@ -75,52 +81,18 @@ class CrossAttentionStack(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(CrossAttentionLayer(width, heads, dropout) for _ in range(depth))
 
-    def forward(
-        self, hidden: torch.Tensor, memory: torch.Tensor | None = None, mask: torch.Tensor | None = None
-    ) -> torch.Tensor:
+    def forward(self, hidden: Tensor, memory: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """Run the layers on `hidden` (B, Q, d) with `memory` (B, M, d), or with itself when memory is None."""
         for layer in self.layers:
             hidden = layer(hidden, hidden if memory is None else memory, mask)
         return hidden
 
-    def last_attention(
-        self, hidden: torch.Tensor, memory: torch.Tensor, mask: torch.Tensor | None = None
-    ) -> torch.Tensor:
+    def last_attention(self, hidden: Tensor, memory: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the attention (B, Q, M) of the last layer, averaged over heads; inputs as in `forward`."""
         *first, last = self.layers
         for layer in first:
             hidden = layer(hidden, memory, mask)
         return cast(CrossAttentionLayer, last).attention.attention_weights(hidden, memory, mask)
-
-
-class TextHead(nn.Module):
-    """Projection of text states to the shared space: linear as published, or with one hidden layer.
-
-    The `"mlp"` head normalises first: it is for text towers trained from scratch, whose embeddings may have any
-    length. The `"pooler"` head is the pooling layer of BERT and its kin, tanh(W·state), under a linear one.
-
-    Args:
-        input_dim: Width of the text tower.
-        output_dim: Width D of the shared space.
-        kind: `"linear"`, `"mlp"` or `"pooler"`.
-        dropout: Dropout before the last layer of the `"mlp"` head.
-    """
-
-    def __init__(self, input_dim: int, output_dim: int, kind: str, dropout: float) -> None:
-        super().__init__()
-        hidden_dim = 2 * output_dim if kind == "mlp" else input_dim
-        self.norm = nn.LayerNorm(input_dim) if kind == "mlp" else None
-        self.hidden = None if kind == "linear" else nn.Linear(input_dim, hidden_dim)
-        self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(hidden_dim, output_dim)
-
-    def forward(self, states: torch.Tensor) -> torch.Tensor:
-        """Map (..., input_dim) to (..., output_dim)."""
-        if self.norm is not None:
-            states = self.dropout(functional.gelu(self.hidden(self.norm(states))))
-        elif self.hidden is not None:
-            states = self.hidden(states).tanh()
-        return self.output(states)
 
 
 class SpaceProjection(nn.Linear):
@@ -155,7 +127,7 @@ class LearnedTokens(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the vectors anew from N(0, initializer_range)."""
+        """Draw the vectors again from N(0, initializer_range)."""
         init.normal_(self.weight, mean=0.0, std=self.initializer_range)
 
 
@@ -184,8 +156,8 @@ class FeatureStandardizer(nn.Module):
         width: Number of channels F.
     """
 
-    mean: torch.Tensor
-    deviation: torch.Tensor
+    mean: Tensor
+    deviation: Tensor
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -197,6 +169,6 @@ class FeatureStandardizer(nn.Module):
         init.zeros_(self.mean)
         init.ones_(self.deviation)
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
+    def forward(self, features: Tensor) -> Tensor:
         """Standardise (..., F)."""
         return (features - self.mean) / self.deviation

@@ -3,20 +3,24 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from .configuration_leccr import LeccrConfig
+from .inputs_leccr import check_teacher_embeds
 from .objectives_leccr import (
     all_gather_with_gradient,
     at_least_float32,
     best_slot_scores,
     contrastive_loss,
+    different_image_ids,
     same_image_labels,
     slot_diversity_loss,
+    slot_vision_vectors,
     softened_matching_loss,
     teacher_scores,
 )
+from .outputs_leccr import LeccrImageOutput, LeccrOutput
 
 
 @dataclass
@@ -56,6 +60,71 @@ class MatchingInputs:
         return MatchingInputs(
             **{name: None if x is None else all_gather_with_gradient(x) for name, x in vars(self).items()}
         )
+
+
+class MatchingObjective(nn.Module):
+    """All terms of a batch, with the two projections that slot-vision matching has for itself.
+
+    Args:
+        config: The model's configuration.
+    """
+
+    def __init__(self, config: LeccrConfig) -> None:
+        super().__init__()
+        self.config = config
+        if config.num_slots:
+            width = config.interaction_dim
+            self.slot_projection = nn.Linear(width, width)
+            self.vision_projection = nn.Linear(width, width)
+
+    def forward(
+        self,
+        images: LeccrImageOutput,
+        texts: LeccrOutput,
+        logit_scale: Tensor,
+        visual_attention_mask: Tensor | None,
+        image_ids: Tensor | None,
+        target_weights: Tensor | None,
+        source_teacher_embeds: Tensor | None,
+        target_teacher_embeds: Tensor | None,
+    ) -> dict[str, Tensor]:
+        """Return the unweighted terms by name, over the batches of all processes.
+
+        Args:
+            images: The encoded images.
+            texts: The output so far; its `source_embeds` and `target_embeds` are used.
+            logit_scale: Inverse temperature, a scalar.
+            visual_attention_mask: As in `LeccrModel.forward`, like what follows.
+            image_ids: (B,).
+            target_weights: (B,).
+            source_teacher_embeds: (B, D_t).
+            target_teacher_embeds: (B, D_t).
+
+        Raises:
+            ValueError: If the teacher's embeddings are missing or contradict each other.
+        """
+        check_teacher_embeds(self.config, texts.target_embeds, source_teacher_embeds, target_teacher_embeds)
+        slot_vectors, vision_vectors = None, None
+        if images.slots is not None:
+            slots, tokens = self.slot_projection(images.slots), self.vision_projection(images.vision_tokens)
+            slot_vectors, vision_vectors = slot_vision_vectors(slots, tokens, visual_attention_mask)
+        if image_ids is None:
+            image_ids = different_image_ids(len(images.image_embeds), images.image_embeds.device)
+        inputs = MatchingInputs(
+            images.image_embeds,
+            texts.source_embeds,
+            texts.target_embeds,
+            images.image_views,
+            images.slot_embeds,
+            images.slots,
+            slot_vectors,
+            vision_vectors,
+            image_ids,
+            target_weights,
+            source_teacher_embeds,
+            target_teacher_embeds,
+        )
+        return matching_terms(inputs.gathered(), self.config, logit_scale)
 
 
 def matching_terms(inputs: MatchingInputs, config: LeccrConfig, logit_scale: Tensor) -> dict[str, Tensor]:

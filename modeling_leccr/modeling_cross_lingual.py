@@ -4,30 +4,29 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
 
+from .base_leccr import LeccrPreTrainedModel
 from .configuration_cross_lingual import CrossLingualConfig
 from .inputs_leccr import check_rows
-from .layers_leccr import Gate, TextHead
+from .layers_leccr import Gate
 from .objectives_leccr import all_gather_with_gradient, contrastive_loss, different_image_ids, same_image_labels
 from .outputs_leccr import CrossLingualOutput
 from .pretrained_leccr import load_pretrained_text_tower
-from .text_encoding_leccr import TextEncoding
-from .towers_leccr import TextTower
+from .text_encoder_leccr import TextEncoder
 from .transport_leccr import transport_costs, word_alignment_loss
 
-# What marks a place in `caption_languages` that holds no caption of its own.
+# What `caption_languages` holds where a row has no further caption.
 PADDING_LANGUAGE = -100
 
 
-class CrossLingualModel(TextEncoding, PreTrainedModel):
+class CrossLingualModel(LeccrPreTrainedModel):
     """Cross-lingual sentence encoder, and the teacher of CL2CM (arXiv 2312.08984).
 
     The paper's abstract says that a cross-lingual network is trained first, that source and target sentences are
     aligned at the level of sentences and of words, and that its knowledge is then transferred to the cross-modal
     network. What the two alignments and the transfer look like here is our reconstruction.
 
-    The text side has the names that it has in `LeccrModel`, which can therefore start from these weights.
+    Its `text` encoder is that of `LeccrModel`, which can therefore start from these weights.
 
     Args:
         config: A `CrossLingualConfig`.
@@ -35,30 +34,16 @@ class CrossLingualModel(TextEncoding, PreTrainedModel):
 
     config_class = CrossLingualConfig
     config: CrossLingualConfig
-    base_model_prefix = "cross_lingual"
     main_input_name = "source_input_ids"
-    supports_gradient_checkpointing = True
-    _supports_sdpa = True
+    # All its attention is that of its tower, which has the last word.
     _supports_flash_attn = True
-    # Trainer would otherwise take `**kwargs` of `forward` for a promise to divide the loss by the number of items.
-    accepts_loss_kwargs = False
-    _keys_to_ignore_on_load_unexpected = [r"text_tower\.model\.pooler\."]
 
     def __init__(self, config: CrossLingualConfig) -> None:
         super().__init__(config)
-        self.text_tower = TextTower(config.text_config, config.text_pooling)
-        text_dim = config.text_config.hidden_size
-        self.text_projection = TextHead(text_dim, config.projection_dim, config.text_head, config.dropout)
+        self.text = TextEncoder(config.text_config, config)
         self.logit_scale = Gate(config.logit_scale_init_value)
         self.post_init()
-        self.train()
-
-    def train(self, mode: bool = True) -> "CrossLingualModel":
-        """Set training mode; a fixed temperature stays fixed, although loading makes every weight trainable again."""
-        super().train(mode)
-        if not self.config.learn_temperature:
-            self.logit_scale.requires_grad_(False)
-        return self
+        self.freeze_as_configured()
 
     @classmethod
     def from_pretrained_tower(cls, text: Any, **config: Any) -> "CrossLingualModel":
@@ -122,9 +107,9 @@ class CrossLingualModel(TextEncoding, PreTrainedModel):
         )
         output = CrossLingualOutput()
         if source_input_ids is not None:
-            output.source_embeds, *source = self._encode_texts(source_input_ids, source_attention_mask)
+            output.source_embeds, *source = self.text(source_input_ids, source_attention_mask)
         if target_input_ids is not None:
-            output.target_embeds, *target = self._encode_texts(target_input_ids, target_attention_mask)
+            output.target_embeds, *target = self.text(target_input_ids, target_attention_mask)
         if return_loss and source_input_ids is not None and target_input_ids is not None:
             if image_ids is None:
                 image_ids = different_image_ids(len(source_input_ids), source_input_ids.device)
@@ -151,7 +136,7 @@ class CrossLingualModel(TextEncoding, PreTrainedModel):
         source, target = (all_gather_with_gradient(embeds) for embeds in (output.source_embeds, output.target_embeds))
         labels = same_image_labels(all_gather_with_gradient(image_ids))
         weights = None if target_weights is None else all_gather_with_gradient(target_weights)
-        return contrastive_loss(self._inverse_temperature() * target @ source.T, labels, weights)
+        return contrastive_loss(self.inverse_temperature() * target @ source.T, labels, weights)
 
     def _word_loss(
         self, source: list[Tensor], target: list[Tensor], image_ids: Tensor, target_weights: Tensor | None
@@ -171,7 +156,7 @@ class CrossLingualModel(TextEncoding, PreTrainedModel):
     def _evaluation_output(
         self, input_ids: Tensor, attention_mask: Tensor | None, languages: Tensor | None, return_loss: bool
     ) -> CrossLingualOutput:
-        output = CrossLingualOutput(caption_embeds=self._embed_captions(input_ids, attention_mask))
+        output = CrossLingualOutput(caption_embeds=self.text.embed_captions(input_ids, attention_mask))
         if return_loss:
             if languages is None:
                 languages = torch.arange(input_ids.shape[1], device=input_ids.device).expand(input_ids.shape[:2])
@@ -180,7 +165,7 @@ class CrossLingualModel(TextEncoding, PreTrainedModel):
             source, target = output.caption_embeds[row, 0], output.caption_embeds[row, first_other[row]]
             # The weights are for a batch without any such row, whose loss is zero.
             weights = torch.ones(len(row), device=row.device)
-            output.loss = contrastive_loss(self._inverse_temperature() * target @ source.T, weights=weights)
+            output.loss = contrastive_loss(self.inverse_temperature() * target @ source.T, weights=weights)
         return output
 
 

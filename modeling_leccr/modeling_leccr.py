@@ -2,24 +2,24 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig
 
+from .base_leccr import LeccrPreTrainedModel, Tower
 from .configuration_leccr import LeccrConfig
-from .dual_encoders_leccr import load_dual_encoder
-from .image_encoding_leccr import ImageEncoding
-from .inputs_leccr import check_rows, check_teacher_embeds
-from .interaction_leccr import ImageAnchor, SlotAnchor, SlotInteraction
-from .layers_leccr import CrossAttentionStack, FeatureStandardizer, Gate, SpaceProjection, TextHead
-from .matching_leccr import MatchingInputs, matching_terms, weighted_total
-from .objectives_leccr import best_slot_scores, contrastive_loss, different_image_ids, slot_vision_vectors
+from .image_encoder_leccr import ImageEncoder
+from .inputs_leccr import check_description_inputs, check_rows, check_visual_inputs, check_visual_mask
+from .interaction_leccr import Description
+from .layers_leccr import Gate
+from .matching_leccr import MatchingObjective, weighted_total
+from .objectives_leccr import best_slot_scores, contrastive_loss
 from .outputs_leccr import LeccrImageOutput, LeccrOutput
-from .pretrained_leccr import load_pretrained_towers
-from .text_encoding_leccr import TextEncoding
-from .towers_leccr import TextTower, VisionTower, text_width
+from .pretrained_leccr import load_dual_encoder, load_pretrained_towers
+from .text_encoder_leccr import TextEncoder
 
 
-class LeccrModel(ImageEncoding, TextEncoding, PreTrainedModel):
+class LeccrModel(LeccrPreTrainedModel):
     """Cross-lingual cross-modal retrieval model of arXiv 2409.19961, and its baselines, in one class.
 
     Args:
@@ -28,73 +28,42 @@ class LeccrModel(ImageEncoding, TextEncoding, PreTrainedModel):
 
     config_class = LeccrConfig
     config: LeccrConfig
-    base_model_prefix = "leccr"
     main_input_name = "pixel_values"
-    supports_gradient_checkpointing = True
-    _supports_sdpa = True
-    _supports_flash_attn = True
-    # Trainer would otherwise take `**kwargs` of `forward` for a promise to divide the loss by the number of items.
-    accepts_loss_kwargs = False
+    # Not of the whole model: its own layers call PyTorch's attention. Towers can, by the name of their configuration.
+    _supports_flash_attn = False
     _no_split_modules = ["CrossAttentionLayer"]
-    _keys_to_ignore_on_load_unexpected = [r"text_tower\.model\.pooler\."]
 
     def __init__(self, config: LeccrConfig) -> None:
         super().__init__(config)
-        self.vision_tower = None if config.vision_config is None else VisionTower(config)
-        self.text_tower = TextTower(config.text_config, config.text_pooling)
-        text_dim = text_width(config.text_config)
-        self.text_projection = TextHead(text_dim, config.projection_dim, config.text_head, config.dropout)
-        self.description_tower = None
-        self.description_head = None
+        self.text = TextEncoder(config.text_config, config)
+        self.description_encoder = None
         if config.description_config is not None:
-            self.description_tower = TextTower(config.description_config, config.text_pooling)
-            text_dim = text_width(config.description_config)
-            self.description_head = TextHead(text_dim, config.projection_dim, config.text_head, config.dropout)
-        self._build_visual_layers(config)
-        if config.num_slots:
-            self._build_slots(config, text_dim)
+            self.description_encoder = TextEncoder(config.description_config, config)
+        self.image = ImageEncoder(config, (self.description_encoder or self.text).width)
+        self.objective = MatchingObjective(config)
         self.logit_scale = Gate(config.logit_scale_init_value)
         self.post_init()
-        self.train()
+        self.freeze_as_configured()
 
-    def _build_visual_layers(self, config: LeccrConfig) -> None:
-        width, input_dim = config.interaction_dim, config.visual_feature_dim
-        self.standardizer = FeatureStandardizer(input_dim) if config.vision_standardize else None
-        self.visual_dropout = nn.Dropout(config.visual_dropout)
-        self.vision_projection = nn.Linear(input_dim, width, bias=False) if config.vision_projection else None
-        self.visual_layers = CrossAttentionStack(config.visual_layers, width, config.interaction_heads, config.dropout)
-        self.image_projection = SpaceProjection(width, config.projection_dim)
+    def _towers_by_flag(self) -> dict[str, Tower]:
+        vision = {} if self.image.tower is None else {"freeze_vision": self.image.tower}
+        return {**vision, "freeze_text": self.text.tower}
 
-    def _build_slots(self, config: LeccrConfig, description_dim: int) -> None:
-        width = config.interaction_dim
-        self.interaction = SlotInteraction(config, description_dim)
-        self.slot_projection = nn.Linear(width, config.projection_dim)
-        self.slot_matching_projection = nn.Linear(width, width)
-        self.vision_matching_projection = nn.Linear(width, width)
-        anchors = {"none": None, "text": SlotAnchor, "image": ImageAnchor}
-        anchor = anchors[config.slot_anchor]
-        self.anchor = None if anchor is None else anchor(config, description_dim)
-
-    def _frozen_towers(self) -> list[nn.Module]:
-        flags = ((self.config.freeze_vision, self.vision_tower), (self.config.freeze_text, self.text_tower))
-        towers = [tower for frozen, tower in flags if frozen] + [self.description_tower]
-        return [tower for tower in towers if tower is not None]
-
-    def train(self, mode: bool = True) -> "LeccrModel":
-        """Set training mode; frozen towers stay in eval mode, so neither dropout nor batch statistics move."""
-        super().train(mode)
-        # What is frozen is so from here on: loading a checkpoint makes every weight trainable again, then calls this.
-        for tower in self._frozen_towers():
-            tower.eval().requires_grad_(False)
-        if not self.config.learn_temperature:
-            self.logit_scale.requires_grad_(False)
-        if self.description_head is not None and not self._needs_description_embeds():
+    def _frozen_parts(self) -> list[nn.Module]:
+        frozen = super()._frozen_parts()
+        if self.description_encoder is not None:
+            frozen.append(self.description_encoder.tower)
             # Distributed training stops at weights that take no part in the loss.
-            self.description_head.requires_grad_(False)
-        return self
+            if not self._needs_description_embeds():
+                frozen.append(self.description_encoder.head)
+        return frozen
+
+    def _text_encoders(self) -> list[tuple[TextEncoder, PreTrainedConfig]]:
+        described = [(self.description_encoder, self.config.description_config)]
+        return [*super()._text_encoders(), *(described if self.description_encoder is not None else [])]
 
     def _needs_description_embeds(self) -> bool:
-        """Return whether descriptions come into the queries' space; published slots take their states alone."""
+        """Return whether descriptions come into the queries' space; published slots take only their states."""
         return self.config.slot_anchor != "none" if self.config.num_slots else self.config.description_fusion
 
     @classmethod
@@ -131,12 +100,103 @@ class LeccrModel(ImageEncoding, TextEncoding, PreTrainedModel):
         """
         return load_dual_encoder(cls, source, config)
 
+    def get_visual_tokens(self, pixel_values: Tensor) -> Tensor:
+        """Return the vision tower's tokens (B, N, F): what `visual_features` takes when they are computed ahead."""
+        if self.image.tower is None:
+            raise ValueError("This model has no vision tower; give it visual_features instead of pixel_values.")
+        return self.image.tower(pixel_values)
+
+    def get_image_features(
+        self,
+        pixel_values: Tensor | None = None,
+        description_input_ids: Tensor | None = None,
+        description_attention_mask: Tensor | None = None,
+        **visual: Any,
+    ) -> Tensor:
+        """Embed whole images: (B, D), unit length. Inputs as in `encode_images`."""
+        return self.encode_images(
+            pixel_values, description_input_ids, description_attention_mask, **visual
+        ).image_embeds
+
+    def get_image_views(
+        self,
+        pixel_values: Tensor | None = None,
+        description_input_ids: Tensor | None = None,
+        description_attention_mask: Tensor | None = None,
+        **visual: Any,
+    ) -> Tensor:
+        """Return views (B, max(K, 1), D): a text's largest inner product with them is the multi-level score.
+
+        s = α·(v·h) + (1−α)·max_k(m_k·h) = max_k(w_k·h) with the views w_k = α·v + (1−α)·m_k, because v·h is the same
+        for every k. Inputs as in `encode_images`.
+        """
+        return self.encode_images(pixel_values, description_input_ids, description_attention_mask, **visual).image_views
+
+    def encode_images(
+        self,
+        pixel_values: Tensor | None = None,
+        description_input_ids: Tensor | None = None,
+        description_attention_mask: Tensor | None = None,
+        visual_features: Tensor | None = None,
+        visual_attention_mask: Tensor | None = None,
+        output_attentions: bool = False,
+    ) -> LeccrImageOutput:
+        """Encode images or videos, with their descriptions where there are any.
+
+        Args:
+            pixel_values: Pictures (B, 3, H, W) or frames (B, T, 3, H, W).
+            description_input_ids: (B, L); None when no row has a description.
+            description_attention_mask: (B, L); a row of zeros has no description.
+            visual_features: (B, N, F) instead of pixels: ready-made, or from `get_visual_tokens`.
+            visual_attention_mask: (B, N) or (B, T); zero marks padding.
+            output_attentions: Return what each slot attends to, to explain an answer. Without slots there is nothing.
+
+        Returns:
+            A `LeccrImageOutput`.
+
+        Raises:
+            ValueError: If the inputs contradict each other or the model.
+        """
+        check_visual_inputs(self.config, pixel_values, visual_features, visual_attention_mask)
+        features = visual_features if pixel_values is None else self.get_visual_tokens(pixel_values)
+        check_visual_mask(features, visual_attention_mask)
+        mask = None if visual_attention_mask is None else visual_attention_mask.bool()
+        description = self._describe(features.shape[0], description_input_ids, description_attention_mask)
+        return self.image(features, mask, description, output_attentions)
+
+    def _describe(self, batch_size: int, input_ids: Tensor | None, attention_mask: Tensor | None) -> Description | None:
+        if not (self.config.num_slots or self.config.description_fusion):
+            return None
+        if input_ids is None and self.training:
+            # Rows without a description: distributed training stops at weights that take no part in the loss.
+            input_ids = attention_mask = torch.zeros(batch_size, 1, dtype=torch.long, device=self.device)
+        if input_ids is None:
+            return None
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
+        check_description_inputs(batch_size, input_ids, attention_mask)
+        mask = attention_mask.bool()
+        if self.training and self.config.description_dropout:
+            kept = torch.rand(batch_size, 1, device=mask.device) >= self.config.description_dropout
+            mask = mask & kept
+        return self._encode_description(input_ids, mask)
+
+    def _encode_description(self, input_ids: Tensor, mask: Tensor) -> Description:
+        encoder = self.text if self.description_encoder is None else self.description_encoder
+        if self.config.description_gradient:
+            mask = encoder.hide_tokens(mask)
+        # An encoder fed nothing but padding returns NaN; what it makes of such a row is never used.
+        visible = mask | ~mask.any(dim=1, keepdim=True)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.config.description_gradient):
+            states = encoder.tower(input_ids, visible.long())
+        return Description(states, mask, encoder.embed(states, visible, input_ids), encoder.head)
+
     def get_logits(self, text_embeds: Tensor, image_views: Tensor) -> Tensor:
         """Score texts (T, D) against views (B, K, D): (T, B), the multi-level score over the temperature, and the bias.
 
         Of a model that starts from a dual encoder these are the dual encoder's own logits.
         """
-        return self._inverse_temperature() * best_slot_scores(text_embeds, image_views) + self.config.logit_bias
+        return self.inverse_temperature() * best_slot_scores(text_embeds, image_views) + self.config.logit_bias
 
     def forward(
         self,
@@ -211,8 +271,16 @@ class LeccrModel(ImageEncoding, TextEncoding, PreTrainedModel):
         if target_input_ids is not None:
             output.target_embeds = self.get_text_features(target_input_ids, target_attention_mask)
         if return_loss and (source_input_ids is not None or target_input_ids is not None):
-            teacher = (source_teacher_embeds, target_teacher_embeds)
-            terms = self._matching_terms(images, output, visual_attention_mask, image_ids, target_weights, teacher)
+            terms = self.objective(
+                images,
+                output,
+                self.inverse_temperature(),
+                visual_attention_mask,
+                image_ids,
+                target_weights,
+                source_teacher_embeds,
+                target_teacher_embeds,
+            )
             for name, term in terms.items():
                 output[name] = term
             output.loss = weighted_total(terms, self.config)
@@ -221,45 +289,11 @@ class LeccrModel(ImageEncoding, TextEncoding, PreTrainedModel):
     def _evaluation_output(
         self, output: LeccrOutput, input_ids: Tensor, attention_mask: Tensor | None, return_loss: bool
     ) -> LeccrOutput:
-        output.caption_embeds = self._embed_captions(input_ids, attention_mask)
+        output.caption_embeds = self.text.embed_captions(input_ids, attention_mask)
         if return_loss:
-            logits = self._inverse_temperature() * output.caption_embeds[:, 0] @ output.image_embeds.T
+            logits = self.inverse_temperature() * output.caption_embeds[:, 0] @ output.image_embeds.T
             output.loss = contrastive_loss(logits)
         return output
-
-    def _matching_terms(
-        self,
-        images: LeccrImageOutput,
-        output: LeccrOutput,
-        visual_attention_mask: Tensor | None,
-        image_ids: Tensor | None,
-        target_weights: Tensor | None,
-        teacher_embeds: tuple[Tensor | None, Tensor | None],
-    ) -> dict[str, Tensor]:
-        check_teacher_embeds(self.config, output.target_embeds, *teacher_embeds)
-        slot_vectors, vision_vectors = None, None
-        if images.slots is not None:
-            slot_vectors, vision_vectors = slot_vision_vectors(
-                self.slot_matching_projection(images.slots),
-                self.vision_matching_projection(images.vision_tokens),
-                visual_attention_mask,
-            )
-        if image_ids is None:
-            image_ids = different_image_ids(len(images.image_embeds), images.image_embeds.device)
-        inputs = MatchingInputs(
-            images.image_embeds,
-            output.source_embeds,
-            output.target_embeds,
-            images.image_views,
-            images.slot_embeds,
-            images.slots,
-            slot_vectors,
-            vision_vectors,
-            image_ids,
-            target_weights,
-            *teacher_embeds,
-        )
-        return matching_terms(inputs.gathered(), self.config, self._inverse_temperature())
 
 
 LeccrConfig.register_for_auto_class()

@@ -91,7 +91,7 @@ def processor() -> LeccrProcessor:
 
 def model_with(processor: LeccrProcessor, seed: int) -> LeccrModel:
     model = tiny_model(slot_anchor="text", vocabulary=len(processor.tokenizer), seed=seed)
-    model.anchor.slot_gate.weight.data.fill_(0.5)
+    model.image.anchor.slot_gate.weight.data.fill_(0.5)
     return model
 
 

@@ -51,7 +51,7 @@ def checkpoint(request: pytest.FixtureRequest) -> Checkpoint:
     if request.param is CrossLingualModel:
         return tiny_cross_lingual(vocabulary=len(tokenizer), text_pooling="mean"), processor
     model = tiny_model(slot_anchor="text", vocabulary=len(tokenizer))
-    model.anchor.slot_gate.weight.data.fill_(0.5)
+    model.image.anchor.slot_gate.weight.data.fill_(0.5)
     return model, processor
 
 

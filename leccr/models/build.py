@@ -21,8 +21,6 @@ from ..recipes.recipe import Recipe
 from .checkpoints import load_text_encoder
 from .dual_encoders import dual_encoder_processor
 
-NO_DECAY_LAYERS = ("LayerNorm", "LearnedTokens", "Gate", "BatchNorm", "GroupNorm", "RMSNorm")
-
 
 def training_texts(rows: Dataset) -> Iterator[str]:
     """Yield every caption and description of the training rows."""
@@ -143,15 +141,15 @@ def start_warm(model: Any, recipe: Recipe) -> None:
             f"Recipe {recipe.name} cannot start from {recipe.warm_start}: their text towers differ in {difference}; "
             "train both with the same towers."
         )
-    model.text_tower.load_state_dict(teacher.text_tower.state_dict())
-    if _shapes(model.text_projection) == _shapes(teacher.text_projection):
-        model.text_projection.load_state_dict(teacher.text_projection.state_dict())
+    if _shapes(model.text.head) == _shapes(teacher.text.head):
+        model.text.load_state_dict(teacher.text.state_dict())
     else:
-        print(f"The projection of {recipe.warm_start} is of another shape; it starts anew.")
+        model.text.tower.load_state_dict(teacher.text.tower.state_dict())
+        print(f"The projection of {recipe.warm_start} is of another shape; it starts again.")
 
 
 def _difference(model: Any, teacher: Any) -> str | None:
-    if not hasattr(teacher, "text_tower"):
+    if not isinstance(teacher, LeccrModel | CrossLingualModel):
         return "kind"
     ours, theirs = (network.config.text_config for network in (model, teacher))
     for name in ("model_type", "num_attention_heads"):
@@ -159,7 +157,7 @@ def _difference(model: Any, teacher: Any) -> str | None:
             return name
     if model.config.text_pooling != teacher.config.text_pooling:
         return "text_pooling"
-    own, other = _shapes(model.text_tower), _shapes(teacher.text_tower)
+    own, other = _shapes(model.text.tower), _shapes(teacher.text.tower)
     return next((f"the weights {name}" for name in sorted({*own, *other}) if own.get(name) != other.get(name)), None)
 
 
@@ -184,36 +182,27 @@ def _tower(tower: Any) -> Any:
 
 
 def parameter_groups(
-    model: nn.Module, learning_rate: float, weight_decay: float, new_layers_learning_rate: float | None
+    model: Any, learning_rate: float, weight_decay: float, new_layers_learning_rate: float | None
 ) -> list[dict[str, Any]]:
-    """Group parameters for AdamW: pretrained towers and new layers apart, and no decay where it would do harm.
-
-    Biases, norms, the temperature, gates and learned queries are not decayed (DESIGN's training settings).
-    """
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for module_name, module in model.named_modules():
-        plain = any(name in type(module).__name__ for name in NO_DECAY_LAYERS)
-        for name, parameter in module.named_parameters(recurse=False):
-            if parameter.requires_grad:
-                decayed = not plain and not name.endswith("bias")
-                groups.setdefault((module_name.split(".")[0].endswith("_tower"), decayed), []).append(parameter)
+    """Give each group of the model's weights its settings for AdamW: new layers may learn faster than towers."""
+    new_rate = learning_rate if new_layers_learning_rate is None else new_layers_learning_rate
     return [
         {
             "params": parameters,
-            "lr": learning_rate if in_tower or new_layers_learning_rate is None else new_layers_learning_rate,
-            "weight_decay": weight_decay if decayed else 0.0,
+            "lr": learning_rate if in_tower else new_rate,
+            "weight_decay": weight_decay if decays else 0.0,
         }
-        for (in_tower, decayed), parameters in sorted(groups.items(), key=lambda item: item[0])
+        for (in_tower, decays), parameters in sorted(model.group_parameters().items(), key=lambda item: item[0])
     ]
 
 
 def standardize(model: LeccrModel, features: FeatureFile | None, rows: Dataset) -> None:
     """Take the statistics of visual features from the training rows, for a model that standardises them."""
-    if model.standardizer is None:
+    if model.image.standardizer is None:
         return
     if features is None:
         raise UserError("vision_standardize needs visual features computed ahead, to take their statistics from.")
-    model.set_feature_statistics(*features.statistics(rows["id"]))
+    model.image.set_feature_statistics(*features.statistics(rows["id"]))
 
 
 __all__ = [

@@ -87,7 +87,7 @@ def official_model(official: Mapping[str, Tensor], text_config: BertConfig | Non
     weights = convert(official)
     model = LeccrModel(official_config(official, text_config)).eval()
     # The authors have no token for images without a description, so it stays as it was initialised.
-    own = {"interaction.no_description.weight"}
+    own = {"image.interaction.no_description.weight"}
     expected = {name: value.shape for name, value in model.state_dict().items() if name not in own}
     missing, unknown = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
     if missing:

@@ -8,7 +8,7 @@ from transformers import AutoConfig, AutoTokenizer
 # Not from the top: without torchvision, transformers 5.6 has an empty stand-in there.
 from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
-from modeling_leccr.dual_encoders_leccr import FAMILIES
+from modeling_leccr.pretrained_leccr import FAMILIES
 from processing import LeccrProcessor
 
 from ..errors import UserError

@@ -51,9 +51,9 @@ def convertible(model: LeccrModel) -> LeccrModel:
         mask = kwargs.get("attention_mask")
         return args, {**kwargs, "attention_mask": None if mask is None else mask.float()}
 
-    for tower in (model.text_tower, model.description_tower):
+    for tower in model.towers():
         # It subtracts the mask from 1.0, which the converter to ONNX refuses to do with integers.
-        if tower is not None and tower.model.config.model_type == "xlnet":
+        if tower.model.config.model_type == "xlnet":
             tower.model.register_forward_pre_hook(with_float_mask, with_kwargs=True)
     return model.float()
 
@@ -143,8 +143,8 @@ def _plain_errors(program: nn.Module) -> Iterator[None]:
         yield
     except Exception as error:
         model: Any = program.model
-        towers = [] if isinstance(program, TextProgram) else [model.vision_tower, model.description_tower]
-        kinds = {tower.model.config.model_type for tower in [model.text_tower, *towers] if tower is not None}
+        towers = [model.text.tower] if isinstance(program, TextProgram) else model.towers()
+        kinds = {tower.model.config.model_type for tower in towers}
         raise UserError(
             f"PyTorch cannot export a model with towers of the kind {' and '.join(sorted(kinds))} for inputs of any "
             "size; use it in PyTorch, or train one with other towers, such as bert, xlm-roberta or clip_vision_model. "

@@ -7,19 +7,19 @@ from torch import Tensor
 from ..errors import UserError
 
 WHOLE_MODULES = {
-    "text_encoder.": "text_tower.model.",
-    "text_proj.": "text_projection.output.",
-    "vision_proj.": "image_projection.",
-    "caption_proj.": "interaction.description_projection.",
-    "caption_proj1.": "slot_projection.",
-    "cproj.": "slot_matching_projection.",
-    "vproj.": "vision_matching_projection.",
+    "text_encoder.": "text.tower.model.",
+    "text_proj.": "text.head.output.",
+    "vision_proj.": "image.head.",
+    "caption_proj.": "image.interaction.description_projection.",
+    "caption_proj1.": "image.slot_head.",
+    "cproj.": "objective.slot_projection.",
+    "vproj.": "objective.vision_projection.",
 }
 ATTENTION_STACKS = {
-    "vid_encoder.": "visual_layers.",
-    "crossattn_query.": "interaction.slots_from_description.",
-    "crossattn.": "interaction.vision_from_slots.",
-    "crossattn2.": "interaction.slots_from_vision.",
+    "vid_encoder.": "image.visual_layers.",
+    "crossattn_query.": "image.interaction.slots_from_description.",
+    "crossattn.": "image.interaction.vision_from_slots.",
+    "crossattn2.": "image.interaction.slots_from_vision.",
 }
 ATTENTION_PARTS = ("multihead_attn.", "linear1.", "linear2.", "norm1.", "norm2.")
 CLIP_PARTS = {
@@ -66,7 +66,7 @@ def _converted(name: str, tensor: Tensor) -> dict[str, Tensor] | None:
     if name == "temp":
         return {"logit_scale.weight": (1 / tensor).log()}
     if name == "queries":
-        return {"interaction.queries.weight": tensor[:, 0]}
+        return {"image.interaction.queries.weight": tensor[:, 0]}
     if name.startswith("clip_encoder.visual."):
         return _clip(name.removeprefix("clip_encoder.visual."), tensor)
     rest = name.removeprefix("clip_encoder.")
@@ -91,13 +91,13 @@ def _own(name: str, tensor: Tensor) -> dict[str, Tensor] | None:
 
 def _clip(name: str, tensor: Tensor) -> dict[str, Tensor] | None:
     if name == "proj":
-        return {"vision_projection.weight": tensor.T}
+        return {"image.projection.weight": tensor.T}
     for old, new in CLIP_PARTS.items():
         if name.startswith(old):
             name = new + name.removeprefix(old)
             for old_part, new_part in CLIP_LAYER_PARTS.items():
                 name = name.replace(old_part, new_part)
-            return _split_attention(f"vision_tower.model.{name}", tensor)
+            return _split_attention(f"image.tower.model.{name}", tensor)
     return None
 
 

@@ -13,10 +13,8 @@ from datasets import Dataset
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm.auto import tqdm
-from transformers import BertConfig
 
-from modeling_leccr import LeccrModel
-from modeling_leccr.towers_leccr import VisionTower
+from modeling_leccr import VisionTower
 from processing.caption_collator import stable_id
 from processing.features import FEATURES_FILE, copy_id, save_features
 from processing.images import RandomCrop, open_image
@@ -106,11 +104,8 @@ def run_features(data: str, recipe: Recipe, dtype: str = "fp16", batch_size: int
 
 def load_vision_tower(recipe: Recipe) -> tuple[VisionTower, Any]:
     """Load a recipe's pretrained vision tower, in eval mode, and the image processor that training would use."""
-    fields = {name: recipe.model[name] for name in ("vision_grid", "interpolate_pos_encoding") if name in recipe.model}
-    # Only the vision tower is wanted; a model has to have a text tower, so it gets the smallest one.
-    text = BertConfig(hidden_size=8, num_hidden_layers=0, num_attention_heads=1, vocab_size=2)
-    model = LeccrModel.from_pretrained_towers(recipe.vision, text, num_slots=0, **fields)
-    return model.vision_tower.eval(), build_image_processor(recipe)
+    grid, interpolate = recipe.model.get("vision_grid"), recipe.model.get("interpolate_pos_encoding", False)
+    return VisionTower.from_pretrained(recipe.vision, grid, interpolate), build_image_processor(recipe)
 
 
 class Variation:

@@ -36,7 +36,7 @@ def test_captions_are_those_of_validation_pictures(shared: Path) -> None:
 def test_both_libraries_are_timed_on_the_same_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_transformer(processor([row("a")]), 8, tmp_path / "leccr-text-rate")
     model, _ = load_retriever(tmp_path / "leccr-text-rate")
-    assert model.config.text_config.num_hidden_layers == 6 and model.vision_tower is None
+    assert model.config.text_config.num_hidden_layers == 6 and model.image.tower is None
     texts = ["en a 0", "de a 1 de a 1", "a"]
     found = compare(str(tmp_path / "leccr-text-rate"), texts, batch_size=2, turns=3)
     low, high = found["ratio_range"]

@@ -96,9 +96,9 @@ def test_what_it_trained_answers(folder: Path, example: dict[str, Any]) -> None:
 def test_it_trained_both_towers_and_the_new_layers(folder: Path) -> None:
     model, _ = load_retriever(folder / "my-retriever")
     before = BertModel.from_pretrained(folder / "text").embeddings.LayerNorm.weight
-    assert not torch.equal(model.text_tower.model.embeddings.LayerNorm.weight, before)
+    assert not torch.equal(model.text.tower.model.embeddings.LayerNorm.weight, before)
     projection = CLIPVisionModel.from_pretrained(folder / "vision").state_dict()
-    after = model.vision_tower.model.state_dict()
+    after = model.image.tower.model.state_dict()
     changed = [name for name in projection if not torch.equal(projection[name], after[name])]
     assert changed
     assert model.logit_scale.weight.item() != pytest.approx(model.config.logit_scale_init_value, abs=1e-9)

@@ -57,7 +57,7 @@ def saved(model: Any, rule: Any, folder: Path) -> str:
 @pytest.fixture(scope="module")
 def checkpoint(rule: LeccrProcessor, tmp_path_factory: pytest.TempPathFactory) -> str:
     model = tiny_model(vocabulary=len(rule.tokenizer), slot_anchor="text", alpha=0.5)
-    model.anchor.slot_gate.weight.data.fill_(0.5)
+    model.image.anchor.slot_gate.weight.data.fill_(0.5)
     return saved(model, rule, tmp_path_factory.mktemp("checkpoints") / "leccr-tiny")
 
 

@@ -37,13 +37,13 @@ def make_model(case: str) -> nn.Module:
     model = (tiny_cross_lingual if case in CROSS_LINGUAL else partial(tiny_model, None))(**CASES[case]).double()
     if case == "anchored in the image":
         # Closed, it makes all slots of a picture equal, and chance decides which one is the best.
-        model.anchor.slot_gate.weight.data.fill_(0.6)
+        model.image.anchor.slot_gate.weight.data.fill_(0.6)
     if not case.endswith("in one process only"):
         # In eval mode, as dropout would draw other numbers in each process.
         return model
     if case.startswith("descriptions"):
         # Closed, it makes all slots of a picture without description equal, and chance decides which one is the best.
-        model.anchor.slot_gate.weight.data.fill_(0.6)
+        model.image.anchor.slot_gate.weight.data.fill_(0.6)
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0

@@ -124,12 +124,12 @@ class TestBeforeTraining:
         alone = start(source).get_image_features(PICTURES)
         for gate, needs_description in (("interaction_gate", False), ("image_gate", True)):
             model = start(source)
-            getattr(model.anchor, gate).weight.fill_(1.0)
+            getattr(model.image.anchor, gate).weight.fill_(1.0)
             assert differ(model.get_image_features(PICTURES, **described(family)), alone)
             assert differ(model.get_image_features(PICTURES), alone) != needs_description
         for gate, needs_description in (("slot_gate", False), ("part_gate", True)):
             model = start(source)
-            getattr(model.anchor, gate).weight.fill_(1.0)
+            getattr(model.image.anchor, gate).weight.fill_(1.0)
             slots = model.encode_images(PICTURES, **described(family)).slot_embeds
             assert differ(slots, alone.unsqueeze(1).expand_as(slots))
             without = model.encode_images(PICTURES).slot_embeds
@@ -154,9 +154,9 @@ def test_training_lowers_the_loss_and_leaves_the_towers(family: str) -> None:
         losses.append(loss.item())
     assert losses[-1] < 0.9 * losses[0]
     moved = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
-    assert not any(name.startswith(("vision_tower.", "text_tower.")) for name in moved)
-    gates = {f"anchor.{gate}.weight" for gate in ("slot_gate", "part_gate", "image_gate", "interaction_gate")}
-    assert gates | {"interaction.queries.weight", "anchor.queries.weight"} <= moved
+    assert not any(name.startswith(("image.tower.", "text.tower.")) for name in moved)
+    gates = {f"image.anchor.{gate}.weight" for gate in ("slot_gate", "part_gate", "image_gate", "interaction_gate")}
+    assert gates | {"image.interaction.queries.weight", "image.anchor.queries.weight"} <= moved
 
 
 def test_from_a_folder(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_a_high_temperature_is_kept_and_can_be_learned() -> None:
     source = dual_encoder("siglip")
     source.logit_scale.data.fill_(4.77)
     model = start(source)
-    scale = model._inverse_temperature()
+    scale = model.inverse_temperature()
     assert scale.item() == pytest.approx(source.logit_scale.exp().item(), rel=1e-6) and scale > 117
     scale.backward()
     assert model.logit_scale.weight.grad > 0
@@ -179,8 +179,8 @@ def test_a_high_temperature_is_kept_and_can_be_learned() -> None:
 
 def test_fields_of_ones_own() -> None:
     model = start(dual_encoder("clip"), freeze_text=False, num_slots=0)
-    assert all(weight.requires_grad for weight in model.text_tower.parameters())
-    assert not any(weight.requires_grad for weight in model.vision_tower.parameters())
+    assert all(weight.requires_grad for weight in model.text.tower.parameters())
+    assert not any(weight.requires_grad for weight in model.image.tower.parameters())
     close(model.get_image_features(PICTURES), unit(dual_encoder("clip").get_image_features(pixel_values=PICTURES)))
 
 

@@ -86,6 +86,6 @@ def test_slot_losses_with_every_row_another_image(
 
 def test_a_wrong_weight_would_show(folder: Path, inputs: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
     model = official_model(folder)
-    model.interaction.slots_from_vision.layers[-1].attention.k_proj.weight.zero_()
+    model.image.interaction.slots_from_vision.layers[-1].attention.k_proj.weight.zero_()
     difference = model(**inputs).slot_embeds - expected["slot_embeds"]
     assert difference.abs().max() > 1e-2

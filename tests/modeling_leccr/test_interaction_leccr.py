@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
-from modeling_leccr.interaction_leccr import Description, SlotAnchor, SlotInteraction, fuse
+from modeling_leccr.interaction_leccr import Description, ImageAnchor, PlainSlots, SlotInteraction, TextAnchor, fuse
 
 from .tiny import SPACE, random, tiny_config
 
@@ -26,6 +26,10 @@ def description() -> Description:
     )
 
 
+def unit_images(seed: int) -> Tensor:
+    return functional.normalize(random(ROWS, SPACE, seed=seed), dim=-1)
+
+
 @pytest.fixture
 def interaction() -> SlotInteraction:
     torch.manual_seed(0)
@@ -33,9 +37,9 @@ def interaction() -> SlotInteraction:
 
 
 @pytest.fixture
-def anchor() -> SlotAnchor:
+def anchor() -> TextAnchor:
     torch.manual_seed(0)
-    return SlotAnchor(tiny_config(slot_anchor="text", initializer_range=0.5), STATES).eval()
+    return TextAnchor(tiny_config(slot_anchor="text", initializer_range=0.5), STATES).eval()
 
 
 class TestSlotInteraction:
@@ -91,8 +95,8 @@ class TestSlotInteraction:
         assert torch.pdist(queries.detach()).min() > 0.02
 
 
-class TestSlotAnchor:
-    def test_attention_sums_to_one_over_the_real_tokens(self, anchor: SlotAnchor, description: Description) -> None:
+class TestTextAnchor:
+    def test_attention_sums_to_one_over_the_real_tokens(self, anchor: TextAnchor, description: Description) -> None:
         weights = anchor.attention(description)
         torch.testing.assert_close(weights.sum(-1), torch.ones(ROWS, SLOTS))
         assert torch.equal(weights[PRESENT][:, 0] > 0, MASK[PRESENT])
@@ -100,32 +104,64 @@ class TestSlotAnchor:
         torch.testing.assert_close(weights[1, :, :3], expected)
 
     def test_closed_gate_leaves_the_parts_of_the_description(
-        self, anchor: SlotAnchor, description: Description
+        self, anchor: TextAnchor, description: Description
     ) -> None:
-        images = functional.normalize(random(ROWS, SPACE, seed=5), dim=-1)
-        slots = anchor.anchor_slots(random(ROWS, SLOTS, SPACE), images, description)
+        images = unit_images(5)
+        slots, _ = anchor(random(ROWS, SLOTS, SPACE), images, images, description)
         pooled = functional.normalize(description.head(anchor.attention(description) @ description.states), dim=-1)
         torch.testing.assert_close(slots[PRESENT], pooled[PRESENT])
         torch.testing.assert_close(slots[2], images[2].expand(SLOTS, -1))
-        torch.testing.assert_close(anchor.anchor_slots(slots, images, None), images[:, None].expand(-1, SLOTS, -1))
+        torch.testing.assert_close(anchor(slots, images, images, None)[0], images[:, None].expand(-1, SLOTS, -1))
 
-    def test_open_gate_adds_the_interacted_slots(self, anchor: SlotAnchor, description: Description) -> None:
+    def test_open_gate_adds_the_interacted_slots(self, anchor: TextAnchor, description: Description) -> None:
         anchor.slot_gate.weight.data.fill_(0.7)
-        images, raw = functional.normalize(random(ROWS, SPACE, seed=5), dim=-1), random(ROWS, SLOTS, SPACE)
+        images, raw = unit_images(5), random(ROWS, SLOTS, SPACE)
         pooled = functional.normalize(description.head(anchor.attention(description) @ description.states), dim=-1)
         expected = functional.normalize(pooled + 0.7 * raw, dim=-1)
-        torch.testing.assert_close(anchor.anchor_slots(raw, images, description)[PRESENT], expected[PRESENT])
+        torch.testing.assert_close(anchor(raw, images, images, description)[0][PRESENT], expected[PRESENT])
 
-    def test_image_is_late_fusion_at_first(self, anchor: SlotAnchor, description: Description) -> None:
-        images = functional.normalize(random(ROWS, SPACE, seed=5), dim=-1)
-        torch.testing.assert_close(anchor.anchor_image(images, description), fuse(images, description))
+    def test_image_is_late_fusion_at_first(self, anchor: TextAnchor, description: Description) -> None:
+        own, images = unit_images(5), unit_images(6)
+        slots = random(ROWS, SLOTS, SPACE)
+        torch.testing.assert_close(anchor(slots, own, images, description)[1], fuse(images, description))
         anchor.image_gate.weight.data.zero_()
-        torch.testing.assert_close(anchor.anchor_image(images, description), images)
+        torch.testing.assert_close(anchor(slots, own, images, description)[1], images)
+
+
+class TestImageAnchor:
+    def test_closed_gates_leave_the_image_of_the_dual_encoder(self, description: Description) -> None:
+        anchor = ImageAnchor(tiny_config(slot_anchor="image"), STATES).eval()
+        own = unit_images(5)
+        slots, image = anchor(random(ROWS, SLOTS, SPACE), own, unit_images(6), description)
+        torch.testing.assert_close(image, own)
+        torch.testing.assert_close(slots, own.unsqueeze(1).expand(-1, SLOTS, -1))
+
+    def test_each_gate_lets_its_part_join(self, description: Description) -> None:
+        anchor = ImageAnchor(tiny_config(slot_anchor="image"), STATES).eval()
+        for value, gate in zip((0.1, 0.2, 0.3, 0.4), ("slot", "part", "image", "interaction"), strict=True):
+            getattr(anchor, f"{gate}_gate").weight.data.fill_(value)
+        own, interacted, raw = unit_images(5), unit_images(6), random(ROWS, SLOTS, SPACE)
+        slots, image = anchor(raw, own, interacted, description)
+        parts = functional.normalize(description.head(anchor.attention(description) @ description.states), dim=-1)
+        expected = functional.normalize(own.unsqueeze(1) + 0.1 * raw + 0.2 * parts, dim=-1)
+        torch.testing.assert_close(slots[PRESENT], expected[PRESENT])
+        expected = functional.normalize(own + 0.4 * interacted + 0.3 * description.embedding, dim=-1)
+        torch.testing.assert_close(image[PRESENT], expected[PRESENT])
+        torch.testing.assert_close(image[2], functional.normalize(own + 0.4 * interacted, dim=-1)[2])
+
+
+class TestPlainSlots:
+    def test_slots_and_image_stay_as_the_interaction_made_them(self, description: Description) -> None:
+        raw, interacted = random(ROWS, SLOTS, SPACE), unit_images(6)
+        slots, image = PlainSlots(normalize=False)(raw, unit_images(5), interacted, description)
+        assert slots is raw and image is interacted
+        slots, _ = PlainSlots(normalize=True)(raw, unit_images(5), interacted, description)
+        torch.testing.assert_close(slots, functional.normalize(raw, dim=-1))
 
 
 class TestFuse:
     def test_mean_direction_of_image_and_description(self, description: Description) -> None:
-        images = functional.normalize(random(ROWS, SPACE, seed=5), dim=-1)
+        images = unit_images(5)
         fused = fuse(images, description)
         total = images + description.embedding
         torch.testing.assert_close(fused[PRESENT], (total / total.norm(dim=-1, keepdim=True))[PRESENT])

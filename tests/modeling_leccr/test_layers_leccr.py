@@ -13,7 +13,7 @@ from modeling_leccr.layers_leccr import (
     LearnedTokens,
     MultiHeadAttention,
     SpaceProjection,
-    TextHead,
+    masked_mean,
 )
 
 from .tiny import random
@@ -100,18 +100,15 @@ class TestCrossAttention:
         assert torch.equal(CrossAttentionStack(0, WIDTH, HEADS, dropout=0.1)(hidden), hidden)
 
 
-class TestTextHead:
-    def test_linear(self) -> None:
-        head = TextHead(6, 4, "linear", dropout=0.5).train()
-        states = random(3, 6)
-        torch.testing.assert_close(head(states), states @ head.output.weight.T + head.output.bias)
-        assert len(list(head.parameters())) == 2
+class TestMaskedMean:
+    def test_without_mask(self) -> None:
+        states = random(2, 4, 3)
+        torch.testing.assert_close(masked_mean(states, None), states.mean(1))
 
-    def test_mlp_has_one_hidden_layer(self) -> None:
-        head, states = TextHead(6, 4, "mlp", dropout=0.5).eval(), random(3, 6)
-        normalised = functional.layer_norm(states, (6,))
-        hidden = functional.gelu(normalised @ head.hidden.weight.T + head.hidden.bias)
-        torch.testing.assert_close(head(states), hidden @ head.output.weight.T + head.output.bias)
+    def test_only_real_positions_count(self) -> None:
+        states, mask = random(2, 4, 3), torch.tensor([[1, 0, 1, 0], [1, 1, 1, 1]]).bool()
+        expected = torch.stack([(states[0, 0] + states[0, 2]) / 2, states[1].mean(0)])
+        torch.testing.assert_close(masked_mean(states, mask), expected)
 
 
 class TestSpaceProjection:
@@ -124,7 +121,7 @@ class TestSpaceProjection:
         assert projection.weight.std() > 0.1 and torch.equal(projection.bias, torch.zeros(4))
 
 
-def test_learned_tokens_start_different_and_can_be_drawn_anew() -> None:
+def test_learned_tokens_start_different_and_can_be_drawn_again() -> None:
     tokens = LearnedTokens(4, 64, 0.5)
     before = tokens.weight.detach().clone()
     assert torch.pdist(before).min() > 1

@@ -65,7 +65,7 @@ class TestForward:
             inputs = pairs[f"{side}_input_ids"], pairs[f"{side}_attention_mask"]
             embeds[side], states[side], masks[side] = (
                 model.get_text_features(*inputs),
-                model.text_tower(*inputs),
+                model.text.tower(*inputs),
                 inputs[1],
             )
             assert_equal(output[f"{side}_embeds"], embeds[side])
@@ -189,7 +189,7 @@ class TestTraining:
         model = tiny_cross_lingual(sentence_weight=0.0).train()
         model(**sentence_pairs()).loss.backward()
         for name, gradient in gradients(model).items():
-            assert (gradient.abs().max() > 0) == name.startswith("text_tower"), name
+            assert (gradient.abs().max() > 0) == name.startswith("text.tower"), name
 
     @pytest.mark.parametrize("name", FORMS)
     def test_optimiser_brings_the_loss_down(self, name: str) -> None:
@@ -239,7 +239,7 @@ class TestTraining:
         model, inputs = tiny_cross_lingual(token_dropout=0.5).train(), texts([8, 5, 6] * 60)
         inputs = padded_left(inputs) if left else inputs
         real, masks = inputs["attention_mask"].bool(), []
-        model.text_tower.register_forward_pre_hook(lambda _, arguments: masks.append(arguments[1].bool()))
+        model.text.tower.register_forward_pre_hook(lambda _, arguments: masks.append(arguments[1].bool()))
         model.get_text_features(**inputs)
         first = real & (real.cumsum(1) == 1)
         assert masks[0][first].all() and not (masks[0] & ~real).any()

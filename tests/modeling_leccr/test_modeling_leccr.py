@@ -172,14 +172,14 @@ class TestDescriptions:
         model = tiny_model(description_config=text_config("distilbert"), slot_anchor="text")
         inputs = visual_inputs() | descriptions()
         before = model.get_image_views(**inputs)
-        model.text_tower.model.embeddings.word_embeddings.weight.normal_()
+        model.text.tower.model.embeddings.word_embeddings.weight.normal_()
         assert torch.equal(model.get_image_views(**inputs), before)
-        model.text_projection.output.weight.normal_()
+        model.text.head.output.weight.normal_()
         assert torch.equal(model.get_image_views(**inputs), before)
-        model.description_tower.model.embeddings.word_embeddings.weight.normal_()
+        model.description_encoder.tower.model.embeddings.word_embeddings.weight.normal_()
         other_states = model.get_image_views(**inputs)
         assert differ(other_states, before)
-        model.description_head.output.weight.normal_()
+        model.description_encoder.head.output.weight.normal_()
         assert differ(model.get_image_views(**inputs), other_states)
 
 
@@ -190,17 +190,17 @@ class TestAnchoredStart:
         model = tiny_model(slot_anchor="text")
         described = descriptions()
         images = model.encode_images(**visual_inputs(), **described)
-        states = model.text_tower(described["description_input_ids"], described["description_attention_mask"])
-        scores = states @ model.anchor.queries.weight.T
+        states = model.text.tower(described["description_input_ids"], described["description_attention_mask"])
+        scores = states @ model.image.anchor.queries.weight.T
         for row, length in enumerate(described["description_attention_mask"].sum(1)):
             pooled = scores[row, :length].softmax(0).T @ states[row, :length]
-            assert_equal(images.slot_embeds[row], functional.normalize(model.text_projection(pooled), dim=-1))
+            assert_equal(images.slot_embeds[row], functional.normalize(model.text.head(pooled), dim=-1))
 
     def test_image_is_late_fusion(self) -> None:
         model, described = tiny_model(slot_anchor="text"), descriptions()
         images = model.encode_images(**visual_inputs(), **described)
         text = model.get_text_features(described["description_input_ids"], described["description_attention_mask"])
-        picture = functional.normalize(model.image_projection(images.interacted_vision_tokens[:, 0]), dim=-1)
+        picture = functional.normalize(model.image.head(images.interacted_vision_tokens[:, 0]), dim=-1)
         assert_equal(images.image_embeds, functional.normalize(picture + text, dim=-1))
 
     def test_without_description_every_view_is_the_image(self) -> None:

@@ -84,7 +84,7 @@ class TestVisionTowers:
     def test_clip_vision_tower_with_projection(self, save: Save) -> None:
         source = CLIPVisionModelWithProjection(tiny_vision_config("clip")).eval()
         model = build(save(source))
-        assert torch.equal(model.vision_projection.weight, source.visual_projection.weight)
+        assert torch.equal(model.image.projection.weight, source.visual_projection.weight)
         pictures = visual_inputs()["pixel_values"]
         torch.testing.assert_close(model.encode_images(pictures).vision_tokens[:, 0], source(pictures).image_embeds)
 
@@ -93,11 +93,11 @@ class TestVisionTowers:
         model = build(save(source))
         pictures = visual_inputs()["pixel_values"]
         torch.testing.assert_close(model.get_visual_tokens(pictures)[:, 0], source(pictures).pooler_output)
-        assert 0.01 < model.vision_projection.weight.std() < 1
+        assert 0.01 < model.image.projection.weight.std() < 1
 
     def test_projection_of_another_width_is_new(self, save: Save) -> None:
         model = build(save(clip()), interaction_dim=24)
-        assert model.vision_projection.weight.shape == (24, 32)
+        assert model.image.projection.weight.shape == (24, 32)
 
     def test_siglip_gives_its_vision_half(self, save: Save) -> None:
         text = SiglipTextConfig(vocab_size=50, hidden_size=32, num_hidden_layers=1, num_attention_heads=2)
@@ -116,12 +116,12 @@ class TestVisionTowers:
                 buffer.uniform_(0.5, 1.5)
         model = build(save(source), interaction_dim=None, interaction_heads=1)
         assert model.config.visual_feature_dim == VISION_TOWERS[kind][1]
-        assert same_weights(model.vision_tower.model, source)
+        assert same_weights(model.image.tower.model, source)
         assert model.config.interaction_dim == SPACE
 
     def test_none(self) -> None:
         model = build(None, visual_feature_dim=20)
-        assert model.vision_tower is None and model.config.vision_summary == "mean"
+        assert model.image.tower is None and model.config.vision_summary == "mean"
 
     @pytest.mark.parametrize("kind", VISION_TOWERS)
     def test_a_configuration_is_a_tower_with_random_weights(self, kind: str) -> None:
@@ -141,19 +141,19 @@ class TestTextTowers:
         inputs = texts([3, 6])
         with torch.no_grad():
             expected = source(**inputs).last_hidden_state
-            torch.testing.assert_close(model.text_tower(**inputs), expected)
+            torch.testing.assert_close(model.text.tower(**inputs), expected)
 
     def test_a_language_model_s_encoder(self, save: Save) -> None:
         source = BertForMaskedLM(tiny_text_config())
         model = build(None, save(source), visual_feature_dim=20)
-        assert same_weights(model.text_tower.model, source.bert)
+        assert same_weights(model.text.tower.model, source.bert)
 
     def test_an_encoder_for_descriptions(self, save: Save) -> None:
         source = AutoModel.from_config(tiny_text_config("distilbert"))
         model = build(None, visual_feature_dim=20, description_config=save(source))
-        assert same_weights(model.description_tower.model, source)
+        assert same_weights(model.description_encoder.tower.model, source)
         assert model.config.description_config.model_type == "distilbert"
-        assert not any(weight.requires_grad for weight in model.description_tower.parameters())
+        assert not any(weight.requires_grad for weight in model.description_encoder.tower.parameters())
 
     def test_half_precision_checkpoints_are_trained_in_full_precision(self, save: Save) -> None:
         model = build(None, save(BertModel(tiny_text_config()).to(torch.bfloat16)), visual_feature_dim=20)
@@ -164,11 +164,11 @@ class TestWhole:
     def test_configuration_fields_arrive(self) -> None:
         model = build(tiny_vision_config("clip"), num_slots=5, freeze_vision=True, slot_anchor="text")
         assert isinstance(model.config, LeccrConfig)
-        assert model.interaction.queries.weight.shape == (5, 16)
-        assert not any(weight.requires_grad for weight in model.vision_tower.parameters())
+        assert model.image.interaction.queries.weight.shape == (5, 16)
+        assert not any(weight.requires_grad for weight in model.image.tower.parameters())
 
     def test_new_layers_are_initialised(self) -> None:
-        queries = build(tiny_vision_config("clip")).interaction.queries.weight
+        queries = build(tiny_vision_config("clip")).image.interaction.queries.weight
         assert torch.pdist(queries.detach()).min() > 0.02
 
     def test_it_can_be_saved_and_loaded(self, save: Save, tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ class TestIncompleteCheckpoints:
 
     def test_a_missing_pooling_layer_is_no_loss(self, save: Save) -> None:
         model = build(None, save(BertModel(tiny_text_config(), add_pooling_layer=False)), visual_feature_dim=20)
-        assert model.text_tower.model.pooler is None
+        assert model.text.tower.model.pooler is None
 
 
 def test_config_of_a_saved_leccr_model_can_be_used_again() -> None:

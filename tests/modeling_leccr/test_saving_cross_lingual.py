@@ -35,14 +35,14 @@ class TestSaving:
     def test_what_a_checkpoint_lacks_is_initialised(self, tmp_path: Path) -> None:
         tiny_cross_lingual().save_pretrained(tmp_path)
         weights = load_file(tmp_path / "model.safetensors")
-        kept = {name: value for name, value in weights.items() if name.startswith("text_tower")}
+        kept = {name: value for name, value in weights.items() if name.startswith("text.tower")}
         save_file(kept, tmp_path / "model.safetensors", metadata={"format": "pt"})
         used = [torch.full((size,), 1e9) for size in range(1, 3000, 7)]
         del used
         loaded = CrossLingualModel.from_pretrained(tmp_path)
         assert loaded.logit_scale.weight.item() == pytest.approx(2.6592)
-        assert 0.005 < loaded.text_projection.output.weight.std() < 0.5
-        assert torch.equal(loaded.text_projection.output.bias, torch.zeros(SPACE))
+        assert 0.005 < loaded.text.head.output.weight.std() < 0.5
+        assert torch.equal(loaded.text.head.output.bias, torch.zeros(SPACE))
 
     def test_auto_class(self, tmp_path: Path) -> None:
         tiny_cross_lingual().save_pretrained(tmp_path)
@@ -66,14 +66,14 @@ class TestPretrainedTower:
         source.save_pretrained(tmp_path)
         model = CrossLingualModel.from_pretrained_tower(tmp_path, projection_dim=SPACE, word_weight=0.4).eval()
         inputs = texts([3, 6])
-        torch.testing.assert_close(model.text_tower(**inputs), source(**inputs).last_hidden_state)
+        torch.testing.assert_close(model.text.tower(**inputs), source(**inputs).last_hidden_state)
         assert (model.config.projection_dim, model.config.word_weight) == (SPACE, 0.4)
         assert model(**sentence_pairs()).loss.isfinite()
 
     def test_a_language_model_s_encoder(self, tmp_path: Path) -> None:
         source = BertForMaskedLM(text_config())
         source.save_pretrained(tmp_path)
-        state = CrossLingualModel.from_pretrained_tower(str(tmp_path)).text_tower.model.state_dict()
+        state = CrossLingualModel.from_pretrained_tower(str(tmp_path)).text.tower.model.state_dict()
         assert all(torch.equal(state[name], value) for name, value in source.bert.state_dict().items())
 
     def test_a_configuration_is_a_tower_with_random_weights(self) -> None:

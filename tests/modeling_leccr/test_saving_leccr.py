@@ -34,9 +34,9 @@ def test_a_saved_model_comes_back_the_same(name: str, vision: str | None, tmp_pa
     with torch.no_grad():
         for weight in model.parameters():
             weight.add_(0.01 * torch.randn_like(weight))
-    if model.standardizer is not None:
+    if model.image.standardizer is not None:
         width = model.config.visual_feature_dim
-        model.set_feature_statistics(random(width), random(width, seed=1).abs() + 0.5)
+        model.image.set_feature_statistics(random(width), random(width, seed=1).abs() + 0.5)
     model.save_pretrained(tmp_path)
     loaded = load(tmp_path)
     assert not loaded.training
@@ -59,9 +59,9 @@ def test_weights_are_saved_as_safetensors_only(tmp_path: Path) -> None:
 def test_feature_statistics_survive(tmp_path: Path) -> None:
     model = tiny_model(None, vision_standardize=True)
     mean, deviation = random(FEATURE_WIDTH), random(FEATURE_WIDTH, seed=1).abs() + 0.5
-    model.set_feature_statistics(mean, deviation)
+    model.image.set_feature_statistics(mean, deviation)
     model.save_pretrained(tmp_path)
-    loaded = load(tmp_path).standardizer
+    loaded = load(tmp_path).image.standardizer
     assert torch.equal(loaded.mean, mean)
     assert torch.equal(loaded.deviation, deviation)
 
@@ -70,12 +70,20 @@ def test_slots_still_differ_in_a_loaded_model(tmp_path: Path) -> None:
     model = tiny_model()
     model.save_pretrained(tmp_path)
     loaded = load(tmp_path)
-    assert torch.pdist(loaded.interaction.queries.weight.detach()).min() > 0.02
+    assert torch.pdist(loaded.image.interaction.queries.weight.detach()).min() > 0.02
     images = loaded.encode_images(random(2, 3, 32, 32))
     assert min(torch.pdist(slots).min() for slots in images.slot_embeds) > 1e-3
 
 
-NEW_PARTS = ("interaction.", "anchor.", "slot_", "logit_scale", "standardizer", "image_projection")
+NEW_PARTS = (
+    "image.interaction.",
+    "image.anchor.",
+    "image.slot_head",
+    "objective.",
+    "logit_scale",
+    "image.standardizer",
+    "image.head",
+)
 
 
 class TestPartialCheckpoint:
@@ -84,7 +92,7 @@ class TestPartialCheckpoint:
     @pytest.fixture
     def loaded(self, tmp_path: Path) -> LeccrModel:
         model = tiny_model(slot_anchor="text", vision_standardize=True)
-        model.set_feature_statistics(random(32), random(32).abs())
+        model.image.set_feature_statistics(random(32), random(32).abs())
         model.save_pretrained(tmp_path)
         weights = load_file(tmp_path / "model.safetensors")
         kept = {name: value for name, value in weights.items() if not name.startswith(NEW_PARTS)}
@@ -98,15 +106,15 @@ class TestPartialCheckpoint:
 
     def test_scalars_and_statistics_have_their_initial_values(self, loaded: LeccrModel) -> None:
         assert loaded.logit_scale.weight.item() == pytest.approx(2.6592)
-        assert (loaded.anchor.slot_gate.weight.item(), loaded.anchor.image_gate.weight.item()) == (0.0, 1.0)
-        assert torch.equal(loaded.standardizer.mean, torch.zeros(32))
-        assert torch.equal(loaded.standardizer.deviation, torch.ones(32))
+        assert (loaded.image.anchor.slot_gate.weight.item(), loaded.image.anchor.image_gate.weight.item()) == (0.0, 1.0)
+        assert torch.equal(loaded.image.standardizer.mean, torch.zeros(32))
+        assert torch.equal(loaded.image.standardizer.deviation, torch.ones(32))
 
     def test_queries_differ(self, loaded: LeccrModel) -> None:
-        for tokens in (loaded.interaction.queries, loaded.anchor.queries):
+        for tokens in (loaded.image.interaction.queries, loaded.image.anchor.queries):
             assert torch.pdist(tokens.weight.detach()).min() > 0.02
             assert tokens.weight.std().item() == pytest.approx(0.02, rel=0.5)
-        assert loaded.interaction.no_description.weight.abs().max() > 0
+        assert loaded.image.interaction.no_description.weight.abs().max() > 0
 
     def test_layers_are_of_a_usual_size(self, loaded: LeccrModel) -> None:
         for name, weight in loaded.named_parameters():
@@ -120,7 +128,7 @@ class TestPartialCheckpoint:
 def test_pooling_layer_of_another_text_encoder_is_passed_over(tmp_path: Path) -> None:
     tiny_model().save_pretrained(tmp_path)
     weights = load_file(tmp_path / "model.safetensors")
-    extra = {"text_tower.model.pooler.dense.weight": torch.zeros(32, 32)}
+    extra = {"text.tower.model.pooler.dense.weight": torch.zeros(32, 32)}
     save_file(weights | extra, tmp_path / "model.safetensors", metadata={"format": "pt"})
     load(tmp_path)
 
@@ -139,7 +147,7 @@ def test_attention_can_be_chosen_at_loading(vision: str, implementation: str, tm
     model = tiny_model(vision)
     model.save_pretrained(tmp_path)
     loaded = load(tmp_path, attn_implementation=implementation)
-    assert loaded.text_tower.model.config._attn_implementation == implementation
+    assert loaded.text.tower.model.config._attn_implementation == implementation
     torch.testing.assert_close(loaded(**batch(vision)).loss, model(**batch(vision)).loss)
 
 

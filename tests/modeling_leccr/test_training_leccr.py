@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from modeling_leccr import LeccrModel
+from modeling_leccr import CrossLingualModel, LeccrModel
 
-from .tiny import VISION_TOWERS, batch, descriptions, text_config, tiny_config, tiny_model, visual_inputs
+from .tiny import VISION_TOWERS, batch, descriptions, text_config, tiny_model, visual_inputs
 
 FORMS: dict[str, dict[str, Any]] = {
     "dual-encoder": {"num_slots": 0},
@@ -45,7 +45,9 @@ class TestGradients:
 
     def test_the_head_of_a_second_encoder_is_trained_where_it_is_used(self) -> None:
         trained = {
-            name: tiny_model(None, **FORMS[f"{name}, second encoder"]).description_head.output.weight.requires_grad
+            name: tiny_model(
+                None, **FORMS[f"{name}, second encoder"]
+            ).description_encoder.head.output.weight.requires_grad
             for name in ("dual-encoder", "published", "anchored")
         }
         assert trained == {"dual-encoder": False, "published": False, "anchored": True}
@@ -74,7 +76,7 @@ class TestGradients:
         model, inputs = tiny_model(slot_anchor="text", description_gradient=True, dropout=0.0), batch()
         optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
         losses = []
-        for _ in range(20):
+        for _ in range(30):
             optimizer.zero_grad()
             losses.append(step(model, inputs).item())
             optimizer.step()
@@ -92,21 +94,23 @@ class TestDescriptionGradient:
 
     @pytest.mark.parametrize("form", [{}, {"slot_anchor": "text"}, {"num_slots": 0, "description_fusion": True}])
     def test_it_flows_only_when_asked(self, form: dict[str, Any]) -> None:
-        assert gradients(self.image_side_gradients(**form).text_tower) == {}
-        assert gradients(self.image_side_gradients(**form, description_gradient=True).text_tower)
+        assert gradients(self.image_side_gradients(**form).text.tower) == {}
+        assert gradients(self.image_side_gradients(**form, description_gradient=True).text.tower)
 
     @pytest.mark.parametrize("form", [{"slot_anchor": "text"}, {"num_slots": 0, "description_fusion": True}])
     def test_the_shared_projection_learns_from_descriptions_either_way(self, form: dict[str, Any]) -> None:
-        assert gradients(self.image_side_gradients(**form).text_projection)
+        assert gradients(self.image_side_gradients(**form).text.head)
 
-    @pytest.mark.parametrize("form", [{}, {"slot_anchor": "text"}])
-    def test_states_without_gradient_are_without_dropout(self, form: dict[str, Any]) -> None:
-        inputs = visual_inputs(None) | descriptions()
-        fixed = tiny_model(None, dropout=0.0, **form).train()
-        assert torch.equal(fixed.get_image_views(**inputs), fixed.get_image_views(**inputs))
-        assert fixed.text_tower.training, "queries keep their dropout"
-        moving = tiny_model(None, dropout=0.0, description_gradient=True, **form).train()
-        assert not torch.equal(moving.get_image_views(**inputs), moving.get_image_views(**inputs))
+    @pytest.mark.parametrize("gradient", [True, False])
+    def test_a_forward_pass_changes_no_mode(self, gradient: bool) -> None:
+        model = tiny_model(None, slot_anchor="text", description_gradient=gradient).train()
+        modes: set[tuple[bool, ...]] = set()
+        model.text.tower.register_forward_hook(
+            lambda *_: modes.add(tuple(module.training for module in model.modules()))
+        )
+        before = tuple(module.training for module in model.modules())
+        model.get_image_views(**visual_inputs(None), **descriptions())
+        assert modes == {before}
 
 
 class TestDescriptionDropout:
@@ -135,15 +139,15 @@ class TestDescriptionDropout:
         hidden, shown = tiny_model(description_dropout=1.0), tiny_model(description_dropout=0.0)
         for model in (hidden, shown):
             step(model, batch())
-        assert hidden.interaction.no_description.weight.grad.abs().max() > 0
-        assert shown.interaction.no_description.weight.grad.abs().max() == 0
+        assert hidden.image.interaction.no_description.weight.grad.abs().max() > 0
+        assert shown.image.interaction.no_description.weight.grad.abs().max() == 0
 
 
 class TestTokenDropout:
     @staticmethod
     def masks_seen(model: LeccrModel, inputs: dict[str, Tensor]) -> list[Tensor]:
         masks: list[Tensor] = []
-        model.text_tower.register_forward_pre_hook(lambda _, arguments: masks.append(arguments[1].bool()))
+        model.text.tower.register_forward_pre_hook(lambda _, arguments: masks.append(arguments[1].bool()))
         model(**inputs)
         return masks
 
@@ -189,53 +193,6 @@ def test_temperature_is_trained_or_not(learned: bool) -> None:
     assert (model.logit_scale.weight.grad is not None) == learned
 
 
-class TestFrozenTowers:
-    @pytest.mark.parametrize("vision", VISION_TOWERS)
-    def test_vision_tower_stays_as_it_is(self, vision: str) -> None:
-        model = tiny_model(vision, freeze_vision=True, freeze_text=True)
-        towers = {name: value.clone() for name, value in model.state_dict().items() if "_tower." in name}
-        optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
-        step(model, batch(vision))
-        optimizer.step()
-        assert model.training and not model.vision_tower.training and not model.text_tower.training
-        assert not any(module.training for module in model.vision_tower.modules())
-        state = model.state_dict()
-        assert all(torch.equal(state[name], value) for name, value in towers.items())
-        assert gradients(model.vision_tower) == {} == gradients(model.text_tower)
-
-    @pytest.mark.parametrize("vision", ["resnet", "mobilenet_v2"])
-    def test_statistics_move_where_nothing_is_frozen(self, vision: str) -> None:
-        model = tiny_model(vision)
-        before = {name: value.clone() for name, value in model.state_dict().items() if "running_mean" in name}
-        step(model, batch(vision))
-        assert before and all(not torch.equal(model.state_dict()[name], value) for name, value in before.items())
-
-    def test_from_the_moment_a_model_is_built(self) -> None:
-        model = LeccrModel(tiny_config("resnet", freeze_vision=True))
-        assert model.training and not model.vision_tower.training
-        assert not any(weight.requires_grad for weight in model.vision_tower.parameters())
-
-    def test_evaluation_and_back(self) -> None:
-        model = tiny_model(freeze_vision=True)
-        model.train()
-        assert (model.vision_tower.training, model.text_tower.training) == (False, True)
-        model.eval()
-        assert not any(module.training for module in model.modules())
-        assert model.train() is model
-
-    def test_description_encoder_is_always_frozen(self) -> None:
-        model = tiny_model(description_config=tiny_model().config.text_config)
-        step(model, batch())
-        assert gradients(model.description_tower) == {}
-        assert gradients(model.text_tower)
-        assert not model.description_tower.training
-
-    def test_gradient_still_passes_descriptions_to_a_frozen_tower_s_projection(self) -> None:
-        model = tiny_model(freeze_text=True, slot_anchor="text", description_gradient=True)
-        step(model, batch())
-        assert gradients(model.text_projection) and gradients(model.anchor)
-
-
 class TestAttentionImplementations:
     def test_eager_and_sdpa_agree(self) -> None:
         models = {}
@@ -244,7 +201,7 @@ class TestAttentionImplementations:
             config._attn_implementation = implementation
             torch.manual_seed(0)
             models[implementation] = LeccrModel(config).eval()
-            for tower in (models[implementation].vision_tower, models[implementation].text_tower):
+            for tower in (models[implementation].image.tower, models[implementation].text.tower):
                 assert tower.model.config._attn_implementation == implementation
         models["eager"].load_state_dict(models["sdpa"].state_dict())
         losses = {name: model(**batch()).loss for name, model in models.items()}
@@ -254,13 +211,13 @@ class TestAttentionImplementations:
         model = tiny_model()
         expected = model(**batch()).loss
         model.set_attn_implementation("eager")
-        assert model.text_tower.model.config._attn_implementation == "eager"
+        assert model.text.tower.model.config._attn_implementation == "eager"
         torch.testing.assert_close(model(**batch()).loss, expected)
 
     def test_it_can_be_changed_beside_a_tower_without_attention(self) -> None:
         model = tiny_model("mobilenet_v2")
         model.set_attn_implementation({"text_config": "eager"})
-        assert model.text_tower.model.config._attn_implementation == "eager"
+        assert model.text.tower.model.config._attn_implementation == "eager"
         assert model(**batch("mobilenet_v2")).loss.isfinite()
 
     @pytest.mark.parametrize("vision", ["resnet", "mobilenet_v2"])
@@ -270,10 +227,16 @@ class TestAttentionImplementations:
             config._attn_implementation = implementation
             model = LeccrModel(config)
             assert model(**batch(vision)).loss.isfinite()
-            assert model.text_tower.model.config._attn_implementation == implementation
+            assert model.text.tower.model.config._attn_implementation == implementation
 
-    def test_flash_attention_is_declared(self) -> None:
-        assert LeccrModel._supports_sdpa and LeccrModel._supports_flash_attn
+    def test_only_towers_can_use_flash_attention(self) -> None:
+        """The interaction always calls PyTorch's own attention, so the whole model must not promise another."""
+        model = tiny_model()
+        with pytest.raises(ValueError, match="LeccrModel does not support Flash Attention"):
+            model.set_attn_implementation("flash_attention_2")
+        assert CrossLingualModel._supports_flash_attn, "all its attention is its tower's"
+        with pytest.raises(ImportError, match="package for FlashAttention2"):
+            model.set_attn_implementation({"text_config": "flash_attention_2"})
 
 
 class TestActivationCheckpointing:

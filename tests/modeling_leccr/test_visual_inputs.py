@@ -94,16 +94,16 @@ class TestStandardization:
         assert_equal(
             model.get_image_features(visual_features=features), plain.get_image_features(visual_features=features)
         )
-        model.set_feature_statistics(mean, deviation)
+        model.image.set_feature_statistics(mean, deviation)
         expected = plain.get_image_features(visual_features=(features - mean) / deviation)
         torch.testing.assert_close(model.get_image_features(visual_features=features), expected)
 
     def test_a_constant_channel_gives_no_infinity(self) -> None:
         model = tiny_model(None, vision_standardize=True)
         features = torch.ones_like(visual_inputs(None)["visual_features"])
-        model.set_feature_statistics(features[0, 0], torch.zeros(features.shape[-1]))
+        model.image.set_feature_statistics(features[0, 0], torch.zeros(features.shape[-1]))
         assert model.get_image_features(visual_features=features).isfinite().all()
 
     def test_only_where_the_model_standardises(self) -> None:
         with pytest.raises(ValueError, match="set vision_standardize=True"):
-            tiny_model(None).set_feature_statistics(torch.zeros(20), torch.ones(20))
+            tiny_model(None).image.set_feature_statistics(torch.zeros(20), torch.ones(20))

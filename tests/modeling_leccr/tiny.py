@@ -180,9 +180,9 @@ def form(name: str, vision: str | None = "clip", **fields: Any) -> LeccrModel:
     """Return a model of one form; its gates are open."""
     model = tiny_model(vision, **(FORMS[name] | fields))
     if name.startswith("anchored"):
-        model.anchor.slot_gate.weight.data.fill_(0.6)
+        model.image.anchor.slot_gate.weight.data.fill_(0.6)
     if name == "anchored in the image":
-        for gate in (model.anchor.part_gate, model.anchor.interaction_gate, model.anchor.image_gate):
+        for gate in (model.image.anchor.part_gate, model.image.anchor.interaction_gate, model.image.anchor.image_gate):
             gate.weight.data.fill_(0.4)
     return model
 

@@ -35,7 +35,7 @@ def encoder(name: str = "tiny", seed: int = 0, num_frames: int | None = None, **
     its_processor.num_frames = num_frames
     model_ = enliven(build_model(tiny, its_processor))
     if getattr(model_, "anchor", None) is not None:
-        model_.anchor.slot_gate.weight.data.fill_(0.6)
+        model_.image.anchor.slot_gate.weight.data.fill_(0.6)
     return Encoder(model_.eval(), its_processor, name)
 
 

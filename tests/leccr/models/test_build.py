@@ -95,14 +95,14 @@ class TestBuildModel:
         tower.save_pretrained(tmp_path)
         named = recipe(text=str(tmp_path), tokenizer=None)
         model = build_model(named, build_processor(named, []))
-        weight = model.text_tower.model.embeddings.word_embeddings.weight
+        weight = model.text.tower.model.embeddings.word_embeddings.weight
         assert torch.equal(weight, tower.embeddings.word_embeddings.weight)
 
     def test_features_set_the_width_without_a_vision_tower(self, tmp_path: Path) -> None:
         blind = recipe(vision=None)
         made = build_processor(blind, TEXTS)
         model = build_model(blind, made, features(tmp_path, a=torch.ones(2, 7)))
-        assert model.vision_tower is None and model.config.visual_feature_dim == 7
+        assert model.image.tower is None and model.config.visual_feature_dim == 7
         with pytest.raises(ValueError, match="Recipe tiny has no vision tower; give it data with visual features."):
             build_model(blind, made)
 
@@ -138,7 +138,7 @@ class TestParameterGroups:
         settings = self.by_setting(model)
         assert set(settings) == {name for name, _ in model.named_parameters()}
         for name, (rate, _) in settings.items():
-            assert rate == (1e-5 if name.startswith(("vision_tower.", "text_tower.")) else 1e-3), name
+            assert rate == (1e-5 if name.startswith(("image.tower.", "text.tower.")) else 1e-3), name
 
     @pytest.mark.parametrize("vision", ["clip", "siglip", "mobilenet_v2"])
     def test_biases_norms_queries_gates_and_temperature_are_not_decayed(self, vision: str) -> None:
@@ -147,25 +147,25 @@ class TestParameterGroups:
         plain = {name for name, _ in model.named_parameters()} - decayed
         assert {
             "logit_scale.weight",
-            "anchor.queries.weight",
-            "anchor.slot_gate.weight",
-            "anchor.image_gate.weight",
-            "interaction.queries.weight",
-            "interaction.no_description.weight",
-            "image_projection.bias",
-            "text_tower.model.embeddings.LayerNorm.weight",
+            "image.anchor.queries.weight",
+            "image.anchor.slot_gate.weight",
+            "image.anchor.image_gate.weight",
+            "image.interaction.queries.weight",
+            "image.interaction.no_description.weight",
+            "image.head.bias",
+            "text.tower.model.embeddings.LayerNorm.weight",
         } <= plain
         assert not [name for name in decayed if name.endswith("bias")]
         # Norms are the vectors among the weights.
         assert not [
             name for name, parameter in model.named_parameters() if parameter.dim() < 2 and name in decayed - TABLES
         ]
-        assert {"image_projection.weight", "text_tower.model.embeddings.word_embeddings.weight"} <= decayed
+        assert {"image.head.weight", "text.tower.model.embeddings.word_embeddings.weight"} <= decayed
 
     def test_frozen_towers_have_no_group(self) -> None:
         model = tiny_model(freeze_vision=True, freeze_text=True)
-        assert not [name for name in self.by_setting(model) if "_tower." in name]
-        assert "image_projection.weight" in self.by_setting(model)
+        assert not [name for name in self.by_setting(model) if ".tower." in name]
+        assert "image.head.weight" in self.by_setting(model)
 
     def test_one_learning_rate_for_all(self) -> None:
         assert {rate for rate, _ in self.by_setting(tiny_model(), None).values()} == {1e-5}
@@ -180,7 +180,7 @@ class TestParameterGroups:
         }
 
 
-TABLES = {"vision_tower.model.embeddings.class_embedding", "vision_tower.model.vision_model.embeddings.class_embedding"}
+TABLES = {"image.tower.model.embeddings.class_embedding", "image.tower.model.vision_model.embeddings.class_embedding"}
 """Single learned vectors of CLIP towers that are inputs like any word's embedding, not norms."""
 
 
@@ -193,13 +193,13 @@ class TestStandardize:
         model = self.model(vision_standardize=True)
         file = features(tmp_path, a=torch.tensor([[0.0, 1, 2], [2, 1, 4]]), b=torch.full((1, 3), 100.0))
         standardize(model, file, dataset([row("a")]))
-        assert model.standardizer.mean.tolist() == [1, 1, 3]
-        torch.testing.assert_close(model.standardizer.deviation, torch.tensor([1, 1e-6, 1]))
+        assert model.image.standardizer.mean.tolist() == [1, 1, 3]
+        torch.testing.assert_close(model.image.standardizer.deviation, torch.tensor([1, 1e-6, 1]))
 
     def test_nothing_happens_where_it_is_not_wanted(self) -> None:
         model = self.model()
         standardize(model, None, dataset([row("a")]))
-        assert model.standardizer is None
+        assert model.image.standardizer is None
 
     def test_it_needs_features(self) -> None:
         with pytest.raises(ValueError, match="vision_standardize needs visual features computed ahead"):
@@ -233,7 +233,7 @@ class TestTextOnly:
         model = build_model(ours, build_processor(ours, TEXTS))
         settings = TestParameterGroups.by_setting(model)
         assert set(settings) == {name for name, _ in model.named_parameters()}
-        assert settings["text_tower.model.embeddings.word_embeddings.weight"] == (1e-5, 0.01)
+        assert settings["text.tower.model.embeddings.word_embeddings.weight"] == (1e-5, 0.01)
         assert settings["logit_scale.weight"] == (1e-3, 0.0)
 
 
@@ -263,8 +263,8 @@ class TestWarmStart:
         vocabularies = [getattr(each, "tokenizer", each).get_vocab() for each in (made, processor)]
         assert vocabularies[0] == vocabularies[1]
         model = build_model(warm, made)
-        for part in ("text_tower", "text_projection"):
-            ours, theirs = (getattr(network, part).state_dict() for network in (model, teacher))
+        for part in ("text.tower", "text.head"):
+            ours, theirs = (network.get_submodule(part).state_dict() for network in (model, teacher))
             assert ours.keys() == theirs.keys()
             assert all(torch.equal(ours[key], theirs[key]) for key in ours), part
 
@@ -272,7 +272,7 @@ class TestWarmStart:
         folder, teacher, _ = teachers["image"]
         warm = recipe(warm_start=folder)
         model = build_model(warm, build_processor(warm, TEXTS))
-        assert not torch.equal(model.interaction.queries.weight, teacher.interaction.queries.weight)
+        assert not torch.equal(model.image.interaction.queries.weight, teacher.image.interaction.queries.weight)
 
     def test_a_projection_of_another_shape_is_new(
         self, teachers: dict[str, tuple[str, Any, Any]], capsys: pytest.CaptureFixture[str]
@@ -281,7 +281,7 @@ class TestWarmStart:
         warm = recipe(model={**DUAL_ENCODER, "projection_dim": 6}, warm_start=folder)
         model = build_model(warm, build_processor(warm, TEXTS))
         name = "model.embeddings.word_embeddings.weight"
-        assert torch.equal(model.text_tower.state_dict()[name], teacher.text_tower.state_dict()[name])
+        assert torch.equal(model.text.tower.state_dict()[name], teacher.text.tower.state_dict()[name])
         assert f"The projection of {folder} is of another shape" in capsys.readouterr().out
 
     @pytest.mark.parametrize(

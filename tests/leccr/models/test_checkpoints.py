@@ -104,7 +104,7 @@ class TestLoadRetriever:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            ("missing", "do not fit its config.json; the first that differs is image_projection.bias"),
+            ("missing", "do not fit its config.json; the first that differs is image.head.bias"),
             ("unexpected", "do not fit its config.json; the first that differs is other.weight"),
             ("shape", "cannot be loaded: a file of the model or of its processor .* does not fit its config.json"),
         ],
@@ -115,11 +115,11 @@ class TestLoadRetriever:
         shutil.copytree(checkpoint, tmp_path / "out")
         weights = load_file(checkpoint / "model.safetensors")
         if change == "missing":
-            del weights["image_projection.bias"]
+            del weights["image.head.bias"]
         elif change == "unexpected":
             weights["other.weight"] = torch.ones(1)
         else:
-            weights["image_projection.bias"] = torch.ones(3)
+            weights["image.head.bias"] = torch.ones(3)
         save_file(weights, tmp_path / "out" / "model.safetensors", {"format": "pt"})
         with pytest.raises(UserError, match=message):
             load_retriever(tmp_path / "out")

@@ -135,14 +135,12 @@ class TestWrongWeights:
             build(weights | {name: torch.zeros(3)})
 
     def test_unknown_inside_a_known_part(self, weights: Weights, build: Any) -> None:
-        with pytest.raises(UserError, match="do not fit its sizes: text_tower.model.encoder.layer.0.new.weight"):
+        with pytest.raises(UserError, match="do not fit its sizes: text.tower.model.encoder.layer.0.new.weight"):
             build(weights | {"text_encoder.encoder.layer.0.new.weight": torch.zeros(3)})
 
     def test_missing(self, weights: Weights, build: Any) -> None:
         del weights["vproj.bias"], weights["crossattn2.layers.1.multihead_attn.in_proj_weight"]
-        expected = (
-            "lacks interaction.slots_from_vision.layers.1.attention.k_proj.weight, .*vision_matching_projection.bias"
-        )
+        expected = "lacks image.interaction.slots_from_vision.layers.1.attention.*objective.vision_projection.bias"
         with pytest.raises(UserError, match=expected):
             build(weights)
 
@@ -153,7 +151,7 @@ class TestWrongWeights:
 
     def test_another_size(self, weights: Weights, build: Any) -> None:
         weights["vproj.bias"] = torch.zeros(7)
-        with pytest.raises(UserError, match=r"vision_matching_projection.bias is of shape \(7,\), but \(32,\)"):
+        with pytest.raises(UserError, match=r"objective.vision_projection.bias is of shape \(7,\), but \(32,\)"):
             build(weights)
 
 

@@ -89,11 +89,11 @@ class TestTraining:
         assert result.exit_code == 0, result.output
         model, processor = load_retriever(tmp_path / "out")
         source = dual_encoder("clip")
-        for tower, original in ((model.vision_tower, source.vision_model), (model.text_tower, source.text_model)):
+        for tower, original in ((model.image.tower, source.vision_model), (model.text.tower, source.text_model)):
             expected = original.state_dict()
             assert all(torch.equal(value, expected[name]) for name, value in tower.model.state_dict().items())
         assert model.config.slot_anchor == "image" and model.config.num_slots == 4
-        assert model.anchor.interaction_gate.weight != 0, "the gates start at zero"
+        assert model.image.anchor.interaction_gate.weight != 0, "the gates start at zero"
         assert processor.text_max_length == LENGTH
         assert str(tmp_path) not in (tmp_path / "out" / "config.json").read_text()
         report = json.loads((tmp_path / "out" / "training.json").read_text())
@@ -104,7 +104,7 @@ class TestTraining:
         recipe = load_recipe("leccr", dual_encoder=str(tmp_path))
         processor = build_processor(recipe, [])
         model = build_model(recipe, processor)
-        assert model.training and not any(tower.training for tower in (model.vision_tower, model.text_tower))
+        assert model.training and not any(tower.training for tower in (model.image.tower, model.text.tower))
         pixels = processor(images=[picture("blue"), picture("red")])["pixel_values"]
         with torch.no_grad():
             expected = dual_encoder("clip").get_image_features(pixel_values=pixels).pooler_output

@@ -54,13 +54,13 @@ def test_attention_of_both_towers_and_all_of_the_rest(
 ) -> None:
     base = tiny_model(vision, text, slot_anchor="text", description_gradient=True)
     total = sum(weight.numel() for weight in base.parameters())
-    rest = {name for name, _ in base.named_parameters() if not name.startswith(("vision_tower.", "text_tower."))}
+    rest = {name for name, _ in base.named_parameters() if not name.startswith(("image.tower.", "text.tower."))}
     model = add_lora(base, 4)
     trained = {name: weight for name, weight in model.get_base_model().named_parameters() if weight.requires_grad}
-    updates = {name for name in trained if name.startswith(("vision_tower.", "text_tower."))}
+    updates = {name for name in trained if name.startswith(("image.tower.", "text.tower."))}
     assert all("lora_" in name for name in updates)
     # Two layers in each tower, four projections in each layer, two factors for each of them.
-    for tower in ("vision_tower", "text_tower"):
+    for tower in ("image.tower", "text.tower"):
         assert sum(name.startswith(tower) for name in updates) == 2 * 4 * 2
     assert {name.replace(".modules_to_save.default", "") for name in trained.keys() - updates} == rest
     count = sum(weight.numel() for weight in trained.values())
@@ -75,8 +75,8 @@ def test_a_cnn_does_not_move(tmp_path: Path) -> None:
     model.save_pretrained(tmp_path)
     loaded = PeftModel.from_pretrained(tiny_model("resnet", slot_anchor="text"), tmp_path)
     merged = merge_lora(model)
-    before = tiny_model("resnet", slot_anchor="text").vision_tower.state_dict()
-    assert all(torch.equal(value, before[name]) for name, value in merged.vision_tower.state_dict().items())
+    before = tiny_model("resnet", slot_anchor="text").image.tower.state_dict()
+    assert all(torch.equal(value, before[name]) for name, value in merged.image.tower.state_dict().items())
     torch.testing.assert_close(views(loaded), views(merged), rtol=0, atol=1e-5)
     assert not merged.config.freeze_vision
 
@@ -94,8 +94,8 @@ def test_adapters_on_the_base_and_merged_weights_are_the_same_model(tmp_path: Pa
     assert type(merged) is LeccrModel and merged.state_dict().keys() == before.keys()
     torch.testing.assert_close(views(merged), expected, rtol=0, atol=1e-5)
     moved = {name for name, value in merged.state_dict().items() if not torch.equal(value, before[name])}
-    assert all("self" in name or "attention" in name for name in moved if "_tower." in name)
-    assert {"slot_projection.weight", "logit_scale.weight", "anchor.slot_gate.weight"} <= moved
+    assert all("self" in name or "attention" in name for name in moved if ".tower." in name)
+    assert {"image.slot_head.weight", "logit_scale.weight", "image.anchor.slot_gate.weight"} <= moved
     merged.save_pretrained(tmp_path / "whole")
     torch.testing.assert_close(views(LeccrModel.from_pretrained(tmp_path / "whole")), expected, rtol=0, atol=1e-5)
 
@@ -110,8 +110,8 @@ def test_frozen_towers_of_a_dual_encoder_get_their_updates() -> None:
     merged = merge_lora(model)
     assert merged.config.freeze_vision and merged.config.freeze_text
     trained = {name for name, weight in merged.named_parameters() if weight.requires_grad}
-    assert "slot_projection.weight" in trained
-    assert not any(name.startswith(("vision_tower.", "text_tower.")) for name in trained)
+    assert "image.slot_head.weight" in trained
+    assert not any(name.startswith(("image.tower.", "text.tower.")) for name in trained)
 
 
 def test_a_text_only_model() -> None:
@@ -119,8 +119,7 @@ def test_a_text_only_model() -> None:
     assert {
         name.split(".")[0] for name, weight in model.get_base_model().named_parameters() if weight.requires_grad
     } == {
-        "text_tower",
-        "text_projection",
+        "text",
         "logit_scale",
     }
 
@@ -134,7 +133,7 @@ def test_a_run(tmp_path: Path) -> None:
     run(ours, data, tmp_path / "out")
     merged, processor = load_retriever(tmp_path / "out")
     adapter = load_file(tmp_path / "out" / ADAPTER / "adapter_model.safetensors")
-    assert not any("_tower." in name and "lora_" not in name for name in adapter)
+    assert not any(".tower." in name and "lora_" not in name for name in adapter)
     loaded = PeftModel.from_pretrained(base, tmp_path / "out" / ADAPTER).eval()
     inputs = processor(text=["ein roter Kreis", "a blue square"])
     with torch.no_grad():
@@ -160,7 +159,7 @@ def test_the_command_line_hands_the_rank_on(tmp_path: Path, monkeypatch: pytest.
 class TestErrors:
     def test_no_attention(self) -> None:
         model = tiny_model("resnet")
-        model.text_tower = torch.nn.Linear(1, 1)
+        model.text.tower = torch.nn.Linear(1, 1)
         with pytest.raises(UserError, match="no tower has attention layers that it knows; leave --lora out"):
             add_lora(model, 4)
 

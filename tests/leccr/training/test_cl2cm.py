@@ -15,7 +15,7 @@ from processing.caption_embeddings import EMBEDDINGS_FILE
 from processing.storage import write_rows
 from tests.tiny_data import recipe, scenes
 
-WORD_EMBEDDINGS = "text_tower.model.embeddings.word_embeddings.weight"
+WORD_EMBEDDINGS = "text.tower.model.embeddings.word_embeddings.weight"
 
 
 def run(*arguments: Any) -> Any:

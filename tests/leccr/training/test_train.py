@@ -82,7 +82,7 @@ class TestMakeTrainer:
 
     def test_equal_seeds_give_equal_models(self, data: DatasetDict, tmp_path: Path) -> None:
         states = [make_trainer(recipe(), data, tmp_path, seed=seed).model.state_dict() for seed in (1, 1, 2)]
-        name = "text_tower.model.embeddings.word_embeddings.weight"
+        name = "text.tower.model.embeddings.word_embeddings.weight"
         assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
         assert not torch.equal(states[0][name], states[2][name])
 
@@ -94,7 +94,7 @@ class TestMakeTrainer:
         )
         trainer = make_trainer(ours, data, tmp_path / "run", ["de"], FeatureFile(tmp_path))
         assert trainer.data_collator.augment is None
-        assert trainer.model.standardizer.mean.abs().sum() > 0
+        assert trainer.model.image.standardizer.mean.abs().sum() > 0
         report = train_recipe(trainer, ours)
         assert report["steps"] == 6 and report["validation"]["eval_sum_of_hit_rates"] > 0
 
@@ -151,7 +151,7 @@ class TestTransfer:
             run = tmp_path / str(weight)
             trainer = make_trainer(ours, {"train": rows, "validation": rows}, run, embeddings=embeddings)
             trainer.train()
-            weights.append(trainer.model.text_projection.state_dict())
+            weights.append(trainer.model.text.head.state_dict())
         assert not all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
 
     def test_the_users_own_columns_do_as_well(self, tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ class TestTrainRecipe:
         # The model is the best epoch's again.
         assert trainer.evaluate()["eval_sum_of_hit_rates"] == max(sums)
         after = trainer.model.state_dict()
-        assert not torch.equal(after["text_projection.output.weight"], before["text_projection.output.weight"])
+        assert not torch.equal(after["text.head.output.weight"], before["text.head.output.weight"])
         assert (report["recipe"], report["seed"]) == ("tiny", 0)
         json.dumps(report)
 

@@ -1,19 +1,21 @@
-"""Every kind of tower gives tokens with the summary in front, and texts are pooled as asked."""
+"""Every kind of vision tower gives tokens with the summary in front."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 from torch.nn import functional
+from transformers import AutoModel
 
-from modeling_leccr.towers_leccr import TextTower, VisionTower, masked_mean
+from modeling_leccr import LeccrModel, VisionTower
 
-from .tiny import PICTURE_SIZE, TEXT_TOWERS, VISION_TOWERS, enliven, random, text_config, texts, tiny_config
+from .tiny import PICTURE_SIZE, VISION_TOWERS, enliven, random, text_config, vision_config
 
 
-def tower(kind: str, **fields: object) -> VisionTower:
+def tower(kind: str, grid: int | None = None, interpolate: bool = False) -> VisionTower:
     torch.manual_seed(0)
-    return enliven(VisionTower(tiny_config(kind, **fields))).eval()
+    return enliven(VisionTower(vision_config(kind), grid, interpolate=interpolate)).eval()
 
 
 def pictures(rows: int = 3, size: int = PICTURE_SIZE) -> torch.Tensor:
@@ -53,7 +55,7 @@ class TestVisionTower:
         torch.testing.assert_close(tokens[:, 1 + rows * 1 + 2], feature_map[:, :, 1, 2])
 
     def test_grid_pools_the_map_but_not_the_summary(self) -> None:
-        full, pooled = tower("resnet")(pictures(size=64)), tower("resnet", vision_grid=2)(pictures(size=64))
+        full, pooled = tower("resnet")(pictures(size=64)), tower("resnet", grid=2)(pictures(size=64))
         assert (full.shape[1], pooled.shape[1]) == (17, 5)
         torch.testing.assert_close(pooled[:, 0], full[:, 0])
         corner = full[:, 1:].unflatten(1, (4, 4))[:, :2, 2:].mean((1, 2))
@@ -70,44 +72,24 @@ class TestVisionTower:
     def test_position_embeddings_are_interpolated_on_request(self, kind: str) -> None:
         larger = pictures(size=48)
         patches = 36 + VISION_TOWERS[kind][0] - 16
-        assert tower(kind, interpolate_pos_encoding=True)(larger).shape[1] == patches
+        assert tower(kind, interpolate=True)(larger).shape[1] == patches
         with pytest.raises((ValueError, RuntimeError), match="size"):
             tower(kind)(larger)
 
 
-class TestTextTower:
-    @pytest.mark.parametrize("kind", TEXT_TOWERS)
-    def test_states_and_pooling(self, kind: str) -> None:
-        torch.manual_seed(0)
-        first, mean = (TextTower(text_config(kind), pooling).eval() for pooling in ("cls", "mean"))
-        inputs = texts([3, 6])
-        states = first(inputs["input_ids"], inputs["attention_mask"])
-        assert states.shape == (2, 6, 32)
-        assert torch.equal(first.pool(states, inputs["attention_mask"]), states[:, 0])
-        torch.testing.assert_close(mean.pool(states, inputs["attention_mask"])[0], states[0, :3].mean(0))
+class TestTowerByItself:
+    @pytest.mark.parametrize("kind", ["clip", "vit", "resnet"])
+    def test_it_is_the_pretrained_one_in_eval_mode(self, kind: str, tmp_path: Path) -> None:
+        source = AutoModel.from_config(vision_config(kind)).eval()
+        source.save_pretrained(tmp_path)
+        loaded = VisionTower.from_pretrained(tmp_path)
+        assert not any(module.training for module in loaded.modules())
+        model = LeccrModel.from_pretrained_towers(tmp_path, text_config(), interaction_dim=16, interaction_heads=2)
+        with torch.no_grad():
+            torch.testing.assert_close(loaded(pictures()), model.eval().get_visual_tokens(pictures()))
 
-    @pytest.mark.parametrize("kind", TEXT_TOWERS)
-    def test_padding_has_no_influence_on_the_real_tokens(self, kind: str) -> None:
-        torch.manual_seed(0)
-        text = TextTower(text_config(kind), "cls").eval()
-        inputs = texts([3, 6])
-        short = text(inputs["input_ids"][:1, :3], inputs["attention_mask"][:1, :3])
-        padded = text(inputs["input_ids"], inputs["attention_mask"])
-        torch.testing.assert_close(padded[:1, :3], short, rtol=0, atol=1e-5)
-
-    @pytest.mark.parametrize("kind", TEXT_TOWERS)
-    def test_no_pooling_layer_is_left_that_nothing_would_train(self, kind: str) -> None:
-        text, inputs = TextTower(text_config(kind), "cls"), texts([3, 6])
-        text(inputs["input_ids"], inputs["attention_mask"]).sum().backward()
-        assert [name for name, weight in text.named_parameters() if weight.grad is None] == []
-
-
-class TestMaskedMean:
-    def test_without_mask(self) -> None:
-        states = random(2, 4, 3)
-        torch.testing.assert_close(masked_mean(states, None), states.mean(1))
-
-    def test_only_real_positions_count(self) -> None:
-        states, mask = random(2, 4, 3), torch.tensor([[1, 0, 1, 0], [1, 1, 1, 1]]).bool()
-        expected = torch.stack([(states[0, 0] + states[0, 2]) / 2, states[1].mean(0)])
-        torch.testing.assert_close(masked_mean(states, mask), expected)
+    def test_grid_and_interpolation_are_passed_on(self, tmp_path: Path) -> None:
+        AutoModel.from_config(vision_config("resnet")).save_pretrained(tmp_path)
+        with torch.no_grad():
+            assert VisionTower.from_pretrained(tmp_path, grid=2)(pictures(size=96)).shape[1] == 5
+        assert VisionTower.from_pretrained(tmp_path, interpolate=True).interpolate

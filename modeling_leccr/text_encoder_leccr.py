@@ -1,0 +1,143 @@
+"""Texts of any language into the shared space: a tower of transformers, pooling, and a head."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import PreTrainedConfig
+
+from .base_leccr import Tower, build_tower, without_pooler
+from .inputs_leccr import check_text_inputs
+from .layers_leccr import masked_mean
+
+
+class TextTower(Tower):
+    """A text encoder of transformers, whose token states (B, L, H) serve queries and descriptions.
+
+    Args:
+        config: Configuration of any text encoder that `AutoModel` knows.
+        pooling: `"cls"`, `"mean"`, `"eos"` or `"last"`, as `text_pooling` of `LeccrConfig`.
+    """
+
+    def __init__(self, config: PreTrainedConfig, pooling: str) -> None:
+        super().__init__()
+        self.pooling = pooling
+        self.end_token = _end_token(config)
+        self.model = without_pooler(build_tower(config))
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Return token states (B, L, H)."""
+        # Where the padding stands for the text, the tower was trained to see it.
+        mask = None if self.pooling == "last" else attention_mask
+        return self.model(input_ids=input_ids, attention_mask=mask).last_hidden_state
+
+    def pool(self, states: Tensor, attention_mask: Tensor, input_ids: Tensor | None = None) -> Tensor:
+        """Return one vector (B, H) per text of the token states (B, L, H); `"eos"` needs the `input_ids`."""
+        if self.pooling == "mean":
+            return masked_mean(states, attention_mask.bool())
+        if self.pooling == "last":
+            return states[:, -1]
+        # Not always in the first column: some tokenizers pad on the left.
+        marks = attention_mask.long() if self.pooling == "cls" else self._ends(input_ids)
+        return states[torch.arange(states.shape[0], device=states.device), marks.argmax(dim=1)]
+
+    def _ends(self, input_ids: Tensor) -> Tensor:
+        """Return numbers (B, L) whose first largest is at the end-of-text token."""
+        return input_ids if self.end_token is None else (input_ids == self.end_token).long()
+
+
+class TextHead(nn.Module):
+    """Projection of text states to the shared space: linear as published, or with one hidden layer.
+
+    The `"mlp"` head normalises first: it is for text towers trained from scratch, whose embeddings may have any
+    length. The `"pooler"` head is the pooling layer of BERT and its kin, tanh(W·state), under a linear one.
+
+    Args:
+        input_dim: Width of the text tower.
+        output_dim: Width D of the shared space.
+        kind: `"linear"`, `"mlp"` or `"pooler"`.
+        dropout: Dropout before the last layer of the `"mlp"` head.
+    """
+
+    def __init__(self, input_dim: int, output_dim: int, kind: str, dropout: float) -> None:
+        super().__init__()
+        hidden_dim = 2 * output_dim if kind == "mlp" else input_dim
+        self.norm = nn.LayerNorm(input_dim) if kind == "mlp" else None
+        self.hidden = None if kind == "linear" else nn.Linear(input_dim, hidden_dim)
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(hidden_dim, output_dim)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Map (..., input_dim) to (..., output_dim)."""
+        if self.norm is not None:
+            states = self.dropout(functional.gelu(self.hidden(self.norm(states))))
+        elif self.hidden is not None:
+            states = self.hidden(states).tanh()
+        return self.output(states)
+
+
+class TextEncoder(nn.Module):
+    """Embeds texts. Both networks have one for captions and queries, so that one can start from the other's.
+
+    Args:
+        tower_config: Configuration of the tower.
+        config: The network's configuration, which says how texts are pooled, projected and disturbed.
+    """
+
+    def __init__(self, tower_config: PreTrainedConfig, config: Any) -> None:
+        super().__init__()
+        self.width = text_width(tower_config)
+        self.token_dropout = config.token_dropout
+        self.tower = TextTower(tower_config, config.text_pooling)
+        self.head = TextHead(self.width, config.projection_dim, config.text_head, config.dropout)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Embed texts (B, L).
+
+        Returns:
+            Embeddings (B, D) of unit length, token states (B, L, H), and the mask (B, L) of the tokens that the tower
+            saw.
+
+        Raises:
+            ValueError: If a text has no token at all.
+        """
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
+        check_text_inputs(input_ids, attention_mask)
+        mask = self.hide_tokens(attention_mask)
+        states = self.tower(input_ids, mask)
+        return self.embed(states, mask, input_ids), states, mask
+
+    def embed_captions(self, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """Embed the captions (B, C, L) of an evaluation batch: (B, C, D)."""
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
+        embeds, _, _ = self(input_ids.flatten(0, 1), attention_mask.flatten(0, 1))
+        return embeds.unflatten(0, input_ids.shape[:2])
+
+    def embed(self, states: Tensor, mask: Tensor, input_ids: Tensor) -> Tensor:
+        """Return unit embeddings (B, D) of the tower's token states (B, L, H)."""
+        return functional.normalize(self.head(self.tower.pool(states, mask, input_ids)), dim=-1)
+
+    def hide_tokens(self, mask: Tensor) -> Tensor:
+        """Return the mask (B, L) without the tokens that training hides; the first real one always stays."""
+        if not (self.training and self.token_dropout):
+            return mask
+        kept = torch.rand(mask.shape, device=mask.device) >= self.token_dropout
+        # Not the first column, which is padding where a tokenizer pads on the left.
+        first_real = mask.bool() & (mask.long().cumsum(dim=1) == 1)
+        return mask * (kept | first_real)
+
+
+def text_width(config: PreTrainedConfig) -> int:
+    """Return the width H of a text tower's token states."""
+    return config.project_dim if config.model_type == "altclip_text_model" else config.hidden_size
+
+
+def _end_token(config: PreTrainedConfig) -> int | None:
+    """Return the id of the end-of-text token; None where it is the largest in every text."""
+    # OpenAI's configurations name a wrong one, 2, which transformers reads in this way, too.
+    if config.model_type == "clip_text_model" and config.eos_token_id == 2:
+        return None
+    return getattr(config, "eos_token_id", None)
