@@ -30,3 +30,5 @@ def test_pages_kept_elsewhere_have_their_pictures_and_links(site: Path) -> None:
     page = (site / "benchmarks" / "RESULTS" / "index.html").read_text(encoding="utf-8")
     assert 'src="../results/study_recipes.png"' in page and (site / "benchmarks/results/study_recipes.png").is_file()
     assert 'href="../../getting-started/#quickstart"' in page
+    reference = (site / "reference" / "training" / "index.html").read_text(encoding="utf-8")
+    assert 'id="leccr.recipes.load_recipe"' in reference

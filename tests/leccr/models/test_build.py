@@ -9,9 +9,11 @@ from transformers import BertConfig, BertModel, CLIPImageProcessorPil
 
 from leccr.errors import UserError
 from leccr.models.build import build_model, build_processor, parameter_groups, standardize, training_texts
+from leccr.recipes import load_recipe
 from leccr.training.train import save_retriever
 from modeling_leccr import CrossLingualModel, LeccrModel
 from processing.features import FEATURES_FILE, FeatureFile, save_features
+from processing.scenes.build import draw_scene, sample_scenes
 from tests.modeling_leccr.tiny import tiny_model
 from tests.tiny_data import DUAL_ENCODER, dataset, recipe, row
 
@@ -35,6 +37,15 @@ class TestBuildProcessor:
         assert not made.image_processor.do_resize
         assert (made.text_max_length, made.description_max_length) == (32, 48)
         assert made.tokenizer.unk_token_id not in made(text=TEXTS)["input_ids"]
+
+    def test_the_towers_of_scenes_take_pictures_of_any_size(self) -> None:
+        made = build_processor(load_recipe("leccr", "scenes"), TEXTS)
+        [scene] = sample_scenes({"test": 1})["test"]
+        picture = draw_scene(scene)
+        pixels = made(images=[picture, picture.resize((90, 70))])["pixel_values"]
+        made.image_processor.do_resize = False
+        assert pixels.shape == (2, 3, 64, 64)
+        assert torch.equal(pixels[:1], made(images=picture)["pixel_values"])
 
     def test_names_of_folders(self, tmp_path: Path) -> None:
         made = build_processor(recipe(), TEXTS)
