@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from datasets import Dataset, disable_progress_bars
 
-from hub_card.data_card import markdown_table
+from hub_card.tables import markdown_table
 from leccr.recipes import Recipe
 from leccr.training.features import encode_rows, load_vision_tower
 from processing.features import save_features

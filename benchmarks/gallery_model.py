@@ -22,6 +22,7 @@ import numpy as np
 from transformers import BertConfig
 
 from leccr.data.loading import load_data
+from leccr.evaluation.metrics import CUTOFFS
 from leccr.gallery import Gallery
 from leccr.gallery.store.ranking import Array, exact_scores
 from leccr.models.encoder import Encoder
@@ -39,7 +40,6 @@ FORMS: dict[str, dict[str, str]] = {
     "ivfpq fp32": {"ann": "ivfpq"},
     "milvus": {"engine": "milvus", "uri": "views.db"},
 }
-CUTOFFS = (1, 5, 10)
 
 
 def brute_force(views: Array, queries: Array) -> list[tuple[Array, Array]]:

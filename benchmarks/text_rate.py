@@ -4,7 +4,7 @@
 
 The texts are Flickr8k-CN's validation captions: English, human Chinese, and both mixed. Each tower is loaded from one
 folder by both libraries: the checkpoint's own, and a BERT of 6 layers, 256 wide, with random weights and the
-checkpoint's tokenizer. "Ours" is `leccr.models.encoding.encode_texts`, theirs `SentenceTransformer.encode`; both return
+checkpoint's tokenizer. "Ours" is `leccr.models.encoder.Encoder.texts`, theirs `SentenceTransformer.encode`; both return
 one tensor of the same embeddings, which is checked. They take turns on the same texts, in changing order, with the same
 batch size, one thread each. A rate is texts per second of processor time, so that other work on the machine weighs
 little; the ratio is that of two turns that follow each other. Results go to `results/text_rate.json`.
@@ -32,9 +32,9 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor
 from transformers import BertConfig
 
-from hub_card.data_card import markdown_table
+from hub_card.tables import markdown_table
 from leccr.models.checkpoints import load_retriever
-from leccr.models.encoding import encode_texts
+from leccr.models.encoder import Encoder
 from modeling_leccr import LeccrModel
 from processing import LeccrProcessor
 from processing.writing import write_json
@@ -82,10 +82,10 @@ def seconds(encode: Callable[[], Tensor]) -> float:
 
 def compare(folder: str, texts: list[str], batch_size: int, turns: int) -> dict[str, Any]:
     """Time both libraries in turn on one checkpoint."""
-    model, processor = load_retriever(folder)
+    encoder = Encoder.load(folder, device="cpu")
     library = SentenceTransformer(folder, trust_remote_code=True, device="cpu")
     encoders: dict[str, Callable[[], Tensor]] = {
-        "ours": lambda: encode_texts(model, processor, texts, batch_size=batch_size),
+        "ours": lambda: torch.from_numpy(encoder.texts(texts, batch_size)),
         "theirs": lambda: library.encode(texts, batch_size=batch_size, convert_to_tensor=True, show_progress_bar=False),
     }
     # This warms up, too.

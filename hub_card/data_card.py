@@ -7,6 +7,7 @@ from huggingface_hub import DatasetCardData
 
 from .data_facts import DataFacts, SplitCounts, description_sentence, prepare_command, translation_sentence
 from .sections import join_card
+from .tables import markdown_table
 
 # Of the Hub: https://huggingface.co/docs/hub/datasets-cards
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -62,26 +63,6 @@ def count_rows(splits: Mapping[str, SplitCounts]) -> list[dict[str, str]]:
             line[f"{language} {origin}"] = split.target_captions.get(language, {}).get(origin, 0)
         lines.append({**line, "descriptions": split.descriptions})
     return [{name: str(value) for name, value in line.items()} for line in lines]
-
-
-def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
-    """Return a Markdown table, aligned for the terminal too: the first column to the left, others to the right.
-
-    Args:
-        rows: Cells by column, with the same columns in each row; without a row there is no table.
-    """
-    if not rows:
-        return ""
-    names = list(rows[0])
-    widths = [max(len(name), *(len(row[name]) for row in rows)) for name in names]
-    rule = ["-" * width if column == 0 else "-" * (width - 1) + ":" for column, width in enumerate(widths)]
-    lines = [names, rule, *([row[name] for name in names] for row in rows)]
-    return "\n".join("| " + " | ".join(_aligned(line, widths)) + " |" for line in lines)
-
-
-def _aligned(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
-    first, *others = zip(cells, widths)
-    return [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
 
 
 def _list(lines: Sequence[str]) -> str:

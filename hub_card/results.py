@@ -11,7 +11,7 @@ from huggingface_hub.repocard_data import eval_results_to_model_index
 from processing.errors import UserError
 from processing.languages import language_name
 
-from .data_card import markdown_table
+from .tables import markdown_table
 
 CUTOFFS = (1, 5, 10)
 ORIGINS = {"source": "the original ones", "human": "written by people"}

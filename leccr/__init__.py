@@ -15,6 +15,7 @@ _MODULE_OF = {
     "CrossLingualConfig": "modeling_leccr",
     "CrossLingualModel": "modeling_leccr",
     "CrossLingualOutput": "modeling_leccr",
+    "Encoder": "leccr.models.encoder",
     "Gallery": "leccr.gallery",
     "LeccrConfig": "modeling_leccr",
     "LeccrModel": "modeling_leccr",

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image as PillowImage
 
+from processing.device import choose_device
 from processing.images import open_image
 
 from .errors import UserError, missing_extra
 from .gallery.results import Result, file_of
 from .gallery.store.catalogue import FILE, VIDEO, Item, select_items, sources_of
-from .models.checkpoints import load_retriever
+from .models.encoder import Encoder
 
 if TYPE_CHECKING:
     from .gallery import Gallery
@@ -131,24 +132,34 @@ def space(name: str) -> Any:
         raise missing_extra("demo", "The page") from error
 
 
-def _load(name: str) -> Any:
-    """Load a model with our own classes, and not the code that its repository carries."""
-    model, processor = load_retriever(name)
-    return space("model").Retriever(model, processor, name)
-
-
-def run_demo(gallery: str | None, model: str | None, training_scenes: int = 2000, **options: Any) -> Any:
+def run_demo(
+    gallery: str | None,
+    model: str | None,
+    training_scenes: int = 2000,
+    device: str = "auto",
+    dtype: str = "auto",
+    **options: Any,
+) -> Any:
     """Serve the Space.
 
     Args:
         gallery: A gallery's folder, a folder of pictures, or None for Scenes.
         model: A trained model; None for the gallery's own, or for one trained on the spot.
         training_scenes: Scenes that such a model sees.
+        device: Where the model runs, as for `processing.device.choose_device`.
+        dtype: Its precision, as for `processing.device.choose_dtype`.
         **options: Of Gradio's `launch`, such as `server_port`.
 
     Raises:
-        UserError: If Gradio is not installed, or there is no such gallery or model.
+        UserError: If Gradio is not installed, or there is no such gallery, model or device.
     """
+    chosen = choose_device(device)
+
+    def load(name: str) -> Any:
+        """Load a model with our own classes, and not the code that its repository carries."""
+        encoder = Encoder.load(name, chosen, dtype)
+        return space("model").Retriever(encoder.model, encoder.processor, name)
+
     if gallery is not None and not Path(gallery).exists() and Path(gallery).parent != Path():
         raise UserError(f"There is no folder {gallery}.")
     setup_, page = space("setup"), space("page")
@@ -156,11 +167,11 @@ def run_demo(gallery: str | None, model: str | None, training_scenes: int = 2000
         if gallery is not None and (Path(gallery) / FILE).is_file():
             from .gallery import Gallery
 
-            searcher = GallerySearcher(Gallery.open(gallery, model))
+            searcher = GallerySearcher(Gallery.open(gallery, model, device=device, dtype=dtype))
             setup = setup_.Setup(lambda say: setup_.make_ready(searcher, Path(gallery).resolve().name)).finish()
         else:
             settings = setup_.Settings(model or "", gallery or "", training_scenes)
-            setup = setup_.Setup(lambda say: setup_.build_ready(settings, say, _load))
+            setup = setup_.Setup(lambda say: setup_.build_ready(settings, say, load))
             # What was asked for by name fails here, in words; training is waited for on the page.
             setup.finish() if model else setup.start()
         return page.serve(page.build_page(setup), **options)

@@ -35,14 +35,11 @@ from huggingface_hub.errors import HfHubHTTPError
 from mteb.models.model_meta import ModelMeta, ScoringFunction
 from mteb.types import PromptType
 from torch import Tensor
-from torch.nn import functional
 from tqdm.auto import tqdm
 
-from processing import RetrievalCollator
-
 from .errors import UserError
-from .models.checkpoints import load_text_encoder, model_type
-from .models.encoding import encode_texts
+from .models.checkpoints import model_type
+from .models.encoder import TEXT_BATCH, Encoder
 
 RANKING_TASKS = (
     "Any2AnyRetrieval",
@@ -51,25 +48,26 @@ RANKING_TASKS = (
     "DocumentUnderstanding",
     "VisionCentricQA",
 )
-"""Types of tasks that rank by `LeccrEncoder.similarity`; the others want one vector for each picture."""
+"""Types of tasks that rank by `LeccrEncoder.similarity`; the others need one vector for each picture."""
 
 
 class LeccrEncoder:
     """A checkpoint behind the encoder protocol of mteb, for texts and for pictures.
 
     Where a task ranks pictures, a picture is its views (K, D), and a score is the largest inner product, as in
-    `leccr evaluate` and in galleries. Elsewhere it is its embedding (D,). The text that stands beside a picture is
+    `leccr evaluate` and in galleries. Elsewhere it is its embedding (D,). The text next to a picture is
     taken for its description; a model that takes none adds the two embeddings.
 
     Args:
         model_name: Hub name or folder of a `LeccrModel`, or of a `CrossLingualModel` for tasks of texts.
         revision: Commit, branch or tag on the Hub.
-        device: Where to compute; a GPU by default where there is one.
+        device: Where it runs, as for `processing.device.choose_device`.
+        dtype: Its precision, as for `processing.device.choose_dtype`.
         descriptions: Descriptions of pictures by their `id` in the tasks' data sets.
         **kwargs: Ignored; mteb may pass more.
 
     Raises:
-        UserError: If there is no such checkpoint, or it is broken or of another kind.
+        UserError: If there is no such checkpoint or device, or the checkpoint is broken or of another kind.
     """
 
     def __init__(
@@ -77,24 +75,21 @@ class LeccrEncoder:
         model_name: str,
         revision: str | None = None,
         *,
-        device: str | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
         descriptions: Mapping[str, str] | None = None,
         **kwargs: Any,
     ) -> None:
         folder = _checkpoint_folder(model_name, revision)
         if not (model_type(folder) or "").startswith("leccr"):
             raise UserError(f"{model_name} is a {model_type(folder)} model, not a LECCR one; mteb loads it by itself.")
-        self.model, self.processor = load_text_encoder(folder)
-        self.model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.encoder = Encoder.load(folder, device, dtype, text_only=True)
         self.descriptions = dict(descriptions or {})
-        self.collator = RetrievalCollator(self.processor)
-        config = self.model.config
-        self.takes_pictures = getattr(config, "vision_config", None) is not None
-        self.takes_descriptions = bool(getattr(config, "num_slots", 0) or getattr(config, "description_fusion", False))
+        self.takes_pictures = getattr(self.encoder.model.config, "vision_config", None) is not None
         self.mteb_model_meta = self._meta(model_name, folder)
 
     def _meta(self, name: str, folder: Path) -> ModelMeta:
-        weights = list(self.model.parameters())
+        weights = list(self.encoder.model.parameters())
         given = {"descriptions": _digest(map(repr, sorted(self.descriptions.items())))} if self.descriptions else None
         local = Path(name).is_dir()
         return ModelMeta.create_empty(
@@ -105,8 +100,8 @@ class LeccrEncoder:
                 "revision": _weights_digest(folder) if local else folder.name,
                 "n_parameters": sum(weight.numel() for weight in weights),
                 "memory_usage_mb": sum(weight.numel() * weight.element_size() for weight in weights) / 2**20,
-                "max_tokens": getattr(self.processor, "text_max_length", None),
-                "embed_dim": self.model.config.projection_dim,
+                "max_tokens": getattr(self.encoder.processor, "text_max_length", None),
+                "embed_dim": self.encoder.width,
                 "framework": ["PyTorch", "Transformers"],
                 "similarity_fn_name": ScoringFunction.CUSTOM,
                 "use_instructions": False,
@@ -140,7 +135,7 @@ class LeccrEncoder:
         """
         views = task_metadata.type in RANKING_TASKS and _ranked(task_metadata, prompt_type)
         texts: list[str] = []
-        pictures: list[Tensor] = []
+        pictures: list[np.ndarray] = []
         for batch in tqdm(inputs, desc="Encoding", disable=not kwargs.get("show_progress_bar", True)):
             if "image" in batch:
                 pictures.append(self._encode_pictures(batch, views))
@@ -149,31 +144,30 @@ class LeccrEncoder:
             else:
                 raise ValueError(f"A batch has {', '.join(batch)}, but this model takes text and image.")
         if pictures:
-            return torch.cat(pictures).numpy()
-        return self._encode_texts(texts, kwargs.get("batch_size", 256)).numpy()
+            return np.concatenate(pictures)
+        return self._encode_texts(texts, kwargs.get("batch_size", TEXT_BATCH))
 
-    def _encode_texts(self, texts: list[str], batch_size: int) -> Tensor:
+    def _encode_texts(self, texts: list[str], batch_size: int = TEXT_BATCH) -> np.ndarray:
         # Some captions of WIT are empty.
-        spoken = [text if text.strip() else "." for text in texts]
-        return encode_texts(self.model, self.processor, spoken, batch_size)
+        return self.encoder.texts([text if text.strip() else "." for text in texts], batch_size)
 
-    @torch.inference_mode()
-    def _encode_pictures(self, batch: Mapping[str, Any], views: bool) -> Tensor:
+    def _encode_pictures(self, batch: Mapping[str, Any], views: bool) -> np.ndarray:
         count = len(batch["image"])
         ids = batch.get("id", range(count))
         texts = batch.get("text", [""] * count)
         written = batch.get("description", [""] * count)
-        rows = [
-            {"id": name, "image": image, "description": self.descriptions.get(name) or described or text}
-            for name, image, described, text in zip(ids, batch["image"], written, texts, strict=True)
+        described = [
+            self.descriptions.get(name) or description or text
+            for name, description, text in zip(ids, written, texts, strict=True)
         ]
-        inputs = self.collator.image_inputs(rows, descriptions=self.takes_descriptions)
-        embed = self.model.get_image_views if views else self.model.get_image_features
-        embeds = embed(**{name: value.to(self.model.device) for name, value in inputs.items()}).float().cpu()
-        if "text" not in batch or self.takes_descriptions:
+        prepared = [self.encoder.prepare({"id": name, "image": image}) for name, image in zip(ids, batch["image"])]
+        embed = self.encoder.views if views else self.encoder.whole_images
+        embeds = embed(prepared, described if self.encoder.takes_descriptions else [None] * count)
+        if "text" not in batch or self.encoder.takes_descriptions:
             return embeds
-        beside = self._encode_texts(texts, count)
-        return functional.normalize(embeds + (beside.unsqueeze(1) if views else beside), dim=-1)
+        text_embeds = self._encode_texts(texts)
+        sums = embeds + (text_embeds[:, None] if views else text_embeds)
+        return sums / np.linalg.norm(sums, axis=-1, keepdims=True)
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Tensor:
         """Return the scores (n, m): the largest inner product of any view of one with any view of the other.
@@ -212,12 +206,12 @@ def _checkpoint_folder(name: str, revision: str | None) -> Path:
     try:
         return Path(snapshot_download(name, revision=revision))
     except (HfHubHTTPError, OSError, ValueError) as error:
-        wanted = f"{name} at {revision}" if revision else name
-        raise UserError(f"There is no folder {name}, nor does the Hub give {wanted}; check the name.") from error
+        asked = f"{name} at {revision}" if revision else name
+        raise UserError(f"There is no folder {name}, nor does the Hub give {asked}; check the name.") from error
 
 
 def _weights_digest(folder: Path) -> str:
-    """Return what tells this checkpoint from another of the same name: a retrained one must be measured anew."""
+    """Return what distinguishes a checkpoint from another of the same name: a retrained one must be measured again."""
     files = sorted([*folder.glob("*.safetensors"), *folder.glob("*.json")])
     return _digest(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from datasets import Dataset, DatasetDict
 from transformers import AutoModel, AutoProcessor
@@ -18,7 +19,7 @@ from .drawing.contact_sheet import ContactRow, contact_sheet
 from .errors import UserError
 from .evaluation.evaluate import evaluate_retrieval
 from .evaluation.metrics import format_table
-from .models.encoding import encode_images, encode_texts
+from .models.encoder import Encoder
 from .recipes import load_recipe
 from .training.train import CHECKPOINTS, make_trainer, save_retriever, train_recipe
 
@@ -69,7 +70,7 @@ def _train_and_measure(name: str, data: DatasetDict, output: Path, seed: int) ->
     recipe = load_recipe(name, towers="scenes")
     trainer = make_trainer(recipe, data, output / CHECKPOINTS / name, seed=seed)
     report = train_recipe(trainer, recipe)
-    measured = evaluate_retrieval(trainer.model, trainer.processing_class, data["test"])
+    measured = evaluate_retrieval(Encoder(trainer.model, trainer.processing_class), data["test"])
     for result in measured:
         result["protocol"].update(data="scenes", split="test", selection="best validation SumR over languages")
     return (trainer.model, trainer.processing_class, report), measured
@@ -87,13 +88,13 @@ def _save_pictures(folder: Path, test: Dataset, count: int = 12) -> None:
 
 
 def _answer_queries(output: Path, test: Dataset) -> None:
-    model = AutoModel.from_pretrained(output / "model", trust_remote_code=True).eval()
-    processor = AutoProcessor.from_pretrained(output / "model", trust_remote_code=True)
-    views = encode_images(model, processor, test)
+    model = AutoModel.from_pretrained(output / "model", trust_remote_code=True)
+    encoder = Encoder(model, AutoProcessor.from_pretrained(output / "model", trust_remote_code=True))
+    views = encoder.row_views(test)
     languages = languages_of(test)
     wanted = [len(test) * place // len(languages) for place in range(len(languages))]
     queries = [captions_by_language(test[place])[language][0] for place, language in zip(wanted, languages)]
-    scores = torch.einsum("td,nkd->tnk", encode_texts(model, processor, queries), views).max(dim=-1).values
+    scores = torch.from_numpy(np.einsum("td,nkd->tnk", encoder.texts(queries), views).max(axis=-1))
     rows = []
     for place, language, query, score in zip(wanted, languages, queries, scores):
         order = score.topk(SHOWN).indices.tolist()

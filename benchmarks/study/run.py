@@ -14,8 +14,7 @@ import torch
 from datasets import Dataset
 
 from leccr.evaluation.metrics import RetrievalRanks, retrieval_metrics, retrieval_ranks
-from leccr.models.checkpoints import load_text_encoder
-from leccr.models.encoding import encode_images, encode_texts
+from leccr.models.encoder import Encoder
 from leccr.training.embed_captions import embed_rows, unique_rows
 from leccr.training.train import make_trainer, save_retriever, train_recipe
 from processing.caption_embeddings import CaptionEmbeddings, save_caption_embeddings
@@ -85,9 +84,9 @@ def train_teacher(library: Library, row: Row, data: StudyData) -> Path:
             save_retriever(folder, trainer.model, trainer.processing_class, train_recipe(trainer, recipe))
         path = folder / embeddings_name(row)
         if not path.exists():
-            model, tokenizer = load_text_encoder(str(folder))
+            encoder = Encoder.load(folder, text_only=True)
             rows = unique_rows(data.splits)
-            save_caption_embeddings(path, rows, embed_rows(model, tokenizer, rows), teacher=folder.name)
+            save_caption_embeddings(path, rows, embed_rows(encoder, rows), teacher=folder.name)
     return folder
 
 
@@ -106,7 +105,7 @@ def _train(row: Row, seed: int, data: StudyData, teacher: Path | None, folder: P
     )
     report = train_recipe(trainer, recipe)
     save_retriever(folder, trainer.model, trainer.processing_class, report)
-    measured, ranks = _measure(trainer.model.eval(), trainer.processing_class, data, row)
+    measured, ranks = _measure(Encoder(trainer.model, trainer.processing_class), data, row)
     RANKS.mkdir(exist_ok=True)
     np.savez_compressed(RANKS / f"{run_name(row, seed)}.npz", **ranks)
     return {
@@ -124,33 +123,34 @@ def _train(row: Row, seed: int, data: StudyData, teacher: Path | None, folder: P
     }
 
 
-def _measure(model: Any, processor: Any, data: StudyData, row: Row) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def _measure(encoder: Encoder, data: StudyData, row: Row) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return the figures by gallery and language, and the ranks of every query of the gallery as it is in training."""
+    config = encoder.model.config
     rows = data.splits["validation"]
     galleries = {"as trained": rows}
-    if row.descriptions != "none" and (model.config.num_slots or model.config.description_fusion):
+    if row.descriptions != "none" and (config.num_slots or config.description_fusion):
         galleries["half described"] = half_described(rows)
         galleries["none described"] = with_descriptions(rows, {})
-    queries = {language: _queries(model, processor, rows, language) for language in ("en", *row.languages)}
+    queries = {language: _queries(encoder, rows, language) for language in ("en", *row.languages)}
     figures: dict[str, Any] = {}
     ranks: dict[str, np.ndarray] = {}
     for gallery, images in galleries.items():
-        views = encode_images(model, processor, images, data.features)
+        views = torch.from_numpy(encoder.row_views(images, data.features))
         for language, (embeds, owners) in queries.items():
             found = retrieval_ranks(embeds, views, owners)
             figures.setdefault(gallery, {})[language] = retrieval_metrics(found)
             if images is rows:
                 ranks.update(_named(found, owners, language))
-    if model.config.num_slots:
-        figures["alpha"] = _alpha_curve(model, processor, rows, data, queries)
+    if config.num_slots:
+        figures["alpha"] = _alpha_curve(encoder, rows, data, queries)
     return figures, ranks
 
 
-def _queries(model: Any, processor: Any, rows: Dataset, language: str) -> tuple[torch.Tensor, torch.Tensor]:
+def _queries(encoder: Encoder, rows: Dataset, language: str) -> tuple[torch.Tensor, torch.Tensor]:
     captions = [captions_by_language(row).get(language, []) for row in rows]
     owners = [place for place, texts in enumerate(captions) for _ in texts]
-    embeds = encode_texts(model, processor, [text for texts in captions for text in texts])
-    return embeds, torch.tensor(owners)
+    embeds = encoder.texts([text for texts in captions for text in texts])
+    return torch.from_numpy(embeds), torch.tensor(owners)
 
 
 def _named(found: RetrievalRanks, owners: torch.Tensor, name: str) -> dict[str, np.ndarray]:
@@ -161,15 +161,16 @@ def _named(found: RetrievalRanks, owners: torch.Tensor, name: str) -> dict[str, 
     }
 
 
-def _alpha_curve(model: Any, processor: Any, rows: Dataset, data: StudyData, queries: Any) -> dict[str, Any]:
+def _alpha_curve(encoder: Encoder, rows: Dataset, data: StudyData, queries: Any) -> dict[str, Any]:
     """Return SumR by language when the trained model is searched with other weights of the whole image."""
-    trained, curve = model.config.alpha, {}
+    config = encoder.model.config
+    trained, curve = config.alpha, {}
     for alpha in ALPHAS:
-        model.config.alpha = alpha
-        views = encode_images(model, processor, rows, data.features)
+        config.alpha = alpha
+        views = torch.from_numpy(encoder.row_views(rows, data.features))
         curve[str(alpha)] = {
             language: retrieval_metrics(retrieval_ranks(embeds, views, owners))["sum_of_hit_rates"]
             for language, (embeds, owners) in queries.items()
         }
-    model.config.alpha = trained
+    config.alpha = trained
     return curve

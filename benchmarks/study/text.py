@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from leccr.evaluation.evaluate import evaluate_sentences
+from leccr.models.encoder import Encoder
 from leccr.training.train import make_trainer, save_retriever, train_recipe
 
 from .data import TEXT, Library
@@ -43,7 +44,7 @@ def run_text(library: Library, seed: int) -> None:
         trainer = make_trainer(recipe, data.splits, folder / "checkpoints", LANGUAGES, seed=seed)
         report = train_recipe(trainer, recipe)
         save_retriever(folder, trainer.model, trainer.processing_class, report)
-        found = evaluate_sentences(trainer.model, trainer.processing_class, data.splits["multi30k"], EVALUATED)
+        found = evaluate_sentences(Encoder(trainer.model, trainer.processing_class), data.splits["multi30k"], EVALUATED)
         result = {
             "row": name,
             "seed": seed,

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from .options import Device, Dtype
+
 
 def demo(
     gallery: Annotated[
@@ -20,6 +22,8 @@ def demo(
         int, typer.Option(min=50, help="Scenes to train the built-in model on; fewer are faster, and it is worse.")
     ] = 2000,
     open_browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
 ) -> None:
     """Search in your browser: the Space, with your gallery or with the built-in Scenes."""
     from ..demo import run_demo
@@ -31,4 +35,6 @@ def demo(
         server_port=port,
         share=share,
         inbrowser=open_browser,
+        device=device,
+        dtype=dtype,
     )

@@ -5,13 +5,15 @@ from typing import Annotated
 
 import typer
 
+from .options import Device, Dtype
+
 GalleryFolder = Annotated[Path, typer.Argument(metavar="GALLERY", help="Folder that `leccr index` wrote.")]
 Source = Annotated[
     str, typer.Argument(help="Folder of photos and videos, a prepared data set, or a data set's name on the Hub.")
 ]
 Split = Annotated[str | None, typer.Option(help="Split of a data set; by default all.")]
 Model = Annotated[str | None, typer.Option(help="The gallery's model, if it is no longer where it was.")]
-Dtype = Annotated[str | None, typer.Option(help="How views are stored: fp32, fp16 or int8.")]
+Store = Annotated[str | None, typer.Option(metavar="FORMAT", help="How views are stored: fp32, fp16 or int8.")]
 Ann = Annotated[str | None, typer.Option(help="Approximate index: hnsw or ivfpq; none searches exactly.")]
 EngineName = Annotated[str | None, typer.Option("--engine", help="faiss, in the gallery's folder, or milvus.")]
 Uri = Annotated[str | None, typer.Option(help="Milvus server, such as http://localhost:19530.")]
@@ -32,7 +34,7 @@ def index(
     model: Annotated[str, typer.Option(help="Folder or Hub name of a trained model.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to write; the same command again goes on with it.")],
     split: Split = None,
-    dtype: Dtype = "fp32",
+    store: Store = "fp32",
     ann: Ann = None,
     engine: EngineName = "faiss",
     uri: Uri = None,
@@ -40,6 +42,8 @@ def index(
     endpoint: Endpoint = None,
     batch_size: BatchSize = 32,
     workers: Workers = 4,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
 ) -> None:
     """Build a gallery from photos and videos. Can be stopped, and goes on when started again."""
     from ..gallery.commands import run_index
@@ -49,7 +53,7 @@ def index(
         model,
         out,
         split=split,
-        dtype=dtype,
+        store=store,
         ann=ann,
         engine=engine,
         uri=uri,
@@ -57,6 +61,8 @@ def index(
         endpoint=endpoint,
         batch_size=batch_size,
         workers=workers,
+        device=device,
+        dtype=dtype,
     )
 
 
@@ -73,6 +79,8 @@ def search(
     sheet: Annotated[Path | None, typer.Option(help="Draw the answers into this picture.")] = None,
     model: Model = None,
     exact: Annotated[bool, typer.Option("--exact", help="Leave an approximate index aside.")] = False,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
 ) -> None:
     """Find what fits a text in any language, or looks like a picture."""
     from ..gallery.commands import run_search
@@ -88,6 +96,8 @@ def search(
         sheet=sheet,
         model=model,
         exact=exact,
+        device=device,
+        dtype=dtype,
     )
 
 
@@ -106,6 +116,8 @@ def add(
     endpoint: Endpoint = None,
     batch_size: BatchSize = 32,
     workers: Workers = 4,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
 ) -> None:
     """Add what is new, replace what has changed, and leave the rest alone."""
     from ..gallery.commands import run_add
@@ -119,6 +131,8 @@ def add(
         endpoint=endpoint,
         batch_size=batch_size,
         workers=workers,
+        device=device,
+        dtype=dtype,
     )
 
 
@@ -148,19 +162,21 @@ def check(
     repair: Annotated[bool, typer.Option("--repair", help="Mend what can be mended.")] = False,
     files: Annotated[bool, typer.Option("--files", help="Read all files, not only their sizes and times.")] = False,
     model: Model = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
 ) -> None:
     """Check that everything is there and as it was written; exit with 1 where it is not."""
     from ..gallery.commands import run_check
 
-    if not run_check(folder, model, repair, files):
+    if not run_check(folder, model, repair, files, device=device, dtype=dtype):
         raise typer.Exit(1)
 
 
 @gallery.command()
 def convert(
-    folder: GalleryFolder, dtype: Dtype = None, ann: Ann = None, engine: EngineName = None, uri: Uri = None
+    folder: GalleryFolder, store: Store = None, ann: Ann = None, engine: EngineName = None, uri: Uri = None
 ) -> None:
     """Store a gallery otherwise: smaller, with an approximate index, or on a Milvus server."""
     from ..gallery.commands import run_convert
 
-    run_convert(folder, dtype=dtype, ann=ann, engine=engine, uri=uri)
+    run_convert(folder, store=store, ann=ann, engine=engine, uri=uri)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from .options import Device, Dtype
 from .words import words_command
 
 TranslateCommand = words_command("--to")
@@ -31,8 +32,6 @@ Output = Annotated[
     Path | None, typer.Option("--out", help="Folder for a copy of the data; by default DATA itself is filled in.")
 ]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of the model on the Hub.")]
-Dtype = Annotated[str, typer.Option(help="auto (as saved), float32, bfloat16 or float16.")]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, or auto, which spreads a large model.")]
 Seed = Annotated[int, typer.Option(help="Seed of drawn answers.")]
 Requests = Annotated[int, typer.Option(min=1, help="Requests at once to the endpoint.")]
 Timeout = Annotated[float, typer.Option(min=1, help="Seconds to wait for an answer of the endpoint.")]

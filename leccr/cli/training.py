@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ..errors import UserError
+from .options import Device, Dtype
 from .words import parse_overrides
 
 Languages = Annotated[
@@ -41,6 +42,7 @@ def train(
     plots: Annotated[
         bool, typer.Option("--plots", help="Draw the loss, its terms and the validation into OUT/plots.")
     ] = False,
+    device: Device = "auto",
 ) -> None:
     """Train a retriever, or the text-only teacher of one, by a recipe."""
     if recipe.startswith("-"):
@@ -48,7 +50,9 @@ def train(
     overrides = parse_overrides(context.args)
 
     from ..recipes import load_recipe, override_training
+    from ..training.device import device_settings
 
+    overrides |= device_settings(device)
     adapted = override_training(load_recipe(recipe, towers, dual_encoder), overrides)
     if warm_start is not None:
         adapted = dataclasses.replace(adapted, warm_start=warm_start)
@@ -82,21 +86,14 @@ def evaluate(
         Path | None,
         typer.Option(metavar="DIR", help="Folder for plots: hit rates, ranks, similarities, worst queries."),
     ] = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
 ) -> None:
     """Measure how well a trained model finds images by texts, and texts by images; or a text-only one translations."""
-    from ..evaluation.evaluate import run_evaluation
+    from ..evaluation.evaluate import EvaluationOptions, run_evaluation
 
-    run_evaluation(
-        checkpoint,
-        data,
-        split=split,
-        languages=languages,
-        output=out,
-        batch_size=batch_size,
-        descriptions=descriptions,
-        skip_broken=skip_broken,
-        plots=plots,
-    )
+    options = EvaluationOptions(split, languages, descriptions, batch_size, skip_broken, device, dtype)
+    run_evaluation(checkpoint, data, options, output=out, plots=plots)
 
 
 def quickstart(
@@ -113,17 +110,19 @@ def features(
     data: Annotated[str, typer.Argument(help="Folder that `leccr prepare` wrote.")],
     towers: Annotated[str | None, typer.Option(help="Built-in towers or a YAML file with the vision tower.")] = None,
     recipe: Annotated[str, typer.Option(help="Recipe whose towers to use if --towers is left out.")] = "dual-encoder",
-    dtype: Annotated[str, typer.Option(help="fp16 or fp32.")] = "fp16",
+    store: Annotated[str, typer.Option(metavar="FORMAT", help="How features are stored: fp16 or fp32.")] = "fp16",
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures or frames encoded at once.")] = 8,
     copies: Annotated[
         int, typer.Option(min=0, help="Randomly cropped copies of each training picture, for training to draw from.")
     ] = 0,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
 ) -> None:
     """Compute a frozen tower's visual features once and write them beside the data."""
     from ..recipes import load_recipe
     from ..training.features import run_features
 
-    path = run_features(data, load_recipe(recipe, towers), dtype=dtype, batch_size=batch_size, copies=copies)
+    path = run_features(data, load_recipe(recipe, towers), store, batch_size, copies, device=device, dtype=dtype)
     typer.echo(f"The features are in {path}; `leccr train` uses them in place of the pictures.")
 
 
@@ -133,9 +132,11 @@ def embed_captions(
         str, typer.Option(metavar="TEACHER", help="Folder or Hub name of a model that embeds texts of all languages.")
     ],
     batch_size: Annotated[int, typer.Option(min=1, help="Captions encoded at once.")] = 256,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
 ) -> None:
     """Write a teacher's embeddings of all captions beside the data, for cl2cm and leccr-cl2cm."""
     from ..training.embed_captions import run_embedding
 
-    path = run_embedding(data, model, batch_size=batch_size)
+    path = run_embedding(data, model, batch_size=batch_size, device=device, dtype=dtype)
     typer.echo(f"The embeddings are in {path}; `leccr train cl2cm` and `leccr train leccr-cl2cm` learn from them.")

@@ -7,6 +7,7 @@ import pyarrow.compute as compute
 from datasets import Dataset, DatasetDict, concatenate_datasets
 from PIL import Image as PillowImage
 
+from processing.device import choose_device
 from processing.generation.describe import DESCRIPTIONS_FILE, DescriptionReport, describe_pictures
 from processing.generation.describers import Describer, EndpointDescriber, LocalDescriber
 from processing.generation.endpoint import ChatClient, EndpointError
@@ -57,8 +58,8 @@ def run_description(
         revision: Branch, tag or commit of the model on the Hub.
         num_frames: Most frames of a video that the model sees.
         batch_size: Pictures or videos at once, without an endpoint.
-        dtype: Number format of the model, without an endpoint.
-        device: A torch device, or `auto`, without an endpoint.
+        dtype: Precision of the model, as for `processing.device.choose_dtype`, without an endpoint.
+        device: Where the model runs, as for `processing.device.choose_device`, without an endpoint.
         temperature: 0 for the most probable answers.
         seed: Seed of drawn answers; those that are asked for a second time are always drawn.
         requests: Requests at once to the endpoint.
@@ -72,6 +73,7 @@ def run_description(
             others are written.
         UserError: If the data, the model or the prompt set is at fault, or earlier answers have other settings.
     """
+    choose_device(device)  # before anything is written
     questions = load_prompts(prompts)
     client = open_client(endpoint, model, timeout, key_variable)
     folder = open_output(data, output)

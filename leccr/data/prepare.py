@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
-from hub_card.data_card import count_rows, markdown_table
+from hub_card.data_card import count_rows
 from hub_card.data_facts import CAPTIONS, DATA_SET, DataFacts, SplitCounts
+from hub_card.tables import markdown_table
 from processing.features import FEATURES_FILE, save_features
 from processing.readers import READERS, Collection, Rows, check_disjoint, check_splits, check_visuals, image_key
 from processing.readers.files import FeatureSource

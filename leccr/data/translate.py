@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from processing.device import choose_device
 from processing.generation.describe import check_unique
 from processing.generation.endpoint import EndpointError
 from processing.generation.journal import Journal
@@ -96,8 +97,8 @@ def run_translation(
         min_weight: Leave out captions with a smaller weight. They stay in the files beside the data, so that a run
             with another value decides anew without translating again.
         batch_size: Captions at once, without an endpoint.
-        dtype: Number format of the model, without an endpoint.
-        device: A torch device, or `auto`, without an endpoint.
+        dtype: Precision of the model, as for `processing.device.choose_dtype`, without an endpoint.
+        device: Where the model runs, as for `processing.device.choose_device`, without an endpoint.
         beams: Width of the beam search, without an endpoint.
         max_new_tokens: Tokens after which a translation counts as run away.
         seed: Seed of second attempts.
@@ -111,6 +112,7 @@ def run_translation(
             captions, after the others are written.
         UserError: If the data or the model is at fault, or earlier translations have other settings.
     """
+    choose_device(device)  # before anything is written
     targets = list(dict.fromkeys(targets))
     if not targets:
         raise UserError("Say which languages to translate into, for example --to de fr.")

@@ -1,22 +1,22 @@
-"""Evaluation of a trained model on a split, with the protocol written beside every figure."""
+"""Evaluation of a trained model on a split, with the protocol next to every figure."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
 
-from modeling_leccr import LeccrModel
-from processing import LeccrProcessor
 from processing.captions import captions_by_language, check_languages, languages_of
+from processing.device import choose_device
 from processing.features import FeatureFile
 from processing.writing import write_json
 
 from ..data.loading import load_data, split_of
 from ..errors import UserError
-from ..models.checkpoints import CROSS_LINGUAL, load_retriever, load_text_encoder, model_type
-from ..models.encoding import encode_images, encode_texts
+from ..models.checkpoints import CROSS_LINGUAL, model_type
+from ..models.encoder import Encoder
 from .metrics import (
     IMAGE_DIRECTIONS,
     SENTENCE_DIRECTIONS,
@@ -25,7 +25,7 @@ from .metrics import (
     retrieval_ranks,
     sentence_gallery,
 )
-from .ranked import Ranking
+from .ranked import RankedQueries
 
 PROTOCOL = {
     "hit_rate": "share of queries with a right answer among the first k, in percent (R@k of CLIP papers)",
@@ -36,9 +36,31 @@ SENTENCE_PROTOCOL = {**PROTOCOL, "score": "max over the row's source captions of
 TEXT_COLUMNS = ["id", "source_language", "source_captions", "target_captions"]
 
 
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """What `leccr evaluate` can be told.
+
+    Attributes:
+        split: Split to evaluate.
+        languages: Languages of the queries; None means all that the data have.
+        descriptions: Whether the gallery uses the rows' descriptions.
+        batch_size: Images, or captions of a text-only model, encoded per batch.
+        skip_broken: Leave out pictures and videos that cannot be decoded.
+        device: Where the model runs, as for `processing.device.choose_device`.
+        dtype: Its precision, as for `processing.device.choose_dtype`.
+    """
+
+    split: str = "validation"
+    languages: Sequence[str] | None = None
+    descriptions: bool = True
+    batch_size: int = 64
+    skip_broken: bool = False
+    device: str = "auto"
+    dtype: str = "auto"
+
+
 def evaluate_retrieval(
-    model: LeccrModel,
-    processor: LeccrProcessor,
+    encoder: Encoder,
     rows: Dataset,
     languages: Sequence[str] | None = None,
     features: FeatureFile | None = None,
@@ -48,45 +70,41 @@ def evaluate_retrieval(
     """Rank all images for each caption and all captions for each image, one language at a time.
 
     Args:
-        model: A trained model.
-        processor: Its processor.
+        encoder: A trained model, such as `Encoder(trainer.model, trainer.processing_class)`.
         rows: Rows of one split; all their images are the gallery, in every language.
         languages: Languages of the queries; None means all that the rows have.
         features: Visual features computed ahead, used in place of the pictures.
         descriptions: Whether the gallery uses the rows' descriptions.
-        batch_size: Images encoded at once.
+        batch_size: Images encoded per batch.
 
     Returns:
-        For each language its metrics (`leccr.evaluation.metrics.retrieval_metrics`) and the protocol they stand on.
+        For each language its metrics (`leccr.evaluation.metrics.retrieval_metrics`) and the protocol behind them.
 
     Raises:
         UserError: If the rows lack one of the languages, or a caption is empty.
     """
-    rankings = rank_retrieval(model, processor, rows, languages, features, descriptions, batch_size)
-    return [ranking.result for ranking in rankings]
+    return [ranked.result for ranked in rank_retrieval(encoder, rows, languages, features, descriptions, batch_size)]
 
 
 def rank_retrieval(
-    model: LeccrModel,
-    processor: LeccrProcessor,
+    encoder: Encoder,
     rows: Dataset,
     languages: Sequence[str] | None = None,
     features: FeatureFile | None = None,
     descriptions: bool = True,
     batch_size: int = 64,
-) -> Iterator[Ranking]:
-    """Do what `evaluate_retrieval` does, and yield one language after the other with all that was ranked."""
+) -> Iterator[RankedQueries]:
+    """Do what `evaluate_retrieval` does, and yield one language after the other with everything that was ranked."""
     languages = languages_of(rows) if languages is None else list(languages)
     check_languages(rows, languages)
-    model.eval()
-    views = encode_images(model, processor, rows, features, descriptions, batch_size)
+    views = torch.from_numpy(encoder.row_views(rows, features, descriptions, batch_size))
     texts = rows.select_columns(TEXT_COLUMNS)
     captions = [captions_by_language(row) for row in texts]
     described = sum(bool(description) for description in rows["description"]) if descriptions else 0
     for language in languages:
         queries = [text for row in captions for text in row.get(language, [])]
-        owners = torch.tensor([place for place, row in enumerate(captions) for _ in row.get(language, [])])
-        text_embeds = encode_texts(model, processor, queries)
+        owners = torch.tensor([index for index, row in enumerate(captions) for _ in row.get(language, [])])
+        text_embeds = torch.from_numpy(encoder.texts(queries))
         ranks = retrieval_ranks(text_embeds, views, owners)
         protocol = {
             "images": len(views),
@@ -97,20 +115,19 @@ def rank_retrieval(
             **PROTOCOL,
         }
         result = {"language": language, **retrieval_metrics(ranks), "protocol": protocol}
-        yield Ranking(result, queries, owners, text_embeds, views, ranks)
+        yield RankedQueries(result, queries, owners, text_embeds, views, ranks)
 
 
 def evaluate_sentences(
-    model: Any, tokenizer: Any, rows: Dataset, languages: Sequence[str] | None = None, batch_size: int = 64
+    encoder: Encoder, rows: Dataset, languages: Sequence[str] | None = None, batch_size: int = 64
 ) -> list[dict[str, Any]]:
     """Rank all rows' source captions for each target caption, and the other way round, one language at a time.
 
     Args:
-        model: A text encoder, such as a trained `modeling_leccr.CrossLingualModel`.
-        tokenizer: Its tokenizer or processor.
+        encoder: A text encoder, such as a trained `modeling_leccr.CrossLingualModel` with its tokenizer.
         rows: Rows of one split; their pictures are not looked at.
         languages: Target languages; None means all that the rows have.
-        batch_size: Texts encoded at once.
+        batch_size: Texts encoded per batch.
 
     Returns:
         For each target language its metrics (`leccr.evaluation.metrics.sentence_metrics`) and their protocol.
@@ -118,30 +135,29 @@ def evaluate_sentences(
     Raises:
         UserError: If the rows lack one of the languages, there is none, or a caption is empty.
     """
-    return [ranking.result for ranking in rank_sentences(model, tokenizer, rows, languages, batch_size)]
+    return [ranked.result for ranked in rank_sentences(encoder, rows, languages, batch_size)]
 
 
 def rank_sentences(
-    model: Any, tokenizer: Any, rows: Dataset, languages: Sequence[str] | None = None, batch_size: int = 64
-) -> Iterator[Ranking]:
-    """Do what `evaluate_sentences` does, and yield one language after the other with all that was ranked."""
+    encoder: Encoder, rows: Dataset, languages: Sequence[str] | None = None, batch_size: int = 64
+) -> Iterator[RankedQueries]:
+    """Do what `evaluate_sentences` does, and yield one language after the other with everything that was ranked."""
     texts = rows.select_columns(TEXT_COLUMNS)
     if languages is not None:
         check_languages(texts, languages)
     captions = [captions_by_language(row) for row in texts]
     source_languages = list(texts["source_language"])
-    sources = [(place, text) for place, row in enumerate(captions) for text in row[source_languages[place]]]
+    sources = [(index, text) for index, row in enumerate(captions) for text in row[source_languages[index]]]
     asked = languages_of(texts) if languages is None else languages
-    wanted = [language for language in dict.fromkeys(asked) if language not in source_languages]
-    if not wanted:
+    targets = [language for language in dict.fromkeys(asked) if language not in source_languages]
+    if not targets:
         raise UserError("The data have no captions in another language than the source captions; translate them first.")
-    model.eval()
-    source_row = torch.tensor([place for place, _ in sources])
-    source_embeds = encode_texts(model, tokenizer, [text for _, text in sources], batch_size)
-    for language in wanted:
-        rows_of, queries = zip(*((place, text) for place, row in enumerate(captions) for text in row.get(language, [])))
+    source_row = torch.tensor([index for index, _ in sources])
+    source_embeds = torch.from_numpy(encoder.texts([text for _, text in sources], batch_size))
+    for language in targets:
+        rows_of, queries = zip(*((index, text) for index, row in enumerate(captions) for text in row.get(language, [])))
         views, kept, owners = sentence_gallery(source_embeds, source_row, torch.tensor(rows_of))
-        text_embeds = encode_texts(model, tokenizer, queries, batch_size)[kept]
+        text_embeds = torch.from_numpy(encoder.texts(queries, batch_size))[kept]
         ranks = retrieval_ranks(text_embeds, views, owners)
         protocol = {
             "rows": len(views),
@@ -152,7 +168,7 @@ def rank_sentences(
         }
         result = {"language": language, **retrieval_metrics(ranks, SENTENCE_DIRECTIONS), "protocol": protocol}
         ranked = [query for query, is_kept in zip(queries, kept) if is_kept]
-        yield Ranking(result, ranked, owners, text_embeds, views, ranks)
+        yield RankedQueries(result, ranked, owners, text_embeds, views, ranks)
 
 
 def _origins(rows: Iterable[dict[str, Any]], language: str) -> set[str]:
@@ -167,40 +183,49 @@ def _origins(rows: Iterable[dict[str, Any]], language: str) -> set[str]:
 def run_evaluation(
     checkpoint: str,
     data: str,
-    split: str = "validation",
-    languages: Sequence[str] | None = None,
+    options: EvaluationOptions = EvaluationOptions(),  # noqa: B008 - frozen
     output: Path | None = None,
-    batch_size: int = 64,
-    descriptions: bool = True,
-    skip_broken: bool = False,
     plots: Path | None = None,
 ) -> list[dict[str, Any]]:
     """Evaluate a checkpoint, print a table, and write the figures as JSON: what `leccr evaluate` does.
 
-    A text-only checkpoint is measured by retrieval between captions, and the pictures are left alone.
-    Plots are drawn into the folder `plots` if one is given (`leccr.evaluation.plots`).
+    A text-only checkpoint is measured by retrieval between captions, and the pictures are not opened.
+
+    Args:
+        checkpoint: Folder or Hub name.
+        data: Folder of a prepared data set, or `scenes`.
+        options: What to evaluate, and how.
+        output: JSON file for the figures and their protocol.
+        plots: Folder for plots (`leccr.evaluation.plots`).
+
+    Returns:
+        What `evaluate_retrieval` does, or `evaluate_sentences` for a text-only checkpoint.
+
+    Raises:
+        UserError: If there is no such checkpoint, data, split or device.
     """
     if plots is not None:
         from .plots import plot_evaluation  # before the work, as matplotlib may be missing
+    device = choose_device(options.device)
     text_only = model_type(checkpoint) == CROSS_LINGUAL
-    splits, features = load_data(data, skip_broken=skip_broken and not text_only)
-    rows = split_of(splits, split, data)
-    rankings: Iterable[Ranking]
+    splits, features = load_data(data, skip_broken=options.skip_broken and not text_only)
+    rows = split_of(splits, options.split, data)
+    encoder = Encoder.load(checkpoint, device, options.dtype, text_only)
+    ranked: Iterable[RankedQueries]
     if text_only:
-        rankings = rank_sentences(*load_text_encoder(checkpoint), rows, languages, batch_size)
+        ranked = rank_sentences(encoder, rows, options.languages, options.batch_size)
     else:
-        model, processor = load_retriever(checkpoint)
-        rankings = rank_retrieval(model, processor, rows, languages, features, descriptions, batch_size)
+        ranked = rank_retrieval(encoder, rows, options.languages, features, options.descriptions, options.batch_size)
     if plots is not None:
-        rankings = list(rankings)
-    results = [ranking.result for ranking in rankings]
+        ranked = list(ranked)
+    results = [each.result for each in ranked]
     for result in results:
-        result["protocol"].update(checkpoint=str(checkpoint), data=str(data), split=split)
+        result["protocol"].update(checkpoint=str(checkpoint), data=str(data), split=options.split)
     directions = SENTENCE_DIRECTIONS if text_only else IMAGE_DIRECTIONS
     print(format_table(results, label_columns=["language"], directions=directions))
     if output is not None:
         write_json(output, results)
         print(f"The figures and their protocol are in {output}.")
     if plots is not None:
-        plot_evaluation(plots, list(rankings), None if text_only else rows, directions)
+        plot_evaluation(plots, list(ranked), None if text_only else rows, directions)
     return results

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-CUTOFFS = (1, 5, 10)
+from hub_card.results import CUTOFFS
+from hub_card.tables import markdown_table
+
 TEXT_TO_IMAGE = "text_to_image"
 IMAGE_TO_TEXT = "image_to_text"
 IMAGE_DIRECTIONS = (TEXT_TO_IMAGE, IMAGE_TO_TEXT)
@@ -177,31 +179,19 @@ def format_table(
     Raises:
         ValueError: if a row lacks one of the columns.
     """
-    titles = [f"{direction.replace('_', '-')} hit@1/5/10" for direction in directions]
-    header = [*label_columns, *titles, "SumR"]
-    lines = [header]
+    titles = {direction: f"{direction.replace('_', '-')} hit@1/5/10" for direction in directions}
+    lines = []
     for row in rows:
         try:
-            labels = [str(row[name]) for name in label_columns]
-            rates = [
-                " / ".join(f"{row[f'{direction}_hit_rate_{cutoff}']:5.{digits}f}" for cutoff in CUTOFFS)
-                for direction in directions
-            ]
-            lines.append([*labels, *rates, f"{row['sum_of_hit_rates']:.{digits}f}"])
+            rates = {
+                title: " / ".join(f"{row[f'{direction}_hit_rate_{cutoff}']:5.{digits}f}" for cutoff in CUTOFFS)
+                for direction, title in titles.items()
+            }
+            labels = {name: str(row[name]) for name in label_columns}
+            lines.append({**labels, **rates, "SumR": f"{row['sum_of_hit_rates']:.{digits}f}"})
         except KeyError as error:
             raise ValueError(f"A row of the table lacks {error}: it has {', '.join(map(str, row))}.") from error
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    is_label = [column < len(label_columns) for column in range(len(header))]
-    rule = ["-" * width if left else "-" * (width - 1) + ":" for width, left in zip(widths, is_label, strict=True)]
-    return "\n".join(
-        "| "
-        + " | ".join(
-            cell.ljust(width) if left else cell.rjust(width)
-            for cell, width, left in zip(line, widths, is_label, strict=True)
-        )
-        + " |"
-        for line in (lines[0], rule, *lines[1:])
-    )
+    return markdown_table(lines, len(label_columns), [*label_columns, *titles.values(), "SumR"])
 
 
 def _score(text_embeds: Tensor, image_views: Tensor) -> Tensor:

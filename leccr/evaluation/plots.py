@@ -17,7 +17,7 @@ from ..drawing.contact_sheet import ContactRow, contact_sheet
 from ..drawing.figures import drawn, finish_grid, in_font, line_styles, save
 from ..errors import UserError
 from .metrics import RetrievalRanks
-from .ranked import Ranking
+from .ranked import RankedQueries
 
 HIT_RATES, RANKS, WORST = "hit_rates.png", "ranks.png", "worst_queries.png"
 CURVE_LENGTH = 20
@@ -27,7 +27,7 @@ LABEL_LENGTH = 48
 
 
 def plot_evaluation(
-    folder: Path, rankings: Sequence[Ranking], rows: Dataset | None, directions: tuple[str, str]
+    folder: Path, rankings: Sequence[RankedQueries], rows: Dataset | None, directions: tuple[str, str]
 ) -> list[Path]:
     """Draw hit rates by language, ranks, similarities of a sample, and the worst queries with their pictures.
 
@@ -61,7 +61,7 @@ def plot_evaluation(
     return written
 
 
-def plot_hit_rates(path: Path, rankings: Sequence[Ranking], directions: tuple[str, str]) -> None:
+def plot_hit_rates(path: Path, rankings: Sequence[RankedQueries], directions: tuple[str, str]) -> None:
     """Draw the share of queries with a right answer among the first k, both ways, one line a language."""
     languages = [ranking.result["language"] for ranking in rankings]
     most = min(CURVE_LENGTH, max(len(ranking.views) for ranking in rankings))
@@ -81,7 +81,7 @@ def plot_hit_rates(path: Path, rankings: Sequence[Ranking], directions: tuple[st
         axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, ncols=1 + len(languages) // 18)
 
 
-def plot_ranks(path: Path, rankings: Sequence[Ranking], directions: tuple[str, str]) -> None:
+def plot_ranks(path: Path, rankings: Sequence[RankedQueries], directions: tuple[str, str]) -> None:
     """Draw how often the right answer came first, second, third to fifth and so on, one panel a language."""
     columns = min(3, len(rankings))
     lines = -(-len(rankings) // columns)
@@ -110,7 +110,7 @@ def plot_ranks(path: Path, rankings: Sequence[Ranking], directions: tuple[str, s
         finish_grid(axes, len(rankings), columns, "rank of the first right answer (1 is best)")
 
 
-def plot_similarity(path: Path, ranking: Ranking, noun: str) -> None:
+def plot_similarity(path: Path, ranking: RankedQueries, noun: str) -> None:
     """Draw the scores of a few queries with the pictures they belong to, spread evenly over the gallery."""
     texts, images = sample(ranking.owners, SAMPLE)
     scores = pair_scores(ranking.text_embeds[texts], ranking.views[images]).numpy()
@@ -138,7 +138,7 @@ def plot_similarity(path: Path, ranking: Ranking, noun: str) -> None:
         axis.set_ylabel("query (text)")
 
 
-def worst_queries(rankings: Sequence[Ranking], rows: Dataset) -> Image.Image | None:
+def worst_queries(rankings: Sequence[RankedQueries], rows: Dataset) -> Image.Image | None:
     """Return a contact sheet of each language's queries whose picture came last, or None where there is nothing.
 
     The right picture stands first, and then the best of those that came before it.
@@ -156,7 +156,7 @@ def worst_queries(rankings: Sequence[Ranking], rows: Dataset) -> Image.Image | N
     return contact_sheet(lines, f"Worst queries, right picture first: {_name(told['data'])}, {told['split']} split")
 
 
-def _worst_row(ranking: Ranking, text: int, rows: Dataset) -> ContactRow | None:
+def _worst_row(ranking: RankedQueries, text: int, rows: Dataset) -> ContactRow | None:
     rank, owner, language = (
         int(ranking.ranks.text_to_image[text]),
         int(ranking.owners[text]),
@@ -230,7 +230,7 @@ def pair_scores(text_embeds: Tensor, views: Tensor) -> Tensor:
     return torch.einsum("td,nkd->tnk", text_embeds, views).amax(dim=2)
 
 
-def protocol(rankings: Sequence[Ranking]) -> str:
+def protocol(rankings: Sequence[RankedQueries]) -> str:
     """Return what the figures stand on, in words."""
     told = rankings[0].result["protocol"]
     size = f"{told['images']:,} pictures" if "images" in told else f"{told['rows']:,} rows of captions"

@@ -9,16 +9,16 @@ from .metrics import RetrievalRanks
 
 
 @dataclass(frozen=True)
-class Ranking:
+class RankedQueries:
     """The evaluation of one language, with what its figures were computed from. All tensors are on the CPU.
 
     Attributes:
-        result: The language, its metrics and the protocol they stand on.
+        result: The language, its metrics and the protocol behind them.
         queries: The T captions of the language.
-        owners: (T,) position in `views` of the image, or row, that each caption belongs to.
+        owners: (T,) index into `views` of the image, or row, that each caption belongs to.
         text_embeds: (T, D) embeddings of the captions.
         views: (N, K, D) of the gallery.
-        ranks: Where the right answers stand.
+        ranks: Ranks of the right answers.
     """
 
     result: dict[str, Any]

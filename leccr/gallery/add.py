@@ -4,9 +4,8 @@ import dataclasses
 import io
 import sqlite3
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +13,7 @@ from PIL import Image as PillowImage
 from tqdm.auto import tqdm
 
 from processing.images import open_image
+from processing.read_ahead import read_ahead
 from processing.video import open_frames
 
 from ..errors import UserError
@@ -67,6 +67,9 @@ class _Prepared:
     broken: list[tuple[str, str]] = field(default_factory=list)
 
 
+_Job = tuple[Sequence[Candidate], Mapping[str, Item]]
+
+
 class Adder:
     """Adds sources to a gallery.
 
@@ -107,45 +110,36 @@ class Adder:
         waiting: list[_New] = []
         touched: list[Item] = []
         committed = time.monotonic()
+        jobs = self._jobs(source, descriptions or {})
         with (
-            ThreadPoolExecutor(self.workers) as pool,
+            closing(read_ahead(self._prepare, jobs, self.workers)) as pieces,
             tqdm(total=source.count, desc="Indexing", unit="item", disable=source.count <= 1) as progress,
         ):
-            try:
-                for prepared in self._prepared(pool, source, descriptions or {}):
-                    report.unchanged += prepared.unchanged
-                    report.broken += prepared.broken
-                    touched += prepared.touched
-                    waiting += self._encoded(prepared.new, report)
-                    if time.monotonic() - committed >= self.seconds:
-                        self._commit(source.kind, waiting, touched, report)
-                        waiting, touched, committed = [], [], time.monotonic()
-                    progress.update(prepared.count)
-                self._commit(source.kind, waiting, touched, report)
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+            for prepared in pieces:
+                report.unchanged += prepared.unchanged
+                report.broken += prepared.broken
+                touched += prepared.touched
+                waiting += self._encoded(prepared.new, report)
+                if time.monotonic() - committed >= self.seconds:
+                    self._commit(source.kind, waiting, touched, report)
+                    waiting, touched, committed = [], [], time.monotonic()
+                progress.update(prepared.count)
+            self._commit(source.kind, waiting, touched, report)
         return report
 
-    def _prepared(
-        self, pool: ThreadPoolExecutor, source: Source, descriptions: Mapping[str, str]
-    ) -> Iterator[_Prepared]:
-        """Yield pieces in their order while the next ones are being decoded."""
-        ahead: deque[Future[_Prepared]] = deque()
+    def _jobs(self, source: Source, descriptions: Mapping[str, str]) -> Iterator[_Job]:
+        """Yield pieces of a source with the items that the gallery has of them."""
         for chunk in source.chunks(self.batch_size):
             chunk = [_described(candidate, descriptions) for candidate in chunk]
-            ahead.append(pool.submit(self._prepare, chunk, self._known(chunk)))
-            if len(ahead) > self.workers:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+            yield chunk, self._known(chunk)
 
     def _known(self, chunk: Sequence[Candidate]) -> dict[str, Item]:
         with self.catalogue.reading() as connection:
             return _known(connection, chunk)
 
-    def _prepare(self, chunk: Sequence[Candidate], known: Mapping[str, Item]) -> _Prepared:
-        """Read and decode a piece; runs in a thread of the pool."""
+    def _prepare(self, job: _Job) -> _Prepared:
+        """Read and decode a piece; runs in a thread."""
+        chunk, known = job
         prepared = _Prepared(len(chunk))
         for candidate in chunk:
             there = known.get(candidate.key)

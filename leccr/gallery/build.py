@@ -6,6 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
+
+from processing.device import choose_device
+
 from ..errors import UserError
 from ..models.encoder import Encoder
 from .add import SECONDS_BETWEEN_COMMITS, Adder, AddReport
@@ -24,7 +28,7 @@ def build_gallery(
     folder: Path,
     *,
     split: str | None = None,
-    dtype: str = "fp32",
+    store: str = "fp32",
     ann: str | None = None,
     engine: str = "faiss",
     uri: str | None = None,
@@ -33,6 +37,8 @@ def build_gallery(
     batch_size: int = 32,
     workers: int = 4,
     commit_seconds: float = SECONDS_BETWEEN_COMMITS,
+    device: str | torch.device = "auto",
+    dtype: str = "auto",
 ) -> tuple[Encoder, AddReport]:
     """Index a source into a new gallery, or go on where an earlier run was stopped.
 
@@ -43,7 +49,7 @@ def build_gallery(
         model: Checkpoint, or a loaded encoder.
         folder: The gallery's folder: new, empty, or a gallery of the same model.
         split: Split of a data set; None means all.
-        dtype: How views are stored: `fp32`, `fp16` or `int8`.
+        store: How views are stored: `fp32`, `fp16` or `int8`.
         ann: `hnsw` or `ivfpq` for an approximate index; None for exact search.
         engine: `faiss`, or `milvus` for a server.
         uri: Address of the Milvus server, or a name that ends in `.db` for a file in the gallery's folder.
@@ -52,27 +58,31 @@ def build_gallery(
         batch_size: Pictures encoded at once.
         workers: Threads that decode.
         commit_seconds: Seconds of work that a crash can cost at most.
+        device: Where models run, as for `processing.device.choose_device`.
+        dtype: Precision of the checkpoint, as for `processing.device.choose_dtype`.
 
     Returns:
         The model, and what became of the candidates.
 
     Raises:
-        UserError: If there is nothing to index, the model cannot be loaded, or the folder holds something else.
+        UserError: If there is nothing to index, the model cannot be loaded, the folder holds something else, or
+            there is no such device.
     """
-    check_choices(dtype, ann, engine, uri)
+    check_choices(store, ann, engine, uri)
+    device = choose_device(device)
     there = (folder / FILE).exists()
     if not there and folder.exists() and not _is_free(folder):
         raise UserError(f"{folder} is no gallery, and not empty; choose another folder with --out.")
     candidates = open_source(source, split, _roots(Catalogue(folder)) if there else ())
     if there:
         catalogue = Catalogue(folder)
-        encoder = load_encoder(model, _state(catalogue), str(folder))
+        encoder = load_encoder(model, _state(catalogue), str(folder), device, dtype)
     else:
-        encoder = model if isinstance(model, Encoder) else Encoder.load(model)
+        encoder = model if isinstance(model, Encoder) else Encoder.load(model, device, dtype)
         catalogue = Catalogue.create(folder, _empty_state(encoder, engine, uri))
-    report = _add(catalogue, candidates, encoder, describe_with, endpoint, batch_size, workers, commit_seconds)
+    report = _add(catalogue, candidates, encoder, describe_with, endpoint, device, batch_size, workers, commit_seconds)
     _check_not_empty(catalogue, report, not there)
-    convert_gallery(catalogue, dtype, ann, engine, uri)
+    convert_gallery(catalogue, store, ann, engine, uri)
     return encoder, report
 
 
@@ -100,13 +110,21 @@ def _check_not_empty(catalogue: Catalogue, report: AddReport, new: bool) -> None
     raise UserError(f"None of {len(report.broken)} files could be used; the first is {name}: {reason}")
 
 
-def load_encoder(model: str | Encoder | None, state: State, gallery: str) -> Encoder:
+def load_encoder(
+    model: str | Encoder | None,
+    state: State,
+    gallery: str,
+    device: str | torch.device = "auto",
+    dtype: str = "auto",
+) -> Encoder:
     """Load the model of a gallery, and make sure that it is the one.
 
     Args:
         model: Checkpoint or loaded encoder; None means the checkpoint that the gallery names.
         state: The gallery's state.
         gallery: Its name, for messages.
+        device: Where a checkpoint is loaded.
+        dtype: Its precision.
 
     Raises:
         UserError: If it is another model.
@@ -115,7 +133,7 @@ def load_encoder(model: str | Encoder | None, state: State, gallery: str) -> Enc
         encoder = model
     else:
         try:
-            encoder = Encoder.load(model or state.model)
+            encoder = Encoder.load(model or state.model, device, dtype)
         except UserError as error:
             if model is not None:
                 raise
@@ -143,13 +161,14 @@ def add_to_gallery(
     batch_size: int = 32,
     workers: int = 4,
     commit_seconds: float = SECONDS_BETWEEN_COMMITS,
+    device: str | torch.device = "auto",
 ) -> AddReport:
     """Add a folder, a file or a data set to the gallery of a catalogue.
 
     `load` returns its encoder; the other arguments are as for `build_gallery`.
     """
     candidates = open_source(source, split, _roots(catalogue))
-    report = _add(catalogue, candidates, load(), describe_with, endpoint, batch_size, workers, commit_seconds)
+    report = _add(catalogue, candidates, load(), describe_with, endpoint, device, batch_size, workers, commit_seconds)
     settle(catalogue)
     return report
 
@@ -160,6 +179,7 @@ def _add(
     encoder: Encoder,
     describe_with: str | None,
     endpoint: str | None,
+    device: str | torch.device,
     batch_size: int,
     workers: int,
     commit_seconds: float,
@@ -168,7 +188,7 @@ def _add(
     if describe_with is not None:
         from .describing import describe_source
 
-        descriptions = describe_source(source, catalogue.folder / DESCRIPTIONS_FILE, describe_with, endpoint)
+        descriptions = describe_source(source, catalogue.folder / DESCRIPTIONS_FILE, describe_with, endpoint, device)
     storage = open_storage(catalogue.folder, _state(catalogue))
     adder = Adder(catalogue, storage, encoder, batch_size, workers, commit_seconds)
     with _unfinished(catalogue, source.location):

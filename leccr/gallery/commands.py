@@ -35,9 +35,18 @@ def run_index(source: str, model: str, out: Path, **options: Any) -> None:
     gallery.close()
 
 
-def run_add(folder: Path, source: str, model: str | None, split: str | None, **options: Any) -> None:
+def run_add(
+    folder: Path,
+    source: str,
+    model: str | None,
+    split: str | None,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    **options: Any,
+) -> None:
     """Add to a gallery."""
-    with Gallery.open(folder, model) as gallery:
+    with Gallery.open(folder, model, device=device, dtype=dtype) as gallery:
         _print_added(gallery.add(source, split, **options))
         print(f"The gallery {folder} has {len(gallery)} items.")
 
@@ -61,9 +70,9 @@ def run_remove(folder: Path, names: Sequence[str], where: str | None) -> None:
         print(f"{len(gone)} removed; the gallery {folder} has {len(gallery)} items. Their files are where they were.")
 
 
-def run_check(folder: Path, model: str | None, repair: bool, files: bool) -> bool:
+def run_check(folder: Path, model: str | None, repair: bool, files: bool, **options: Any) -> bool:
     """Check a gallery, and return whether nothing is left to mend."""
-    with Gallery.open(folder, model) as gallery:
+    with Gallery.open(folder, model, **options) as gallery:
         report = gallery.check(repair, files)
     _print_check(report)
     return not report.problems
@@ -130,6 +139,8 @@ def run_search(
     sheet: Path | None = None,
     model: str | None = None,
     exact: bool = False,
+    device: str = "auto",
+    dtype: str = "auto",
 ) -> None:
     """Answer a query, the lines of a file, or what is typed.
 
@@ -144,6 +155,8 @@ def run_search(
         sheet: Picture to draw with the answers.
         model: Checkpoint, where it is not at its recorded place.
         exact: Compare all views, even if the gallery has an approximate index.
+        device: Where the model runs.
+        dtype: Its precision.
 
     Raises:
         UserError: If more than one of query, image and queries is given, or any of them is of no use.
@@ -151,7 +164,7 @@ def run_search(
     if sum(given is not None for given in (query, image, queries)) > 1:
         raise UserError("Give one of a query, --image and --queries.")
     _check_sheet(sheet, query, image, queries)
-    with Gallery.open(folder, model, approximate=not exact) as gallery:
+    with Gallery.open(folder, model, approximate=not exact, device=device, dtype=dtype) as gallery:
         _print_notes(gallery)
         if image is not None:
             answered = [(str(image), gallery.search_by_image(image, k, where))]

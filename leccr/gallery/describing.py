@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from PIL import Image as PillowImage
 
 from processing.generation.describe import describe_pictures
@@ -19,7 +20,9 @@ CANDIDATES_AT_ONCE = 64
 REQUESTS, SECONDS = 16, 120.0
 
 
-def describe_source(source: Source, path: Path, model: str, endpoint: str | None = None) -> dict[str, str]:
+def describe_source(
+    source: Source, path: Path, model: str, endpoint: str | None = None, device: str | torch.device = "auto"
+) -> dict[str, str]:
     """Describe all candidates that come without a description, and return descriptions by the candidates' keys.
 
     Args:
@@ -27,6 +30,7 @@ def describe_source(source: Source, path: Path, model: str, endpoint: str | None
         path: Journal that keeps the answers as they come; a run that was stopped goes on from there.
         model: Folder or Hub name of an image-text-to-text model, or what the endpoint calls it.
         endpoint: Address of an OpenAI-compatible server that runs the model.
+        device: Where the model runs otherwise.
 
     Raises:
         UserError: If the endpoint fails.
@@ -39,13 +43,21 @@ def describe_source(source: Source, path: Path, model: str, endpoint: str | None
         if candidate.description is None
     ]
     if silent:
-        _describe(source, [place for place, _ in silent], [key for _, key in silent], path, model, endpoint)
+        _describe(source, [place for place, _ in silent], [key for _, key in silent], path, model, endpoint, device)
     return read_descriptions(path.parent)
 
 
-def _describe(source: Source, places: list[int], keys: list[str], path: Path, model: str, endpoint: str | None) -> None:
+def _describe(
+    source: Source,
+    places: list[int],
+    keys: list[str],
+    path: Path,
+    model: str,
+    endpoint: str | None,
+    device: str | torch.device,
+) -> None:
     client = open_client(endpoint, model, SECONDS, DEFAULT_KEY_VARIABLE)
-    describer: Describer = EndpointDescriber(client, REQUESTS) if client else LocalDescriber(model)
+    describer: Describer = EndpointDescriber(client, REQUESTS) if client else LocalDescriber(model, device=device)
 
     def open_pictures(number: int) -> list[PillowImage.Image]:
         [candidate] = source.read(places[number], places[number] + 1)

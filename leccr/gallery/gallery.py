@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
 
+from processing.device import check_names
+
 from ..errors import UserError
 from .filters import parse_filter
 from .results import Result, checked_texts, find_items, make_results
@@ -35,17 +37,28 @@ class Gallery:
         model: Checkpoint, or a loaded encoder, for texts and pictures; by default the checkpoint that the gallery
             names, loaded when it is first needed.
         approximate: Whether to use the approximate index where the gallery has one.
+        device: Where a checkpoint is loaded, as for `processing.device.choose_device`.
+        dtype: Its precision, as for `processing.device.choose_dtype`.
 
     Raises:
-        UserError: If there is no gallery, or it has another format.
+        UserError: If there is no gallery, it has another format, or there is no device of that name.
     """
 
-    def __init__(self, folder: str | Path, model: "str | Encoder | None" = None, approximate: bool = True) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        model: "str | Encoder | None" = None,
+        approximate: bool = True,
+        device: str = "auto",
+        dtype: str = "auto",
+    ) -> None:
         self.folder = Path(folder)
         self.approximate = approximate
         self.report: AddReport | None = None
         self.catalogue = Catalogue(self.folder)
         self._model = model
+        check_names(device, dtype)
+        self._device, self._dtype = device, dtype
         self._encoder: Encoder | None = None
         self._lock = threading.RLock()
         self._cached: Snapshot | None = None
@@ -53,9 +66,9 @@ class Gallery:
         self.state  # noqa: B018
 
     @classmethod
-    def open(cls, folder: str | Path, model: "str | Encoder | None" = None, approximate: bool = True) -> Self:
+    def open(cls, folder: str | Path, model: "str | Encoder | None" = None, **options: Any) -> Self:
         """Open a gallery; arguments as for the class."""
-        return cls(folder, model, approximate)
+        return cls(folder, model, **options)
 
     @classmethod
     def build(cls, source: str | Path, model: "str | Encoder", folder: str | Path, **options: Any) -> Self:
@@ -114,7 +127,7 @@ class Gallery:
             if self._encoder is None:
                 from .build import load_encoder
 
-                self._encoder = load_encoder(self._model, self.state, str(self.folder))
+                self._encoder = load_encoder(self._model, self.state, str(self.folder), self._device, self._dtype)
             return self._encoder
 
     @overload
@@ -192,7 +205,9 @@ class Gallery:
         """
         from .build import add_to_gallery
 
-        return add_to_gallery(self.catalogue, lambda: self.encoder, str(source), split=split, **options)
+        return add_to_gallery(
+            self.catalogue, lambda: self.encoder, str(source), split=split, device=self._device, **options
+        )
 
     def remove(self, names: Sequence[str] = (), where: str | None = None) -> list[Item]:
         """Take items out; their files stay.
@@ -218,19 +233,19 @@ class Gallery:
         return list(found.values())
 
     def convert(
-        self, dtype: str | None = None, ann: str | None = None, engine: str | None = None, uri: str | None = None
+        self, store: str | None = None, ann: str | None = None, engine: str | None = None, uri: str | None = None
     ) -> State:
         """Store the views otherwise; what is not given stays as it is.
 
         Args:
-            dtype: `fp32`, `fp16` or `int8`. What a smaller format has lost does not come back.
+            store: `fp32`, `fp16` or `int8`. What a smaller format has lost does not come back.
             ann: `hnsw` or `ivfpq` for an approximate index, `none` for exact search.
             engine: `faiss` or `milvus`.
             uri: Address of the Milvus server.
         """
         from .store.converting import convert_gallery
 
-        return convert_gallery(self.catalogue, dtype, ann, engine, uri)
+        return convert_gallery(self.catalogue, store, ann, engine, uri)
 
     def check(self, repair: bool = False, files: bool = False) -> "CheckReport":
         """Check that everything is there and as it was written; see `leccr.gallery.check.check_gallery`."""

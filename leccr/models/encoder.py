@@ -1,25 +1,267 @@
-"""The model of a gallery: pictures and videos to views, queries to embeddings."""
+"""The one way to run a model: texts, pictures and videos to embeddings, in batches, on any device."""
 
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn.functional import pad
+from tqdm.auto import tqdm
 from transformers.utils import logging
 
-from modeling_leccr import LeccrModel
-from processing import LeccrProcessor, RetrievalCollator
+from processing import RetrievalCollator
+from processing.caption_collator import tokenize
+from processing.device import choose_device, choose_dtype, to_device
+from processing.features import FeatureFile, with_features
+from processing.read_ahead import read_ahead
 
-from .checkpoints import load_retriever
+from .checkpoints import load_retriever, load_text_encoder
 
 # What changes views and has no weights of its own.
 SCORING_FIELDS = ("alpha", "num_slots", "normalize_slots", "slot_anchor", "description_fusion", "text_pooling")
-VALUES_A_TENSOR = 1024
-Inputs = dict[str, torch.Tensor]
-TEXTS_AT_ONCE = 256
+VALUES_PER_TENSOR = 1024
+TEXT_BATCH, IMAGE_BATCH = 256, 64
+# Tokenized together, and then sorted by their numbers of tokens.
+TEXTS_PER_CHUNK = 4096
+Inputs = dict[str, Tensor]
+
+
+class Encoder:
+    """A model with its processor: embeds texts and, unless it is a text-only model, pictures and videos.
+
+    All embeddings are float32 arrays, whatever the model's precision.
+
+    Args:
+        model: A `LeccrModel`, a `CrossLingualModel`, or any model with `get_text_features`; it is set to eval mode
+            and stays on its device.
+        processor: Its processor or its tokenizer.
+        name: The checkpoint's folder or Hub name.
+
+    Attributes:
+        takes_images: Whether it embeds pictures.
+        takes_videos: Whether it embeds videos.
+        takes_descriptions: Whether descriptions change a picture's embeddings.
+        slots: Whether a picture's views are slots.
+        view_count: Views of a picture, K.
+        width: Numbers of an embedding, D.
+    """
+
+    def __init__(self, model: Any, processor: Any, name: str = "") -> None:
+        self.model = model.eval()
+        self.processor = processor
+        self.name = name
+        self.collator = RetrievalCollator(processor)
+        slots = getattr(model.config, "num_slots", 0)
+        self.takes_images = hasattr(model, "get_image_views")
+        self.takes_videos = getattr(processor, "num_frames", None) is not None
+        self.takes_descriptions = bool(slots or getattr(model.config, "description_fusion", False))
+        self.slots = bool(slots)
+        self.view_count: int = max(slots, 1)
+        self.width: int = getattr(model.config, "projection_dim", 0)
+        self._fingerprint: str | None = None
+
+    @classmethod
+    def load(
+        cls,
+        name: str | Path,
+        device: str | torch.device = "auto",
+        dtype: str = "auto",
+        text_only: bool = False,
+    ) -> "Encoder":
+        """Load a checkpoint without progress bars or warnings of transformers.
+
+        Args:
+            name: Folder or Hub name.
+            device: Where it runs, as for `processing.device.choose_device`.
+            dtype: Its precision, as for `processing.device.choose_dtype`.
+            text_only: Whether texts are all that it has to embed, so that a `CrossLingualModel` or another model with
+                `get_text_features` will do.
+
+        Raises:
+            UserError: If there is no such device, precision or checkpoint, or the checkpoint embeds no pictures and is
+                not asked for texts only.
+        """
+        device, precision = choose_device(device), choose_dtype(dtype)
+        with _quiet():
+            model, processor = (load_text_encoder if text_only else load_retriever)(name)
+        encoder = cls(model, processor, str(name))
+        if precision is not None:
+            # A checkpoint is the same model in every precision, so its weights are looked at before they are rounded.
+            encoder._fingerprint = encoder.fingerprint()
+        to_device(model, device, dtype)
+        return encoder
+
+    def fingerprint(self) -> str:
+        """Return what distinguishes this model from another of the same name.
+
+        It is made of the names and shapes of all weights, up to 1,024 values spread evenly over each, and the settings
+        that views depend on. Training changes all values of a layer, so that looking at all of them adds nothing but
+        half a second to each start.
+        """
+        if self._fingerprint is not None:
+            return self._fingerprint
+        digest = hashlib.sha256(
+            json.dumps([getattr(self.model.config, name, None) for name in SCORING_FIELDS]).encode()
+        )
+        for name, weight in sorted(self.model.state_dict().items()):
+            values = weight.detach().reshape(-1)
+            values = values[:: max(1, values.numel() // VALUES_PER_TENSOR)].float().cpu()
+            digest.update(f"{name} {tuple(weight.shape)}".encode() + values.numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    @torch.inference_mode()
+    def texts(self, texts: Sequence[str], batch_size: int = TEXT_BATCH, progress: bool = True) -> np.ndarray:
+        """Return the embeddings (T, D) of texts in any language, in the order of the texts.
+
+        Texts of about equally many tokens share a batch.
+
+        Args:
+            texts: None of them empty.
+            batch_size: Texts encoded per batch.
+            progress: Show a progress bar where there are several batches.
+        """
+        embeds = np.empty((len(texts), self.width), dtype=np.float32)
+        with tqdm(total=len(texts), desc="Encoding texts", disable=not progress or len(texts) <= batch_size) as bar:
+            for positions, inputs in token_batches(self.processor, texts, batch_size):
+                output = self.model.get_text_features(**self._on_device(inputs))
+                # Models of transformers itself return more than the embeddings.
+                values = _array(getattr(output, "pooler_output", output))
+                if embeds.shape[1] != values.shape[1]:
+                    embeds = np.empty((len(texts), values.shape[1]), dtype=np.float32)
+                embeds[positions] = values
+                bar.update(len(positions))
+        return embeds
+
+    def prepare(self, row: dict[str, Any]) -> Inputs:
+        """Return the model's inputs for the picture, the video or the features of one row, without its description.
+
+        Raises:
+            ValueError: If it is broken; the message names it.
+        """
+        return self.collator.image_inputs([row], descriptions=False)
+
+    def views(
+        self, prepared: Sequence[Inputs], descriptions: Sequence[str | None], batch_size: int = IMAGE_BATCH
+    ) -> np.ndarray:
+        """Return the views (n, K, D) of pictures or videos.
+
+        Args:
+            prepared: What `prepare` returned for each.
+            descriptions: One for each, or None.
+            batch_size: Pictures, or frames of videos, encoded per batch. Pictures of different sizes, and videos of
+                different lengths, are encoded separately; features are padded.
+        """
+        views = np.empty((len(prepared), self.view_count, self.width), dtype=np.float32)
+        for positions, inputs in self._image_batches(prepared, descriptions, batch_size):
+            views[positions] = self._run(self.model.get_image_views, inputs)
+        return views
+
+    def whole_images(
+        self, prepared: Sequence[Inputs], descriptions: Sequence[str | None], batch_size: int = IMAGE_BATCH
+    ) -> np.ndarray:
+        """Return one embedding (n, D) for each picture or video as a whole; arguments as for `views`."""
+        embeds = np.empty((len(prepared), self.width), dtype=np.float32)
+        for positions, inputs in self._image_batches(prepared, descriptions, batch_size):
+            embeds[positions] = self._run(self.model.get_image_features, inputs)
+        return embeds
+
+    def image(self, row: dict[str, Any]) -> np.ndarray:
+        """Return the embedding (D,) of a row's whole picture or video."""
+        return self.whole_images([self.prepare(row)], [row.get("description")])[0]
+
+    def row_views(
+        self,
+        rows: Any,
+        features: FeatureFile | None = None,
+        descriptions: bool = True,
+        batch_size: int = IMAGE_BATCH,
+    ) -> np.ndarray:
+        """Return the views (N, K, D) of the pictures, videos or features of rows, read ahead in threads.
+
+        A progress bar shows where there are several batches.
+
+        Args:
+            rows: Rows in the project's schema, such as a `datasets.Dataset`.
+            features: Visual features computed ahead, used in place of the pictures.
+            descriptions: Whether to use the rows' descriptions.
+            batch_size: Pictures, or frames of videos, encoded per batch.
+
+        Raises:
+            ValueError: If a picture or a video is broken; the message names it.
+        """
+        source = with_features(rows, features)
+        size = max(1, batch_size // (self.processor.num_frames or 1))
+
+        def read(positions: range) -> tuple[list[Inputs], list[str | None]]:
+            batch = [source[position] for position in positions]
+            said = [row.get("description") if descriptions else None for row in batch]
+            return [self.prepare(row) for row in batch], said
+
+        jobs = [range(start, min(start + size, len(source))) for start in range(0, len(source), size)]
+        views = np.empty((len(source), self.view_count, self.width), dtype=np.float32)
+        bar = tqdm(read_ahead(read, jobs), desc="Encoding images", total=len(jobs), disable=len(jobs) <= 1)
+        for positions, (prepared, said) in zip(jobs, bar):
+            views[positions.start : positions.stop] = self.views(prepared, said, batch_size)
+        return views
+
+    def _image_batches(
+        self, prepared: Sequence[Inputs], descriptions: Sequence[str | None], batch_size: int
+    ) -> Iterator[tuple[list[int], Inputs]]:
+        """Yield the positions and the inputs, with descriptions, of items that can be encoded together."""
+        kinds: dict[tuple[Any, ...], list[int]] = {}
+        for position, inputs in enumerate(prepared):
+            shape = inputs["pixel_values"].shape[1:] if "pixel_values" in inputs else ()
+            kinds.setdefault((*inputs, *shape), []).append(position)
+        for alike in kinds.values():
+            pixels = prepared[alike[0]].get("pixel_values")
+            frames = pixels.shape[1] if pixels is not None and pixels.ndim == 5 else 1
+            size = max(1, batch_size // frames)
+            for start in range(0, len(alike), size):
+                positions = alike[start : start + size]
+                batch = [prepared[position] for position in positions]
+                inputs = {name: _joined([each[name] for each in batch]) for name in batch[0]}
+                said = [descriptions[position] for position in positions]
+                yield positions, inputs | (dict(self.processor(descriptions=said)) if any(said) else {})
+
+    @torch.inference_mode()
+    def _run(self, embed: Any, inputs: Inputs) -> np.ndarray:
+        return _array(embed(**self._on_device(inputs)))
+
+    def _on_device(self, inputs: Inputs) -> Inputs:
+        return {name: value.to(self.model.device) for name, value in inputs.items()}
+
+
+def token_batches(processor: Any, texts: Sequence[str], batch_size: int) -> Iterator[tuple[np.ndarray, Inputs]]:
+    """Yield the positions (B,) and the inputs (B, L) of texts with about equally many tokens: little of it is padding.
+
+    Args:
+        processor: A processor or a tokenizer.
+        texts: In any order.
+        batch_size: Most texts of a batch.
+    """
+    fixed = getattr(processor, "pad_to_max_length", False)
+    for start in range(0, len(texts), TEXTS_PER_CHUNK):
+        inputs = tokenize(processor, list(texts[start : start + TEXTS_PER_CHUNK]))
+        # Some tokenizers give no mask; their models read the padding, too.
+        tokens = inputs.get("attention_mask", torch.ones_like(inputs["input_ids"])).bool()
+        for rows in tokens.sum(1).argsort(descending=True, stable=True).split(batch_size):
+            used = tokens[rows].any(0) | fixed
+            yield start + rows.numpy(), {name: value[rows][:, used] for name, value in inputs.items()}
+
+
+def _joined(values: list[Tensor]) -> Tensor:
+    """Return the inputs of several items as one batch, padded with zeros, as masks are, to the most tokens."""
+    most = max(value.shape[1] for value in values)
+    return torch.cat([pad(value, [0, 0] * (value.ndim - 2) + [0, most - value.shape[1]]) for value in values])
+
+
+def _array(embeds: Tensor) -> np.ndarray:
+    return embeds.float().cpu().numpy()
 
 
 @contextmanager
@@ -34,102 +276,3 @@ def _quiet() -> Iterator[None]:
         logging.set_verbosity(verbosity)
         if bars:
             logging.enable_progress_bar()
-
-
-class Encoder:
-    """A trained model with its processor and its name.
-
-    Args:
-        model: The model; it is set to eval mode and stays on its device.
-        processor: Its processor.
-        name: What the gallery calls it: the checkpoint's folder or Hub name.
-    """
-
-    def __init__(self, model: LeccrModel, processor: LeccrProcessor, name: str) -> None:
-        self.model = model.eval()
-        self.processor = processor
-        self.name = name
-        self.collator = RetrievalCollator(processor)
-        self.takes_videos = getattr(processor, "num_frames", None) is not None
-        self.slots = bool(model.config.num_slots)
-        self.width: int = model.config.projection_dim
-        self.view_count: int = max(model.config.num_slots, 1)
-
-    @classmethod
-    def load(cls, name: str) -> "Encoder":
-        """Load a checkpoint, and use a GPU where there is one.
-
-        Raises:
-            UserError: If there is no such checkpoint, or it is no LECCR model.
-        """
-        with _quiet():
-            model, processor = load_retriever(name)
-        return cls(model.to("cuda" if torch.cuda.is_available() else "cpu"), processor, name)
-
-    def fingerprint(self) -> str:
-        """Return what tells this model from another of the same name.
-
-        It is made of the names and shapes of all weights, up to 1,024 values spread evenly over each, and the settings
-        that views depend on. Training changes all values of a layer, so that looking at all of them adds nothing but
-        half a second to each start.
-        """
-        digest = hashlib.sha256(
-            json.dumps([getattr(self.model.config, name, None) for name in SCORING_FIELDS]).encode()
-        )
-        for name, weight in sorted(self.model.state_dict().items()):
-            values = weight.detach().reshape(-1)
-            values = values[:: max(1, values.numel() // VALUES_A_TENSOR)].float().cpu()
-            digest.update(f"{name} {tuple(weight.shape)}".encode() + values.numpy().tobytes())
-        return digest.hexdigest()[:16]
-
-    def prepare(self, row: dict[str, Any]) -> Inputs:
-        """Return the model's inputs for the picture, the video or the features of one row, without its description.
-
-        Raises:
-            UserError: If it is broken, naming it.
-        """
-        return self.collator.image_inputs([row], descriptions=False)
-
-    @torch.inference_mode()
-    def views(self, prepared: Sequence[Inputs], descriptions: Sequence[str | None], batch_size: int = 32) -> np.ndarray:
-        """Return the views (n, K, D), float32.
-
-        Args:
-            prepared: Inputs of each item.
-            descriptions: One for each item, or None.
-            batch_size: Pictures, or frames of videos, encoded at once. Inputs of different shapes are encoded apart.
-        """
-        shapes: dict[tuple[Any, ...], list[int]] = {}
-        for place, inputs in enumerate(prepared):
-            shape = tuple((name, *value.shape) for name, value in sorted(inputs.items()))
-            shapes.setdefault(shape, []).append(place)
-        views = np.empty((len(prepared), self.view_count, self.width), dtype=np.float32)
-        for shape, places in shapes.items():
-            frames = max(fields[2] if name == "pixel_values" and len(fields) == 5 else 1 for name, *fields in shape)
-            size = max(1, batch_size // frames)
-            for start in range(0, len(places), size):
-                some = places[start : start + size]
-                views[some] = self._views([prepared[at] for at in some], [descriptions[at] for at in some])
-        return views
-
-    def _views(self, prepared: list[Inputs], descriptions: list[str | None]) -> np.ndarray:
-        inputs = {name: torch.cat([each[name] for each in prepared]) for name in prepared[0]}
-        if any(descriptions):
-            inputs |= self.processor(descriptions=descriptions)
-        return self.model.get_image_views(**self._on_device(inputs)).float().cpu().numpy()
-
-    @torch.inference_mode()
-    def texts(self, texts: Sequence[str]) -> np.ndarray:
-        """Return the embeddings (T, D) of texts in any language, float32."""
-        batches = (list(texts[start : start + TEXTS_AT_ONCE]) for start in range(0, len(texts), TEXTS_AT_ONCE))
-        embeds = [self.model.get_text_features(**self._on_device(self.processor(text=batch))) for batch in batches]
-        return torch.cat(embeds).float().cpu().numpy()
-
-    @torch.inference_mode()
-    def image(self, row: dict[str, Any]) -> np.ndarray:
-        """Return the embedding (D,) of a row's whole picture or video, float32."""
-        inputs = self._on_device(self.collator.image_inputs([row]))
-        return self.model.get_image_features(**inputs)[0].float().cpu().numpy()
-
-    def _on_device(self, inputs: Any) -> dict[str, torch.Tensor]:
-        return {name: value.to(self.model.device) for name, value in inputs.items()}

@@ -1,4 +1,4 @@
-"""`leccr embed-captions`: a teacher's embeddings of all captions, computed once and kept beside the data."""
+"""`leccr embed-captions`: a teacher's embeddings of all captions, computed once and kept with the data."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -19,24 +19,26 @@ from processing.caption_embeddings import (
     fingerprint,
     save_caption_embeddings,
 )
+from processing.device import choose_device
 
 from ..data.loading import SCENES, load_data
 from ..errors import UserError
-from ..models.checkpoints import load_text_encoder
-from ..models.encoding import embed_texts
+from ..models.encoder import Encoder
 
-ROWS_AT_ONCE = 256
+ROWS_PER_CHUNK = 1024
 
 
-def run_embedding(data: str, teacher: str, batch_size: int = 256) -> Path:
-    """Write `caption_embeddings.safetensors` beside a prepared data set: what `leccr embed-captions` does.
+def run_embedding(data: str, teacher: str, batch_size: int = 256, device: str = "auto", dtype: str = "auto") -> Path:
+    """Write `caption_embeddings.safetensors` next to a prepared data set: what `leccr embed-captions` does.
 
-    The file appears once all captions are embedded, in place of the one that was there.
+    The file appears once all captions are embedded, in place of an existing one.
 
     Args:
         data: Folder of the data set; the captions of every split are embedded.
         teacher: Folder or Hub name of a model with `get_text_features`.
-        batch_size: Captions encoded at once.
+        batch_size: Captions encoded per batch.
+        device: Where the model runs, as for `processing.device.choose_device`.
+        dtype: Its precision, as for `processing.device.choose_dtype`.
 
     Returns:
         The file.
@@ -48,12 +50,12 @@ def run_embedding(data: str, teacher: str, batch_size: int = 256) -> Path:
         raise UserError(
             "The built-in Scenes have no folder to write to; write them to one with `leccr prepare scenes --out DATA`."
         )
+    chosen = choose_device(device)
     splits, _ = load_data(data)
     rows = unique_rows(splits)
-    model, processor = load_text_encoder(teacher)
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    encoder = Encoder.load(teacher, chosen, dtype, text_only=True)
     path = Path(data) / EMBEDDINGS_FILE
-    save_caption_embeddings(path, rows, embed_rows(model, processor, rows, batch_size), teacher=teacher)
+    save_caption_embeddings(path, rows, embed_rows(encoder, rows, batch_size), teacher=teacher)
     return path
 
 
@@ -63,27 +65,27 @@ def unique_rows(splits: DatasetDict) -> list[dict[str, Any]]:
     Raises:
         UserError: If two rows of one id have different captions.
     """
-    found: dict[str, dict[str, Any]] = {}
+    unique: dict[str, dict[str, Any]] = {}
     for rows in splits.values():
         for row in rows.select_columns(list(CAPTION_COLUMNS)):
-            if fingerprint(found.setdefault(row["id"], row)) != fingerprint(row):
+            if fingerprint(unique.setdefault(row["id"], row)) != fingerprint(row):
                 raise UserError(f"Two rows have the id {row['id']!r} and different captions; give each its own id.")
-    return [row for row in found.values() if caption_texts(row)]
+    return [row for row in unique.values() if caption_texts(row)]
 
 
-@torch.inference_mode()
-def embed_rows(model: Any, processor: Any, rows: list[dict[str, Any]], batch_size: int = 256) -> Iterator[Tensor]:
+def embed_rows(encoder: Encoder, rows: list[dict[str, Any]], batch_size: int = 256) -> Iterator[Tensor]:
     """Yield the embeddings (captions, D) of each row's captions, unit length, float16, under a progress bar."""
-    for start in tqdm(range(0, len(rows), ROWS_AT_ONCE), desc="Embedding captions"):
-        captions = [caption_texts(row) for row in rows[start : start + ROWS_AT_ONCE]]
-        texts = list(chain.from_iterable(captions))
-        batches = (texts[place : place + batch_size] for place in range(0, len(texts), batch_size))
-        embeds = torch.cat([embed_texts(model, processor, batch) for batch in batches])
-        yield from functional.normalize(embeds, dim=-1).half().split([len(there) for there in captions])
+    with tqdm(total=len(rows), desc="Embedding captions", unit="row") as bar:
+        for start in range(0, len(rows), ROWS_PER_CHUNK):
+            captions = [caption_texts(row) for row in rows[start : start + ROWS_PER_CHUNK]]
+            embeds = encoder.texts(list(chain.from_iterable(captions)), batch_size, progress=False)
+            unit = functional.normalize(torch.from_numpy(embeds), dim=-1).half()
+            yield from unit.split([len(texts) for texts in captions])
+            bar.update(len(captions))
 
 
 def caption_embeddings(data: str) -> CaptionEmbeddings:
-    """Open the embeddings beside a data set.
+    """Open the embeddings next to a data set.
 
     Raises:
         UserError: If there are none.

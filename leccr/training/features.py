@@ -1,12 +1,9 @@
 """Visual features computed once with a frozen tower, so that training and evaluation need not run it again."""
 
 import json
-import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from datasets import Dataset
@@ -16,66 +13,72 @@ from tqdm.auto import tqdm
 
 from modeling_leccr import VisionTower
 from processing.caption_collator import stable_id
+from processing.device import check_names, choose_device, to_device
 from processing.features import FEATURES_FILE, copy_id, save_features
 from processing.images import RandomCrop, open_image
+from processing.read_ahead import read_ahead
 from processing.video import open_visual
 from processing.writing import atomic_file, write_text
 
 from ..data.loading import for_videos, load_data
 from ..errors import UserError
 from ..models.build import build_image_processor
-from ..recipes.recipe import Recipe
-
-Job = TypeVar("Job")
-Result = TypeVar("Result")
+from ..recipes import Recipe
 
 PART_ROWS = 512
-DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
-# Threads that open pictures while the tower works; Python lets no more than a few of them get on at once.
-READING_THREADS = min(4, os.cpu_count() or 1)
+STORES = {"fp16": torch.float16, "fp32": torch.float32}
 
 
-def run_features(data: str, recipe: Recipe, dtype: str = "fp16", batch_size: int = 8, copies: int = 0) -> Path:
-    """Write `features.safetensors` beside a prepared data set: what `leccr features` does.
+def run_features(
+    data: str,
+    recipe: Recipe,
+    store: str = "fp16",
+    batch_size: int = 8,
+    copies: int = 0,
+    device: str = "auto",
+    dtype: str = "auto",
+) -> Path:
+    """Write `features.safetensors` next to a prepared data set: what `leccr features` does.
 
     A picture becomes the tower's tokens (N, F). If the data have videos, a video becomes the summary tokens (T, F) of
-    its frames, and a picture that of its only one. Finished parts stay in `features.parts` until all are done, so an
-    interrupted run goes on where it stopped.
+    its frames, and a picture that of its only one. Finished parts stay in `features.parts` until all are done, so that
+    an interrupted run resumes where it stopped.
 
     Args:
         data: Folder of the data set; every split's pictures and videos are encoded.
         recipe: Its vision tower, how feature maps are pooled, and the number of a video's frames.
-        dtype: `fp16` or `fp32`.
-        batch_size: Pictures or frames encoded at once, but whole videos.
+        store: How features are stored: `fp16` or `fp32`.
+        batch_size: Pictures or frames encoded per batch, but whole videos.
         copies: Varied copies of each training picture to encode besides, by the recipe's augmentation, from which
             training then draws.
+        device: Where the tower runs, as for `processing.device.choose_device`.
+        dtype: Its precision, as for `processing.device.choose_dtype`.
+
+    Returns:
+        The file.
 
     Raises:
-        UserError: If the features exist already, or the tower has no pretrained weights.
+        UserError: If the features exist already, the tower has no pretrained weights, or there is no such device,
+            precision or store.
         UserError: If a picture or a video cannot be decoded.
     """
     target = Path(data) / FEATURES_FILE
+    if store not in STORES:
+        raise UserError(f"--store is {store!r}, but has to be one of {', '.join(STORES)}.")
+    chosen = choose_device(device)
+    check_names(dtype=dtype)
     if target.exists():
-        raise UserError(f"{target} exists already; remove it to compute the features anew.")
+        raise UserError(f"{target} exists already; remove it to compute the features again.")
     if not isinstance(recipe.vision, str):
         raise UserError(f"Recipe {recipe.name} has no pretrained vision tower; name one under vision.")
     splits, _ = load_data(data)
     recipe = for_videos(recipe, splits)
     num_frames = recipe.processor.get("num_frames")
     tower, image_processor = load_vision_tower(recipe)
+    tower = to_device(tower, chosen, dtype)
     parts = target.parent / "features.parts"
     parts.mkdir(exist_ok=True)
-    _check_same_run(
-        parts,
-        {
-            "vision": recipe.vision,
-            "image_processor": recipe.image_processor,
-            "grid": recipe.model.get("vision_grid"),
-            "num_frames": num_frames,
-            "dtype": dtype,
-            "augmentation": recipe.augmentation if copies else None,
-        },
-    )
+    _check_same_run(parts, _settings(recipe, store, dtype, copies))
     rounds = [(name, 0) for name in splits] + [("train", copy) for copy in range(1, copies + 1) if "train" in splits]
     ids = [copy_id(row_id, copy) if copy else row_id for name, copy in rounds for row_id in splits[name]["id"]]
     paths = []
@@ -91,7 +94,7 @@ def run_features(data: str, recipe: Recipe, dtype: str = "fp16", batch_size: int
                     continue
                 encoded = []
                 for tokens in encode_rows(tower, image_processor, part, batch_size, num_frames, vary):
-                    encoded.append(tokens.to(DTYPES[dtype]))
+                    encoded.append(tokens.to(STORES[store]))
                     progress.update()
                 _write_part(paths[-1], encoded)
     features = (tokens for path in paths for tokens in _read_part(path))
@@ -100,6 +103,19 @@ def run_features(data: str, recipe: Recipe, dtype: str = "fp16", batch_size: int
         path.unlink()
     parts.rmdir()
     return target
+
+
+def _settings(recipe: Recipe, store: str, dtype: str, copies: int) -> dict[str, Any]:
+    """Return what features depend on, so that a run resumes no other."""
+    return {
+        "vision": recipe.vision,
+        "image_processor": recipe.image_processor,
+        "grid": recipe.model.get("vision_grid"),
+        "num_frames": recipe.processor.get("num_frames"),
+        "store": store,
+        "dtype": dtype,
+        "augmentation": recipe.augmentation if copies else None,
+    }
 
 
 def load_vision_tower(recipe: Recipe) -> tuple[VisionTower, Any]:
@@ -135,19 +151,19 @@ def encode_rows(
     num_frames: int | None = None,
     vary: Variation | None = None,
 ) -> Iterator[Tensor]:
-    """Yield the tower's tokens (N, F) for each row's picture, or the summary tokens (T, F) of each row's frames.
+    """Yield the tower's tokens (N, F) for each row's picture, or the summary tokens (T, F) of its frames, on the CPU.
 
     Args:
         tower: The vision tower, in eval mode.
         image_processor: Its image processor.
         rows: Rows of the project's schema.
-        batch_size: Pictures or frames encoded at once, but whole videos.
-        num_frames: Most frames of a video, to which a picture is a video of one frame; None for pictures alone.
+        batch_size: Pictures or frames encoded per batch, but whole videos.
+        num_frames: Most frames of a video, to which a picture is a video of one frame; None for pictures only.
         vary: What varies the pictures before they are encoded.
     """
 
-    def read(places: Sequence[int]) -> tuple[Tensor, list[int]]:
-        batch = [rows[place] for place in places]
+    def read(positions: Sequence[int]) -> tuple[Tensor, list[int]]:
+        batch = [rows[position] for position in positions]
         if num_frames is None:
             shown = [[open_image(row["image"], row["id"])] for row in batch]
         else:
@@ -158,29 +174,18 @@ def encode_rows(
         return image_processor(pictures, return_tensors="pt")["pixel_values"], [len(frames) for frames in shown]
 
     size = max(1, batch_size // (num_frames or 1))
-    places = [range(start, min(start + size, len(rows))) for start in range(0, len(rows), size)]
-    for pixel_values, lengths in read_ahead(read, places):
-        tokens = tower(pixel_values)
+    device = next(tower.parameters()).device
+    jobs = [range(start, min(start + size, len(rows))) for start in range(0, len(rows), size)]
+    for pixel_values, lengths in read_ahead(read, jobs):
+        tokens = tower(pixel_values.to(device)).cpu()
         yield from tokens if num_frames is None else tokens[:, 0].split(lengths)
-
-
-def read_ahead(read: Callable[[Job], Result], jobs: Iterable[Job], threads: int = READING_THREADS) -> Iterator[Result]:
-    """Yield the result of each job in order, while threads are at work on the next ones."""
-    with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[Result]] = deque()
-        for job in jobs:
-            waiting.append(pool.submit(read, job))
-            if len(waiting) > threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 def _check_same_run(parts: Path, about: dict[str, Any]) -> None:
     path = parts / "about.json"
     text = json.dumps(about, sort_keys=True)
     if path.exists() and path.read_text(encoding="utf-8") != text:
-        raise UserError(f"{parts} holds parts of another run; remove that folder to start anew.")
+        raise UserError(f"{parts} holds parts of another run; remove that folder to start again.")
     write_text(path, text)
 
 

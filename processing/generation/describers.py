@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any, Protocol
 
+import torch
 from PIL import Image as PillowImage
 
 from ..errors import UserError, missing_extra
@@ -46,8 +47,8 @@ class LocalDescriber:
     Args:
         name: Folder or Hub name.
         revision: Branch, tag or commit on the Hub.
-        dtype: `auto`, `float32`, `bfloat16` or `float16`.
-        device: A torch device, or `auto`.
+        dtype: As for `load_model`.
+        device: As for `load_model`.
         batch_size: Pictures at once.
 
     Raises:
@@ -57,7 +58,12 @@ class LocalDescriber:
     in_flight = 1
 
     def __init__(
-        self, name: str, revision: str | None = None, dtype: str = "auto", device: str = "auto", batch_size: int = 8
+        self,
+        name: str,
+        revision: str | None = None,
+        dtype: str = "auto",
+        device: str | torch.device = "auto",
+        batch_size: int = 8,
     ) -> None:
         from transformers import AutoModelForImageTextToText, AutoProcessor
 

@@ -4,10 +4,9 @@ from typing import Any
 
 import torch
 
+from ..device import choose_device, choose_dtype
 from ..errors import UserError
 from .answers import Answer, Decoding
-
-DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
 def load(auto_class: Any, name: str, hint: str = "", **options: Any) -> Any:
@@ -25,22 +24,23 @@ def load(auto_class: Any, name: str, hint: str = "", **options: Any) -> Any:
         raise UserError(f"Cannot load {name} as {auto_class.__name__}: {reason} {hint}".rstrip()) from error
 
 
-def load_model(auto_class: Any, name: str, revision: str | None, dtype: str, device: str) -> Any:
+def load_model(auto_class: Any, name: str, revision: str | None, dtype: str, device: str | torch.device) -> Any:
     """Load a model for generation.
 
     Args:
         auto_class: An Auto class of transformers.
         name: Folder or Hub name.
         revision: Branch, tag or commit on the Hub.
-        dtype: One of `DTYPES`; `auto` is what the checkpoint was saved in.
-        device: A torch device, or `auto`, which spreads a model that is too large for one over all of them.
+        dtype: As for `processing.device.choose_dtype`.
+        device: As for `processing.device.choose_device`; but `auto` spreads a model that is too large for one GPU over
+            all of them.
 
     Raises:
-        UserError: If it cannot be loaded so.
+        UserError: If there is no such device or precision, or the model cannot be loaded so.
     """
-    if dtype not in DTYPES:
-        raise UserError(f"There is no dtype {dtype}; use {', '.join(DTYPES)}.")
-    model = load(auto_class, name, revision=revision, dtype=dtype, device_map=device)
+    chosen = choose_device(device)
+    device_map = "auto" if device == "auto" else chosen
+    model = load(auto_class, name, revision=revision, dtype=choose_dtype(dtype) or "auto", device_map=device_map)
     return model.eval()
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+import torch
+
 from ..errors import UserError
 from ..languages import language_name
 from .answers import Answer, Decoding
@@ -47,8 +49,8 @@ class LocalTranslator:
     Args:
         name: Folder or Hub name.
         revision: Branch, tag or commit on the Hub.
-        dtype: `auto`, `float32`, `bfloat16` or `float16`.
-        device: A torch device, or `auto`.
+        dtype: As for `load_model`.
+        device: As for `load_model`.
         batch_size: Sentences at once.
         beams: Width of the beam search; 1 is greedy.
 
@@ -63,7 +65,7 @@ class LocalTranslator:
         name: str,
         revision: str | None = None,
         dtype: str = "auto",
-        device: str = "auto",
+        device: str | torch.device = "auto",
         batch_size: int = 32,
         beams: int = 4,
     ) -> None:

@@ -46,7 +46,7 @@ def data(tmp_path_factory: pytest.TempPathFactory, vision: Path) -> Path:
     folder = tmp_path_factory.mktemp("data")
     rows = ({"id": colour, "image": PillowImage.new("RGB", (80, 64), colour)} for colour in COLOURS)
     write_rows(folder, "train", rows)
-    run_features(str(folder), Recipe("maps", vision=str(vision)), dtype="fp32")
+    run_features(str(folder), Recipe("maps", vision=str(vision)), store="fp32")
     return folder
 
 

@@ -1,11 +1,11 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
-import torch
 
-from benchmarks import text_rate
-from benchmarks.text_rate import compare, read_captions, save_transformer
+from benchmarks.text_rate import CAPTIONS, compare, read_captions, save_transformer
 from leccr.models.checkpoints import load_retriever
+from leccr.models.encoder import Encoder
 from tests.tiny_data import processor, row
 
 
@@ -14,7 +14,7 @@ def shared(tmp_path: Path) -> Path:
     folder = tmp_path / "shared" / "data" / "flickr8k-cn"
     (folder / "captions").mkdir(parents=True)
     (folder / "flickr8kval.txt").write_text("1_a\n2_b\n", encoding="utf-8")
-    for language, name in text_rate.CAPTIONS.items():
+    for language, name in CAPTIONS.items():
         lines = [
             f"{image}.jpg#{language}#{number} {language} {image} {number}"
             for image in ("1_a", "2_b", "3_c")
@@ -42,6 +42,6 @@ def test_both_libraries_are_timed_on_the_same_checkpoint(tmp_path: Path, monkeyp
     low, high = found["ratio_range"]
     assert 0 < low <= found["ratio_median"] <= high
     assert found["ours_texts_per_second"] > 0 and found["theirs_texts_per_second"] > 0
-    monkeypatch.setattr(text_rate, "encode_texts", lambda *_, **__: torch.zeros(3, 8))
+    monkeypatch.setattr(Encoder, "texts", lambda *_, **__: np.zeros((3, 8), np.float32))
     with pytest.raises(ValueError, match="The two give embeddings that differ by 0"):
         compare(str(tmp_path / "leccr-text-rate"), texts, batch_size=2, turns=1)

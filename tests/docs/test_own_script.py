@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel, CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModel
 
-from leccr.evaluation.evaluate import load_retriever
+from leccr.models.checkpoints import load_retriever
 from processing.tokenizers import train_tokenizer
 from tests.tiny_data import picture
 

@@ -19,7 +19,7 @@ import leccr
 from leccr.evaluation.evaluate import evaluate_retrieval
 from leccr.evaluation.metrics import CUTOFFS, retrieval_metrics, retrieval_ranks
 from leccr.models.build import build_model, build_processor, training_texts
-from leccr.models.encoding import encode_images, encode_texts
+from leccr.models.encoder import Encoder
 from leccr.training.train import make_trainer
 from processing.captions import captions_by_language
 from tests.tiny_data import dataset, picture, recipe, row, scenes
@@ -66,16 +66,16 @@ class TestFigures:
         torch.manual_seed(0)
         processor = build_processor(recipe(), training_texts(rows))
         model = build_model(recipe(), processor).eval()
-        expected = evaluate_retrieval(model, processor, rows)
+        expected = evaluate_retrieval(Encoder(model, processor), rows)
         assert len({result["text_to_image_mean_average_precision"] for result in expected}) > 1
-        views = encode_images(model, processor, rows)
+        views = Encoder(model, processor).row_views(rows)
         for result in expected:
             captions = [
                 (place, text)
                 for place, item in enumerate(rows)
                 for text in captions_by_language(item).get(result["language"], [])
             ]
-            texts = encode_texts(model, processor, [text for _, text in captions])
+            texts = Encoder(model, processor).texts([text for _, text in captions])
             found = metric.compute(predictions=texts, references=[place for place, _ in captions], image_views=views)
             assert found == {name: value for name, value in result.items() if name not in ("language", "protocol")}
 
@@ -248,7 +248,7 @@ class TestTrainer:
         trainer.compute_metrics = compute_metrics
         trainer.train()
         (logged,) = [entry for entry in trainer.state.log_history if "eval_sum_of_hit_rates" in entry]
-        (expected,) = evaluate_retrieval(trainer.model, trainer.processing_class, data["validation"], ["de"])
+        (expected,) = evaluate_retrieval(Encoder(trainer.model, trainer.processing_class), data["validation"], ["de"])
         # The best epoch is chosen by the metric's own figure.
         assert trainer.state.best_metric == logged["eval_sum_of_hit_rates"] > 0
         for name, value in expected.items():

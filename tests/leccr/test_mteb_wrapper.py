@@ -28,7 +28,6 @@ from transformers import BertConfig, BertModel
 from leccr import mteb_wrapper
 from leccr.errors import UserError
 from leccr.evaluation.metrics import retrieval_metrics, retrieval_ranks
-from leccr.models.encoding import encode_images, encode_texts
 from leccr.mteb_wrapper import LeccrEncoder
 from modeling_leccr import LeccrModel
 from processing import LeccrProcessor
@@ -106,9 +105,9 @@ def figures(encoder: LeccrEncoder, tasks: list[Any]) -> dict[str, dict[str, floa
 
 def ours(encoder: LeccrEncoder, rows: Dataset, descriptions: bool) -> dict[str, float]:
     """Return the figures of `leccr.evaluation.metrics`."""
-    views = encode_images(encoder.model, encoder.processor, rows, descriptions=descriptions)
+    views = torch.from_numpy(encoder.encoder.row_views(rows, descriptions=descriptions))
     captions = [(place, text) for place, row in enumerate(rows) for text in row["source_captions"]]
-    texts = encode_texts(encoder.model, encoder.processor, [text for _, text in captions])
+    texts = torch.from_numpy(encoder.encoder.texts([text for _, text in captions]))
     return retrieval_metrics(retrieval_ranks(texts, views, torch.tensor([place for place, _ in captions])))
 
 
@@ -146,12 +145,12 @@ def test_figures_of_the_mock_tasks_are_those_of_our_own_metrics(encoder: LeccrEn
     for task in tasks:
         task.load_data()
     found = figures(encoder, tasks)
-    texts = encode_texts(encoder.model, encoder.processor, tasks[0].dataset["default"]["test"]["queries"]["text"])
+    texts = torch.from_numpy(encoder.encoder.texts(tasks[0].dataset["default"]["test"]["queries"]["text"]))
     for task, side in zip(tasks, ("corpus", "queries")):
         pictures = task.dataset["default"]["test"][side]["image"]
-        inputs = encoder.processor(images=[picture.convert("RGB") for picture in pictures])
+        inputs = encoder.encoder.processor(images=[picture.convert("RGB") for picture in pictures])
         with torch.inference_mode():
-            views = encoder.model.get_image_views(**inputs)
+            views = encoder.encoder.model.get_image_views(**inputs)
         expected = retrieval_metrics(retrieval_ranks(texts, views, torch.tensor([0, 1])))
         name = task.metadata.name
         check_figures({"T2I": found[name], "I2T": found[name]}, expected | mirrored(expected, name[-3:]), prefix="")
@@ -186,8 +185,8 @@ def encoded(encoder: LeccrEncoder, batches: Any, task: Any, prompt: PromptType |
 @torch.inference_mode()
 def features(encoder: LeccrEncoder, descriptions: list[str] | None = None) -> Tensor:
     pictures = [picture.convert("RGB") for part in batch() for picture in part["image"]]
-    inputs = encoder.processor(images=pictures, descriptions=descriptions)
-    return encoder.model.get_image_features(**inputs)
+    inputs = encoder.encoder.processor(images=pictures, descriptions=descriptions)
+    return encoder.encoder.model.get_image_features(**inputs)
 
 
 @pytest.mark.parametrize(
@@ -227,8 +226,8 @@ def test_a_model_without_descriptions_adds_the_text(rule: LeccrProcessor, tmp_pa
     plain = LeccrEncoder(saved(model, rule, tmp_path / "plain"))
     texts = ["A red circle.", " ", "a"]
     found = encoded(plain, batch(text=texts, description=["x", "y", "z"]), MockVisualSTSTask(), None)
-    beside = encode_texts(plain.model, plain.processor, ["A red circle.", ".", "a"])
-    np.testing.assert_allclose(found, functional.normalize(features(plain) + beside, dim=-1), atol=1e-6)
+    text_embeds = torch.from_numpy(plain.encoder.texts(["A red circle.", ".", "a"]))
+    np.testing.assert_allclose(found, functional.normalize(features(plain) + text_embeds, dim=-1), atol=1e-6)
 
 
 def test_a_batch_of_something_else(encoder: LeccrEncoder) -> None:
@@ -251,7 +250,7 @@ def test_what_it_says_of_itself(encoder: LeccrEncoder) -> None:
     meta = encoder.mteb_model_meta
     assert meta.name == "local/leccr-tiny"
     assert (meta.modalities, meta.embed_dim, meta.max_tokens) == (["image", "text"], 12, 32)
-    assert meta.n_parameters == encoder.model.num_parameters()
+    assert meta.n_parameters == encoder.encoder.model.num_parameters()
     assert meta.experiment_kwargs is None
     assert meta.to_dict()["loader"] == "LeccrEncoder"
 

@@ -15,9 +15,10 @@ from leccr.data.describe import run_description
 from leccr.data.loading import for_videos, has_videos, load_data
 from leccr.data.prepare import run_preparation
 from leccr.errors import UserError
-from leccr.evaluation.evaluate import evaluate_retrieval, load_retriever, run_evaluation
+from leccr.evaluation.evaluate import EvaluationOptions, evaluate_retrieval, run_evaluation
 from leccr.models.build import build_model, build_processor, training_texts
-from leccr.models.encoding import encode_images
+from leccr.models.checkpoints import load_retriever
+from leccr.models.encoder import Encoder
 from leccr.recipes import Recipe, load_recipe
 from leccr.training.features import run_features
 from leccr.training.train import make_trainer, run_training
@@ -105,9 +106,9 @@ class TestFromFilesToFigures:
         model, processor = load_retriever(tmp_path / "run")
         assert (model.config.vision_summary, model.config.visual_layers, processor.num_frames) == ("mean", 1, 8)
         # The same model takes the files themselves.
-        views = encode_images(model, processor, rows)
-        torch.testing.assert_close(views, encode_images(model, processor, rows, features), atol=2e-3, rtol=0)
-        assert (views[0] - views[1]).abs().max() > 1e-2
+        views = Encoder(model, processor).row_views(rows)
+        np.testing.assert_allclose(views, Encoder(model, processor).row_views(rows, features), atol=2e-3, rtol=0)
+        assert np.abs(views[0] - views[1]).max() > 1e-2
 
     def test_on_the_files_themselves(self, data: Path, tower: Path, tmp_path: Path) -> None:
         towers = towers_file(
@@ -136,7 +137,7 @@ class TestFromFilesToFigures:
         assert len(FeatureFile(tmp_path / "data")["video1"]) == 3
         small = towers_file(tmp_path / "towers.yaml", tower, vision=None, image_processor={})
         run_training(load_recipe("leccr", small), str(tmp_path / "data"), tmp_path / "run")
-        results = run_evaluation(str(tmp_path / "run"), str(tmp_path / "data"), split="test")
+        results = run_evaluation(str(tmp_path / "run"), str(tmp_path / "data"), EvaluationOptions("test"))
         assert [figures["language"] for figures in results] == ["en", "zh"]
 
 
@@ -164,7 +165,7 @@ class TestFeaturesAgainstPixels:
         losses = []
         for way in ("pixels", "features"):
             if way == "features":
-                run_features(str(folder), ours, dtype="fp32")
+                run_features(str(folder), ours, store="fp32")
             splits, features = load_data(str(folder))
             assert (features is None) == (way == "pixels")
             trainer = make_trainer(ours, splits, tmp_path / way, features=features, seed=3)
@@ -178,11 +179,11 @@ class TestFeaturesAgainstPixels:
         settings = {"size": {"height": 16, "width": 16}, "do_center_crop": False, "image_mean": [0.0, 0.0, 0.0]}
         plain = tiny(tower)
         ours = recipe(vision=str(tower), image_processor=settings)
-        path = run_features(str(pictures), ours, dtype="fp32")
+        path = run_features(str(pictures), ours, store="fp32")
         name = read_splits(pictures)["train"]["id"][0]
         with_settings = FeatureFile(path)[name].clone()
         path.unlink()
-        assert (FeatureFile(run_features(str(pictures), plain, dtype="fp32"))[name] - with_settings).abs().max() > 1e-2
+        assert (FeatureFile(run_features(str(pictures), plain, store="fp32"))[name] - with_settings).abs().max() > 1e-2
 
 
 class TestDescriptions:
@@ -285,4 +286,4 @@ class TestKindsOfData:
         rows = read_splits(data)["validation"]
         processor = build_processor(ours, training_texts(rows))
         with pytest.raises(ValueError, match="Row '4.mp4' is a video, but the processor is for pictures alone"):
-            evaluate_retrieval(build_model(ours, processor), processor, rows)
+            evaluate_retrieval(Encoder(build_model(ours, processor), processor), rows)

@@ -17,10 +17,10 @@ def engine_fields(engine: str, uri: str | None) -> dict[str, Any]:
     return {"engine": engine, "uri": uri, "collection": collection}
 
 
-def check_choices(dtype: str | None, ann: str | None, engine: str | None, uri: str | None) -> None:
+def check_choices(store: str | None, ann: str | None, engine: str | None, uri: str | None) -> None:
     """Raise UserError unless the choices are known and go together; None stands for no choice."""
     for name, value, known in (
-        ("--dtype", dtype, DTYPES),
+        ("--store", store, DTYPES),
         ("--ann", ann, (*APPROXIMATIONS, NO_APPROXIMATION)),
         ("--engine", engine, ENGINES),
     ):
@@ -30,24 +30,24 @@ def check_choices(dtype: str | None, ann: str | None, engine: str | None, uri: s
         raise UserError("Say with --uri where the Milvus server is, for example http://localhost:19530.")
     if uri and engine != "milvus":
         raise UserError("--uri is the address of a Milvus server; use it with --engine milvus.")
-    if engine == "milvus" and dtype not in (None, "fp32"):
-        raise UserError("Milvus stores fp32 views here; leave --dtype out, and choose --ann ivfpq to save memory.")
+    if engine == "milvus" and store not in (None, "fp32"):
+        raise UserError("Milvus stores fp32 views here; leave --store out, and choose --ann ivfpq to save memory.")
 
 
 def convert_gallery(
-    catalogue: Catalogue, dtype: str | None, ann: str | None, engine: str | None, uri: str | None
+    catalogue: Catalogue, store: str | None, ann: str | None, engine: str | None, uri: str | None
 ) -> State:
     """Store the views of a gallery otherwise; None leaves a choice as it is, `ann="none"` searches exactly."""
     with catalogue.reading() as connection:
         state = read_state(connection, str(catalogue.folder))
     if engine == "milvus" and state.engine == "milvus":
         uri = uri or state.uri
-    check_choices(dtype, ann, engine, uri)
+    check_choices(store, ann, engine, uri)
     changes: dict[str, Any] = {}
     if engine is not None and (engine, uri) != (state.engine, state.uri):
         changes |= engine_fields(engine, uri)
-    if dtype is not None and dtype != state.dtype:
-        changes["dtype"] = dtype
+    if store is not None and store != state.dtype:
+        changes["dtype"] = store
     if changes.get("engine", state.engine) == "milvus" and changes.get("dtype", state.dtype) != "fp32":
         changes["dtype"] = "fp32"
     kind = state.approximation.kind if state.approximation and ann is None else ann

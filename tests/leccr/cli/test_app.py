@@ -12,6 +12,7 @@ import leccr.recipes
 from leccr.cli import app
 from leccr.cli.words import parse_overrides, repeat_option
 from leccr.errors import UserError
+from leccr.evaluation.evaluate import EvaluationOptions
 
 
 def run(*arguments: str) -> Any:
@@ -148,16 +149,13 @@ def test_bad_input_to_train_is_one_line_and_trains_nothing(
 def test_evaluate_hands_over_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     evaluation = stand_in(monkeypatch, "leccr.evaluation.evaluate", "run_evaluation")
     words = "evaluate folder d --languages de fr --split test --out result.json --batch-size 8 --plots drawn"
-    assert run(*words.split(), "--no-descriptions", "--skip-broken").exit_code == 0
+    words += " --no-descriptions --skip-broken --device cpu --dtype bf16"
+    assert run(*words.split()).exit_code == 0
     evaluation.assert_called_once_with(
         "folder",
         "d",
-        split="test",
-        languages=["de", "fr"],
+        EvaluationOptions("test", ["de", "fr"], False, 8, True, "cpu", "bf16"),
         output=Path("result.json"),
-        batch_size=8,
-        descriptions=False,
-        skip_broken=True,
         plots=Path("drawn"),
     )
 
@@ -187,9 +185,9 @@ def test_plots_without_matplotlib_are_one_line_before_any_work(
 
 def test_embed_captions_hands_over_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     embedding = stand_in(monkeypatch, "leccr.training.embed_captions", "run_embedding")
-    result = run("embed-captions", "d", "--model", "teacher", "--batch-size", "8")
+    result = run("embed-captions", "d", "--model", "teacher", "--batch-size", "8", "--device", "cpu", "--dtype", "fp16")
     assert result.exit_code == 0, result.output
-    embedding.assert_called_once_with("d", "teacher", batch_size=8)
+    embedding.assert_called_once_with("d", "teacher", batch_size=8, device="cpu", dtype="fp16")
 
 
 def test_quickstart_hands_over_everything(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,9 +100,17 @@ def test_the_command_hands_its_options_on(monkeypatch: pytest.MonkeyPatch) -> No
     asked: dict[str, Any] = {}
     monkeypatch.setattr(demo_module, "run_demo", lambda *names, **options: asked.update(options, names=names))
     arguments = ["demo", "--gallery", "g", "--model", "m", "--port", "8000", "--training-scenes", "60", "--no-browser"]
+    arguments += ["--device", "cpu", "--dtype", "bf16"]
     assert CliRunner().invoke(app, arguments).exit_code == 0
     assert asked.pop("names") == ("g", "m")
-    assert asked == {"server_port": 8000, "share": False, "inbrowser": False, "training_scenes": 60}
+    assert asked == {
+        "server_port": 8000,
+        "share": False,
+        "inbrowser": False,
+        "training_scenes": 60,
+        "device": "cpu",
+        "dtype": "bf16",
+    }
 
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

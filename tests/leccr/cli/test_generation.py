@@ -63,7 +63,7 @@ def test_the_defaults_are_those_of_the_functions(description: Mock, translation:
 def test_describe_hands_over_everything(description: Mock) -> None:
     words = (
         "d --model m --endpoint http://host/v1 --out o --prompts single --revision r --frames 4 --batch-size 2 "
-        "--dtype bfloat16 --device cuda:1 --temperature 0.5 --seed 3 --requests 4 --timeout 9 --key-env KEY "
+        "--dtype bf16 --device cuda:1 --temperature 0.5 --seed 3 --requests 4 --timeout 9 --key-env KEY "
         "--skip-broken --restart"
     )
     result = run("describe", *words.split())
@@ -77,7 +77,7 @@ def test_describe_hands_over_everything(description: Mock) -> None:
         revision="r",
         num_frames=4,
         batch_size=2,
-        dtype="bfloat16",
+        dtype="bf16",
         device="cuda:1",
         temperature=0.5,
         seed=3,
@@ -92,7 +92,7 @@ def test_describe_hands_over_everything(description: Mock) -> None:
 def test_translate_hands_over_everything(translation: Mock) -> None:
     words = (
         "d --to de fr zh --model m --endpoint http://host/v1 --out o --system s --revision r --back-translate "
-        "--back-model b --min-weight 0.3 --batch-size 2 --dtype float16 --device cpu --beams 5 --max-new-tokens 64 "
+        "--back-model b --min-weight 0.3 --batch-size 2 --dtype fp16 --device cpu --beams 5 --max-new-tokens 64 "
         "--seed 3 --requests 4 --timeout 9 --key-env KEY --restart"
     )
     result = run("translate", *words.split())
@@ -109,7 +109,7 @@ def test_translate_hands_over_everything(translation: Mock) -> None:
         back_model="b",
         min_weight=0.3,
         batch_size=2,
-        dtype="float16",
+        dtype="fp16",
         device="cpu",
         beams=5,
         max_new_tokens=64,

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,11 +10,13 @@ from datasets import Dataset
 from leccr.errors import UserError
 from leccr.evaluation.evaluate import (
     SENTENCE_PROTOCOL,
+    EvaluationOptions,
     evaluate_retrieval,
     evaluate_sentences,
     run_evaluation,
 )
 from leccr.models.build import build_model, build_processor, training_texts
+from leccr.models.encoder import Encoder
 from leccr.training.train import save_retriever
 from modeling_leccr import LeccrModel
 from processing import LeccrProcessor
@@ -54,6 +57,7 @@ def data(tmp_path: Path) -> Path:
 class Oracle:
     """Gives each row's captions and picture the same vector, but those of row c the vector of row a."""
 
+    config = SimpleNamespace(projection_dim=5)
     places = {"a": 0, "b": 1, "c": 0, "d": 3, "e": 4}
     device = "cpu"
 
@@ -78,7 +82,7 @@ class Oracle:
 class TestEvaluateRetrieval:
     def test_figures_of_a_known_ranking(self, retriever: tuple[LeccrModel, LeccrProcessor], rows: Dataset) -> None:
         oracle: Any = Oracle(retriever[1])
-        results = evaluate_retrieval(oracle, retriever[1], rows)
+        results = evaluate_retrieval(Encoder(oracle, retriever[1]), rows)
         assert not oracle.trained
         assert [result["language"] for result in results] == ["en", "de", "zh"]
         for result in results:
@@ -93,7 +97,7 @@ class TestEvaluateRetrieval:
         machine = row("b", ["zh"], captions=3, description=None)
         human = row("a", [], captions=1)
         human["target_captions"] = [{**machine["target_captions"][0], "origin": "human", "text": "zh a 0"}]
-        results = evaluate_retrieval(*retriever, dataset([human, machine]))
+        results = evaluate_retrieval(Encoder(*retriever), dataset([human, machine]))
         (english, chinese) = [result["protocol"] for result in results]
         assert (english["images"], english["captions"], english["captions_per_image"]) == (2, 4, 2.0)
         assert (chinese["images"], chinese["captions"], chinese["images_with_description"]) == (2, 4, 1)
@@ -103,24 +107,24 @@ class TestEvaluateRetrieval:
 
     def test_all_pictures_are_the_gallery_in_every_language(self, retriever: tuple[LeccrModel, LeccrProcessor]) -> None:
         mixed = dataset([*ROWS[:3], row("d", ["de"]), row("e", [])])
-        (german, chinese) = evaluate_retrieval(*retriever, mixed, ["de", "zh"])
+        (german, chinese) = evaluate_retrieval(Encoder(*retriever), mixed, ["de", "zh"])
         assert german["protocol"]["images"] == chinese["protocol"]["images"] == 5
         assert (german["protocol"]["captions"], chinese["protocol"]["captions"]) == (9, 6)
 
     def test_without_descriptions(self, retriever: tuple[LeccrModel, LeccrProcessor], rows: Dataset) -> None:
         stripped = rows.remove_columns("description").add_column("description", [None] * 5)
-        (alone,) = evaluate_retrieval(*retriever, rows, ["de"], descriptions=False)
-        (expected,) = evaluate_retrieval(*retriever, stripped, ["de"])
+        (alone,) = evaluate_retrieval(Encoder(*retriever), rows, ["de"], descriptions=False)
+        (expected,) = evaluate_retrieval(Encoder(*retriever), stripped, ["de"])
         assert alone == expected
         assert alone["protocol"]["images_with_description"] == 0
 
     def test_a_language_that_is_not_there(self, retriever: tuple[LeccrModel, LeccrProcessor], rows: Dataset) -> None:
         with pytest.raises(ValueError, match="no captions in fr; they have en, de, zh."):
-            evaluate_retrieval(*retriever, rows, ["de", "fr"])
+            evaluate_retrieval(Encoder(*retriever), rows, ["de", "fr"])
 
     def test_an_empty_caption_names_its_row(self, retriever: tuple[LeccrModel, LeccrProcessor]) -> None:
         with pytest.raises(ValueError, match="Row 'b' has an empty caption"):
-            evaluate_retrieval(*retriever, dataset([row("a"), row("b", source_captions=["en b", " "])]))
+            evaluate_retrieval(Encoder(*retriever), dataset([row("a"), row("b", source_captions=["en b", " "])]))
 
 
 class TestRunEvaluation:
@@ -128,7 +132,7 @@ class TestRunEvaluation:
         self, checkpoint: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         output = tmp_path / "new" / "result.json"
-        results = run_evaluation(str(checkpoint), str(data), "test", ["zh", "en"], output)
+        results = run_evaluation(str(checkpoint), str(data), EvaluationOptions("test", ["zh", "en"]), output)
         assert json.loads(output.read_text()) == results
         assert [path.name for path in output.parent.iterdir()] == ["result.json"]
         assert [result["language"] for result in results] == ["zh", "en"]
@@ -139,7 +143,7 @@ class TestRunEvaluation:
         assert "text-to-image hit@1/5/10" in printed and "| zh " in printed and str(output) in printed
 
     def test_validation_with_all_languages_by_default(self, checkpoint: Path, data: Path) -> None:
-        results = run_evaluation(str(checkpoint), str(data), descriptions=False)
+        results = run_evaluation(str(checkpoint), str(data), EvaluationOptions(descriptions=False))
         assert [(result["language"], result["protocol"]["images"]) for result in results] == [
             ("en", 5),
             ("de", 5),
@@ -151,19 +155,20 @@ class TestRunEvaluation:
         write_rows(tmp_path / "data", "validation", [*ROWS, row("f", image={"bytes": b"text", "path": "f.jpg"})])
         with pytest.raises(ValueError, match="f.jpg cannot be decoded"):
             run_evaluation(str(checkpoint), str(tmp_path / "data"))
-        results = run_evaluation(str(checkpoint), str(tmp_path / "data"), skip_broken=True)
+        results = run_evaluation(str(checkpoint), str(tmp_path / "data"), EvaluationOptions(skip_broken=True))
         assert results[0]["protocol"]["images"] == 5
         assert "validation: skipped 1 of 6 rows" in capsys.readouterr().out
 
     def test_a_split_that_is_not_there_writes_nothing(self, checkpoint: Path, data: Path, tmp_path: Path) -> None:
         with pytest.raises(UserError, match="has no split train; it has validation, test."):
-            run_evaluation(str(checkpoint), str(data), "train", output=tmp_path / "result.json")
+            run_evaluation(str(checkpoint), str(data), EvaluationOptions("train"), output=tmp_path / "result.json")
         assert not (tmp_path / "result.json").exists()
 
 
 class Dictionary:
     """Gives a text the vector of its number, so that a translation is found by the source caption of its number."""
 
+    config = SimpleNamespace(projection_dim=3)
     device = "cpu"
 
     def __init__(self, processor: LeccrProcessor) -> None:
@@ -186,7 +191,7 @@ class TestEvaluateSentences:
         rows = [row("a", image=None), row("b", captions=1, image=None), row("c", source_captions=[], image=None)]
         words = processor(rows)
         dictionary: Any = Dictionary(words)
-        found = evaluate_sentences(dictionary, words.tokenizer, dataset(rows), batch_size=2)
+        found = evaluate_sentences(Encoder(dictionary, words.tokenizer), dataset(rows), batch_size=2)
         assert not dictionary.trained
         return found
 
@@ -204,12 +209,12 @@ class TestEvaluateSentences:
         assert results[0]["protocol"] == {**counts, **SENTENCE_PROTOCOL}
 
     def test_the_languages_asked_for(self, retriever: tuple[LeccrModel, LeccrProcessor], rows: Dataset) -> None:
-        results = evaluate_sentences(*retriever, rows, ["zh", "en"])
+        results = evaluate_sentences(Encoder(*retriever), rows, ["zh", "en"])
         assert [result["language"] for result in results] == ["zh"]
         with pytest.raises(ValueError, match="no captions in fr; they have en, de, zh."):
-            evaluate_sentences(*retriever, rows, ["fr"])
+            evaluate_sentences(Encoder(*retriever), rows, ["fr"])
         with pytest.raises(UserError, match="no captions in another language"):
-            evaluate_sentences(*retriever, rows, ["en"])
+            evaluate_sentences(Encoder(*retriever), rows, ["en"])
 
 
 class TestTextOnlyCheckpoint:
@@ -222,7 +227,9 @@ class TestTextOnlyCheckpoint:
         tokenizer = build_processor(ours, training_texts(dataset(ROWS)))
         save_retriever(tmp_path / "teacher", build_model(ours, tokenizer), tokenizer)
         output = tmp_path / "result.json"
-        results = run_evaluation(str(tmp_path / "teacher"), str(tmp_path / "data"), output=output, skip_broken=True)
+        results = run_evaluation(
+            str(tmp_path / "teacher"), str(tmp_path / "data"), EvaluationOptions(skip_broken=True), output
+        )
         assert json.loads(output.read_text()) == results
         assert [result["language"] for result in results] == ["de", "zh"]
         assert results[0]["protocol"]["rows"] == 6

@@ -10,7 +10,7 @@ from PIL import Image
 import leccr.drawing.figures
 from leccr.drawing.contact_sheet import GREEN
 from leccr.drawing.figures import in_font, line_styles
-from leccr.evaluation.evaluate import run_evaluation
+from leccr.evaluation.evaluate import EvaluationOptions, run_evaluation
 from leccr.evaluation.metrics import IMAGE_DIRECTIONS, SENTENCE_DIRECTIONS, retrieval_metrics, retrieval_ranks
 from leccr.evaluation.plots import (
     HIT_RATES,
@@ -26,7 +26,7 @@ from leccr.evaluation.plots import (
     sample,
     worst_queries,
 )
-from leccr.evaluation.ranked import Ranking
+from leccr.evaluation.ranked import RankedQueries
 from leccr.models.build import build_model, build_processor, training_texts
 from leccr.training.train import save_retriever
 from processing.features import FEATURES_FILE, save_features
@@ -38,7 +38,7 @@ ROWS = [row(name, captions=2, image=picture(name)) for name in COLOURS]
 PROTOCOL = {"images": 5, "captions": 10, "data": "a/b/photos", "split": "test", "checkpoint": "runs/tiny"}
 
 
-def ranking(language: str = "de", rows: list[dict[str, Any]] = ROWS, **fields: Any) -> Ranking:
+def ranking(language: str = "de", rows: list[dict[str, Any]] = ROWS, **fields: Any) -> RankedQueries:
     """Return a ranking where image i has the unit vector i, and its captions that of image i + 1 the more, the larger i
     is: images 0 to 2 are found first by their captions, and image 3 and 4 second.
     """
@@ -49,7 +49,7 @@ def ranking(language: str = "de", rows: list[dict[str, Any]] = ROWS, **fields: A
     queries = [f"{language} {rows[owner]['id']} {number}" for owner in range(len(rows)) for number in range(2)]
     ranks = retrieval_ranks(embeds, views, owners)
     result = {"language": language, **retrieval_metrics(ranks), "protocol": PROTOCOL}
-    return Ranking(**{**vars(Ranking(result, queries, owners, embeds, views, ranks)), **fields})
+    return RankedQueries(**{**vars(RankedQueries(result, queries, owners, embeds, views, ranks)), **fields})
 
 
 @pytest.fixture(autouse=True)
@@ -275,10 +275,11 @@ class TestRunEvaluation:
         self, checkpoint: Path, tmp_path: Path, figures: dict[str, Any], capsys: pytest.CaptureFixture[str]
     ) -> None:
         write_rows(tmp_path / "data", "validation", ROWS)
-        results = run_evaluation(
-            str(checkpoint), str(tmp_path / "data"), languages=["de", "zh"], plots=tmp_path / "plots"
+        options = EvaluationOptions(languages=["de", "zh"])
+        results = run_evaluation(str(checkpoint), str(tmp_path / "data"), options, plots=tmp_path / "plots")
+        assert results == run_evaluation(
+            str(checkpoint), str(tmp_path / "data"), EvaluationOptions(languages=["de", "zh"])
         )
-        assert results == run_evaluation(str(checkpoint), str(tmp_path / "data"), languages=["de", "zh"])
         assert f"The plots are in {tmp_path / 'plots'}" in capsys.readouterr().out
         for axis, direction in zip(figures[HIT_RATES].axes, IMAGE_DIRECTIONS):
             for line, result in zip(axis.get_lines(), results):
@@ -299,7 +300,12 @@ class TestRunEvaluation:
         processor = build_processor(ours, training_texts(dataset(ROWS)))
         model = build_model(ours, processor, FeatureFile(tmp_path / "data"))
         save_retriever(tmp_path / "model", model, processor)
-        run_evaluation(str(tmp_path / "model"), str(tmp_path / "data"), languages=["de"], plots=tmp_path / "plots")
+        run_evaluation(
+            str(tmp_path / "model"),
+            str(tmp_path / "data"),
+            EvaluationOptions(languages=["de"]),
+            plots=tmp_path / "plots",
+        )
         assert "the data have no pictures" in capsys.readouterr().out
         assert not (tmp_path / "plots" / WORST).exists() and (tmp_path / "plots" / HIT_RATES).exists()
 

@@ -7,6 +7,7 @@ from datasets import DatasetDict
 
 from leccr.evaluation.evaluate import evaluate_retrieval, evaluate_sentences
 from leccr.evaluation.validation import RetrievalMetrics, SentenceMetrics
+from leccr.models.encoder import Encoder
 from leccr.training.train import make_trainer
 from tests.tiny_data import DUAL_ENCODER, dataset, recipe, row, scenes
 
@@ -24,7 +25,7 @@ class TestRetrievalMetrics:
         ours = recipe(model=model)
         trainer = make_trainer(ours, {"train": rows, "validation": rows}, tmp_path)
         metrics = trainer.evaluate()
-        expected = evaluate_retrieval(trainer.model, trainer.processing_class, rows)
+        expected = evaluate_retrieval(Encoder(trainer.model, trainer.processing_class), rows)
         assert [result["language"] for result in expected] == ["en", "de", "zh"]
         for result in expected:
             for name, value in result.items():
@@ -57,7 +58,7 @@ class TestSentenceMetrics:
         ours = recipe(model={}, network="cross-lingual")
         trainer = make_trainer(ours, {"train": dataset(rows), "validation": validation}, tmp_path)
         metrics = trainer.evaluate()
-        expected = evaluate_sentences(trainer.model, trainer.processing_class, validation)
+        expected = evaluate_sentences(Encoder(trainer.model, trainer.processing_class), validation)
         assert [result["language"] for result in expected] == ["de", "zh"]
         for result in expected:
             for name, value in result.items():

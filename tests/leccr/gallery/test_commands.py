@@ -151,7 +151,7 @@ class TestCare:
         assert result.stdout.startswith("5 removed; ")
         result = run("gallery", "check", gallery)
         assert (result.exit_code, result.stdout) == (0, "8 items checked, 0 problems left.\n")
-        result = run("gallery", "convert", gallery, "--dtype", "int8", "--ann", "hnsw")
+        result = run("gallery", "convert", gallery, "--store", "int8", "--ann", "hnsw")
         assert "int8" in result.stdout
         assert "hnsw, which finds 100.0 % of the exact ten best (measured on 16 views of this gallery)" in result.stdout
         exact = run("search", gallery, "de red 1", "--exact")
@@ -251,8 +251,8 @@ NEWCOMERS = {
         "{tmp}/texts is no gallery, and not empty; choose another folder with --out.",
     ),
     "an unknown format": (
-        ["index", "{built}/photos", *["--model", "m", "--out", "{tmp}/g", "--dtype", "fp8"]],
-        "--dtype is 'fp8', but has to be one of fp32, fp16, int8.",
+        ["index", "{built}/photos", *["--model", "m", "--out", "{tmp}/g", "--store", "fp8"]],
+        "--store is 'fp8', but has to be one of fp32, fp16, int8.",
     ),
     "adding to nothing": (["gallery", "add", "{tmp}/none", "{built}/photos"], "There is no gallery {tmp}/none"),
     "adding nothing": (["gallery", "add", "{built}/gallery", "{tmp}/none"], "There is no folder, file or data set"),

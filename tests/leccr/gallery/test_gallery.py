@@ -12,7 +12,6 @@ from PIL import Image as PillowImage
 from leccr.errors import UserError
 from leccr.gallery import Gallery, Result
 from leccr.models.encoder import Encoder
-from leccr.models.encoding import encode_texts
 from processing.features import save_features
 from processing.storage import write_rows
 from tests.leccr.gallery import tiny_gallery
@@ -52,7 +51,7 @@ class TestSearch:
         names = names_of(gallery.search(QUERIES[0], 12))
         with gallery.catalogue.reading() as connection:
             names = [row[0] for row in connection.execute("SELECT id FROM items ORDER BY position")]
-        embeds = encode_texts(encoder.model, encoder.processor, QUERIES).numpy()
+        embeds = encoder.texts(QUERIES)
         for embed, results in zip(embeds, gallery.search(QUERIES, 12)):
             order, scores = brute_force(views, embed)
             assert names_of(results) == [names[place] for place in order]
@@ -408,10 +407,10 @@ class TestForms:
     @pytest.mark.parametrize(("dtype", "error"), [("fp16", 1e-3), ("int8", 2e-2)])
     def test_smaller_formats_lose_little(self, gallery: Gallery, photos: Path, dtype: str, error: float) -> None:
         before = stored_views(gallery)
-        state = gallery.convert(dtype=dtype)
+        state = gallery.convert(store=dtype)
         assert state.dtype == dtype
         np.testing.assert_allclose(stored_views(gallery), before, atol=error)
-        assert gallery.convert(dtype=dtype) == state, "the same again is nothing to do"
+        assert gallery.convert(store=dtype) == state, "the same again is nothing to do"
         assert gallery.check().problems == []
         gallery.remove(["green1.png"])
         assert gallery.add(photos).added == 1
@@ -419,19 +418,19 @@ class TestForms:
     def test_building_in_a_form_is_building_and_converting(
         self, gallery: Gallery, encoder: Encoder, photos: Path, tmp_path: Path
     ) -> None:
-        gallery.convert(dtype="int8", ann="hnsw")
-        Gallery.build(photos, encoder, tmp_path / "other", dtype="int8", ann="hnsw")
+        gallery.convert(store="int8", ann="hnsw")
+        Gallery.build(photos, encoder, tmp_path / "other", store="int8", ann="hnsw")
         assert contents(tmp_path / "other") == contents(gallery.folder)
 
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"dtype": "int4"}, "--dtype is 'int4', but has to be one of fp32, fp16, int8"),
+            ({"store": "int4"}, "--store is 'int4', but has to be one of fp32, fp16, int8"),
             ({"ann": "annoy"}, "--ann is 'annoy', but has to be one of hnsw, ivfpq, none"),
             ({"engine": "lucene"}, "--engine is 'lucene', but has to be one of faiss, milvus"),
             ({"engine": "milvus"}, "Say with --uri where the Milvus server is"),
             ({"uri": "http://localhost"}, "--uri is the address of a Milvus server; use it with --engine milvus"),
-            ({"engine": "milvus", "uri": "a.db", "dtype": "int8"}, "Milvus stores fp32 views here"),
+            ({"engine": "milvus", "uri": "a.db", "store": "int8"}, "Milvus stores fp32 views here"),
         ],
     )
     def test_unknown_forms_are_one_line(

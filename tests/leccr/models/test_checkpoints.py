@@ -3,6 +3,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -11,7 +12,7 @@ from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, CLIPCo
 from leccr.errors import UserError
 from leccr.models.build import build_model, build_processor, training_texts
 from leccr.models.checkpoints import load_retriever, load_text_encoder, model_type
-from leccr.models.encoding import encode_texts
+from leccr.models.encoder import Encoder
 from leccr.training.train import save_retriever
 from modeling_leccr import CrossLingualModel, LeccrModel
 from processing import LeccrProcessor
@@ -131,13 +132,15 @@ class TestLoadTextEncoder:
         model, loaded = load_text_encoder(folder)
         assert type(model) is CrossLingualModel and not model.training
         assert loaded.model_max_length == tokenizer.model_max_length == 7
-        assert torch.equal(encode_texts(model, loaded, TEXTS), encode_texts(saved, tokenizer, TEXTS))
+        assert np.array_equal(Encoder(model, loaded).texts(TEXTS), Encoder(saved, tokenizer).texts(TEXTS))
 
     def test_the_auto_classes_load_what_was_saved(self, teacher: tuple[Path, CrossLingualModel, Any]) -> None:
         folder, saved, tokenizer = teacher
         model = AutoModel.from_pretrained(folder, trust_remote_code=True).eval()
         loaded = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
-        torch.testing.assert_close(encode_texts(model, loaded, TEXTS), encode_texts(saved, tokenizer, TEXTS))
+        np.testing.assert_allclose(
+            Encoder(model, loaded).texts(TEXTS), Encoder(saved, tokenizer).texts(TEXTS), atol=1e-6
+        )
 
     def test_a_retriever(self, retriever: tuple[LeccrModel, LeccrProcessor], checkpoint: Path) -> None:
         model, processor = load_text_encoder(checkpoint)
@@ -154,7 +157,7 @@ class TestLoadTextEncoder:
         inputs = teacher[2](TEXTS, padding=True, return_tensors="pt", return_token_type_ids=False)
         with torch.no_grad():
             expected = clip.get_text_features(**inputs).pooler_output
-        torch.testing.assert_close(encode_texts(model, tokenizer, TEXTS), expected)
+        np.testing.assert_allclose(Encoder(model, tokenizer).texts(TEXTS), expected, atol=1e-6)
 
     def test_a_model_without_text_features(self, teacher: tuple[Path, CrossLingualModel, Any], tmp_path: Path) -> None:
         sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}

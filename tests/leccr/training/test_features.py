@@ -1,5 +1,4 @@
 import itertools
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from transformers import CLIPImageProcessorPil, MobileNetV2Config, MobileNetV2Mo
 import leccr.training.features as featuring
 from leccr.errors import UserError
 from leccr.recipes import Recipe
-from leccr.training.features import encode_rows, load_vision_tower, read_ahead, run_features
+from leccr.training.features import encode_rows, load_vision_tower, run_features
 from processing.features import FeatureFile, copy_id
 from processing.storage import read_splits, write_rows
 
@@ -56,7 +55,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_every_row_has_the_towers_tokens(data: Path, recipe: Recipe) -> None:
-    features = FeatureFile(run_features(str(data), recipe, dtype="fp32"))
+    features = FeatureFile(run_features(str(data), recipe, store="fp32"))
     tower, image_processor = load_vision_tower(recipe)
     for rows in read_splits(data).values():
         for name, expected in zip(rows["id"], encode_rows(tower, image_processor, rows, batch_size=1), strict=True):
@@ -109,45 +108,8 @@ def test_a_broken_picture_stops_the_run_and_is_named(data: Path, recipe: Recipe,
         run_features(str(data), recipe)
 
 
-class TestReadAhead:
-    def test_results_come_in_order(self) -> None:
-        late = threading.Event()
-
-        def read(job: int) -> int:
-            if job == 0:
-                # The others are read in the meantime.
-                assert late.wait(timeout=10)
-            elif job == 2:
-                late.set()
-            return 10 * job
-
-        assert list(read_ahead(read, range(20), threads=3)) == [10 * job for job in range(20)]
-
-    def test_no_more_is_read_than_the_threads_need(self) -> None:
-        begun: list[int] = []
-
-        def read(job: int) -> int:
-            begun.append(job)
-            return job
-
-        results = read_ahead(read, range(100), threads=2)
-        assert next(results) == 0
-        assert len(begun) <= 3
-
-    def test_an_error_comes_out_where_its_result_would(self) -> None:
-        def read(job: int) -> int:
-            if job == 1:
-                raise ValueError("broken.png")
-            return job
-
-        results = read_ahead(read, range(5), threads=2)
-        assert next(results) == 0
-        with pytest.raises(ValueError, match="broken.png"):
-            next(results)
-
-
 def test_training_pictures_have_varied_copies(data: Path, recipe: Recipe) -> None:
-    first = FeatureFile(run_features(str(data), recipe, dtype="fp32", copies=2))
+    first = FeatureFile(run_features(str(data), recipe, store="fp32", copies=2))
     splits = read_splits(data)
     assert first.copies == 2
     for name in splits["train"]["id"]:
@@ -156,6 +118,6 @@ def test_training_pictures_have_varied_copies(data: Path, recipe: Recipe) -> Non
     assert not any(copy_id(name, 1) in first for name in splits["validation"]["id"])
     first.path.unlink()
     # The crops are drawn from the rows' ids, whatever thread comes first.
-    again = FeatureFile(run_features(str(data), recipe, dtype="fp32", batch_size=2, copies=2))
+    again = FeatureFile(run_features(str(data), recipe, store="fp32", batch_size=2, copies=2))
     name = copy_id(splits["train"]["id"][0], 2)
     assert torch.allclose(first[name], again[name], atol=1e-5)

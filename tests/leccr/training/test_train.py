@@ -11,6 +11,7 @@ from transformers import Trainer, TrainerCallback
 from leccr.errors import UserError
 from leccr.evaluation.evaluate import evaluate_retrieval
 from leccr.models.checkpoints import load_retriever
+from leccr.models.encoder import Encoder
 from leccr.recipes import Recipe
 from leccr.training.train import CHECKPOINTS, as_splits, make_trainer, run_training, train_recipe
 from modeling_leccr import CrossLingualModel
@@ -257,7 +258,7 @@ class TestRunTraining:
         report = json.loads((output / "training.json").read_text())
         assert report["data"] == {"rows": {"train": 12, "validation": 7}}
         model, processor = load_retriever(output)
-        (measured,) = evaluate_retrieval(model, processor, data["validation"], ["de"])
+        (measured,) = evaluate_retrieval(Encoder(model, processor), data["validation"], ["de"])
         assert measured["sum_of_hit_rates"] == pytest.approx(report["validation"]["eval_de_sum_of_hit_rates"])
 
     def test_a_finished_run_can_be_resumed_for_longer(self, folder: Path, tmp_path: Path) -> None:

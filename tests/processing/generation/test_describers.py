@@ -61,7 +61,7 @@ def test_an_answer_at_the_limit_is_cut_off(llava: Path) -> None:
 
 
 def test_settings_name_the_model_and_its_number_format(llava: Path) -> None:
-    describer = LocalDescriber(str(llava), dtype="bfloat16", device="cpu", batch_size=3)
+    describer = LocalDescriber(str(llava), dtype="bf16", device="cpu", batch_size=3)
     assert describer.settings == {"model": str(llava), "revision": None, "dtype": "bfloat16", "batch_size": 3}
     assert len(describer.answer([PICTURES[:1]], "What runs?", Decoding(4))) == 1
 
@@ -69,7 +69,7 @@ def test_settings_name_the_model_and_its_number_format(llava: Path) -> None:
 def test_models_that_cannot_be_used_are_named(llava: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"Cannot load .*nowhere"):
         LocalDescriber(str(tmp_path / "nowhere"))
-    with pytest.raises(ValueError, match="There is no dtype int3"):
+    with pytest.raises(ValueError, match="There is no precision .int3."):
         LocalDescriber(str(llava), dtype="int3")
     with pytest.raises(ValueError, match="no chat template"):
         LocalDescriber(str(build_marian(tmp_path / "marian")))
