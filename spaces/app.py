@@ -5,11 +5,10 @@ from space_setup import Settings, Setup, build_ready
 
 
 def main() -> None:
-    """Serve the page at once, and make it ready behind it."""
+    """Serve the page immediately, and load the model and the pictures behind it."""
     settings = Settings.from_environment()
     setup = Setup(lambda say: build_ready(settings, say))
-    setup.start()
-    serve(build_page(setup))
+    serve(build_page(setup), then=setup.start)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ from typing import Any
 
 import gradio as gr
 from space_errors import SpaceError
-from space_search import check_count, check_query
+from space_explain import Explanation
+from space_search import Hit, check_count, check_query
 from space_setup import Setup
 
 
@@ -13,28 +14,17 @@ def add_api(setup: Setup, limits: dict[str, Any]) -> None:
 
     Args:
         setup: What is searched.
-        limits: How many calls may run at once, and with what they share that.
+        limits: How many calls may run concurrently, and with what they share that.
     """
 
     def search(query: str, k: int = 12) -> dict[str, Any]:
         """Find the k pictures (at most 50) that fit a text in any of the model's languages, the best first."""
         try:
             ready, query = setup.ready, check_query(query)
-            found = ready.searcher.search(query, check_count(k))
+            hits = ready.searcher.search(query, check_count(k))
         except SpaceError as error:
             raise gr.Error(str(error), print_exception=False) from error
-        results = [
-            {
-                "id": result.id,
-                "rank": result.rank,
-                "score": result.score,
-                "answered_by": result.answered_by,
-                "name": result.name,
-                "description": result.description,
-            }
-            for result in found
-        ]
-        return {"query": query, "language": ready.detector.detect(query), "results": results}
+        return {"query": query, "language": ready.detector.detect(query), "results": [_hit(hit) for hit in hits]}
 
     def explain(id: str, query: str) -> dict[str, Any]:
         """Say why the picture with an id has its score for a text: the parts of the score, and what slots read."""
@@ -42,25 +32,39 @@ def add_api(setup: Setup, limits: dict[str, Any]) -> None:
             found = setup.ready.searcher.explain(str(id), check_query(query))
         except SpaceError as error:
             raise gr.Error(str(error), print_exception=False) from error
-        return {
-            "id": str(id),
-            "score": found.score,
-            "whole_picture": found.whole_picture,
-            "answered_by": found.answered_by,
-            "share": found.share,
-            "name": found.name,
-            "description": found.description,
-            "slots": [
-                {
-                    "number": slot.number,
-                    "similarity": slot.similarity,
-                    "points": slot.points,
-                    "words": [list(piece) for piece in slot.words],
-                }
-                for slot in found.slots
-            ],
-        }
+        return {"id": str(id), **_explanation(found)}
 
     shared = {name: value for name, value in limits.items() if name != "api_visibility"}
     gr.api(search, api_name="search", **shared)
     gr.api(explain, api_name="explain", **shared)
+
+
+def _hit(hit: Hit) -> dict[str, Any]:
+    return {
+        "id": hit.id,
+        "rank": hit.rank,
+        "score": hit.score,
+        "answered_by": hit.answered_by,
+        "name": hit.name,
+        "description": hit.description,
+    }
+
+
+def _explanation(found: Explanation) -> dict[str, Any]:
+    return {
+        "score": found.score,
+        "whole_picture": found.whole_picture,
+        "answered_by": found.answered_by,
+        "share": found.share,
+        "name": found.name,
+        "description": found.description,
+        "slots": [
+            {
+                "number": slot.number,
+                "similarity": slot.similarity,
+                "points": slot.points,
+                "words": [list(piece) for piece in slot.words],
+            }
+            for slot in found.slots
+        ],
+    }

@@ -26,20 +26,9 @@ class CompareTab:
             "The same idea in six languages: where the pictures differ, a translation has lost something. "
             "Change the texts as you like; empty ones are left out."
         )
-        self.place = gr.State(0)
+        self.idea = gr.State(0)
         with gr.Row():
-            self.boxes = [
-                gr.Textbox(
-                    label=language_name(code),
-                    max_length=LONGEST_QUERY,
-                    lines=2,
-                    max_lines=2,
-                    min_width=320,
-                    elem_id=f"idea-{code}",
-                    html_attributes=gr.InputHTMLAttributes(lang=code, autocomplete="off"),
-                )
-                for code in SIX
-            ]
+            self.boxes = [_idea_box(code) for code in SIX]
         with gr.Row():
             another = gr.Button("Another idea", elem_id="another")
             compare = gr.Button("Compare", variant="primary", elem_id="compare")
@@ -48,7 +37,7 @@ class CompareTab:
         )
         self.why = gr.HTML(elem_id="compare-why")
         another.click(
-            self.next_idea, self.place, [self.place, *self.boxes], api_visibility="private", show_progress="hidden"
+            self.next_idea, self.idea, [self.idea, *self.boxes], api_visibility="private", show_progress="hidden"
         )
         answer = {"fn": self.compare, "inputs": self.boxes, "outputs": [self.comparison, self.why], **MODEL_LIMITS}
         gr.on([compare.click, *(box.submit for box in self.boxes)], **answer)
@@ -60,14 +49,14 @@ class CompareTab:
         """Return the texts of the first idea."""
         return [ready.ideas[0].get(code, "") for code in SIX]
 
-    def next_idea(self, place: int) -> list[Any]:
-        """Return the place and the texts of the next idea."""
+    def next_idea(self, number: int) -> list[Any]:
+        """Return the number and the texts of the idea after one."""
         try:
             ideas = self.setup.ready.ideas
         except SpaceError:
-            return [place] + [gr.skip() for _ in SIX]
-        place = (place + 1) % len(ideas)
-        return [place, *(ideas[place].get(code, "") for code in SIX)]
+            return [number, *(gr.skip() for _ in SIX)]
+        number = (number + 1) % len(ideas)
+        return [number, *(ideas[number].get(code, "") for code in SIX)]
 
     def compare(self, *texts: str) -> tuple[Any, Any]:
         """Search in every language that has a text."""
@@ -90,3 +79,15 @@ class CompareTab:
             return explain_click(self.setup.ready.searcher, event, more=False)
         except SpaceError as error:
             return space_html.status(str(error), "error")
+
+
+def _idea_box(code: str) -> gr.Textbox:
+    return gr.Textbox(
+        label=language_name(code),
+        max_length=LONGEST_QUERY,
+        lines=2,
+        max_lines=2,
+        min_width=320,
+        elem_id=f"idea-{code}",
+        html_attributes=gr.InputHTMLAttributes(lang=code, autocomplete="off"),
+    )

@@ -2,4 +2,4 @@
 
 
 class SpaceError(Exception):
-    """Input or settings that someone can mend; the message is one plain sentence without anybody's input in it."""
+    """Input or settings that someone can correct; the message is one plain sentence without anybody's input in it."""

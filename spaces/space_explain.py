@@ -101,14 +101,14 @@ def explain(
     seen = None if looks is None else as_seen(retriever, inputs)
     slots = [
         SlotPart(
-            number=place + 1,
+            number=index + 1,
             similarity=similarity,
             points=(1 - alpha) * similarity,
-            overlay=None if looks is None or seen is None else overlay(seen, looks[place]),
-            summary_share=None if looks is None else float(looks[place, 0]),
-            words=[] if reads is None or not description else weigh_words(retriever, description, reads[place]),
+            overlay=None if looks is None or seen is None else overlay(seen, looks[index]),
+            summary_share=None if looks is None else float(looks[index, 0]),
+            words=[] if reads is None or not description else weigh_words(retriever, description, reads[index]),
         )
-        for place, similarity in enumerate(similarities)
+        for index, similarity in enumerate(similarities)
     ]
     best = int(np.argmax(similarities))
     score = alpha * whole + slots[best].points

@@ -6,8 +6,16 @@ from html import escape
 
 from space_explain import Explanation, SlotPart
 from space_languages import direction, language_name
-from space_search import Result
+from space_search import Hit
 
+WHAT_A_SCORE_IS = (
+    "The score says how well a picture fits the query: higher is better. It ranks the pictures of one search and is no "
+    "probability."
+)
+WHAT_A_SLOT_IS = (
+    "A <em>slot</em> is one of a few vectors into which the model sorts what a picture and its description show, so "
+    "that each can stand for another aspect."
+)
 # Clicks on anything with `data-action` reach Python; everything is a button, so the keyboard works, too.
 FORWARD_CLICKS = """
 element.addEventListener('click', (event) => {
@@ -47,7 +55,7 @@ def search_status(query: str, language: str | None, chosen: bool, shown: int, to
 
 
 def empty(text: str) -> str:
-    """Return what stands where there is nothing to show yet; the text is escaped."""
+    """Return what is shown where there is nothing yet; the text is escaped."""
     return f'<p class="empty">{escape(text)}</p>'
 
 
@@ -62,7 +70,7 @@ def chips(texts: Mapping[str, str], label: str) -> str:
     return f'<div class="chips" role="group" aria-label="{escape(label)}">{"".join(buttons)}</div>'
 
 
-def tiles(results: Sequence[Result], query: str, label: str, scores: bool = True, small: bool = False) -> str:
+def tiles(results: Sequence[Hit], query: str, label: str, scores: bool = True, small: bool = False) -> str:
     """Return pictures as a list of buttons.
 
     Args:
@@ -77,7 +85,15 @@ def tiles(results: Sequence[Result], query: str, label: str, scores: bool = True
     return f'<ol class="{kind}" aria-label="{escape(label)}" data-query="{escape(query)}">{items}</ol>'
 
 
-def _tile(result: Result, scores: bool, small: bool) -> str:
+def legend(hits: Sequence[Hit]) -> str:
+    """Return what the numbers below pictures mean, in plain words; nothing where there are no pictures."""
+    if not hits:
+        return ""
+    slots = f" {WHAT_A_SLOT_IS} The slot named with a score fits best." if any(hit.answered_by for hit in hits) else ""
+    return f'<p class="note">{WHAT_A_SCORE_IS}{slots}</p>'
+
+
+def _tile(result: Hit, scores: bool, small: bool) -> str:
     alternative = result.description or f"Picture {result.name}, without a description"
     caption = f'<span class="name"><bdi>{escape(result.name)}</bdi></span>'
     if scores:
@@ -90,12 +106,12 @@ def _tile(result: Result, scores: bool, small: bool) -> str:
     )
 
 
-def explanation(found: Explanation, id: str, query: str, more: bool = True) -> str:
+def explanation(why: Explanation, id: str, query: str, more: bool = True) -> str:
     """Return why a picture answers a query."""
     described = (
-        f'<p dir="auto">{escape(found.description)}</p>'
-        if found.description
-        else "<p>This picture has no description; the model goes by the picture alone.</p>"
+        f'<p dir="auto">{escape(why.description)}</p>'
+        if why.description
+        else "<p>This picture has no description; the model uses only the picture.</p>"
     )
     button = (
         f'<button type="button" class="chip" data-action="more" data-id="{escape(id)}">More like this</button>'
@@ -104,26 +120,26 @@ def explanation(found: Explanation, id: str, query: str, more: bool = True) -> s
     )
     return (
         f'<section class="why" data-query="{escape(query)}" aria-label="Why this picture">'
-        f'<h3>Why <bdi>{escape(found.name)}</bdi> answers <q dir="auto">{escape(query)}</q></h3>'
-        f'<img class="large" alt="{escape(found.description or found.name)}" src="{data_uri(found.picture)}">'
-        f"{_sum(found)}<h4>Description</h4>{described}{button}{_slots(found)}</section>"
+        f'<h3>Why <bdi>{escape(why.name)}</bdi> answers <q dir="auto">{escape(query)}</q></h3>'
+        f'<img class="large" alt="{escape(why.description or why.name)}" src="{data_uri(why.picture)}">'
+        f"{_sum(why)}<h4>Description</h4>{described}{button}{_slots(why)}</section>"
     )
 
 
-def _sum(found: Explanation) -> str:
-    best = found.best
+def _sum(why: Explanation) -> str:
+    best = why.best
     if best is None:
         return (
-            f"<p>Score <b>{found.score:.3f}</b>: how well the query fits the whole picture. This model has no slots, "
-            "so there are no parts to show.</p>"
+            f"<p>Score <b>{why.score:.3f}</b>: how well the query fits the whole picture. This model compares "
+            "pictures only as a whole, so there are no parts to show.</p>"
         )
     said = (
-        f"<p>Score <b>{found.score:.3f}</b> = whole picture {found.whole_picture:.3f} + "
+        f"<p>Score <b>{why.score:.3f}</b> = whole picture {why.whole_picture:.3f} + "
         f"<b>slot {best.number}</b> {best.points:.3f}"
     )
-    if found.share is None:
+    if why.share is None:
         return f"{said}. One of the two is negative, so a share of the score cannot be given.</p>"
-    percent = 100 * found.share
+    percent = 100 * why.share
     return (
         f"{said}, which is <b>{percent:.0f} %</b> of the score.</p>"
         f'<div class="bar" role="img" aria-label="Slot {best.number} gives {percent:.0f} percent of the score, '
@@ -132,20 +148,20 @@ def _sum(found: Explanation) -> str:
     )
 
 
-def _slots(found: Explanation) -> str:
-    if not found.slots:
+def _slots(why: Explanation) -> str:
+    if not why.slots:
         return ""
-    answered = "".join(_slot(slot, True) for slot in found.slots if slot.number == found.answered_by)
-    others = "".join(_slot(slot, False) for slot in found.slots if slot.number != found.answered_by)
-    shown = any(slot.overlay or slot.words for slot in found.slots)
+    answered = "".join(_slot(slot, True) for slot in why.slots if slot.number == why.answered_by)
+    others = "".join(_slot(slot, False) for slot in why.slots if slot.number != why.answered_by)
+    shown = any(slot.overlay or slot.words for slot in why.slots)
     note = (
-        "Bright places of the picture and coloured words are those that a slot takes most from. That is what it looks "
+        "Bright parts of the picture and coloured words are those that a slot takes most from. That is what it looks "
         "at, not proof of why the score is what it is."
         if shown
         else "This checkpoint cannot say what its slots look at."
     )
     rest = f'<details><summary>The other slots</summary><ul class="slots">{others}</ul></details>' if others else ""
-    return f'<h4>The slots</h4><p class="note">{note}</p><ul class="slots">{answered}</ul>{rest}'
+    return f'<h4>The slots</h4><p class="note">{WHAT_A_SLOT_IS} {note}</p><ul class="slots">{answered}</ul>{rest}'
 
 
 def _slot(slot: SlotPart, answered: bool) -> str:
@@ -156,7 +172,7 @@ def _slot(slot: SlotPart, answered: bool) -> str:
         else ""
     )
     summary = (
-        "" if slot.summary_share is None else f"; looks at no place in particular: {100 * slot.summary_share:.0f} %"
+        "" if slot.summary_share is None else f"; looks at the picture as a whole: {100 * slot.summary_share:.0f} %"
     )
     return (
         f'<li class="{"answered" if answered else ""}">{picture}<div><b>{title}</b>'
@@ -177,35 +193,36 @@ def _words(slot: SlotPart) -> str:
     return f'<p class="words" dir="auto">{"".join(pieces)}</p>'
 
 
-def comparison(columns: Mapping[str, tuple[str, Sequence[Result]]], top: int) -> str:
+def comparison(columns: Mapping[str, tuple[str, Sequence[Hit]]], top: int) -> str:
     """Return the answers in several languages side by side, with the overlap of their top results.
 
     Args:
         columns: By language, the query and its results.
         top: How many of each list are compared.
     """
-    found = {language: {result.id for result in results[:top]} for language, (_, results) in columns.items()}
+    ids = {language: {result.id for result in results[:top]} for language, (_, results) in columns.items()}
     first = next(iter(columns))
     parts = []
     for language, (query, results) in columns.items():
-        shared = len(found[first] & found[language])
-        share = f'<p class="note">{shared} of {len(found[first])} as in {escape(language_name(first))}</p>'
+        shared = len(ids[first] & ids[language])
+        share = f'<p class="note">{shared} of {len(ids[first])} as in {escape(language_name(first))}</p>'
         name = escape(language_name(language))
         parts.append(
             f'<section aria-label="{name}"><h3>{name}</h3><p dir="auto" lang="{escape(language)}">{escape(query)}</p>'
             f"{'' if language == first else share}"
             f"{tiles(results[:4], query, f'Answers in {language_name(language)}', small=True)}</section>"
         )
-    return f'{_overlap(found, top)}<div class="columns">{"".join(parts)}</div>'
+    shown = "".join(parts)
+    return f'{_overlap(ids, top)}<p class="note">{WHAT_A_SCORE_IS}</p><div class="columns">{shown}</div>'
 
 
-def _overlap(found: Mapping[str, set[str]], top: int) -> str:
+def _overlap(ids: Mapping[str, set[str]], top: int) -> str:
     head = "".join(
-        f'<th scope="col"><abbr title="{escape(language_name(code))}">{escape(code)}</abbr></th>' for code in found
+        f'<th scope="col"><abbr title="{escape(language_name(code))}">{escape(code)}</abbr></th>' for code in ids
     )
     rows = ""
-    for language, ids in found.items():
-        counts = [len(ids & others) for others in found.values()]
+    for language, own in ids.items():
+        counts = [len(own & others) for others in ids.values()]
         cells = "".join(f'<td style="--weight:{count / max(top, 1):.2f}">{count}</td>' for count in counts)
         rows += f'<tr><th scope="row">{escape(language_name(language))}</th>{cells}</tr>'
     return (

@@ -1,6 +1,5 @@
-"""A published LECCR model, loaded with the Auto classes alone."""
+"""A published LECCR model, loaded only with the Auto classes."""
 
-import inspect
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -32,13 +31,11 @@ class Retriever:
         self.model = model.eval()
         self.processor = processor
         self.name = name
-        # Visitors need not know where on the server a folder lies.
+        # Visitors need not know where on the server a folder is.
         self.title = Path(name).resolve().name if Path(name).is_dir() else name
         self.takes_videos = getattr(processor, "num_frames", None) is not None
         self.num_slots = int(model.config.num_slots)
         self.alpha = float(model.config.alpha)
-        # Checkpoints of the first releases cannot say what a slot attends to.
-        self.explains = "output_attentions" in inspect.signature(model.encode_images).parameters
 
     @classmethod
     def load(cls, name: str) -> "Retriever":
@@ -68,26 +65,26 @@ class Retriever:
     def embed_pictures(
         self, pictures: Sequence[PillowImage.Image], descriptions: Sequence[str | None]
     ) -> tuple[Array, Array]:
-        """Return the views (n, K, D) and the whole-image embeddings (n, D) of some pictures, float32."""
+        """Return the views (n, K, D) and the whole-image embeddings (n, D) of pictures, float32."""
         views: list[Any] = [None] * len(pictures)
         images: list[Any] = [None] * len(pictures)
-        for places in self._batches(pictures):
-            inputs = self.inputs([pictures[place] for place in places], [descriptions[place] for place in places])
+        for indices in self._batches(pictures):
+            inputs = self.inputs([pictures[index] for index in indices], [descriptions[index] for index in indices])
             output = self.model.encode_images(**inputs)
-            for row, place in enumerate(places):
-                views[place] = output.image_views[row].float().cpu().numpy()
-                images[place] = output.image_embeds[row].float().cpu().numpy()
+            for row, index in enumerate(indices):
+                views[index] = output.image_views[row].float().cpu().numpy()
+                images[index] = output.image_embeds[row].float().cpu().numpy()
         return np.stack(views), np.stack(images)
 
     def _batches(self, pictures: Sequence[PillowImage.Image]) -> Iterator[list[int]]:
-        """Yield places of pictures that can be encoded together."""
+        """Yield indices of pictures that can be encoded in one batch."""
         resizes = getattr(self.processor.image_processor, "do_resize", True)
         sizes: dict[Any, list[int]] = {}
-        for place, picture in enumerate(pictures):
-            sizes.setdefault(None if resizes else picture.size, []).append(place)
-        for places in sizes.values():
-            for start in range(0, len(places), BATCH_SIZE):
-                yield places[start : start + BATCH_SIZE]
+        for index, picture in enumerate(pictures):
+            sizes.setdefault(None if resizes else picture.size, []).append(index)
+        for indices in sizes.values():
+            for start in range(0, len(indices), BATCH_SIZE):
+                yield indices[start : start + BATCH_SIZE]
 
     def inputs(
         self, pictures: Sequence[PillowImage.Image], descriptions: Sequence[str | None]
@@ -100,15 +97,19 @@ class Retriever:
 
     @torch.inference_mode()
     def encode(self, inputs: dict[str, torch.Tensor]) -> Any:
-        """Return everything that the model can tell about pictures."""
-        return self.model.encode_images(**inputs, **({"output_attentions": True} if self.explains else {}))
+        """Return all that the model computes for pictures, attentions included."""
+        return self.model.encode_images(**inputs, output_attentions=True)
 
     def on_device(self, inputs: Any) -> dict[str, torch.Tensor]:
-        """Return inputs on the model's device."""
-        return {name: value.to(self.model.device) for name, value in inputs.items()}
+        """Return inputs on the model's device, and in its precision if they are not integers."""
+        dtype = self.model.dtype
+        return {
+            name: value.to(self.model.device, dtype if value.is_floating_point() else value.dtype)
+            for name, value in inputs.items()
+        }
 
     def file(self, name: str) -> Path | None:
-        """Return a file beside the weights, in the folder or on the Hub; None if there is none."""
+        """Return a file next to the weights, in the folder or on the Hub; None if there is none."""
         try:
             found = cached_file(self.name, name, _raise_exceptions_for_missing_entries=False)
         except (OSError, ValueError):
@@ -116,7 +117,7 @@ class Retriever:
         return None if found is None else Path(found)
 
     def training(self) -> dict[str, Any]:
-        """Return what `training.json` tells about how the model was trained; nothing if there is none."""
+        """Return what `training.json` says about how the model was trained; nothing if there is none."""
         path = self.file("training.json")
         try:
             found = {} if path is None else json.loads(path.read_text(encoding="utf-8"))

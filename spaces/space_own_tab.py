@@ -1,4 +1,4 @@
-"""The tab Your own pictures: a visitor's uploads, searched at once and kept for the visit alone."""
+"""The tab Your own pictures: a visitor's uploads, ready to search immediately and kept only for the visit."""
 
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -23,7 +23,7 @@ LIMITS: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "own", "api_
 NONE_YET = space_html.empty("No pictures yet.")
 RULES = (
     f"Add up to {MOST_OWN} pictures of at most {MOST_BYTES // 2**20} MB and {MOST_PIXELS // 10**6} million pixels. "
-    "They are made small and kept in the server's memory for your visit alone: nobody else can search or see them, and "
+    "They are made small and kept in the server's memory only for your visit: nobody else can search or see them, and "
     "they are forgotten when you remove them, or at the latest an hour after your last change. Choose a "
     "picture below to describe it in words, which helps models that use descriptions."
 )
@@ -52,9 +52,15 @@ class OwnTab:
                 file_types=[".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"],
                 elem_id="upload",
             )
-            clear = gr.Button("Remove all", elem_id="clear")
+            self.clear_button = gr.Button("Remove all", elem_id="clear")
         self.status = gr.HTML(elem_id="own-status")
         self.own = gr.HTML(NONE_YET, js_on_load=space_html.FORWARD_CLICKS, elem_id="own")
+        self._add_editor()
+        self._add_search()
+        self._connect_pictures()
+        self._connect_search()
+
+    def _add_editor(self) -> None:
         with gr.Group(visible=False) as self.editor:
             self.description = gr.Textbox(
                 label="What the chosen picture shows (optional, English is best)",
@@ -63,8 +69,10 @@ class OwnTab:
                 elem_id="own-description",
             )
             with gr.Row():
-                save = gr.Button("Save the description", elem_id="own-save")
-                remove = gr.Button("Remove the picture", elem_id="own-remove")
+                self.save_button = gr.Button("Save the description", elem_id="own-save")
+                self.remove_button = gr.Button("Remove the picture", elem_id="own-remove")
+
+    def _add_search(self) -> None:
         with gr.Row(elem_classes="ask"):
             self.query = gr.Textbox(
                 label="What are you looking for in your pictures?",
@@ -76,28 +84,28 @@ class OwnTab:
                 min_width=280,
                 elem_id="own-query",
             )
-            search = gr.Button("Search", variant="primary", scale=1, min_width=110, elem_id="own-search")
+            self.search_button = gr.Button("Search", variant="primary", scale=1, min_width=110, elem_id="own-search")
         self.said = gr.HTML(elem_id="own-said")
         with gr.Row():
             with gr.Column(scale=3, min_width=300):
                 self.results = gr.HTML(js_on_load=space_html.FORWARD_CLICKS, elem_id="own-results")
             with gr.Column(scale=2, min_width=300):
                 self.why = gr.HTML(elem_id="own-why")
+
+    def _connect_pictures(self) -> None:
         shown = [self.store, self.status, self.own, self.said, self.results, self.why, self.editor]
         self.upload.upload(self.add, [self.upload, self.store], [*shown, self.upload], **LIMITS)
-        clear.click(self.clear, self.store, shown, **LIMITS)
-        remove.click(self.remove, [self.store, self.chosen], shown, **LIMITS)
-        save.click(self.describe, [self.store, self.chosen, self.description], shown, **LIMITS)
-        self.own.click(
-            self.choose, self.store, [self.status, self.chosen, self.description, self.editor], **LIMITS
-        ).then(None, js=SHOW_WHY.format("#own-description"), api_visibility="private")
-        gr.on(
-            [self.query.submit, search.click],
-            self.answer,
-            [self.query, self.store],
-            [self.said, self.results, self.why],
-            **LIMITS,
+        self.clear_button.click(self.clear, self.store, shown, **LIMITS)
+        self.remove_button.click(self.remove, [self.store, self.chosen], shown, **LIMITS)
+        self.save_button.click(self.describe, [self.store, self.chosen, self.description], shown, **LIMITS)
+        edited = [self.status, self.chosen, self.description, self.editor]
+        self.own.click(self.choose, self.store, edited, **LIMITS).then(
+            None, js=SHOW_WHY.format("#own-description"), api_visibility="private"
         )
+
+    def _connect_search(self) -> None:
+        asked = [self.query.submit, self.search_button.click]
+        gr.on(asked, self.answer, [self.query, self.store], [self.said, self.results, self.why], **LIMITS)
         self.results.click(self.open, self.store, [self.said, self.why], **LIMITS).then(
             None, js=SHOW_WHY.format("#own-why section"), api_visibility="private"
         )
@@ -131,7 +139,7 @@ class OwnTab:
         return _changed(store, space_html.status("The picture is removed."))
 
     def describe(self, store: PictureStore | None, chosen: str, text: str) -> list[Any]:
-        """Put a visitor's words in place of the chosen picture's description."""
+        """Replace the chosen picture's description with a visitor's words."""
         try:
             said = describe_upload(_needed(store), chosen, text)
         except SpaceError as error:
@@ -151,11 +159,12 @@ class OwnTab:
         """Search a visitor's pictures."""
         try:
             query, ready = check_query(query), self.setup.ready
-            found = _needed(store).search(query, MOST_OWN)
+            hits = _needed(store).search(query, MOST_OWN)
         except SpaceError as error:
             return space_html.status(str(error), "error"), gr.skip(), gr.skip()
-        said = space_html.search_status(query, ready.detector.detect(query), False, len(found), len(_needed(store)))
-        return said, space_html.tiles(found, query, "Your pictures, best first"), NO_WHY
+        said = space_html.search_status(query, ready.detector.detect(query), False, len(hits), len(_needed(store)))
+        shown = space_html.legend(hits) + space_html.tiles(hits, query, "Your pictures, best first")
+        return said, shown, NO_WHY
 
     def open(self, store: PictureStore | None, event: gr.EventData) -> tuple[Any, Any]:
         """Explain the picture that was clicked."""

@@ -1,6 +1,7 @@
 """The page: its tabs, what fills them once everything is ready, and how it is served."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -66,17 +67,43 @@ def _address(request: gr.Request) -> str:
     return os.environ.get("SPACE_ID") or (str(browser.base_url) if browser is not None else "")
 
 
-def serve(page: gr.Blocks, **options: Any) -> Any:
-    """Serve the page with the limits and the looks that it needs.
+def serve(page: gr.Blocks, then: Callable[[], object] | None = None, **options: Any) -> tuple[Any, str, str]:
+    """Serve the page with the limits and the looks that it needs, until it is stopped.
 
     Args:
         page: What `build_page` returned.
-        **options: Of `launch`, such as `server_port`.
+        then: Called as soon as the page is served, so that heavy work does not delay that.
+        **options: Of `launch`, such as `server_port`; with `prevent_thread_lock` this returns immediately.
+
+    Returns:
+        What `launch` returns: the app, its local address, and its public one.
     """
+    wait = not options.pop("prevent_thread_lock", False)
+    defaults: dict[str, Any] = {
+        "max_file_size": MOST_BYTES,
+        "state_session_capacity": 256,
+        "ssr_mode": False,
+        "enable_monitoring": False,
+        "run_history": False,
+        "footer_links": [],
+        "theme": _theme(),
+        "css_paths": Path(__file__).with_name("space.css"),
+        # Gradio's own check gives up, and the app with it, when a busy machine takes three seconds for the first page.
+        "_frontend": False,
+    }
+    served = page.launch(**{**defaults, **options, "prevent_thread_lock": True})
+    if then is not None:
+        then()
+    if wait:
+        page.block_thread()
+    return served
+
+
+def _theme() -> Any:
     fonts = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans", "sans-serif"]
     theme: Any = gr.themes.Default(primary_hue="teal", font=fonts, font_mono=["ui-monospace", "Consolas", "monospace"])
     # Gradio's own shades leave too little contrast for white letters, and for coloured ones on white.
-    theme = theme.set(
+    return theme.set(
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_dark="*primary_700",
         button_primary_background_fill_hover="*primary_800",
@@ -85,14 +112,3 @@ def serve(page: gr.Blocks, **options: Any) -> Any:
         block_info_text_color="*neutral_600",
         block_info_text_color_dark="*neutral_300",
     )
-    defaults: dict[str, Any] = {
-        "max_file_size": MOST_BYTES,
-        "state_session_capacity": 256,
-        "ssr_mode": False,
-        "enable_monitoring": False,
-        "run_history": False,
-        "footer_links": [],
-        "theme": theme,
-        "css_paths": Path(__file__).with_name("space.css"),
-    }
-    return page.launch(**{**defaults, **options})

@@ -20,7 +20,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 
 
 @dataclass(frozen=True)
-class Result:
+class Hit:
     """A picture that answers.
 
     Attributes:
@@ -43,17 +43,17 @@ class Result:
 
 
 class Searcher(Protocol):
-    """Pictures that can be searched. Calls come from several threads at once."""
+    """Pictures that can be searched. Calls come from several threads concurrently."""
 
     retriever: Retriever
 
     def __len__(self) -> int:
         """Return the number of pictures."""
 
-    def search(self, text: str, k: int) -> list[Result]:
+    def search(self, text: str, k: int) -> list[Hit]:
         """Return the k pictures that fit a text best, the best first."""
 
-    def more_like(self, id: str, k: int) -> list[Result]:
+    def more_like(self, id: str, k: int) -> list[Hit]:
         """Return the k other pictures that are most like one."""
 
     def explain(self, id: str, text: str) -> Explanation:
@@ -117,7 +117,7 @@ def check_query(text: object) -> str:
 
 
 def check_count(k: object) -> int:
-    """Return how many results are wanted.
+    """Return the number of results asked for.
 
     Raises:
         SpaceError: If that is no number from 1 to 50.
@@ -128,7 +128,7 @@ def check_count(k: object) -> int:
 
 
 class PictureStore:
-    """Pictures in memory, with exact search: no index is needed for some thousands.
+    """Pictures in memory, with exact search: some thousands need no index.
 
     Args:
         retriever: The model.
@@ -146,9 +146,9 @@ class PictureStore:
         return len(self._pictures)
 
     @property
-    def pictures(self) -> list[Result]:
+    def pictures(self) -> list[Hit]:
         """All pictures in their order, with no score."""
-        return [self._result(place, place, 0.0, None) for place in range(len(self))]
+        return [self._hit(index, index, 0.0, None) for index in range(len(self))]
 
     def add(self, pictures: Sequence[Picture], progress: Callable[[int], None] | None = None) -> list[str]:
         """Add pictures, encoded in batches, and return a sentence for each that cannot be used.
@@ -180,17 +180,17 @@ class PictureStore:
 
     def remove(self, id: str) -> None:
         """Forget a picture."""
-        place = self._place(id)
-        del self._pictures[place], self._small[place]
-        self._views, self._images = np.delete(self._views, place, axis=0), np.delete(self._images, place, axis=0)
+        index = self._index(id)
+        del self._pictures[index], self._small[index]
+        self._views, self._images = np.delete(self._views, index, axis=0), np.delete(self._images, index, axis=0)
 
     def describe(self, id: str, description: str | None) -> None:
-        """Put a description in place of the one before, and encode the picture again."""
-        place = self._place(id)
-        picture = replace(self._pictures[place], description=description)
+        """Replace the description, and encode the picture again."""
+        index = self._index(id)
+        picture = replace(self._pictures[index], description=description)
         views, embeds = self.retriever.embed_pictures([picture.open()], [description])
-        self._pictures[place] = picture
-        self._views[place], self._images[place] = views[0], embeds[0]
+        self._pictures[index] = picture
+        self._views[index], self._images[index] = views[0], embeds[0]
 
     def picture(self, id: str) -> Picture:
         """Return a picture.
@@ -198,17 +198,17 @@ class PictureStore:
         Raises:
             SpaceError: If there is none of this id.
         """
-        return self._pictures[self._place(id)]
+        return self._pictures[self._index(id)]
 
-    def search(self, text: str, k: int) -> list[Result]:
+    def search(self, text: str, k: int) -> list[Hit]:
         """Return the k pictures that fit a text best, the best first."""
         return self._rank(self.retriever.embed_text(check_query(text)), check_count(k))
 
-    def more_like(self, id: str, k: int) -> list[Result]:
+    def more_like(self, id: str, k: int) -> list[Hit]:
         """Return the k other pictures most like one: its whole-image embedding is the query."""
-        place = self._place(id)
-        found = [result for result in self._rank(self._images[place], check_count(k) + 1) if result.id != id][:k]
-        return [replace(result, rank=rank) for rank, result in enumerate(found, start=1)]
+        index = self._index(id)
+        others = [hit for hit in self._rank(self._images[index], check_count(k) + 1) if hit.id != id][:k]
+        return [replace(hit, rank=rank) for rank, hit in enumerate(others, start=1)]
 
     def explain(self, id: str, text: str) -> Explanation:
         """Explain the score of a picture for a text."""
@@ -218,22 +218,22 @@ class PictureStore:
         inputs = self.retriever.inputs([image], [picture.description])
         return explain(self.retriever, inputs, query, picture.name, picture.description, image)
 
-    def _place(self, id: object) -> int:
-        for place, picture in enumerate(self._pictures):
+    def _index(self, id: object) -> int:
+        for index, picture in enumerate(self._pictures):
             if picture.id == id:
-                return place
+                return index
         raise SpaceError("There is no picture with this id.")
 
-    def _rank(self, query: Array, k: int) -> list[Result]:
+    def _rank(self, query: Array, k: int) -> list[Hit]:
         similarities = self._views @ query
         scores = similarities.max(axis=1) if len(self) else np.empty(0)
         order = np.argsort(-scores, kind="stable")[:k]
         return [
-            self._result(place, rank, float(scores[place]), int(similarities[place].argmax()))
-            for rank, place in enumerate(order.tolist())
+            self._hit(index, rank, float(scores[index]), int(similarities[index].argmax()))
+            for rank, index in enumerate(order.tolist())
         ]
 
-    def _result(self, place: int, rank: int, score: float, view: int | None) -> Result:
-        picture = self._pictures[place]
+    def _hit(self, index: int, rank: int, score: float, view: int | None) -> Hit:
+        picture = self._pictures[index]
         slot = None if view is None or not self.retriever.num_slots else view + 1
-        return Result(picture.id, rank + 1, score, slot, picture.name, picture.description, self._small[place])
+        return Hit(picture.id, rank + 1, score, slot, picture.name, picture.description, self._small[index])

@@ -27,6 +27,17 @@ class SearchTab:
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
+        self._add_query()
+        self.examples = gr.HTML(js_on_load=space_html.FORWARD_CLICKS, elem_id="examples")
+        self.status = gr.HTML(elem_id="search-status")
+        with gr.Row():
+            with gr.Column(scale=3, min_width=300):
+                self.results = gr.HTML(NOTHING_YET, js_on_load=space_html.FORWARD_CLICKS, elem_id="results")
+            with gr.Column(scale=2, min_width=300):
+                self.why = gr.HTML(NO_WHY, js_on_load=space_html.FORWARD_CLICKS, elem_id="why")
+        self._connect()
+
+    def _add_query(self) -> None:
         with gr.Row(elem_classes="ask"):
             self.query = gr.Textbox(
                 label="What are you looking for?",
@@ -43,20 +54,12 @@ class SearchTab:
                 [("Detect", DETECT)],
                 value=DETECT,
                 label="Language",
-                info="For display alone: the model reads all alike",
+                info="Only for display: the model reads them all",
                 scale=1,
                 min_width=190,
                 elem_id="language",
             )
             self.button = gr.Button("Search", variant="primary", scale=1, min_width=110, elem_id="search")
-        self.examples = gr.HTML(js_on_load=space_html.FORWARD_CLICKS, elem_id="examples")
-        self.status = gr.HTML(elem_id="search-status")
-        with gr.Row():
-            with gr.Column(scale=3, min_width=300):
-                self.results = gr.HTML(NOTHING_YET, js_on_load=space_html.FORWARD_CLICKS, elem_id="results")
-            with gr.Column(scale=2, min_width=300):
-                self.why = gr.HTML(NO_WHY, js_on_load=space_html.FORWARD_CLICKS, elem_id="why")
-        self._connect()
 
     def _connect(self) -> None:
         answer = {"fn": self.answer, "inputs": [self.query, self.language], **MODEL_LIMITS}
@@ -80,11 +83,11 @@ class SearchTab:
     def _examples(ready: Ready) -> dict[str, str]:
         """Return one query a language, each from another idea as long as there are enough."""
         languages = [code for code in ready.languages if any(code in idea for idea in ready.ideas)][:6]
-        found = {}
-        for place, code in enumerate(languages):
+        examples = {}
+        for number, code in enumerate(languages):
             ideas = [idea[code] for idea in ready.ideas if code in idea]
-            found[code] = ideas[place % len(ideas)]
-        return found
+            examples[code] = ideas[number % len(ideas)]
+        return examples
 
     def choose_example(self, event: gr.EventData) -> str:
         """Put an example into the query box."""
@@ -103,12 +106,13 @@ class SearchTab:
         try:
             ready = self.setup.ready
             query = check_query(query)
-            found = ready.searcher.search(query, SHOWN)
+            hits = ready.searcher.search(query, SHOWN)
         except SpaceError as error:
             return space_html.status(str(error), "error"), gr.skip(), gr.skip()
         language = chosen if chosen in ready.languages else ready.detector.detect(query)
-        said = space_html.search_status(query, language, chosen in ready.languages, len(found), len(ready.searcher))
-        return said, space_html.tiles(found, query, "Pictures, best first"), NO_WHY
+        said = space_html.search_status(query, language, chosen in ready.languages, len(hits), len(ready.searcher))
+        shown = space_html.legend(hits) + space_html.tiles(hits, query, "Pictures, best first")
+        return said, shown, NO_WHY
 
     def open(self, event: gr.EventData) -> tuple[Any, Any]:
         """Explain the picture that was clicked."""
@@ -121,19 +125,19 @@ class SearchTab:
         """Find pictures like the one that is explained."""
         try:
             searcher = self.setup.ready.searcher
-            found = searcher.more_like(text_of(event, "id"), SHOWN)
+            hits = searcher.more_like(text_of(event, "id"), SHOWN)
             query = check_query(text_of(event, "query"))
         except SpaceError as error:
             return space_html.status(str(error), "error"), gr.skip()
         said = space_html.status("Pictures most like the one you chose; the scores compare pictures.")
-        return said, space_html.tiles(found, query, "Pictures like the one chosen")
+        return said, space_html.tiles(hits, query, "Pictures like the one chosen")
 
 
 def text_of(event: gr.EventData, name: str) -> str:
     """Return what a click says, or nothing: it comes from the browser, so it may be anything."""
     data = event._data if isinstance(event._data, dict) else {}
-    found = data.get(name, "")
-    return found if isinstance(found, str) else ""
+    text = data.get(name, "")
+    return text if isinstance(text, str) else ""
 
 
 def explain_click(searcher: Searcher, event: gr.EventData, more: bool = True) -> str:

@@ -1,4 +1,4 @@
-"""What the page shows, made ready in the background so that the page answers at once."""
+"""What the page shows, made ready in the background so that the page opens immediately."""
 
 import os
 import threading
@@ -7,14 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import space_scenes
 from space_errors import SpaceError
 from space_languages import SIX, LanguageDetector
 from space_model import Retriever
 from space_search import PictureStore, Searcher
 from space_sources import IDEAS, SAMPLES, Source, open_source
 
-MODEL_BESIDE = Path(__file__).parent / "model"
+MODEL_FOLDER = Path(__file__).parent / "model"
 
 
 @dataclass(frozen=True)
@@ -22,27 +21,17 @@ class Settings:
     """What is shown.
 
     Attributes:
-        model: Folder or Hub name of a model; empty for the model beside the app, or one trained on the spot.
+        model: Folder or Hub name of a model; empty for the folder `model` next to the app.
         gallery: Folder or Hub name of pictures; empty for built-in ones.
-        training_scenes: Scenes that a model trained on the spot sees.
     """
 
     model: str = ""
     gallery: str = ""
-    training_scenes: int = space_scenes.TRAINING_SCENES
 
     @classmethod
     def from_environment(cls) -> "Settings":
-        """Read `LECCR_MODEL`, `LECCR_GALLERY` and `LECCR_TRAINING_SCENES`.
-
-        Raises:
-            SpaceError: If the last one is no number from 50 to 20,000.
-        """
-        scenes = os.environ.get("LECCR_TRAINING_SCENES") or str(space_scenes.TRAINING_SCENES)
-        if not scenes.isdecimal() or not 50 <= int(scenes) <= 20_000:
-            raise SpaceError("LECCR_TRAINING_SCENES has to be a number from 50 to 20,000.")
-        model, gallery = (os.environ.get(f"LECCR_{name}", "").strip() for name in ("MODEL", "GALLERY"))
-        return cls(model, gallery, int(scenes))
+        """Read `LECCR_MODEL` and `LECCR_GALLERY`."""
+        return cls(*(os.environ.get(f"LECCR_{name}", "").strip() for name in ("MODEL", "GALLERY")))
 
 
 @dataclass(frozen=True)
@@ -71,18 +60,19 @@ class Ready:
     @property
     def languages(self) -> list[str]:
         """The model's languages, the six of the papers first."""
-        found = self.detector.languages
-        return [code for code in SIX if code in found] + [code for code in found if code not in SIX]
+        known = self.detector.languages
+        return [code for code in SIX if code in known] + [code for code in known if code not in SIX]
 
 
-Build = Callable[[Callable[[str], None]], Ready]
+Say = Callable[[str], None]
+Build = Callable[[Say], Ready]
 
 
 class Setup:
-    """Builds what the page needs, in a thread of its own or at once.
+    """Builds what the page needs, in the background or while the caller waits.
 
     Args:
-        build: Returns what is needed; it is given a function to say what is going on.
+        build: Returns what is needed; it is given a function to report progress.
     """
 
     def __init__(self, build: Build) -> None:
@@ -104,7 +94,7 @@ class Setup:
 
     @property
     def is_ready(self) -> bool:
-        """Whether everything is there."""
+        """Whether everything is built."""
         return self._ready is not None
 
     @property
@@ -112,7 +102,7 @@ class Setup:
         """What was built.
 
         Raises:
-            SpaceError: If it is not there yet, or never will be.
+            SpaceError: If it is not ready yet, or never will be.
         """
         if self._ready is None:
             raise SpaceError(self.status if self.failed else f"Not ready yet. {self.status} Try again in a moment.")
@@ -135,44 +125,47 @@ class Setup:
 
 
 def build_ready(
-    settings: Settings, say: Callable[[str], None], load: Callable[[str], Retriever] = Retriever.load
+    settings: Settings,
+    say: Say,
+    load: Callable[[str], Retriever] = Retriever.load,
+    train: Callable[[Say], tuple[str, str]] | None = None,
 ) -> Ready:
     """Load a model and encode the pictures.
 
     Args:
         settings: What is shown.
-        say: Told what is going on.
+        say: Told about progress.
         load: Loads the model of a name.
+        train: Returns the folders of a model and of pictures to show, for when no model is named.
 
     Raises:
         SpaceError: If there is no model or no gallery of the names given, or nothing to fall back on.
     """
-    model, gallery = settings.model, settings.gallery
-    if not model and MODEL_BESIDE.is_dir():
-        model = str(MODEL_BESIDE)
+    source = open_source(settings.gallery) if settings.gallery else None
+    model, pictures = settings.model, str(SAMPLES)
+    if not model and MODEL_FOLDER.is_dir():
+        model = str(MODEL_FOLDER)
     if not model:
-        if not space_scenes.is_available():
+        if train is None:
             raise SpaceError(
                 "No model is set. Set the variable LECCR_MODEL to the Hub name or the folder of a LECCR model, or put "
-                "one into the folder model beside app.py."
+                "one into the folder model next to app.py."
             )
-        made = space_scenes.prepare_scenes(space_scenes.cache_folder(), say, settings.training_scenes)
-        model, gallery = str(made / "model"), gallery or str(made / "gallery")
+        model, pictures = train(say)
     say("Loading the model …")
     retriever = load(model)
     say("Opening the pictures …")
-    source = open_source(gallery or SAMPLES)
-    return ready_from(retriever, source if settings.gallery else replace(source, title="built-in Scenes"), say)
+    return ready_from(retriever, source or replace(open_source(pictures), title="built-in Scenes"), say)
 
 
-def ready_from(retriever: Retriever, source: Source, say: Callable[[str], None]) -> Ready:
+def ready_from(retriever: Retriever, source: Source, say: Say) -> Ready:
     """Encode the pictures of a source.
 
     Raises:
         SpaceError: If none of them can be used.
     """
     store, total = PictureStore(retriever), len(source.pictures)
-    problems = store.add(source.pictures, lambda done: say(f"Looking at the pictures: {done:,} of {total:,} …"))
+    problems = store.add(source.pictures, lambda done: say(f"Encoding the pictures: {done:,} of {total:,} …"))
     if not len(store):
         raise SpaceError("None of the gallery's pictures can be read.")
     for problem in problems:

@@ -1,4 +1,4 @@
-"""Where pictures come from: a folder, a data set on the Hub in the same layout, or the samples beside the app."""
+"""Where pictures come from: a folder, a data set on the Hub in the same layout, or the samples next to the app."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -56,12 +56,12 @@ def open_source(name: str | Path) -> Source:
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
     if not files:
-        raise SpaceError("The gallery holds no pictures; set LECCR_GALLERY to a folder or a data set with some.")
+        raise SpaceError("The gallery holds no pictures; name a folder or a data set with some.")
     descriptions = read_descriptions(folder)
     pictures = []
     for number, path in enumerate(files[:MOST_PICTURES]):
-        place = path.relative_to(folder).as_posix()
-        pictures.append(Picture(str(number), place, path, descriptions.get(place)))
+        relative = path.relative_to(folder).as_posix()
+        pictures.append(Picture(str(number), relative, path, descriptions.get(relative)))
     return Source(Path(name).name, pictures, read_ideas(folder), len(files) - len(pictures))
 
 
@@ -70,9 +70,7 @@ def _download(name: str) -> Path:
     try:
         return Path(snapshot_download(name, repo_type="dataset", allow_patterns=patterns))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        raise SpaceError(
-            "The gallery is neither a folder nor a data set that the Hub gives; check LECCR_GALLERY."
-        ) from error
+        raise SpaceError("The gallery is neither a folder nor a data set on the Hub; check its name.") from error
 
 
 def read_descriptions(folder: Path) -> dict[str, str]:
@@ -81,22 +79,22 @@ def read_descriptions(folder: Path) -> dict[str, str]:
     Raises:
         SpaceError: If a file of them cannot be read.
     """
-    found: dict[str, str] = {}
+    descriptions: dict[str, str] = {}
     for path in sorted(folder.rglob("metadata.jsonl")):
-        place = path.parent.relative_to(folder)
+        parent = path.parent.relative_to(folder)
         for record in _records(path):
             text = next((record[key] for key in ("description", "text", "caption") if record.get(key)), None)
-            _keep(found, (place / str(record.get("file_name", ""))).as_posix(), text)
+            _keep(descriptions, (parent / str(record.get("file_name", ""))).as_posix(), text)
     for record in _records(folder / "descriptions.jsonl"):
-        _keep(found, str(record.get("id", "")), record.get("description"))
+        _keep(descriptions, str(record.get("id", "")), record.get("description"))
     for name, text in _mapping(folder / "descriptions.json").items():
-        _keep(found, name, text)
-    return found
+        _keep(descriptions, name, text)
+    return descriptions
 
 
-def _keep(found: dict[str, str], name: str, text: object) -> None:
+def _keep(descriptions: dict[str, str], name: str, text: object) -> None:
     if isinstance(text, str) and text.strip():
-        found[name] = text.strip()[:LONGEST_DESCRIPTION]
+        descriptions[name] = text.strip()[:LONGEST_DESCRIPTION]
 
 
 def _records(path: Path) -> list[dict[str, object]]:
@@ -110,10 +108,10 @@ def _records(path: Path) -> list[dict[str, object]]:
 
 def _mapping(path: Path) -> dict[str, object]:
     try:
-        found = json.loads(_read(path) or "{}")
+        content = json.loads(_read(path) or "{}")
     except ValueError as error:
         raise SpaceError(f"{path.name} of the gallery is no JSON file.") from error
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _read(path: Path) -> str:

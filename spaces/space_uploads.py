@@ -22,7 +22,7 @@ SECONDS_KEPT = 30 * 60
 def add_uploads(store: PictureStore | None, files: Sequence[str], retriever: Retriever) -> tuple[PictureStore, str]:
     """Take uploaded files into a visitor's store, and delete them.
 
-    A file's name is shown and nothing else: what a file is decides its content, and its place is the server's.
+    A file's name is only shown: its type is detected from the content, and the server chooses its path.
 
     Args:
         store: The visitor's pictures; None if there are none yet.
@@ -88,10 +88,10 @@ def shorten_name(name: str) -> str:
 
 
 def describe_upload(store: PictureStore, id: str, description: str) -> str:
-    """Put a visitor's words in place of a picture's description, and return a sentence about it.
+    """Replace a picture's description with a visitor's words, and return a sentence about it.
 
     Raises:
-        SpaceError: If there is no such picture, or the words are too many.
+        SpaceError: If there is no such picture, or the description is too long.
     """
     words = " ".join(str(description).encode("utf-8", "replace").decode("utf-8").split())
     if len(words) > LONGEST_DESCRIPTION:

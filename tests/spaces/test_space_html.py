@@ -3,8 +3,8 @@ from html.parser import HTMLParser
 
 import pytest
 from space_explain import Explanation, SlotPart
-from space_html import chips, comparison, empty, explanation, search_status, status, tiles
-from space_search import Result
+from space_html import chips, comparison, empty, explanation, legend, search_status, status, tiles
+from space_search import Hit
 
 from tests.spaces.hostile import SCRIPT
 
@@ -39,8 +39,8 @@ def read(page: str) -> Tags:
     return tags
 
 
-def results(text: str) -> list[Result]:
-    return [Result(text, 1, 0.5, 2, text, text, b"picture"), Result("b", 2, 0.25, None, "b.png", None, b"picture")]
+def results(text: str) -> list[Hit]:
+    return [Hit(text, 1, 0.5, 2, text, text, b"picture"), Hit("b", 2, 0.25, None, "b.png", None, b"picture")]
 
 
 def found(text: str, points: float = 0.1) -> Explanation:
@@ -87,13 +87,22 @@ def test_an_explanation_says_which_slot_answered_and_its_share() -> None:
     assert 'data-action="more" data-id="7"' in page
 
 
+def test_score_and_slots_are_explained_where_they_appear() -> None:
+    hits = results("a")
+    assert "higher is better" in legend(hits) and "<em>slot</em> is" in legend(hits)
+    assert "higher is better" in legend(hits[1:]) and "slot" not in legend(hits[1:])
+    assert legend([]) == ""
+    assert "<em>slot</em> is" in explanation(found("a dog"), "7", "Hund")
+    assert "higher is better" in comparison({"en": ("dog", hits)}, 10)
+
+
 def test_no_share_is_given_where_a_part_is_negative() -> None:
     page = explanation(found("a dog", points=-0.1), "7", "Hund")
     assert "One of the two is negative" in page and "%</b>" not in page
 
 
 def test_languages_are_compared_by_what_they_share() -> None:
-    other = [Result("c", 1, 0.5, 1, "c.png", None, b"picture"), results("a")[0]]
+    other = [Hit("c", 1, 0.5, 1, "c.png", None, b"picture"), results("a")[0]]
     page = comparison({"en": ("dog", results("a")), "de": ("Hund", other)}, 10)
     assert "1 of 2 as in English" in page
     assert re.findall(r'<td style="--weight:[0-9.]+">(\d)</td>', page) == ["2", "1", "1", "2"]

@@ -115,15 +115,6 @@ def test_removing_and_describing_change_what_is_found(tmp_path: Path, store: Pic
         own.explain("green", QUERY)
 
 
-def test_an_older_checkpoint_explains_without_attention(store: PictureStore) -> None:
-    older = Retriever(store.retriever.model, store.retriever.processor, store.retriever.name)
-    older.explains = False
-    own = PictureStore(older)
-    own.add([store.picture("id red")])
-    for slot in own.explain("id red", QUERY).slots:
-        assert (slot.overlay, slot.summary_share, slot.words) == (None, None, [])
-
-
 def test_an_empty_store_finds_nothing(store: PictureStore) -> None:
     assert PictureStore(store.retriever).search(QUERY, 5) == []
 

@@ -1,7 +1,6 @@
-"""The built-in Scenes, where the package leccr is installed: pictures to search, and a model trained on the spot."""
+"""The built-in Scenes for the demo: pictures to search, and a model that is trained once and kept in a cache."""
 
 import hashlib
-import importlib
 import json
 import os
 import shutil
@@ -10,18 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-TRAINING_SCENES = 2000
+from processing.scenes.build import description, draw_scene, example_queries, sample_scenes
+
+from .space import space_folder
+
+DEFAULT_SIZES = {"train": 2000, "validation": 200}
 GALLERY_SCENES = 200
 IDEAS = 6
-
-
-def is_available() -> bool:
-    """Return whether leccr is installed."""
-    try:
-        importlib.import_module("leccr")
-    except ImportError:
-        return False
-    return True
 
 
 def write_gallery(folder: Path, count: int = GALLERY_SCENES, seed: int = 0) -> None:
@@ -32,10 +26,8 @@ def write_gallery(folder: Path, count: int = GALLERY_SCENES, seed: int = 0) -> N
         count: Number of scenes.
         seed: Of the scenes.
     """
-    from processing.scenes.build import description, draw_scene, example_queries, sample_scenes
-
     # The order in which the splits draw scenes decides which ones they get, so the sizes are those of the default.
-    scenes = sample_scenes({"train": TRAINING_SCENES, "validation": 200, "test": count}, seed)["test"]
+    scenes = sample_scenes({**DEFAULT_SIZES, "test": count}, seed)["test"]
     folder.mkdir(parents=True)
     lines = []
     for number, scene in enumerate(scenes):
@@ -48,31 +40,31 @@ def write_gallery(folder: Path, count: int = GALLERY_SCENES, seed: int = 0) -> N
     (folder / "ideas.json").write_text(ideas + "\n", encoding="utf-8")
 
 
-def prepare_scenes(cache: Path, say: Callable[[str], None], num_train: int = TRAINING_SCENES) -> Path:
-    """Return a folder with `model` and `gallery`, made at the first call and found again at the next.
+def prepare_scenes(cache: Path, say: Callable[[str], None], num_train: int) -> Path:
+    """Return a folder with `model` and `gallery`, which the first call makes and later calls find.
 
     Args:
         cache: Folder of such folders.
-        say: Told what is going on.
-        num_train: Training scenes; fewer are faster, and the model worse.
+        say: Told about progress.
+        num_train: Training scenes; fewer train faster but less accurately.
     """
-    there = cache / f"scenes-{num_train}-{_version()}"
-    if there.is_dir():
-        return there
+    made = cache / f"scenes-{num_train}-{_version()}"
+    if made.is_dir():
+        return made
     cache.mkdir(parents=True, exist_ok=True)
-    # Written beside and renamed, so that a start that is stopped leaves nothing half-written.
+    # A name of its own for each start, as two of them may train at the same time.
     with tempfile.TemporaryDirectory(dir=cache, prefix="making-") as work:
         making = Path(work) / "made"
         say("Drawing the pictures …")
         write_gallery(making / "gallery")
         _train(making / "model", Path(work) / "checkpoints", say, num_train)
         try:
-            making.rename(there)
+            making.rename(made)
         except OSError:
             # Another start was faster.
-            if not there.is_dir():
+            if not made.is_dir():
                 raise
-    return there
+    return made
 
 
 def _version() -> str:
@@ -83,7 +75,7 @@ def _version() -> str:
 
     digest = hashlib.sha256()
     folders = [Path(str(package.__file__)).parent for package in (modeling_leccr, processing, recipes)]
-    files = [file for folder in folders[:2] for file in folder.glob("*.py")]
+    files = [file for folder in folders[:2] for file in folder.rglob("*.py")]
     for file in sorted([*files, *folders[2].rglob("*.yaml")]):
         digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
@@ -92,15 +84,16 @@ def _version() -> str:
 def _train(folder: Path, checkpoints: Path, say: Callable[[str], None], num_train: int) -> None:
     from transformers import TrainerCallback
 
-    from leccr.data.facts import training_facts
-    from leccr.hub.push import run_card
-    from leccr.recipes import load_recipe
-    from leccr.training.train import make_trainer, save_retriever, train_recipe
     from processing.scenes.build import build_scenes
+
+    from ..data.facts import training_facts
+    from ..hub.push import run_card
+    from ..recipes import load_recipe
+    from ..training.train import make_trainer, save_retriever, train_recipe
 
     class Progress(TrainerCallback):
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            say(f"Training the built-in model, once, for about two minutes: step {state.global_step} of {total} …")
+            say(f"Training the built-in model once, for a few minutes: step {state.global_step} of {total} …")
 
     say("Writing captions in six languages …")
     data = build_scenes(num_train, min(200, num_train), num_test=0)
@@ -121,10 +114,10 @@ def cache_folder() -> Path:
 
 
 def rewrite_samples(folder: Path, count: int = 48) -> None:
-    """Draw the samples that lie beside the app, so that it has pictures where leccr is not installed."""
+    """Draw the samples next to the Space's app, so that it has pictures where leccr is not installed."""
     shutil.rmtree(folder, ignore_errors=True)
     write_gallery(folder, count)
 
 
 if __name__ == "__main__":
-    rewrite_samples(Path(__file__).parent / "samples")
+    rewrite_samples(space_folder() / "samples")

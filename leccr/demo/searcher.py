@@ -1,0 +1,103 @@
+"""A gallery that `leccr index` wrote, searched from the Space."""
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image as PillowImage
+
+from processing.images import open_image
+
+from ..gallery.results import Result, file_of
+from ..gallery.store.catalogue import VIDEO, Item, select_items, sources_of
+from .space import space
+
+if TYPE_CHECKING:
+    from ..gallery import Gallery
+
+SIDE = 288
+
+
+class GallerySearcher:
+    """A gallery with the methods that the Space asks for (see `Searcher` in `spaces/space_search.py`).
+
+    Args:
+        gallery: An open gallery.
+    """
+
+    def __init__(self, gallery: "Gallery") -> None:
+        self.gallery = gallery
+        encoder = gallery.encoder
+        self.retriever = space("model").Retriever(encoder.model, encoder.processor, encoder.name)
+
+    def __len__(self) -> int:
+        return len(self.gallery)
+
+    def search(self, text: str, k: int) -> list[Any]:
+        """Return the k items that fit a text best, the best first."""
+        return self._shown(self.gallery.search(text, k))
+
+    def more_like(self, id: str, k: int) -> list[Any]:
+        """Return the k other items that are most like one."""
+        item, row, _ = self._open(id)
+        results = self.gallery.search(self.gallery.encoder.image(row), k + 1)
+        return self._shown([result for result in results if result.number != item.number][:k])
+
+    def explain(self, id: str, text: str) -> Any:
+        """Explain the score of an item for a text."""
+        encoder = self.gallery.encoder
+        item, row, picture = self._open(id)
+        inputs = self.retriever.on_device(encoder.collator.image_inputs([row]))
+        return space("explain").explain(
+            self.retriever, inputs, encoder.texts([text])[0], item.path, item.description, picture
+        )
+
+    def _shown(self, results: list[Result]) -> list[Any]:
+        return [
+            space("search").Hit(
+                id=str(result.number),
+                rank=rank,
+                score=result.score,
+                answered_by=result.view + 1 if self.retriever.num_slots else None,
+                name=result.path,
+                description=result.description,
+                picture=_jpeg(self.gallery.thumbnail(result)),
+            )
+            for rank, result in enumerate(results, start=1)
+        ]
+
+    def _open(self, id: str) -> tuple[Item, dict[str, Any], PillowImage.Image]:
+        """Return an item, its row for the collator, and a picture to show; its thumbnail where the file is gone."""
+        error_class = space("errors").SpaceError
+        item, file, small = self._find(id)
+        row: dict[str, Any] = {"id": item.id, "image": None, "video": None, "description": item.description}
+        try:
+            if file is not None and item.kind == VIDEO:
+                return item, {**row, "video": str(file)}, small or PillowImage.new("RGB", (SIDE, SIDE))
+            picture = small if file is None else open_image(str(file), item.id)
+        except ValueError as error:
+            raise error_class("The picture's file is broken.") from error
+        if picture is None:
+            raise error_class("The picture's file no longer exists.")
+        return item, {**row, "image": picture}, picture
+
+    def _find(self, id: str) -> tuple[Item, Path | None, PillowImage.Image | None]:
+        """Return an item, its file if it exists, and its thumbnail if it has one."""
+        number = int(id) if id.isascii() and id.isdecimal() and len(id) < 19 else -1
+        with self.gallery.catalogue.reading() as connection:
+            items = select_items(connection, "number = ?", [number])
+            sources = sources_of(connection)
+            stored = connection.execute("SELECT picture FROM thumbnails WHERE number = ?", [number]).fetchone()
+        if not items:
+            raise space("errors").SpaceError("There is no picture with this id.")
+        [item] = items
+        small = None if stored is None else open_image({"bytes": stored[0], "path": None}, item.id)
+        file = file_of(item, sources)
+        return item, file if file is not None and file.is_file() else None, small
+
+
+def _jpeg(picture: PillowImage.Image | None) -> bytes:
+    """Return a thumbnail as a JPEG; a grey one where there is none."""
+    stream = io.BytesIO()
+    (picture or PillowImage.new("RGB", (32, 32), "gray")).convert("RGB").save(stream, "JPEG", quality=85)
+    return stream.getvalue()

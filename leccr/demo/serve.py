@@ -1,0 +1,97 @@
+"""What `leccr demo` does: choose what is searched, and serve the Space with it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hub_card.names import is_repository
+from processing.device import choose_device
+
+from ..errors import UserError
+from ..gallery.store.catalogue import FILE
+from .space import space
+
+TRAINING_SCENES = 2000
+
+
+def run_demo(
+    gallery: str | None,
+    model: str | None,
+    training_scenes: int = TRAINING_SCENES,
+    device: str = "auto",
+    dtype: str = "auto",
+    **options: Any,
+) -> tuple[Any, str, str]:
+    """Serve the Space.
+
+    Args:
+        gallery: A folder that `leccr index` wrote, a folder of pictures, a data set of the Hub, or None for Scenes.
+        model: A trained model; None for the gallery's own, or for one trained on Scenes.
+        training_scenes: Scenes that such a model is trained on.
+        device: Where the model runs, as for `processing.device.choose_device`.
+        dtype: Its precision, as for `processing.device.choose_dtype`.
+        **options: Of Gradio's `launch`, such as `server_port`.
+
+    Returns:
+        What Gradio's `launch` returns: the app, its local address, and its public one.
+
+    Raises:
+        UserError: If Gradio is not installed, there is no such gallery, model or device, or the port is taken.
+    """
+    if gallery is not None and not Path(gallery).is_dir() and not is_repository(gallery):
+        raise UserError(
+            f"There is no gallery {gallery}; name a folder that `leccr index` wrote or a folder of pictures, or leave "
+            "--gallery out for the built-in Scenes."
+        )
+    choose_device(device)
+    setup, page = space("setup"), space("page")
+    try:
+        if gallery is not None and (Path(gallery) / FILE).is_file():
+            served = setup.Setup(lambda say: _indexed(gallery, model, device, dtype)).finish()
+            return page.serve(page.build_page(served), **options)
+        if gallery is not None:
+            # A mistake is reported here and not after the training.
+            space("sources").open_source(gallery)
+        settings = setup.Settings(model or "", gallery or "")
+        load, train = _loader(device, dtype), _trainer(training_scenes)
+        served = setup.Setup(lambda say: setup.build_ready(settings, say, load, train))
+        if model:
+            return page.serve(page.build_page(served.finish()), **options)
+        # Training takes minutes, so the page reports its progress.
+        return page.serve(page.build_page(served), then=served.start, **options)
+    except space("errors").SpaceError as error:
+        raise UserError(str(error)) from error
+    except OSError as error:
+        raise UserError(f"The page cannot be served: {error}") from error
+
+
+def _indexed(gallery: str, model: str | None, device: str, dtype: str) -> Any:
+    from ..gallery import Gallery
+    from .searcher import GallerySearcher
+
+    searcher = GallerySearcher(Gallery.open(gallery, model, device=device, dtype=dtype))
+    return space("setup").make_ready(searcher, Path(gallery).resolve().name)
+
+
+def _loader(device: str, dtype: str) -> Callable[[str], Any]:
+    """Return what loads a model with our own classes, and not with the code that its repository carries."""
+
+    def load(name: str) -> Any:
+        from ..models.encoder import Encoder
+
+        encoder = Encoder.load(name, device, dtype)
+        return space("model").Retriever(encoder.model, encoder.processor, name)
+
+    return load
+
+
+def _trainer(num_train: int) -> Callable[[Callable[[str], None]], tuple[str, str]]:
+    """Return what gives the Space a model and pictures where none are named."""
+
+    def train(say: Callable[[str], None]) -> tuple[str, str]:
+        from .scenes import cache_folder, prepare_scenes
+
+        made = prepare_scenes(cache_folder(), say, num_train)
+        return str(made / "model"), str(made / "gallery")
+
+    return train

@@ -1,0 +1,56 @@
+import io
+from pathlib import Path
+
+import pytest
+from PIL import Image as PillowImage
+
+from leccr.demo.searcher import GallerySearcher
+from leccr.demo.space import space
+from leccr.gallery import Gallery
+from tests.leccr.gallery.tiny_gallery import description, paint
+
+QUERY = description("green")
+
+
+@pytest.fixture(scope="module")
+def searcher(folder: Path) -> GallerySearcher:
+    return GallerySearcher(Gallery.open(folder / "gallery"))
+
+
+def test_a_gallery_answers_the_space_as_it_answers_everybody(searcher: GallerySearcher) -> None:
+    found, expected = searcher.search(QUERY, 4), searcher.gallery.search(QUERY, 4)
+    assert len(searcher) == 6
+    for shown, result in zip(found, expected, strict=True):
+        assert (shown.rank, shown.score, shown.name) == (result.rank, result.score, result.path)
+        assert f"slot {shown.answered_by}" == result.answered_by and shown.description == result.description
+        with PillowImage.open(io.BytesIO(shown.picture)) as picture:
+            assert picture.format == "JPEG"
+
+
+def test_explanations_agree_with_the_gallery(searcher: GallerySearcher) -> None:
+    for shown in searcher.search(QUERY, 6):
+        why = searcher.explain(shown.id, QUERY)
+        assert why.score == pytest.approx(shown.score, abs=1e-5)
+        assert (why.answered_by, why.description, why.name) == (shown.answered_by, shown.description, shown.name)
+        assert all(slot.overlay for slot in why.slots)
+
+
+def test_more_like_leaves_the_item_itself_out(searcher: GallerySearcher) -> None:
+    first = searcher.search(QUERY, 1)[0]
+    found = searcher.more_like(first.id, 3)
+    assert len(found) == 3 and first.id not in [shown.id for shown in found]
+
+
+@pytest.mark.parametrize("id", ["999", "", "-1", "1 OR 1=1", "٣", "9" * 40])
+def test_an_unknown_item_is_said(searcher: GallerySearcher, id: str) -> None:
+    with pytest.raises(space("errors").SpaceError, match="no picture with this id"):
+        searcher.explain(id, QUERY)
+
+
+def test_an_item_whose_file_is_gone_is_explained_by_its_thumbnail(folder: Path, tmp_path: Path) -> None:
+    only = paint(tmp_path / "photos" / "a.png", 1)
+    Gallery.build(tmp_path / "photos", str(folder / "model"), tmp_path / "gallery").close()
+    searcher = GallerySearcher(Gallery.open(tmp_path / "gallery"))
+    [shown] = searcher.search(QUERY, 1)
+    only.unlink()
+    assert searcher.explain(shown.id, QUERY).score == pytest.approx(shown.score, abs=0.1)
