@@ -1,5 +1,6 @@
 """The main job: draw Scenes, train three recipes on it, compare them, and ask one query in each language."""
 
+import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from processing.images import open_image
 from processing.scenes.build import build_scenes
 from processing.writing import atomic_file, write_json
 
+from .data.training_data import training_data
 from .drawing.contact_sheet import ContactRow, contact_sheet
 from .errors import UserError
 from .evaluation.evaluate import evaluate_retrieval
@@ -67,8 +69,8 @@ def run_quickstart(output: Path, seed: int = 0, recipes: Sequence[str] = RECIPES
 
 
 def _train_and_measure(name: str, data: DatasetDict, output: Path, seed: int) -> tuple[tuple[Any, Any, Any], list[Any]]:
-    recipe = load_recipe(name, towers="scenes")
-    trainer = make_trainer(recipe, data, output / CHECKPOINTS / name, seed=seed)
+    recipe = dataclasses.replace(load_recipe(name, towers="scenes"), seed=seed)
+    trainer = make_trainer(recipe, training_data(recipe, data), output / CHECKPOINTS / name)
     report = train_recipe(trainer, recipe)
     measured = evaluate_retrieval(Encoder(trainer.model, trainer.processing_class), data["test"])
     for result in measured:

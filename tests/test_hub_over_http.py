@@ -211,13 +211,12 @@ def test_a_gallery_comes_back_as_it_was(desk: Desk, published: dict[str, Any]) -
 
 TRAINER = """
 import sys
-from tests.tiny_data import processor, recipe, scenes
-from leccr.training.train import make_trainer
+from tests.tiny_data import processor, recipe, scenes, trainer_for
 from pathlib import Path
 data = scenes()
 settings = {"max_steps": 1, "eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False}
 settings |= {"hub_model_id": "org/by-trainer", "push_to_hub": True, "hub_strategy": "end"}
-trainer = make_trainer(recipe(training=settings), data, Path(sys.argv[1]), ["de"])
+trainer = trainer_for(recipe(training=settings), data, Path(sys.argv[1]), ["de"])
 trainer.train()
 print(trainer.push_to_hub().commit_url)
 """

@@ -1,15 +1,21 @@
 """Rows, processors and recipes small enough to be made and trained on in a test."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, DatasetDict
 from PIL import Image
-from transformers import CLIPImageProcessorPil
+from transformers import CLIPImageProcessorPil, Trainer
 
+from leccr.data.training_data import training_data
 from leccr.models.build import training_texts
 from leccr.recipes import Recipe
+from leccr.training.train import make_trainer
 from processing import LeccrProcessor
+from processing.caption_embeddings import CaptionEmbeddings
+from processing.features import FeatureFile
 from processing.scenes.build import build_scenes
 from processing.schema import ROW_FEATURES
 from processing.tokenizers import train_tokenizer
@@ -70,6 +76,20 @@ def read(processor: LeccrProcessor, input_ids: Any) -> list[str]:
 def scenes(num_train: int = 12, num_validation: int = 7, num_test: int = 5) -> DatasetDict:
     """Return a few built-in Scenes."""
     return build_scenes(num_train, num_validation, num_test, size=PICTURE_SIZE)
+
+
+def trainer_for(
+    recipe: Recipe,
+    splits: Mapping[str, Dataset],
+    folder: Path,
+    languages: Sequence[str] | None = None,
+    features: FeatureFile | None = None,
+    seed: int = 0,
+    embeddings: CaptionEmbeddings | None = None,
+) -> Trainer:
+    """Return the trainer of a recipe on these rows, in these languages."""
+    recipe = dataclasses.replace(recipe, languages=languages and list(languages), seed=seed)
+    return make_trainer(recipe, training_data(recipe, splits, features, embeddings), folder)
 
 
 def recipe(model: dict[str, Any] | None = None, training: dict[str, Any] | None = None, **fields: Any) -> Recipe:

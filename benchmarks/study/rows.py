@@ -70,6 +70,7 @@ class Row:
             training={**recipe.training, **self.training},
             text={**recipe.text, **self.text},
             warm_start=str(teacher) if self.warm_start else None,
+            languages=list(self.languages),
         )
 
 

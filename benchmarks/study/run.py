@@ -1,5 +1,6 @@
 """One run of the study: train a row with one seed, measure it, and keep figures and ranks."""
 
+import dataclasses
 import fcntl
 import json
 import resource
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from datasets import Dataset
 
+from leccr.data.training_data import training_data
 from leccr.evaluation.metrics import RetrievalRanks, retrieval_metrics, retrieval_ranks
 from leccr.models.encoder import Encoder
 from leccr.training.embed_captions import embed_rows, unique_rows
@@ -80,8 +82,8 @@ def train_teacher(library: Library, row: Row, data: StudyData) -> Path:
         if not (folder / "training.json").exists():
             recipe = Row("teacher", folder.name, "cross-lingual", model=TEACHER).recipe()
             splits = data.splits if source == row.data else library.open(source).splits
-            trainer = make_trainer(recipe, splits, folder / "checkpoints", row.languages)
-            save_retriever(folder, trainer.model, trainer.processing_class, train_recipe(trainer, recipe))
+            trainer = make_trainer(recipe, training_data(recipe, splits), folder / "checkpoints")
+            save_retriever(folder, trainer.model, trainer.processing_class, train_recipe(trainer, recipe), recipe)
         path = folder / embeddings_name(row)
         if not path.exists():
             encoder = Encoder.load(folder, text_only=True)
@@ -96,15 +98,14 @@ def embeddings_name(row: Row) -> str:
 
 
 def _train(row: Row, seed: int, data: StudyData, teacher: Path | None, folder: Path) -> dict[str, Any]:
-    recipe = row.recipe(teacher)
+    recipe = dataclasses.replace(row.recipe(teacher), seed=seed)
     embeddings = (
         CaptionEmbeddings(teacher / embeddings_name(row)) if teacher and recipe.model.get("transfer_weight") else None
     )
-    trainer = make_trainer(
-        recipe, data.splits, folder / "checkpoints", row.languages, data.features, seed, embeddings=embeddings
-    )
+    rows = training_data(recipe, data.splits, data.features, embeddings)
+    trainer = make_trainer(recipe, rows, folder / "checkpoints")
     report = train_recipe(trainer, recipe)
-    save_retriever(folder, trainer.model, trainer.processing_class, report)
+    save_retriever(folder, trainer.model, trainer.processing_class, report, recipe)
     measured, ranks = _measure(Encoder(trainer.model, trainer.processing_class), data, row)
     RANKS.mkdir(exist_ok=True)
     np.savez_compressed(RANKS / f"{run_name(row, seed)}.npz", **ranks)

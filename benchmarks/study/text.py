@@ -1,9 +1,11 @@
 """The first stage of CL2CM alone, on all of the shared text: sentence retrieval between English and de, fr, cs."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
+from leccr.data.training_data import training_data
 from leccr.evaluation.evaluate import evaluate_sentences
 from leccr.models.encoder import Encoder
 from leccr.training.train import make_trainer, save_retriever, train_recipe
@@ -40,10 +42,10 @@ def run_text(library: Library, seed: int) -> None:
         data = library.open(TEXT)
         row = Row("text", name, "cross-lingual", data=TEXT, model=model, training=training, languages=LANGUAGES)
         folder = library.cache / "study" / "runs" / f"text-{name.replace(' ', '-')}-seed{seed}"
-        recipe = row.recipe()
-        trainer = make_trainer(recipe, data.splits, folder / "checkpoints", LANGUAGES, seed=seed)
+        recipe = dataclasses.replace(row.recipe(), seed=seed)
+        trainer = make_trainer(recipe, training_data(recipe, data.splits), folder / "checkpoints")
         report = train_recipe(trainer, recipe)
-        save_retriever(folder, trainer.model, trainer.processing_class, report)
+        save_retriever(folder, trainer.model, trainer.processing_class, report, recipe)
         found = evaluate_sentences(Encoder(trainer.model, trainer.processing_class), data.splits["multi30k"], EVALUATED)
         result = {
             "row": name,

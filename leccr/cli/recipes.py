@@ -30,7 +30,9 @@ def list_all(context: typer.Context) -> None:
 def show(
     context: typer.Context,
     recipe: Annotated[str, typer.Argument(help="Built-in recipe or a YAML file.")],
-    towers: Annotated[str | None, typer.Option(help="Built-in towers or a YAML file, not the recipe's own.")] = None,
+    towers: Annotated[
+        str | None, typer.Option(help="Built-in towers or a YAML file, instead of the recipe's own.")
+    ] = None,
     dual_encoder: Annotated[
         str | None, typer.Option(metavar="NAME", help="CLIP, SigLIP or the like to start from: Hub name or folder.")
     ] = None,

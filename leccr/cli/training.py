@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,16 +16,23 @@ Languages = Annotated[
         "--languages", metavar="CODE ...", help="Target languages, such as de fr; by default all in the data."
     ),
 ]
-SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Count undecodable images and videos and go on.")]
+SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Skip undecodable files and report how many.")]
 DataArgument = Annotated[str, typer.Argument(help="Folder that `leccr prepare` wrote, or scenes.")]
 
 
 def train(
     context: typer.Context,
-    recipe: Annotated[str, typer.Argument(help="Built-in recipe (see `leccr recipes`) or a YAML file.")],
+    recipe: Annotated[
+        str, typer.Argument(help="Built-in recipe (see `leccr recipes`) or a YAML file, such as RUN/recipe.yaml.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="Folder to write: new, or empty unless --resume.")],
-    data: Annotated[str, typer.Option(help="Folder that `leccr prepare` wrote, or scenes.")] = "scenes",
-    towers: Annotated[str | None, typer.Option(help="Built-in towers or a YAML file, not the recipe's own.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Folder that `leccr prepare` wrote, or scenes; by default the recipe's, or scenes."),
+    ] = None,
+    towers: Annotated[
+        str | None, typer.Option(help="Built-in towers or a YAML file, instead of the recipe's own.")
+    ] = None,
     warm_start: Annotated[
         str | None, typer.Option(metavar="TEACHER", help="Model whose text tower and tokenizer to start from.")
     ] = None,
@@ -36,8 +43,10 @@ def train(
         int | None, typer.Option(metavar="RANK", min=1, help="Train the towers by LoRA of this rank, such as 16.")
     ] = None,
     languages: Languages = None,
-    seed: Annotated[int, typer.Option(help="Seed of the weights, the order of the data and the dropout.")] = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the weights, the order of the data and dropout; by default 0.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume from the last checkpoint in --out.")] = False,
     skip_broken: SkipBroken = False,
     plots: Annotated[
         bool, typer.Option("--plots", help="Draw the loss, its terms and the validation into OUT/plots.")
@@ -46,7 +55,7 @@ def train(
 ) -> None:
     """Train a retriever, or the text-only teacher of one, by a recipe."""
     if recipe.startswith("-"):
-        raise UserError(f"the recipe comes first: leccr train RECIPE {recipe} ...")
+        raise UserError(f"The recipe comes first: leccr train RECIPE {recipe} ...")
     overrides = parse_overrides(context.args)
 
     from ..recipes import load_recipe, override_training
@@ -54,23 +63,19 @@ def train(
 
     overrides |= device_settings(device)
     adapted = override_training(load_recipe(recipe, towers, dual_encoder), overrides)
-    if warm_start is not None:
-        adapted = dataclasses.replace(adapted, warm_start=warm_start)
-    if lora is not None:
-        adapted = dataclasses.replace(adapted, lora=lora)
+    chosen: dict[str, Any] = {
+        "data": data,
+        "warm_start": warm_start,
+        "lora": lora,
+        "languages": languages,
+        "seed": seed,
+    }
+    chosen = {name: value for name, value in chosen.items() if value is not None}
+    adapted = dataclasses.replace(adapted, **chosen, skip_broken=skip_broken or adapted.skip_broken)
 
     from ..training.train import run_training
 
-    run_training(
-        adapted,
-        data=data,
-        output=out,
-        languages=languages,
-        seed=seed,
-        resume=resume,
-        skip_broken=skip_broken,
-        plots=plots,
-    )
+    run_training(adapted, output=out, resume=resume, plots=plots)
 
 
 def evaluate(

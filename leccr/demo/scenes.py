@@ -87,6 +87,7 @@ def _train(folder: Path, checkpoints: Path, say: Callable[[str], None], num_trai
     from processing.scenes.build import build_scenes
 
     from ..data.facts import training_facts
+    from ..data.training_data import training_data
     from ..hub.push import run_card
     from ..recipes import load_recipe
     from ..training.train import make_trainer, save_retriever, train_recipe
@@ -98,12 +99,12 @@ def _train(folder: Path, checkpoints: Path, say: Callable[[str], None], num_trai
     say("Writing captions in six languages …")
     data = build_scenes(num_train, min(200, num_train), num_test=0)
     recipe = load_recipe("leccr", towers="scenes")
-    trainer = make_trainer(recipe, data, checkpoints)
+    trainer = make_trainer(recipe, training_data(recipe, data), checkpoints)
     total = int(-(-num_train // trainer.args.train_batch_size) * trainer.args.num_train_epochs)
     trainer.add_callback(Progress())
     report = train_recipe(trainer, recipe)
     report["data"] = training_facts("scenes", data)
-    save_retriever(folder, trainer.model, trainer.processing_class, report)
+    save_retriever(folder, trainer.model, trainer.processing_class, report, recipe)
     run_card(folder, name="scenes")
 
 

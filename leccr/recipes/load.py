@@ -27,6 +27,15 @@ def list_towers() -> dict[str, str]:
     return _descriptions(TOWERS_FOLDER)
 
 
+def towers_without_download() -> list[str]:
+    """Return the names of the built-in towers that are trained from scratch, so that nothing is downloaded."""
+    pretrained = ("vision", "text", "dual_encoder", "image_processor")
+    contents = {path.stem: read_yaml(path) for path in sorted(TOWERS_FOLDER.glob("*.yaml"))}
+    return [
+        name for name, towers in contents.items() if not any(isinstance(towers.get(key), str) for key in pretrained)
+    ]
+
+
 def _descriptions(folder: Path) -> dict[str, str]:
     return {path.stem: read_yaml(path).get("description", "") for path in sorted(folder.glob("*.yaml"))}
 

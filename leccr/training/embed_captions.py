@@ -14,7 +14,6 @@ from tqdm.auto import tqdm
 from processing.caption_embeddings import (
     CAPTION_COLUMNS,
     EMBEDDINGS_FILE,
-    CaptionEmbeddings,
     caption_texts,
     fingerprint,
     save_caption_embeddings,
@@ -82,15 +81,3 @@ def embed_rows(encoder: Encoder, rows: list[dict[str, Any]], batch_size: int = 2
             unit = functional.normalize(torch.from_numpy(embeds), dim=-1).half()
             yield from unit.split([len(texts) for texts in captions])
             bar.update(len(captions))
-
-
-def caption_embeddings(data: str) -> CaptionEmbeddings:
-    """Open the embeddings next to a data set.
-
-    Raises:
-        UserError: If there are none.
-    """
-    if not (Path(data) / EMBEDDINGS_FILE).is_file():
-        command = f"leccr embed-captions {data} --model TEACHER"
-        raise UserError(f"{data} has no embeddings of its captions by a teacher; make them with: {command}.")
-    return CaptionEmbeddings(data)

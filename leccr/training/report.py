@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 from transformers import TrainerCallback
 
+from ..recipes.recipe import Recipe
+
 SELECTED_BY = "eval_sum_of_hit_rates"
 LOSS, VALIDATION = "loss_terms.png", "validation.png"
 NATS = "loss (nats)"
@@ -78,7 +80,7 @@ class LossTerms(TrainerCallback):
 
 
 def plot_training(
-    folder: Path, history: Sequence[Mapping[str, Any]], report: Mapping[str, Any], data: str
+    folder: Path, history: Sequence[Mapping[str, Any]], report: Mapping[str, Any], recipe: Recipe
 ) -> list[Path]:
     """Draw the terms of the loss, and the validation figures, over the steps.
 
@@ -86,7 +88,7 @@ def plot_training(
         folder: Folder for the pictures; files of the same names are replaced.
         history: The `log_history` of the run's trainer.
         report: What `leccr.training.train.train_recipe` returned.
-        data: Name of the data.
+        recipe: What was trained, on which data.
 
     Returns:
         The files written: one whose figures were never logged is left out, and that is said.
@@ -96,7 +98,8 @@ def plot_training(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    caption = f"Recipe {report['recipe']}, data {'/'.join(Path(data).parts[-2:])}, seed {report['seed']}."
+    data = "/".join(Path(str(recipe.data)).parts[-2:])
+    caption = f"Recipe {recipe.name}, data {data}, seed {recipe.seed}."
     written = []
     if any("loss" in entry for entry in history):
         written.append(folder / LOSS)

@@ -1,33 +1,36 @@
 """Training by a recipe, with the stock Trainer."""
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from datasets import Dataset, DatasetDict
 from transformers import ProgressCallback, Trainer, TrainingArguments, set_seed
 from transformers.integrations import is_tensorboard_available
 from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 from transformers.trainer_utils import get_last_checkpoint
 
 from processing import CaptionCollator, RetrievalCollator
-from processing.caption_embeddings import EMBED_COMMAND, CaptionEmbeddings, with_caption_embeddings
-from processing.captions import check_languages, evaluation_rows, languages_of
-from processing.features import FeatureFile, with_features
+from processing.caption_embeddings import with_caption_embeddings
+from processing.captions import evaluation_rows
+from processing.features import with_features
 from processing.images import RandomCrop
-from processing.writing import follow_umask, write_json
+from processing.writing import follow_umask, write_json, write_text
 
+from ..data.facts import SCENES, training_facts
 from ..data.loading import for_videos
+from ..data.training_data import TrainingData, missing_texts, open_training_data
 from ..errors import UserError
 from ..evaluation.evaluate import TEXT_COLUMNS
 from ..evaluation.validation import RetrievalMetrics, SentenceMetrics
 from ..models.build import build_model, build_processor, parameter_groups, standardize, training_texts
 from ..models.lora import add_lora, finish_lora
-from ..recipes.recipe import Recipe
+from ..recipes import Recipe, towers_without_download
 from .report import LossTerms, plot_training
 
-CHECKPOINTS = "checkpoints"
+CHECKPOINTS, RECIPE_FILE = "checkpoints", "recipe.yaml"
 DEFAULTS: dict[str, Any] = {
     "remove_unused_columns": False,
     "report_to": "none",
@@ -53,64 +56,37 @@ class QuietProgress(ProgressCallback):
             self.training_bar.write(f"step {state.global_step}: validation SumR {logs['eval_sum_of_hit_rates']:.1f}")
 
 
-def make_trainer(
-    recipe: Recipe,
-    data: Mapping[str, Dataset],
-    output: Path,
-    languages: Sequence[str] | None = None,
-    features: FeatureFile | None = None,
-    seed: int = 0,
-    embeddings: CaptionEmbeddings | None = None,
-) -> Trainer:
+def make_trainer(recipe: Recipe, data: TrainingData, output: Path) -> Trainer:
     """Set up a stock Trainer for a recipe.
 
     Args:
-        recipe: Method, towers and settings.
-        data: `train` and `validation` rows in the project's schema.
+        recipe: Method, towers, settings and seed.
+        data: What `training_data` returned for this recipe.
         output: Folder for checkpoints.
-        languages: Target languages; None means all that the training data have.
-        features: Visual features computed ahead, used in place of the pictures.
-        seed: Of the weights, the order of the data, the drawn captions and dropout.
-        embeddings: A teacher's embeddings of the training captions, for a recipe that transfers from one.
 
     Raises:
-        UserError: If the data lack one of the languages, or embeddings are of other captions.
-        UserError: If the recipe needs target captions or a teacher's embeddings and there are none.
+        UserError: If the towers cannot be loaded, or do not fit the data.
     """
-    set_seed(seed)
-    recipe = for_videos(recipe, data)
-    train, validation = data["train"], data["validation"]
-    source = train[0]["source_language"]
-    if languages is None:
-        languages = languages_of(train)
-    else:
-        check_languages(train, languages)
-    languages = [language for language in dict.fromkeys(languages) if language != source]
-    evaluated = [source, *languages]
-    _check_teaching(recipe, train, languages, embeddings)
-    processor = build_processor(recipe, training_texts(train))
-    model = build_model(recipe, processor, features)
-    collator: CaptionCollator
-    metrics: RetrievalMetrics | SentenceMetrics
-    if recipe.network == "cross-lingual":
-        train, validation, features = train.select_columns(TEXT_COLUMNS), validation.select_columns(TEXT_COLUMNS), None
-        collator, metrics = CaptionCollator(processor, languages), SentenceMetrics(evaluated)
-    else:
-        standardize(model, features, train)
-        augment = RandomCrop(**recipe.augmentation) if recipe.augmentation and features is None else None
-        collator, metrics = RetrievalCollator(processor, languages, augment), RetrievalMetrics(evaluated)
+    set_seed(recipe.seed)
+    recipe = for_videos(recipe, data.splits)
+    with _loading_towers(recipe):
+        processor = build_processor(recipe, training_texts(data.train))
+        model = build_model(recipe, processor, data.features)
+    batches = _batches(recipe, data, processor)
+    if recipe.network == "cross-modal":
+        standardize(model, data.features, data.train)
     if recipe.lora:
         model = add_lora(model, recipe.lora)
-    arguments = TrainingArguments(output_dir=str(output), seed=seed, **{**DEFAULTS, **recipe.training})
+    arguments = TrainingArguments(output_dir=str(output), seed=recipe.seed, **{**DEFAULTS, **recipe.training})
     if "tensorboard" in arguments.report_to and not is_tensorboard_available():
         raise UserError("--report_to tensorboard needs TensorBoard: pip install tensorboard.")
     trainer = Trainer(
         model=model,
         args=arguments,
-        data_collator=collator,
-        train_dataset=with_caption_embeddings(with_features(train, features, varied=True), embeddings),
-        eval_dataset=with_features(evaluation_rows(validation, evaluated), features),
-        compute_metrics=metrics,
+        data_collator=batches.collator,
+        train_dataset=batches.train,
+        eval_dataset=batches.validation,
+        compute_metrics=batches.metrics,
         processing_class=processor,
         optimizers=(_optimizer(model, recipe, arguments), None),
     )
@@ -123,34 +99,58 @@ def make_trainer(
     return trainer
 
 
+class _Batches(NamedTuple):
+    """Rows, and what makes batches and figures of them."""
+
+    train: Any
+    validation: Any
+    collator: CaptionCollator
+    metrics: RetrievalMetrics | SentenceMetrics
+
+
+def _batches(recipe: Recipe, data: TrainingData, processor: Any) -> _Batches:
+    if recipe.network == "cross-lingual":
+        train, validation = (rows.select_columns(TEXT_COLUMNS) for rows in (data.train, data.validation))
+        return _Batches(
+            with_caption_embeddings(train, data.embeddings),
+            evaluation_rows(validation, data.evaluated),
+            CaptionCollator(processor, data.languages),
+            SentenceMetrics(data.evaluated),
+        )
+    augment = RandomCrop(**recipe.augmentation) if recipe.augmentation and data.features is None else None
+    return _Batches(
+        with_caption_embeddings(with_features(data.train, data.features, varied=True), data.embeddings),
+        with_features(evaluation_rows(data.validation, data.evaluated), data.features),
+        RetrievalCollator(processor, data.languages, augment),
+        RetrievalMetrics(data.evaluated),
+    )
+
+
+@contextmanager
+def _loading_towers(recipe: Recipe) -> Iterator[None]:
+    """Turn the failure to load a tower into a sentence that names towers which need no download.
+
+    Raises:
+        UserError: If a name is neither a folder nor on the Hub, or the Hub cannot be reached.
+    """
+    try:
+        yield
+    except OSError as error:
+        parts = (recipe.dual_encoder, recipe.vision, recipe.text, recipe.tokenizer, recipe.image_processor)
+        names = list(dict.fromkeys(part for part in parts if isinstance(part, str) and part != "learned"))
+        small = " or ".join(f"--towers {name}" for name in towers_without_download())
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise UserError(
+            f"The towers of recipe {recipe.name}, {' and '.join(names)}, cannot be loaded: {reason}. "
+            f"These need no download: {small}."
+        ) from error
+
+
 def _optimizer(model: Any, recipe: Recipe, arguments: TrainingArguments) -> torch.optim.AdamW:
     base = model.get_base_model() if recipe.lora else model
     groups = parameter_groups(base, arguments.learning_rate, arguments.weight_decay, recipe.new_layers_learning_rate)
     betas = (arguments.adam_beta1, arguments.adam_beta2)
     return torch.optim.AdamW(groups, lr=arguments.learning_rate, betas=betas, eps=arguments.adam_epsilon)
-
-
-def _needs_teacher(recipe: Recipe, train: Dataset) -> bool:
-    """Return whether the recipe needs a teacher's embeddings that the rows themselves do not have."""
-    columns = {"source_embeddings", "target_embeddings"}
-    return recipe.model.get("transfer_weight", 0) > 0 and not columns <= set(train.column_names)
-
-
-def _check_teaching(
-    recipe: Recipe, train: Dataset, languages: Sequence[str], embeddings: CaptionEmbeddings | None
-) -> None:
-    teaches = recipe.network == "cross-lingual"
-    if not languages and (teaches or recipe.model.get("transfer_weight", 0) > 0):
-        raise UserError(
-            f"Recipe {recipe.name} needs captions in a target language; add some with `leccr translate DATA --to ...`."
-        )
-    if embeddings is not None:
-        embeddings.check(train)
-    elif _needs_teacher(recipe, train):
-        raise UserError(
-            f"Recipe {recipe.name} learns from a teacher's embeddings of the captions, and the training rows have "
-            f"none; make them with: {EMBED_COMMAND}."
-        )
 
 
 def train_recipe(trainer: Trainer, recipe: Recipe, resume: bool = False) -> dict[str, Any]:
@@ -161,10 +161,6 @@ def train_recipe(trainer: Trainer, recipe: Recipe, resume: bool = False) -> dict
     best = [entry for entry in validations if entry["eval_sum_of_hit_rates"] == trainer.state.best_metric]
     return {
         "recipe": recipe.name,
-        "warm_start": recipe.warm_start,
-        "dual_encoder": recipe.dual_encoder,
-        "lora": recipe.lora,
-        "seed": trainer.args.seed,
         "steps": trainer.state.global_step,
         "seconds": round(run.metrics["train_runtime"], 1),
         "selection": "best validation sum_of_hit_rates, averaged over languages",
@@ -172,74 +168,81 @@ def train_recipe(trainer: Trainer, recipe: Recipe, resume: bool = False) -> dict
     }
 
 
-def run_training(
-    recipe: Recipe,
-    data: str,
-    output: Path,
-    languages: Sequence[str] | None = None,
-    seed: int = 0,
-    resume: bool = False,
-    skip_broken: bool = False,
-    plots: bool = False,
-) -> None:
-    """Train a recipe on a prepared data set and write a Hub-ready folder: what `leccr train` does.
+def run_training(recipe: Recipe, output: Path, resume: bool = False, plots: bool = False) -> None:
+    """Train a recipe on the data that it names and write a Hub-ready folder: what `leccr train` does.
 
-    With `plots` the terms of the loss and the validation figures are drawn into `plots` in that folder.
+    Args:
+        recipe: Method, towers, settings, data, languages and seed.
+        output: Folder to write, with all of these in its `recipe.yaml`.
+        resume: Continue from the last checkpoint in that folder.
+        plots: Draw the terms of the loss and the validation figures into `plots` in that folder.
 
     Raises:
-        UserError: If the output folder has files in it and this is no resumption, or a split is missing.
-        ImportError: If plots are wanted and matplotlib is not installed.
+        UserError: If the output folder has files in it and this is no resumption, or the recipe cannot be trained on
+            the data.
+        KeyboardInterrupt: If the user stops the training; its message says how to resume.
     """
     if plots:
         from ..drawing import figures  # noqa: F401 - before the work, as matplotlib may be missing
-    from ..data.facts import training_facts
-    from ..data.loading import load_data
-    from .embed_captions import caption_embeddings
 
     output = Path(output)
     if output.exists() and any(output.iterdir()) and not resume:
-        raise UserError(f"{output} is not empty; choose a new folder, or add --resume to go on with the run in it.")
-    teaches = recipe.network == "cross-lingual"
-    loaded, features = load_data(data, skip_broken=skip_broken and not teaches)
-    splits = as_splits(loaded)
-    embeddings = caption_embeddings(data) if _needs_teacher(recipe, splits["train"]) else None
-    trainer = make_trainer(recipe, splits, output / CHECKPOINTS, languages, features, seed, embeddings)
-    report = train_recipe(trainer, recipe, resume)
-    report["data"] = training_facts(data, splits)
-    if embeddings is not None:
-        report["teacher"] = embeddings.teacher
+        raise UserError(f"{output} is not empty; choose a new folder, or add --resume to continue the run in it.")
+    recipe = dataclasses.replace(recipe, data=recipe.data or SCENES)
+    data = open_training_data(recipe)
+    recipe = dataclasses.replace(recipe, languages=data.languages)
+    trainer = make_trainer(recipe, data, output / CHECKPOINTS)
+    _announce(recipe, data)
+    try:
+        report = train_recipe(trainer, recipe, resume)
+    except KeyboardInterrupt:
+        message = f"Interrupted. Add --resume to the same command to continue from the last checkpoint in {output}."
+        raise KeyboardInterrupt(message) from None
+    report["data"] = training_facts(str(recipe.data), data.splits)
+    if data.embeddings is not None:
+        report["teacher"] = data.embeddings.teacher
     model = finish_lora(trainer.model, output) if recipe.lora else trainer.model
-    save_retriever(output, model, trainer.processing_class, report)
+    save_retriever(output, model, trainer.processing_class, report, recipe)
     if plots:
-        plot_training(output / "plots", trainer.state.log_history, report, data)
-    print(f"The trained model is in {output}; measure it with: leccr evaluate {output} {data}")
-    if teaches:
-        print(f"Let it teach cl2cm or leccr-cl2cm with: leccr embed-captions {data} --model {output}")
+        plot_training(output / "plots", trainer.state.log_history, report, recipe)
+    print(f"The trained model is in {output}; measure it with: leccr evaluate {output} {recipe.data}")
+    if recipe.network == "cross-lingual":
+        print(f"Let it teach cl2cm or leccr-cl2cm with: leccr embed-captions {recipe.data} --model {output}")
 
 
-def save_retriever(output: Path, model: Any, processor: Any, report: Mapping[str, Any] | None = None) -> None:
+def _announce(recipe: Recipe, data: TrainingData) -> None:
+    """Print what the towers changed in the method, and what the data lack."""
+    print_changes(recipe)
+    for note in missing_texts(recipe, data):
+        print(f"Note: {note}")
+
+
+def print_changes(recipe: Recipe) -> None:
+    """Print the settings for which the towers' value replaced the recipe's, one a line."""
+    if recipe.changes:
+        print(f"The towers change recipe {recipe.name}:", *(f"  {change}" for change in recipe.changes), sep="\n")
+
+
+def save_retriever(
+    output: Path,
+    model: Any,
+    processor: Any,
+    report: Mapping[str, Any] | None = None,
+    recipe: Recipe | None = None,
+) -> None:
     """Write a folder that the Auto classes load by themselves: weights, processor, their code, and the run's report.
 
     Args:
         output: Folder to write.
         model: A `modeling_leccr.LeccrModel`, or a text-only `modeling_leccr.CrossLingualModel`.
         processor: Its processor, or the tokenizer of a text-only model.
-        report: What `train_recipe` returned.
+        report: What `train_recipe` returned, for `training.json`.
+        recipe: What was trained, for `recipe.yaml`, from which `leccr train` repeats the run.
     """
     model.save_pretrained(output)
     processor.save_pretrained(output)
     follow_umask(output)
     if report is not None:
         write_json(output / "training.json", report)
-
-
-def as_splits(data: DatasetDict | Mapping[str, Dataset]) -> DatasetDict:
-    """Return the splits as a `DatasetDict`, after checking that training and validation are there.
-
-    Raises:
-        UserError: If one is missing.
-    """
-    for split in ("train", "validation"):
-        if split not in data:
-            raise UserError(f"The data have no {split} split, only {', '.join(data)}; prepare one.")
-    return DatasetDict(dict(data))
+    if recipe is not None:
+        write_text(output / RECIPE_FILE, recipe.to_yaml())

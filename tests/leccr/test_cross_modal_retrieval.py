@@ -20,9 +20,8 @@ from leccr.evaluation.evaluate import evaluate_retrieval
 from leccr.evaluation.metrics import CUTOFFS, retrieval_metrics, retrieval_ranks
 from leccr.models.build import build_model, build_processor, training_texts
 from leccr.models.encoder import Encoder
-from leccr.training.train import make_trainer
 from processing.captions import captions_by_language
-from tests.tiny_data import dataset, picture, recipe, row, scenes
+from tests.tiny_data import dataset, picture, recipe, row, scenes, trainer_for
 
 FOLDER = Path(leccr.__file__).parent / "cross_modal_retrieval"
 COLOURS = ("red", "green", "blue", "white", "black")
@@ -237,7 +236,7 @@ class TestLoading:
 class TestTrainer:
     def test_it_is_the_metric_of_a_trainer(self, metric: Any, tmp_path: Path) -> None:
         data = scenes()
-        trainer = make_trainer(recipe(training={"num_train_epochs": 1}), data, tmp_path / "run", ["de"])
+        trainer = trainer_for(recipe(training={"num_train_epochs": 1}), data, tmp_path / "run", ["de"])
         own = trainer.compute_metrics
 
         def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:

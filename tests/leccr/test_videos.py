@@ -1,5 +1,6 @@
 """Videos through the whole program: prepare, describe, features, train, evaluate."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,14 @@ from leccr.models.checkpoints import load_retriever
 from leccr.models.encoder import Encoder
 from leccr.recipes import Recipe, load_recipe
 from leccr.training.features import run_features
-from leccr.training.train import make_trainer, run_training
+from leccr.training.train import run_training
 from processing.features import FEATURES_FILE, FeatureFile
 from processing.generation.describers import OF_A_VIDEO
 from processing.storage import read_splits
 from tests.processing.generation.chat_server import ChatServer, Reply, question_of
 from tests.processing.readers.layout import write
 from tests.processing.readers.test_visuals import big_file
-from tests.tiny_data import DUAL_ENCODER, dataset, recipe, row
+from tests.tiny_data import DUAL_ENCODER, dataset, recipe, row, trainer_for
 from tests.videos import write_video
 
 COLOURS = ["red", "green", "blue", "yellow", "white", "black"]
@@ -99,7 +100,7 @@ class TestFromFilesToFigures:
         features = FeatureFile(run_features(str(data), ours))
         rows = read_splits(data)["validation"]
         assert [features[name].shape for name in rows["id"]] == [(8, 16), (2, 16)]
-        run_training(ours, str(data), tmp_path / "run")
+        run_training(dataclasses.replace(ours, data=str(data)), tmp_path / "run")
         results = run_evaluation(str(tmp_path / "run"), str(data), output=tmp_path / "figures.json")
         assert [(figures["language"], figures["protocol"]["images"]) for figures in results] == [("en", 2), ("de", 2)]
         assert (tmp_path / "figures.json").is_file()
@@ -114,7 +115,7 @@ class TestFromFilesToFigures:
         towers = towers_file(
             tmp_path / "towers.yaml", tower, processor={"num_frames": 3}, augmentation={"scale": [0.5, 1.0]}
         )
-        run_training(load_recipe("dual-encoder", towers), str(data), tmp_path / "run")
+        run_training(dataclasses.replace(load_recipe("dual-encoder", towers), data=str(data)), tmp_path / "run")
         assert load_retriever(tmp_path / "run")[1].num_frames == 3
         assert run_evaluation(str(tmp_path / "run"), str(data))[0]["sum_of_hit_rates"] > 0
 
@@ -136,7 +137,7 @@ class TestFromFilesToFigures:
         run_preparation("nrccr", tmp_path / "release", output=tmp_path / "data")
         assert len(FeatureFile(tmp_path / "data")["video1"]) == 3
         small = towers_file(tmp_path / "towers.yaml", tower, vision=None, image_processor={})
-        run_training(load_recipe("leccr", small), str(tmp_path / "data"), tmp_path / "run")
+        run_training(dataclasses.replace(load_recipe("leccr", small), data=str(tmp_path / "data")), tmp_path / "run")
         results = run_evaluation(str(tmp_path / "run"), str(tmp_path / "data"), EvaluationOptions("test"))
         assert [figures["language"] for figures in results] == ["en", "zh"]
 
@@ -168,7 +169,7 @@ class TestFeaturesAgainstPixels:
                 run_features(str(folder), ours, store="fp32")
             splits, features = load_data(str(folder))
             assert (features is None) == (way == "pixels")
-            trainer = make_trainer(ours, splits, tmp_path / way, features=features, seed=3)
+            trainer = trainer_for(ours, splits, tmp_path / way, features=features, seed=3)
             trainer.train()
             history = trainer.state.log_history
             losses.append([entry.get("loss", entry.get("eval_loss")) for entry in history[:-1]])
@@ -271,7 +272,7 @@ class TestKindsOfData:
     def test_the_first_frame_cannot_stand_for_a_video(self, tmp_path: Path) -> None:
         rows = dataset([self.VIDEO])
         with pytest.raises(UserError, match="says vision_summary: first, but the data have videos"):
-            make_trainer(recipe(model={"vision_summary": "first"}), {"train": rows, "validation": rows}, tmp_path)
+            trainer_for(recipe(model={"vision_summary": "first"}), {"train": rows, "validation": rows}, tmp_path)
 
     def test_features_of_pictures_and_videos_together(self, footage: Path, tower: Path, tmp_path: Path) -> None:
         root = shutil.copytree(footage, tmp_path / "footage")

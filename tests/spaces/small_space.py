@@ -8,7 +8,6 @@ from typing import Any
 from space_page import build_page, serve
 from transformers import set_seed
 
-from leccr.training.train import make_trainer
 from processing.scenes.build import build_scenes
 from tests import tiny_data
 
@@ -48,7 +47,7 @@ def learn_scenes(folder: Path) -> list[dict[str, Any]]:
     recipe.text.update(hidden_size=48, intermediate_size=64)
     recipe.vision.update(embedding_size=16, hidden_sizes=[16, 32])
     set_seed(0)
-    trainer = make_trainer(recipe, data, folder.with_name("checkpoints"))
+    trainer = tiny_data.trainer_for(recipe, data, folder.with_name("checkpoints"))
     trainer.train()
     trainer.model.save_pretrained(folder)
     trainer.processing_class.save_pretrained(folder)

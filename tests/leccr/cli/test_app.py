@@ -82,15 +82,8 @@ def test_train_hands_over_everything(training: Mock, tmp_path: Path) -> None:
         "max_steps": 3,
         "bf16": True,
     }
-    assert training.call_args.kwargs == {
-        "data": "d",
-        "output": tmp_path,
-        "languages": ["de", "fr"],
-        "seed": 7,
-        "resume": True,
-        "skip_broken": True,
-        "plots": True,
-    }
+    assert (recipe.data, recipe.languages, recipe.seed, recipe.skip_broken) == ("d", ["de", "fr"], 7, True)
+    assert training.call_args.kwargs == {"output": tmp_path, "resume": True, "plots": True}
 
 
 def test_train_puts_other_towers_under_the_recipe(training: Mock, tmp_path: Path) -> None:
@@ -115,7 +108,19 @@ def test_train_starts_from_a_dual_encoder_if_asked(training: Mock, tmp_path: Pat
 
 def test_without_languages_the_data_decide(training: Mock, tmp_path: Path) -> None:
     assert run("train", "leccr", "--data", "d", "--out", str(tmp_path)).exit_code == 0
-    assert training.call_args.kwargs["languages"] is None
+    assert training.call_args.args[0].languages is None
+
+
+def test_a_saved_recipe_keeps_its_data_languages_and_seed(training: Mock, tmp_path: Path) -> None:
+    saved = tmp_path / "recipe.yaml"
+    saved.write_text("name: leccr\ndata: d\nlanguages: [no]\nseed: 7\nskip_broken: true\nlora: 8\n")
+    assert run("train", str(saved), "--out", str(tmp_path / "out")).exit_code == 0
+    recipe = training.call_args.args[0]
+    assert (recipe.name, recipe.data, recipe.languages, recipe.seed, recipe.lora) == ("leccr", "d", ["no"], 7, 8)
+    assert recipe.skip_broken
+    assert run("train", str(saved), "--out", str(tmp_path / "out"), "--seed", "0", "--data", "e").exit_code == 0
+    recipe = training.call_args.args[0]
+    assert (recipe.data, recipe.languages, recipe.seed) == ("e", ["no"], 0)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +131,7 @@ def test_without_languages_the_data_decide(training: Mock, tmp_path: Path) -> No
             'Error: Unknown key "learning_rat" on the command line: did you mean "learning_rate"?',
         ),
         ("lecr", 'Error: There is no recipe "lecr"'),
-        ("--learning_rate 1 leccr", "Error: the recipe comes first: leccr train RECIPE --learning_rate ..."),
+        ("--learning_rate 1 leccr", "Error: The recipe comes first: leccr train RECIPE --learning_rate ..."),
         ("leccr --max_steps 1 2", 'Error: "2" belongs to no option: write --field value.'),
         (
             "leccr --optim adafactor",

@@ -8,8 +8,7 @@ from datasets import DatasetDict
 from leccr.evaluation.evaluate import evaluate_retrieval, evaluate_sentences
 from leccr.evaluation.validation import RetrievalMetrics, SentenceMetrics
 from leccr.models.encoder import Encoder
-from leccr.training.train import make_trainer
-from tests.tiny_data import DUAL_ENCODER, dataset, recipe, row, scenes
+from tests.tiny_data import DUAL_ENCODER, dataset, recipe, row, scenes, trainer_for
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +22,7 @@ class TestRetrievalMetrics:
         # Seven images in batches of four: the last batch is smaller, and still counts. Rows differ in captions.
         rows = dataset([row(name, captions=1 + place % 3) for place, name in enumerate("abcdefg")])
         ours = recipe(model=model)
-        trainer = make_trainer(ours, {"train": rows, "validation": rows}, tmp_path)
+        trainer = trainer_for(ours, {"train": rows, "validation": rows}, tmp_path)
         metrics = trainer.evaluate()
         expected = evaluate_retrieval(Encoder(trainer.model, trainer.processing_class), rows)
         assert [result["language"] for result in expected] == ["en", "de", "zh"]
@@ -36,7 +35,7 @@ class TestRetrievalMetrics:
         assert metrics["eval_sum_of_hit_rates"] > 0
 
     def test_the_predictions_are_views_and_captions(self, data: DatasetDict, tmp_path: Path) -> None:
-        trainer = make_trainer(recipe(), data, tmp_path, ["de"])
+        trainer = trainer_for(recipe(), data, tmp_path, ["de"])
         views, captions = trainer.predict(trainer.eval_dataset).predictions
         assert views.shape == (7, 2, 8) and captions.shape == (7, 10, 8)
 
@@ -56,7 +55,7 @@ class TestSentenceMetrics:
         rows = [row(name, captions=1 + place % 3, image=None) for place, name in enumerate("abcdefg")]
         validation = dataset([*rows, row("h", source_captions=[], image=None)])
         ours = recipe(model={}, network="cross-lingual")
-        trainer = make_trainer(ours, {"train": dataset(rows), "validation": validation}, tmp_path)
+        trainer = trainer_for(ours, {"train": dataset(rows), "validation": validation}, tmp_path)
         metrics = trainer.evaluate()
         expected = evaluate_sentences(Encoder(trainer.model, trainer.processing_class), validation)
         assert [result["language"] for result in expected] == ["de", "zh"]

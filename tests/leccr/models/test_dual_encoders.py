@@ -1,7 +1,6 @@
 """The processor of a dual encoder: its own image processor and tokenizer, and texts as long as it was trained with."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +80,7 @@ def test_another_kind_of_model(tmp_path: Path) -> None:
 class TestTraining:
     def test_a_run_from_the_command_line(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         save("clip", tmp_path / "clip")
-        monkeypatch.setattr("leccr.data.loading.load_data", lambda name, skip_broken: (scenes(), None))
+        monkeypatch.setattr("leccr.data.training_data.load_data", lambda name, skip_broken: (scenes(), None))
         words = ["train", "leccr", "--dual-encoder", str(tmp_path / "clip"), "--out", str(tmp_path / "out")]
         settings = "--max_steps 3 --per_device_train_batch_size 4 --learning_rate 1e-2 --eval_strategy steps"
         more = "--save_strategy steps --save_steps 3 --eval_steps 3 --use_cpu --disable_tqdm"
@@ -96,8 +95,7 @@ class TestTraining:
         assert model.image.anchor.interaction_gate.weight != 0, "the gates start at zero"
         assert processor.text_max_length == LENGTH
         assert str(tmp_path) not in (tmp_path / "out" / "config.json").read_text()
-        report = json.loads((tmp_path / "out" / "training.json").read_text())
-        assert report["dual_encoder"] == str(tmp_path / "clip")
+        assert load_recipe(tmp_path / "out" / "recipe.yaml").dual_encoder == str(tmp_path / "clip")
 
     def test_before_training_it_is_the_dual_encoder(self, tmp_path: Path) -> None:
         save("clip", tmp_path)

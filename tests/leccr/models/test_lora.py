@@ -1,5 +1,6 @@
 """LoRA with the real peft: what is trained, what is saved, and that merging changes nothing."""
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,11 @@ from leccr.errors import UserError
 from leccr.models.checkpoints import load_retriever
 from leccr.models.lora import ADAPTER, add_lora, merge_lora
 from leccr.recipes import Recipe
-from leccr.training.train import make_trainer, run_training
+from leccr.training.train import run_training
 from modeling_leccr import LeccrModel
 from tests.modeling_leccr.tiny import batch, tiny_cross_lingual, tiny_model
 from tests.modeling_leccr.tiny_dual_encoders import dual_encoder
-from tests.tiny_data import recipe, scenes
+from tests.tiny_data import recipe, scenes, trainer_for
 
 VISION = {
     "model_type": "clip_vision_model",
@@ -127,8 +128,8 @@ def test_a_text_only_model() -> None:
 def test_a_run(tmp_path: Path) -> None:
     data = scenes()
     ours = recipe(vision=VISION, lora=2, training={"num_train_epochs": 1})
-    base = make_trainer(recipe(vision=VISION), data, tmp_path / "base", seed=5).model
-    trainer = make_trainer(ours, data, tmp_path / "trainer", seed=5)
+    base = trainer_for(recipe(vision=VISION), data, tmp_path / "base", seed=5).model
+    trainer = trainer_for(ours, data, tmp_path / "trainer", seed=5)
     assert {len(group["params"]) > 0 for group in trainer.optimizer.param_groups} == {True}
     run(ours, data, tmp_path / "out")
     merged, processor = load_retriever(tmp_path / "out")
@@ -143,8 +144,8 @@ def test_a_run(tmp_path: Path) -> None:
 
 def run(ours: Recipe, data: Any, output: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("leccr.data.loading.load_data", lambda name, skip_broken: (data, None))
-        run_training(ours, "scenes", output, seed=5)
+        patch.setattr("leccr.data.training_data.load_data", lambda name, skip_broken: (data, None))
+        run_training(dataclasses.replace(ours, data="scenes", seed=5), output)
 
 
 def test_the_command_line_hands_the_rank_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

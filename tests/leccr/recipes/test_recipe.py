@@ -159,7 +159,7 @@ SMALL: dict[str, Any] = {
         "max_position_embeddings": 128,
     },
     "tokenizer": "learned",
-    "image_processor": {"do_resize": False, "do_center_crop": False},
+    "image_processor": {"size": {"height": 64, "width": 64}, "do_center_crop": False},
     "processor": {"text_max_length": 48, "description_max_length": 128},
     "training": {
         "learning_rate": 1e-3,

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from leccr.cli import app
+from leccr.recipes import load_recipe
 from processing.caption_embeddings import EMBEDDINGS_FILE
 from processing.storage import write_rows
 from tests.tiny_data import recipe, scenes
@@ -53,7 +54,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     assert result.exit_code == 2
     command = f"leccr embed-captions {made.data} --model TEACHER"
     assert result.stderr.splitlines()[-1] == (
-        f"Error: {made.data} has no embeddings of its captions by a teacher; make them with: {command}."
+        "Error: Recipe cl2cm learns from a teacher's embeddings of the captions, and the training rows have none; "
+        f"make them with: {command}."
     )
     assert not (made.folder / "too-early").exists()
     teacher = made.folder / "teacher"
@@ -80,7 +82,7 @@ def test_the_teacher_is_evaluated_by_sentences(runs: Runs) -> None:
 def test_the_second_stage_learns_from_it(runs: Runs, name: str) -> None:
     assert runs.train(name, name).exit_code == 0
     report = json.loads((runs.folder / name / "training.json").read_text())
-    assert (report["recipe"], report["teacher"], report["warm_start"]) == (name, str(runs.folder / "teacher"), None)
+    assert (report["recipe"], report["teacher"]) == (name, str(runs.folder / "teacher"))
     config = json.loads((runs.folder / name / "config.json").read_text())
     assert config["transfer_weight"] > 0 and config["num_slots"] == (0 if name == "cl2cm" else 4)
     # Evaluation needs no teacher.
@@ -94,7 +96,7 @@ def test_a_warm_start(runs: Runs) -> None:
     result = runs.train("cl2cm", "warm", "--warm-start", teacher, "--learning_rate", "1e-9")
     assert result.exit_code == 0, result.output
     torch.testing.assert_close(weights(runs.folder / "warm")[WORD_EMBEDDINGS], weights(teacher)[WORD_EMBEDDINGS])
-    assert json.loads((runs.folder / "warm" / "training.json").read_text())["warm_start"] == str(teacher)
+    assert load_recipe(runs.folder / "warm" / "recipe.yaml").warm_start == str(teacher)
     assert run("evaluate", runs.folder / "warm", runs.data, "--languages", "de").exit_code == 0
     cold = runs.train("cl2cm", "cold", "--learning_rate", "1e-9")
     assert cold.exit_code == 0, cold.output

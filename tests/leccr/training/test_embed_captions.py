@@ -10,9 +10,9 @@ import leccr.training.embed_captions as embedding
 from leccr.errors import UserError
 from leccr.models.build import build_model, build_processor, training_texts
 from leccr.models.encoder import Encoder
-from leccr.training.embed_captions import caption_embeddings, run_embedding
+from leccr.training.embed_captions import run_embedding
 from leccr.training.train import save_retriever
-from processing.caption_embeddings import EMBEDDINGS_FILE, caption_texts
+from processing.caption_embeddings import EMBEDDINGS_FILE, CaptionEmbeddings, caption_texts
 from processing.features import FeatureFile
 from processing.storage import read_splits, write_rows
 from tests.tiny_data import dataset, recipe, row
@@ -45,7 +45,7 @@ def test_every_caption_of_every_split_is_embedded(
     model, processor = teacher(tmp_path / "teacher", **fields)
     path = run_embedding(str(data), str(tmp_path / "teacher"), batch_size=4)
     assert path == data / EMBEDDINGS_FILE
-    embeddings = caption_embeddings(str(data))
+    embeddings = CaptionEmbeddings(data)
     assert embeddings.teacher == str(tmp_path / "teacher")
     splits = read_splits(data)
     embeddings.check(splits["train"])
@@ -64,14 +64,14 @@ def test_captions_embedded_anew_replace_the_old(data: Path, tmp_path: Path) -> N
     found = []
     for seed in (0, 1):
         run_embedding(str(data), str(tmp_path / str(seed)))
-        found.append(caption_embeddings(str(data)).of(TRAIN[0])["source_embeddings"])
+        found.append(CaptionEmbeddings(data).of(TRAIN[0])["source_embeddings"])
     assert not torch.allclose(*found, atol=1e-2)
     # The remedy that a stale file's error names.
     write_rows(data, "train", [row("a", captions=2, image=None), *TRAIN[1:]])
     with pytest.raises(ValueError, match="captions of row 'a' have changed"):
-        caption_embeddings(str(data)).check(read_splits(data)["train"])
+        CaptionEmbeddings(data).check(read_splits(data)["train"])
     run_embedding(str(data), str(tmp_path / "0"))
-    caption_embeddings(str(data)).check(read_splits(data)["train"])
+    CaptionEmbeddings(data).check(read_splits(data)["train"])
 
 
 def test_interrupting_leaves_what_was_there(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,8 +105,3 @@ def test_no_teacher_of_that_name(data: Path) -> None:
     with pytest.raises(UserError, match="absent is no model"):
         run_embedding(str(data), "absent")
     assert not (data / EMBEDDINGS_FILE).exists()
-
-
-def test_data_without_embeddings_name_the_command(data: Path) -> None:
-    with pytest.raises(UserError, match=f"{data} has no embeddings .*: leccr embed-captions {data} --model TEACHER."):
-        caption_embeddings(str(data))

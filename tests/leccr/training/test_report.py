@@ -1,3 +1,4 @@
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,12 @@ import leccr.training.train
 from leccr.errors import UserError
 from leccr.recipes import override_training
 from leccr.training.report import LOSS, TERMS, VALIDATION, plot_training
-from leccr.training.train import CHECKPOINTS, make_trainer, run_training, train_recipe
+from leccr.training.train import CHECKPOINTS, run_training, train_recipe
 from modeling_leccr import CrossLingualOutput, LeccrOutput
 from processing.storage import write_rows
-from tests.tiny_data import DUAL_ENCODER, recipe, scenes
+from tests.tiny_data import DUAL_ENCODER, recipe, scenes, trainer_for
 
-REPORT = {"recipe": "tiny", "seed": 3, "selection": "best validation figure", "validation": {"step": 2}}
+REPORT = {"recipe": "tiny", "selection": "best validation figure", "validation": {"step": 2}}
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ class Recorder(TrainerCallback):
 
 class TestLossTerms:
     def test_they_are_the_means_since_the_last_log(self, data: DatasetDict, tmp_path: Path) -> None:
-        trainer = make_trainer(recipe(training={"logging_steps": 2}), data, tmp_path, ["de", "zh"])
+        trainer = trainer_for(recipe(training={"logging_steps": 2}), data, tmp_path, ["de", "zh"])
         recorder = Recorder()
         trainer.add_callback(recorder)
         train_recipe(trainer, recipe())
@@ -83,7 +84,7 @@ class TestLossTerms:
 
     def test_the_total_is_their_weighted_sum(self, data: DatasetDict, tmp_path: Path) -> None:
         ours = recipe(model=DUAL_ENCODER, training={"logging_steps": 1, "num_train_epochs": 1})
-        trainer = make_trainer(ours, data, tmp_path, ["de"])
+        trainer = trainer_for(ours, data, tmp_path, ["de"])
         train_recipe(trainer, ours)
         for entry in trainer.state.log_history:
             if "loss" in entry:
@@ -95,7 +96,7 @@ class TestLossTerms:
     def test_accumulated_batches_and_a_second_run(self, data: DatasetDict, tmp_path: Path) -> None:
         settings = {"logging_steps": 1, "num_train_epochs": 1, "gradient_accumulation_steps": 3}
         ours = recipe(model=DUAL_ENCODER, training=settings)
-        trainer = make_trainer(ours, data, tmp_path, ["de"])
+        trainer = trainer_for(ours, data, tmp_path, ["de"])
         recorder = Recorder()
         trainer.add_callback(recorder)
         trainer.train()
@@ -110,7 +111,7 @@ class TestLossTerms:
             ("text", recipe(model={}, network="cross-lingual", training=settings), "loss_word"),
             ("lora", recipe(lora=2, training=settings), "loss_slot_vision"),
         ):
-            trainer = make_trainer(ours, data, tmp_path / name, ["de"])
+            trainer = trainer_for(ours, data, tmp_path / name, ["de"])
             trainer.train()
             (entry,) = [entry for entry in trainer.state.log_history if "loss" in entry]
             assert entry[term] > 0
@@ -126,7 +127,7 @@ class TestTensorBoard:
             recipe(training={"num_train_epochs": 1}), {"report_to": "tensorboard", "logging_steps": "1"}
         )
         output = tmp_path / "out"
-        run_training(ours, str(folder), output, languages=["de"])
+        run_training(dataclasses.replace(ours, data=str(folder), languages=["de"]), output)
         (events,) = (output / CHECKPOINTS / "runs").rglob("events.out.tfevents.*")
         board = EventAccumulator(str(events)).Reload()
         scalars = set(board.Tags()["scalars"])
@@ -141,13 +142,13 @@ class TestTensorBoard:
         monkeypatch.setattr(leccr.training.train, "is_tensorboard_available", lambda: False)
         ours = recipe(training={"report_to": "tensorboard"})
         with pytest.raises(UserError, match="--report_to tensorboard needs TensorBoard: pip install tensorboard."):
-            make_trainer(ours, data, tmp_path)
+            trainer_for(ours, data, tmp_path)
 
 
 class TestPlots:
     def test_a_run_draws_them(self, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         output = tmp_path / "out"
-        run_training(recipe(training={"logging_steps": 1}), str(folder), output, languages=["de"], plots=True)
+        run_training(recipe(training={"logging_steps": 1}, data=str(folder), languages=["de"]), output, plots=True)
         assert {path.name for path in (output / "plots").iterdir()} == {LOSS, VALIDATION}
         for name in (LOSS, VALIDATION):
             with Image.open(output / "plots" / name) as picture:
@@ -155,7 +156,7 @@ class TestPlots:
         assert f"The plots are in {output / 'plots'}: {LOSS}, {VALIDATION}." in capsys.readouterr().out
 
     def test_without_being_asked_none(self, folder: Path, tmp_path: Path) -> None:
-        run_training(recipe(training={"max_steps": 1}), str(folder), tmp_path / "out", languages=["de"])
+        run_training(recipe(training={"max_steps": 1}, data=str(folder), languages=["de"]), tmp_path / "out")
         assert not (tmp_path / "out" / "plots").exists()
 
     def test_titles_units_and_protocol(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +165,7 @@ class TestPlots:
             {"step": 1, "loss": 3.0, "loss_vision_source": 2.0, "loss_of_tomorrow": 1.0},
             {"step": 2, "eval_sum_of_hit_rates": 300.0, "eval_de_sum_of_hit_rates": 250.0},
         ]
-        plot_training(tmp_path, history, REPORT, "somewhere/else/photos")
+        plot_training(tmp_path, history, REPORT, recipe(data="somewhere/else/photos", seed=3))
         told = " ".join(" ".join(texts).split())
         assert {"Total, weighted", "Picture–source matching, L_vs", "of tomorrow"} <= set(texts)
         assert {"loss (nats)", "training step (optimiser updates)"} <= set(texts)
@@ -191,12 +192,12 @@ class TestPlots:
             {"step": 9, "eval_sum_of_hit_rates": 300.0, "eval_de_sum_of_hit_rates": 250.0},
             {"step": 9, "train_loss": 2.5},
         ]
-        plot_training(tmp_path, history, REPORT, "scenes")
+        plot_training(tmp_path, history, REPORT, recipe(data="scenes"))
         assert lines["Total, weighted"] == [(5, 3), (9, 2)] and lines["Word alignment"] == [(5, 2)]
         assert lines["de"] == [(9, 250)] and lines["mean"] == [(9, 300)]
 
     def test_what_was_not_logged_is_said(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert plot_training(tmp_path, [{"step": 1, "train_loss": 2.0}], REPORT, "scenes") == []
+        assert plot_training(tmp_path, [{"step": 1, "train_loss": 2.0}], REPORT, recipe(data="scenes")) == []
         told = capsys.readouterr().out
         assert "try --logging_steps 1" in told and "nothing was validated" in told
 
@@ -204,7 +205,7 @@ class TestPlots:
         from matplotlib.figure import Figure
 
         history = [{"step": 1, "loss": 3.0}]
-        plot_training(tmp_path, history, REPORT, "scenes")
+        plot_training(tmp_path, history, REPORT, recipe(data="scenes"))
         before = np.asarray(Image.open(tmp_path / LOSS))
 
         def fail(*_: Any, **__: Any) -> None:
@@ -212,7 +213,7 @@ class TestPlots:
 
         monkeypatch.setattr(Figure, "savefig", fail)
         with pytest.raises(OSError, match="disk full"):
-            plot_training(tmp_path, [{"step": 1, "loss": 9.0}], REPORT, "scenes")
+            plot_training(tmp_path, [{"step": 1, "loss": 9.0}], REPORT, recipe(data="scenes"))
         assert np.array_equal(before, np.asarray(Image.open(tmp_path / LOSS)))
 
 

@@ -1,6 +1,8 @@
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -12,14 +14,14 @@ from leccr.errors import UserError
 from leccr.evaluation.evaluate import evaluate_retrieval
 from leccr.models.checkpoints import load_retriever
 from leccr.models.encoder import Encoder
-from leccr.recipes import Recipe
-from leccr.training.train import CHECKPOINTS, as_splits, make_trainer, run_training, train_recipe
+from leccr.recipes import Change, Recipe, load_recipe, override_training
+from leccr.training.train import CHECKPOINTS, RECIPE_FILE, run_training, train_recipe
 from modeling_leccr import CrossLingualModel
 from processing import CaptionCollator
 from processing.caption_embeddings import EMBEDDINGS_FILE, CaptionEmbeddings, save_caption_embeddings
 from processing.features import FEATURES_FILE, FeatureFile, save_features
 from processing.storage import write_rows
-from tests.tiny_data import DUAL_ENCODER, dataset, recipe, row, scenes
+from tests.tiny_data import DUAL_ENCODER, dataset, recipe, row, scenes, trainer_for
 
 CL2CM: dict[str, Any] = {**DUAL_ENCODER, "source_target_weight": 0.0, "transfer_weight": 1.0}
 
@@ -47,7 +49,7 @@ class Stop(TrainerCallback):
 class TestMakeTrainer:
     def test_a_stock_trainer_with_the_recipes_settings(self, data: DatasetDict, tmp_path: Path) -> None:
         ours = recipe(training={"adam_beta2": 0.98, "weight_decay": 0.05}, new_layers_learning_rate=0.1)
-        trainer = make_trainer(ours, data, tmp_path, seed=3)
+        trainer = trainer_for(ours, data, tmp_path, seed=3)
         assert type(trainer) is Trainer
         assert trainer.args.seed == 3
         groups = trainer.optimizer.param_groups
@@ -60,29 +62,31 @@ class TestMakeTrainer:
         assert {group["betas"] for group in groups} == {(0.9, 0.98)}
 
     def test_without_languages_the_data_decide(self, data: DatasetDict, tmp_path: Path) -> None:
-        trainer = make_trainer(recipe(), data, tmp_path)
+        trainer = trainer_for(recipe(), data, tmp_path)
         assert trainer.data_collator.languages == {"cs", "de", "fr", "ja", "zh"}
         assert trainer.compute_metrics.languages == ["en", "cs", "de", "fr", "ja", "zh"]
 
     @pytest.mark.parametrize("languages", [["zh", "de"], ["en", "zh", "de", "zh"]])
     def test_some_languages(self, data: DatasetDict, tmp_path: Path, languages: list[str]) -> None:
-        trainer = make_trainer(recipe(), data, tmp_path, languages=languages)
+        trainer = trainer_for(recipe(), data, tmp_path, languages=languages)
         assert trainer.data_collator.languages == {"zh", "de"}
         assert trainer.compute_metrics.languages == ["en", "zh", "de"]
         assert trainer.eval_dataset[0]["caption_languages"] == [0] * 5 + [1] * 5 + [2] * 5
 
     def test_a_language_that_is_not_there(self, data: DatasetDict, tmp_path: Path) -> None:
-        with pytest.raises(ValueError, match="no captions in sv; they have en, cs, de, fr, ja, zh."):
-            make_trainer(recipe(), data, tmp_path / "new", languages=["de", "sv"])
+        with pytest.raises(
+            UserError, match="no training captions in sv, only in en, cs, de, fr, ja, zh; add some with"
+        ):
+            trainer_for(recipe(), data, tmp_path / "new", languages=["de", "sv"])
         assert not (tmp_path / "new").exists()
 
     def test_pictures_are_varied_only_if_the_recipe_says_so(self, data: DatasetDict, tmp_path: Path) -> None:
-        assert make_trainer(recipe(), data, tmp_path).data_collator.augment is None
-        trainer = make_trainer(recipe(augmentation={"scale": [0.7, 1.0]}), data, tmp_path)
+        assert trainer_for(recipe(), data, tmp_path).data_collator.augment is None
+        trainer = trainer_for(recipe(augmentation={"scale": [0.7, 1.0]}), data, tmp_path)
         assert trainer.data_collator.augment.scale == [0.7, 1.0]
 
     def test_equal_seeds_give_equal_models(self, data: DatasetDict, tmp_path: Path) -> None:
-        states = [make_trainer(recipe(), data, tmp_path, seed=seed).model.state_dict() for seed in (1, 1, 2)]
+        states = [trainer_for(recipe(), data, tmp_path, seed=seed).model.state_dict() for seed in (1, 1, 2)]
         name = "text.tower.model.embeddings.word_embeddings.weight"
         assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
         assert not torch.equal(states[0][name], states[2][name])
@@ -93,7 +97,7 @@ class TestMakeTrainer:
         ours = recipe(
             model={**DUAL_ENCODER, "vision_standardize": True}, vision=None, augmentation={"scale": [0.5, 1.0]}
         )
-        trainer = make_trainer(ours, data, tmp_path / "run", ["de"], FeatureFile(tmp_path))
+        trainer = trainer_for(ours, data, tmp_path / "run", ["de"], FeatureFile(tmp_path))
         assert trainer.data_collator.augment is None
         assert trainer.model.image.standardizer.mean.abs().sum() > 0
         report = train_recipe(trainer, ours)
@@ -102,7 +106,7 @@ class TestMakeTrainer:
 
 class TestTextOnly:
     def test_a_stock_trainer_without_pictures(self, data: DatasetDict, tmp_path: Path) -> None:
-        trainer = make_trainer(recipe(model={}, network="cross-lingual"), data, tmp_path, ["zh", "de"])
+        trainer = trainer_for(recipe(model={}, network="cross-lingual"), data, tmp_path, ["zh", "de"])
         assert type(trainer) is Trainer and type(trainer.model) is CrossLingualModel
         assert type(trainer.data_collator) is CaptionCollator
         assert trainer.data_collator.languages == {"zh", "de"}
@@ -111,7 +115,7 @@ class TestTextOnly:
 
     def test_training_learns_to_translate(self, data: DatasetDict, tmp_path: Path) -> None:
         ours = recipe(model={"token_dropout": 0.0}, network="cross-lingual", training={"num_train_epochs": 12})
-        trainer = make_trainer(ours, data, tmp_path, ["de"])
+        trainer = trainer_for(ours, data, tmp_path, ["de"])
         report = train_recipe(trainer, ours)
         sums = [entry["eval_sum_of_hit_rates"] for entry in trainer.state.log_history if "eval_loss" in entry]
         assert len(sums) == 12
@@ -120,8 +124,8 @@ class TestTextOnly:
     def test_data_without_translations(self, tmp_path: Path) -> None:
         rows = dataset([row("a", languages=[]), row("b", target_captions=None)])
         for ours in (recipe(model={}, network="cross-lingual"), recipe(model=CL2CM)):
-            with pytest.raises(UserError, match="Recipe tiny needs captions in a target language"):
-                make_trainer(ours, {"train": rows, "validation": rows}, tmp_path)
+            with pytest.raises(UserError, match="Recipe tiny learns from translations"):
+                trainer_for(ours, {"train": rows, "validation": rows}, tmp_path)
 
 
 class TestTransfer:
@@ -136,9 +140,7 @@ class TestTransfer:
 
     def test_training_rows_bring_the_teachers_embeddings(self, embeddings: CaptionEmbeddings, tmp_path: Path) -> None:
         rows = dataset(self.ROWS)
-        trainer = make_trainer(
-            recipe(model=CL2CM), {"train": rows, "validation": rows}, tmp_path, embeddings=embeddings
-        )
+        trainer = trainer_for(recipe(model=CL2CM), {"train": rows, "validation": rows}, tmp_path, embeddings=embeddings)
         (batch,) = list(trainer.get_train_dataloader())
         assert batch["source_teacher_embeds"].shape == batch["target_teacher_embeds"].shape == (4, 3)
         assert trainer.model(**batch).loss_transfer > 0
@@ -150,7 +152,7 @@ class TestTransfer:
         for weight in (0.0, 1.0):
             ours = recipe(model={**CL2CM, "transfer_weight": weight})
             run = tmp_path / str(weight)
-            trainer = make_trainer(ours, {"train": rows, "validation": rows}, run, embeddings=embeddings)
+            trainer = trainer_for(ours, {"train": rows, "validation": rows}, run, embeddings=embeddings)
             trainer.train()
             weights.append(trainer.model.text.head.state_dict())
         assert not all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
@@ -159,7 +161,7 @@ class TestTransfer:
         rows = dataset(self.ROWS)
         train = rows.add_column("source_embeddings", [[[1.0, 2.0]] * 2] * 4)
         train = train.add_column("target_embeddings", [[[3.0, 4.0]] * 4] * 4)
-        trainer = make_trainer(recipe(model=CL2CM), {"train": train, "validation": rows}, tmp_path)
+        trainer = trainer_for(recipe(model=CL2CM), {"train": train, "validation": rows}, tmp_path)
         (batch,) = list(trainer.get_train_dataloader())
         assert batch["target_teacher_embeds"].tolist() == [[3, 4]] * 4
 
@@ -167,14 +169,14 @@ class TestTransfer:
         rows = dataset(self.ROWS)
         message = "Recipe tiny learns from a teacher's .* make them with: leccr embed-captions DATA --model TEACHER."
         with pytest.raises(UserError, match=message):
-            make_trainer(recipe(model=CL2CM), {"train": rows, "validation": rows}, tmp_path)
+            trainer_for(recipe(model=CL2CM), {"train": rows, "validation": rows}, tmp_path)
 
     def test_captions_that_have_changed_stop_the_run_at_once(
         self, embeddings: CaptionEmbeddings, tmp_path: Path
     ) -> None:
         rows = dataset([*self.ROWS[:3], row("d", captions=3)])
         with pytest.raises(ValueError, match="captions of row 'd' have changed .* leccr embed-captions DATA --model"):
-            make_trainer(
+            trainer_for(
                 recipe(model=CL2CM), {"train": rows, "validation": rows}, tmp_path / "run", embeddings=embeddings
             )
         assert not (tmp_path / "run").exists()
@@ -184,7 +186,7 @@ class TestTrainRecipe:
     @pytest.mark.parametrize("model", [None, DUAL_ENCODER], ids=["slots", "dual-encoder"])
     def test_the_best_epoch_is_kept(self, data: DatasetDict, tmp_path: Path, model: dict[str, Any] | None) -> None:
         ours = recipe(model=model, training={"num_train_epochs": 3, "logging_steps": 1})
-        trainer = make_trainer(ours, data, tmp_path, ["de", "zh"])
+        trainer = trainer_for(ours, data, tmp_path, ["de", "zh"])
         before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
         report = train_recipe(trainer, ours)
         history = trainer.state.log_history
@@ -199,13 +201,13 @@ class TestTrainRecipe:
         assert trainer.evaluate()["eval_sum_of_hit_rates"] == max(sums)
         after = trainer.model.state_dict()
         assert not torch.equal(after["text.head.output.weight"], before["text.head.output.weight"])
-        assert (report["recipe"], report["seed"]) == ("tiny", 0)
+        assert report["recipe"] == "tiny"
         json.dumps(report)
 
     def test_training_learns(self, data: DatasetDict, tmp_path: Path) -> None:
         settings = {"num_train_epochs": 15, "logging_steps": 3, "eval_strategy": "no", "save_strategy": "no"}
         ours = recipe(model=DUAL_ENCODER, training={**settings, "load_best_model_at_end": False})
-        trainer = make_trainer(ours, data, tmp_path, ["de"])
+        trainer = trainer_for(ours, data, tmp_path, ["de"])
         report = train_recipe(trainer, ours)
         losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
         assert losses[-1] < 0.7 * losses[0]
@@ -213,14 +215,14 @@ class TestTrainRecipe:
 
     def test_an_interrupted_run_goes_on_to_the_same_weights(self, data: DatasetDict, tmp_path: Path) -> None:
         ours = recipe(training={"num_train_epochs": 3, "load_best_model_at_end": False, "save_total_limit": 2})
-        whole = make_trainer(ours, data, tmp_path / "whole", ["de", "zh"])
+        whole = trainer_for(ours, data, tmp_path / "whole", ["de", "zh"])
         expected = train_recipe(whole, ours)
-        interrupted = make_trainer(ours, data, tmp_path / "part", ["de", "zh"])
+        interrupted = trainer_for(ours, data, tmp_path / "part", ["de", "zh"])
         interrupted.add_callback(Stop(2))
         with pytest.raises(KeyboardInterrupt):
             train_recipe(interrupted, ours)
         torch.rand(7)  # whatever happens between the two
-        resumed = make_trainer(ours, data, tmp_path / "part", ["de", "zh"])
+        resumed = trainer_for(ours, data, tmp_path / "part", ["de", "zh"])
         report = train_recipe(resumed, ours, resume=True)
         assert report["steps"] == expected["steps"] == 9
         assert resumed.processing_class.tokenizer.get_vocab() == whole.processing_class.tokenizer.get_vocab()
@@ -243,7 +245,7 @@ class TestRunTraining:
 
     @staticmethod
     def run(ours: Recipe, folder: Path, output: Path, **options: Any) -> None:
-        run_training(ours, str(folder), output, languages=["de"], **options)
+        run_training(dataclasses.replace(ours, data=str(folder), languages=["de"]), output, **options)
 
     def test_a_folder_that_evaluation_loads(
         self, data: DatasetDict, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -252,7 +254,14 @@ class TestRunTraining:
         output = tmp_path / "out"
         self.run(recipe(training={"num_train_epochs": 1}), folder, output)
         names = {path.name for path in output.iterdir()}
-        assert {"config.json", "model.safetensors", "processor_config.json", "training.json", CHECKPOINTS} <= names
+        assert {
+            "config.json",
+            "model.safetensors",
+            "processor_config.json",
+            "training.json",
+            CHECKPOINTS,
+            RECIPE_FILE,
+        } <= names
         assert {"modeling_leccr.py", "processing_leccr.py"} <= names
         assert f"leccr evaluate {output} {folder}" in capsys.readouterr().out
         report = json.loads((output / "training.json").read_text())
@@ -260,6 +269,47 @@ class TestRunTraining:
         model, processor = load_retriever(output)
         (measured,) = evaluate_retrieval(Encoder(model, processor), data["validation"], ["de"])
         assert measured["sum_of_hit_rates"] == pytest.approx(report["validation"]["eval_de_sum_of_hit_rates"])
+
+    def test_its_recipe_repeats_the_run(self, folder: Path, tmp_path: Path) -> None:
+        ours = recipe(training={"num_train_epochs": 2}, model={"num_slots": 1}, seed=5, lora=4)
+        self.run(override_training(ours, {"learning_rate": "3e-3"}), folder, tmp_path / "one")
+        saved = load_recipe(tmp_path / "one" / RECIPE_FILE)
+        assert (saved.data, saved.languages, saved.seed, saved.lora) == (str(folder), ["de"], 5, 4)
+        assert saved.training["learning_rate"] == 3e-3
+        run_training(saved, tmp_path / "two")
+        one, two = (weights(tmp_path / name) for name in ("one", "two"))
+        assert one.keys() == two.keys() and all(torch.equal(value, two[name]) for name, value in one.items())
+        figures = []
+        for name in ("one", "two"):
+            report = json.loads((tmp_path / name / "training.json").read_text())
+            assert not {"seed", "lora", "warm_start", "dual_encoder"} & report.keys()
+            figures.append({key: value for key, value in report["validation"].items() if "_per_sec" not in key})
+            figures[-1].pop("eval_runtime")
+        assert figures[0] == figures[1] != {}
+        assert (tmp_path / "two" / RECIPE_FILE).read_text() == (tmp_path / "one" / RECIPE_FILE).read_text()
+
+    def test_what_towers_change_and_data_lack_is_told_before_training(
+        self, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rows = [row(name, languages=[], description=None) for name in "abcd"]
+        for split in ("train", "validation"):
+            write_rows(folder, split, rows)
+        ours = recipe(data=str(folder), changes=(Change("model.softened_weight", 0.5, 0.0),))
+        monkeypatch.setattr("leccr.training.train.train_recipe", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt, match="Add --resume to the same command .* checkpoint in .*out"):
+            run_training(ours, tmp_path / "out")
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0] == "The towers change recipe tiny:"
+        assert lines[1] == "  model.softened_weight: 0.5 -> 0.0"
+        assert f"leccr translate {folder} --to de" in lines[2] and f"leccr describe {folder}" in lines[3]
+
+    def test_towers_that_cannot_be_loaded_name_some_that_need_no_download(self, folder: Path, tmp_path: Path) -> None:
+        ours = recipe(text="nobody/no-text", tokenizer=None, data=str(folder))
+        with pytest.raises(UserError) as error:
+            run_training(ours, tmp_path / "out")
+        assert str(error.value).startswith("The towers of recipe tiny, nobody/no-text, cannot be loaded: ")
+        assert str(error.value).endswith("These need no download: --towers scenes.")
+        assert not (tmp_path / "out").exists()
 
     def test_a_finished_run_can_be_resumed_for_longer(self, folder: Path, tmp_path: Path) -> None:
         output = tmp_path / "out"
@@ -287,22 +337,16 @@ class TestRunTraining:
         one_step = recipe(training={"num_train_epochs": 1})
         with pytest.raises(ValueError, match="The picture of row 'scenes-train-000000' cannot be decoded"):
             self.run(one_step, folder, tmp_path / "strict")
-        self.run(one_step, folder, tmp_path / "out", skip_broken=True)
+        self.run(dataclasses.replace(one_step, skip_broken=True), folder, tmp_path / "out")
         assert "train: skipped 1 of 12 rows" in capsys.readouterr().out
 
     def test_data_without_validation(self, data: DatasetDict, tmp_path: Path) -> None:
         write_rows(tmp_path / "data", "train", data["train"])
-        with pytest.raises(UserError, match="The data have no validation split, only train; prepare one."):
+        with pytest.raises(UserError, match="The data have no rows in a validation split, only in train; prepare one."):
             self.run(recipe(), tmp_path / "data", tmp_path / "out")
         assert not (tmp_path / "out").exists()
 
     def test_a_language_that_is_not_there_writes_nothing(self, folder: Path, tmp_path: Path) -> None:
-        with pytest.raises(ValueError, match="no captions in sv"):
-            run_training(recipe(), str(folder), tmp_path / "out", languages=["sv"])
+        with pytest.raises(UserError, match=f"add some with: leccr translate {folder} --to sv"):
+            run_training(recipe(data=str(folder), languages=["sv"]), tmp_path / "out")
         assert not (tmp_path / "out").exists()
-
-
-def test_as_splits_names_what_is_missing(data: DatasetDict) -> None:
-    assert as_splits(data) == data
-    with pytest.raises(UserError, match="no train split, only test"):
-        as_splits({"test": data["test"]})
