@@ -22,6 +22,7 @@ from typing import Any
 import torch
 
 from leccr.data.describe import run_description
+from leccr.data.options import DescribeOptions, PrepareOptions
 from leccr.data.prepare import run_preparation
 from leccr.recipes import Recipe
 from leccr.training.features import run_features
@@ -51,7 +52,7 @@ def prepare_maps(shared: Path, work: Path) -> Path:
     """Prepare the data set with all five captions, and its maps beside it."""
     data = work / "data"
     if not data.exists():
-        run_preparation("flickr8k-cn", root=shared / "data" / "flickr8k-cn", output=data, embed_images=False)
+        run_preparation("flickr8k-cn", data, PrepareOptions(root=shared / "data" / "flickr8k-cn", embed_images=False))
     if not (data / FEATURES_FILE).exists():
         run_features(str(data), Recipe("captioner", vision=str(shared / TOWER)))
     return data
@@ -70,7 +71,8 @@ def describe_images(data: Path, folder: Path, model: Path, chosen: Mapping[str, 
             for split, names in chosen.items():
                 rows = (row for row in read_splits(data)[split] if row["id"] in names)
                 write_rows(part, split, rows, embed_images=False)
-    run_description(str(folder), model=str(model), prompts=str(model / PROMPTS_FILE), batch_size=64, device="cpu")
+    options = DescribeOptions(model=str(model), prompts=str(model / PROMPTS_FILE), batch_size=64, device="cpu")
+    run_description(str(folder), options)
     texts = read_column(folder, "description")
     return {name: text for split, names in read_column(folder, "id").items() for name, text in zip(names, texts[split])}
 

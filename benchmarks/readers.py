@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from leccr.data.options import PrepareOptions
 from leccr.data.prepare import run_preparation
 from processing.readers import READERS, Collection, check_splits, check_visuals
 
@@ -55,7 +56,9 @@ def time_reading(read: Callable[[], Collection], repeats: int) -> tuple[int, flo
 def time_preparing(shared: Path) -> tuple[int, float]:
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(StringIO()):
         started = time.perf_counter()
-        counts = run_preparation("flickr8k-cn", shared / "data" / "flickr8k-cn", output=Path(folder) / "data")
+        counts = run_preparation(
+            "flickr8k-cn", Path(folder) / "data", PrepareOptions(root=shared / "data" / "flickr8k-cn")
+        )
         return sum(there.rows for there in counts.values()), time.perf_counter() - started
 
 
@@ -89,7 +92,7 @@ def prepare_alone(pictures: str, output: str) -> None:
     # Importing the libraries has a peak of its own, which would hide that of the run: it is forgotten.
     Path("/proc/self/clear_refs").write_text("5")
     before = status("VmRSS")
-    run_preparation("folder", Path(pictures), output=Path(output))
+    run_preparation("folder", output, PrepareOptions(root=Path(pictures)))
     print(before, status("VmHWM"))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from datasets import Dataset, DatasetDict, concatenate_datasets
 from sacrebleu.metrics import CHRF
 
+from leccr.data.options import PrepareOptions
 from leccr.data.prepare import run_preparation
 from leccr.recipes import Recipe
 from leccr.training.features import run_features
@@ -91,7 +92,7 @@ class Library:
     def _prepare(self, name: str, folder: Path) -> None:
         reader, options = PREPARATIONS[name]
         root = self.shared / "data" if reader == "five-languages" else self.shared / "data" / reader
-        run_preparation(reader, root=root, output=folder, embed_images=False, **options)
+        run_preparation(reader, folder, PrepareOptions(root=root, embed_images=False, **options))
 
     def _features(self, varied: bool) -> FeatureFile:
         """Open the features, computing them at first; all data sets but the text have the same pictures."""

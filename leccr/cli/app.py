@@ -1,63 +1,115 @@
-"""The command line `leccr`: all commands, and what becomes of errors."""
+"""The command line `leccr`: all commands, what they share, and what becomes of errors."""
 
+import errno
 import os
+import sys
 import traceback
-from typing import Any, Never
+from typing import Annotated, Any, Never
 
 import typer
 from typer.core import TyperGroup
 
+from .. import __version__
 from ..errors import UserError
+from .data import describe, prepare, translate
 from .demo import demo
 from .gallery import gallery, index, search
-from .generation import TranslateCommand, describe, translate
 from .hub import card, convert_official, export, push
-from .preparation import prepare
+from .lists import comma_hint
+from .overrides import StrayWordError
+from .quiet import with_quiet
 from .recipes import recipes
 from .training import embed_captions, evaluate, features, quickstart, train
-from .words import words_command
 
-OUR_PACKAGES = ("hub_card", "leccr", "modeling_leccr", "processing", "transformers_modules")
-# Raised by our own code, these mean bad input.
-MENDABLE = (UserError, ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError, ImportError)
+REPORT = 'This is a bug in leccr. CONTRIBUTING.md says how to report it, in its section "Reporting a bug".'
+SAME_COMMAND = "Run the same command again to resume."
+HOW_TO_RESUME = {
+    "describe": SAME_COMMAND,
+    "index": SAME_COMMAND,
+    "train": "Add --resume to the same command to resume from the last checkpoint.",
+    "translate": SAME_COMMAND,
+}
+ARGUMENTS = "leccr.arguments"
+USAGE_ERROR: Any = typer.BadParameter.__base__
 
 
 class _Commands(TyperGroup):
-    """All commands; errors that the user can mend end in one line."""
+    """All commands; what the user can put right ends in one line, and what is a bug in a traceback and a request."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.meta[ARGUMENTS] = list(args)
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except USAGE_ERROR as error:
+            if "argument" in error.message:
+                error.message = f"{error.message.rstrip('.')}.{self._hint(ctx)}"
+            raise
+        except StrayWordError as error:
+            _stop(f"Error: {error}{self._hint(ctx)}", 2)
         except KeyboardInterrupt:
-            _stop("Interrupted.", 130)
-        except MENDABLE as error:
-            if os.environ.get("LECCR_DEBUG") == "1" or not _is_for_the_user(error):
+            _stop(f"Interrupted. {HOW_TO_RESUME.get(ctx.invoked_subcommand, '')}".rstrip(), 130)
+        except (UserError, OSError) as error:
+            # What reads our output has gone; typer ends quietly then.
+            if os.environ.get("LECCR_DEBUG") == "1" or getattr(error, "errno", None) == errno.EPIPE:
                 raise
-            _stop(f"Error: {' '.join(str(error).split())}", 2)
+            _stop(f"Error: {_one_line(error)}", 2)
+        except Exception as error:
+            # typer's own, which end the program and are none.
+            if isinstance(error, (typer.Exit, typer.Abort)) or hasattr(error, "exit_code"):
+                raise
+            if _is_out_of_memory(error):
+                _stop("Error: The memory does not suffice; use a smaller --batch-size, or a smaller model.", 2)
+            traceback.print_exc()
+            _stop(REPORT, 1)
+
+    def _hint(self, ctx: Any) -> str:
+        """Return how a list is written, if the values of one were given with spaces between."""
+        parameters = [parameter for command in self.commands.values() for parameter in command.params]
+        lists = {name for parameter in parameters if getattr(parameter, "multiple", False) for name in parameter.opts}
+        hint = comma_hint(ctx.meta[ARGUMENTS], lists)
+        return f" {hint}" if hint else ""
 
 
 app = typer.Typer(
     cls=_Commands,
     help="Search images and videos in your own language.",
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-LanguagesCommand = words_command("--languages")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"leccr {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Search images and videos in your own language."""
+
+
 TRAINING_FIELDS: dict[str, Any] = {
     "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True},
     "epilog": "Any field of transformers.TrainingArguments can follow, for example --learning_rate 1e-4 --bf16.",
 }
 
 app.command()(quickstart)
-app.command(cls=LanguagesCommand)(prepare)
+app.command()(prepare)
 app.command()(describe)
-app.command(cls=TranslateCommand)(translate)
+app.command()(translate)
 app.command()(features)
-app.command(cls=LanguagesCommand, **TRAINING_FIELDS)(train)
+app.command(**TRAINING_FIELDS)(train)
 app.command("embed-captions")(embed_captions)
-app.command(cls=LanguagesCommand)(evaluate)
+app.command()(evaluate)
 app.command()(index)
 app.command()(search)
 app.add_typer(gallery, name="gallery")
@@ -68,13 +120,22 @@ app.command("convert-official")(convert_official)
 app.command()(export)
 app.add_typer(recipes, name="recipes")
 
+for _typer in (app, gallery, recipes):
+    for _registered in _typer.registered_commands:
+        if _registered.callback is not None:
+            _registered.callback = with_quiet(_registered.callback)
 
-def _is_for_the_user(error: BaseException) -> bool:
-    """Return whether our own code raised the error; one from inside a library is a bug and keeps its traceback."""
-    if isinstance(error, UserError):
-        return True
-    frames = list(traceback.walk_tb(error.__traceback__))
-    return bool(frames) and frames[-1][0].f_globals.get("__name__", "").split(".")[0] in OUR_PACKAGES
+
+def _one_line(error: Exception) -> str:
+    """Return the error's message; for one of the operating system, what is wrong and with which file."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror}."
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    torch = sys.modules.get("torch")
+    return isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError))
 
 
 def _stop(message: str, code: int) -> Never:
@@ -83,5 +144,5 @@ def _stop(message: str, code: int) -> Never:
 
 
 def main() -> None:
-    """Run the command line; exit with 2 on bad input and 130 when interrupted."""
+    """Run the command line; exit with 2 on bad input, 1 on a bug and 130 when interrupted."""
     app(prog_name="leccr")

@@ -101,9 +101,7 @@ def search(
     )
 
 
-gallery = typer.Typer(
-    help="Change a gallery, or look after it.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
-)
+gallery = typer.Typer(help="Change a gallery, or look after it.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @gallery.command()

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from .words import parse_overrides
+from .overrides import parse_overrides
 
 recipes = typer.Typer(help="List the built-in recipes and towers, or show a recipe.", invoke_without_command=True)
 

@@ -7,13 +7,17 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import UserError
+from .lists import split_words
 from .options import Device, Dtype
-from .words import parse_overrides
+from .overrides import parse_overrides
 
 Languages = Annotated[
     list[str] | None,
     typer.Option(
-        "--languages", metavar="CODE ...", help="Target languages, such as de fr; by default all in the data."
+        "--languages",
+        metavar="CODE,...",
+        callback=split_words,
+        help="Target languages, such as de,fr; by default all in the data.",
     ),
 ]
 SkipBroken = Annotated[bool, typer.Option("--skip-broken", help="Skip undecodable files and report how many.")]

@@ -12,6 +12,7 @@ from hub_card.data_card import count_rows
 from hub_card.data_facts import CAPTIONS, DATA_SET, DataFacts, SplitCounts
 from hub_card.tables import markdown_table
 from processing.features import FEATURES_FILE, save_features
+from processing.notes import note
 from processing.readers import READERS, Collection, Rows, check_disjoint, check_splits, check_visuals, image_key
 from processing.readers.files import FeatureSource
 from processing.schema import ORIGIN_HUMAN
@@ -19,71 +20,54 @@ from processing.storage import read_column, write_rows
 from processing.video import open_visual
 from processing.writing import atomic_folder
 
+from ..arguments import check_new_folder
 from ..errors import UserError
 from .facts import SCENES, SCENES_FACTS, write_facts
+from .options import PrepareOptions
 
+DEFAULTS = PrepareOptions()
 PLACES = ("images", "videos", "features", "descriptions")
 
 
-def run_preparation(
-    name: str,
-    root: Path | None = None,
-    *,
-    output: Path,
-    embed_images: bool = True,
-    allow_missing: bool = False,
-    allow_overlap: bool = False,
-    skip_broken: bool = False,
-    machine_only: bool = False,
-    disjoint_from: Sequence[Path] = (),
-    **options: Any,
-) -> dict[str, SplitCounts]:
+def run_preparation(name: str, output: str | Path, options: PrepareOptions = DEFAULTS) -> dict[str, SplitCounts]:
     """Read a data set, check it, and write it as Parquet with a data card; print what was found.
 
     Args:
         name: Key of `processing.readers.READERS`, or `scenes`.
-        root: Folder with the data set's own files.
         output: Folder to write: new, or empty. It appears whole or not at all.
-        embed_images: Copy the image files into the data set, or refer to them by path. Videos are referred to always.
-        allow_missing: Leave out rows whose image or video is missing.
-        allow_overlap: Let splits share images.
-        skip_broken: Look at every picture and video and leave out those that cannot be decoded.
-        machine_only: Leave captions that people wrote in target languages out of the training split.
-        disjoint_from: Prepared data sets with whose splits this one must not share images, training with test and
-            so on.
-        **options: Options of the reader; None means its default.
+        options: Where the files are, what to leave out, and the reader's own options.
 
     Returns:
         The counts of each split.
 
     Raises:
-        UserError: If the output folder is not empty, or the name or an option is unknown.
+        UserError: If the output folder is not empty, the name or an option is unknown, files are not in the published
+            layout, or splits share images.
         FileNotFoundError: If files are missing.
-        UserError: If files are not in the published layout, or splits share images.
     """
     output = Path(output)
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise UserError(f"{output} is not empty; choose another folder with --out, or remove it.")
-    given = {option: value for option, value in options.items() if value is not None}
-    collection = check_visuals(_read(name, root, given), allow_missing)
-    notes = [*collection.notes, *_check_overlap(collection, disjoint_from, allow_overlap)]
+    check_new_folder(output)
+    given = options.given()
+    collection = check_visuals(_read(name, options.root, given), options.allow_missing)
+    notes = [*collection.notes, *_check_overlap(collection, options.disjoint_from, options.allow_overlap)]
     splits = {
-        split: _human_out(rows) if machine_only and split == "train" else rows
+        split: _human_out(rows) if options.machine_only and split == "train" else rows
         for split, rows in collection.splits.items()
     }
     with atomic_folder(output) as partial:
         counts = {split: SplitCounts() for split in splits}
         for split, rows in splits.items():
-            chosen = _unbroken(rows, split, notes) if skip_broken else rows
-            write_rows(partial, split, _counted(chosen, counts[split]), embed_images=embed_images)
+            chosen = _unbroken(rows, split, notes) if options.skip_broken else rows
+            write_rows(partial, split, _counted(chosen, counts[split]), embed_images=options.embed_images)
         if collection.features is not None:
             _write_features(partial / FEATURES_FILE, splits, collection.features)
         if "train" in counts and counts["train"].without_source:
             notes.append(f"train: {counts['train'].without_source} rows have no source caption, which training needs.")
-        write_facts(partial, _facts(name, counts, notes, given, machine_only))
+        write_facts(partial, _facts(name, counts, notes, given, options.machine_only))
     print(markdown_table(count_rows(counts)))
-    print("".join(f"Note: {note}\n" for note in notes), end="")
-    print(f"The data set is in {output}.")
+    for text in notes:
+        note(f"Note: {text}")
+    note(f"The data set is in {output}.")
     return counts
 
 

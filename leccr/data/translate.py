@@ -1,14 +1,12 @@
 """`leccr translate`: machine translations of a data set's source captions."""
 
-from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from processing.device import choose_device
 from processing.generation.describe import check_unique
-from processing.generation.endpoint import EndpointError
 from processing.generation.journal import Journal
 from processing.generation.translate import (
     BACK_TRANSLATIONS_FILE,
@@ -26,131 +24,84 @@ from processing.generation.translate import (
 )
 from processing.generation.translators import EndpointTranslator, LocalTranslator, Translator
 from processing.generation.write_back import rewrite_column
+from processing.notes import note
 from processing.schema import machine_origin
 from processing.storage import read_splits
 
 from ..errors import UserError
-from .describe import DEFAULT_KEY_VARIABLE, count_words, open_client, open_output
+from .describe import count_problems, open_client, open_output
 from .facts import record_translations
+from .options import TranslateOptions
 
 
-@dataclass(frozen=True)
-class _Engine:
-    """How to load a translating model, or to reach it."""
-
-    endpoint: str | None
-    batch_size: int
-    dtype: str
-    device: str
-    beams: int
-    requests: int
-    timeout: float
-    key_variable: str
-
-    def open(self, model: str, revision: str | None, stack: ExitStack) -> Translator:
-        client = open_client(self.endpoint, model, self.timeout, self.key_variable)
-        if client:
-            stack.callback(client.close)
-            return EndpointTranslator(client, self.requests)
-        return LocalTranslator(model, revision, self.dtype, self.device, self.batch_size, self.beams)
-
-
-def run_translation(
-    data: str,
-    *,
-    targets: Sequence[str],
-    model: str,
-    endpoint: str | None = None,
-    output: Path | None = None,
-    system: str | None = None,
-    revision: str | None = None,
-    back_translate: bool = False,
-    back_model: str | None = None,
-    min_weight: float = 0.0,
-    batch_size: int = 32,
-    dtype: str = "auto",
-    device: str = "auto",
-    beams: int = 4,
-    max_new_tokens: int = 128,
-    seed: int = 0,
-    requests: int = 16,
-    timeout: float = 120.0,
-    key_variable: str = DEFAULT_KEY_VARIABLE,
-    restart: bool = False,
-) -> TranslationReport:
+def run_translation(data: str, options: TranslateOptions) -> TranslationReport:
     """Translate the source captions of a prepared data set and add the translations to `target_captions`.
 
-    Translations are kept in `translations.jsonl` beside the data as they come, with the model and all its settings,
-    and back-translations with their chrF in `back_translations.jsonl`. A run that is stopped goes on where it was
-    when it is started again. Translations of the same system into the same languages are replaced, others stay.
+    Translations are kept in `translations.jsonl` next to the data as they come, with the model and all its settings,
+    and back-translations with their chrF in `back_translations.jsonl`. A run that was stopped resumes when it is
+    started again. Translations of the same system into the same languages are replaced, others stay.
 
     Args:
         data: Folder of the data set.
-        targets: Languages to translate into.
-        model: Folder or Hub name of a translation model, or what the endpoint calls it.
-        endpoint: Address of an OpenAI-compatible server that runs the model.
-        output: Folder for a copy with translations; by default the data set itself gets them.
-        system: Name for the captions' origin, `machine:<system>`; by default the last part of the model's name.
-        revision: Branch, tag or commit of the model on the Hub.
-        back_translate: Translate back, and set each caption's weight to the chrF score of the result, divided by 100.
-        back_model: Model that translates back, if the same one cannot.
-        min_weight: Leave out captions with a smaller weight. They stay in the files beside the data, so that a run
-            with another value decides anew without translating again.
-        batch_size: Captions at once, without an endpoint.
-        dtype: Precision of the model, as for `processing.device.choose_dtype`, without an endpoint.
-        device: Where the model runs, as for `processing.device.choose_device`, without an endpoint.
-        beams: Width of the beam search, without an endpoint.
-        max_new_tokens: Tokens after which a translation counts as run away.
-        seed: Seed of second attempts.
-        requests: Requests at once to the endpoint.
-        timeout: Seconds to wait for an answer of the endpoint.
-        key_variable: Environment variable that holds the endpoint's key, if it needs one.
-        restart: Discard the earlier translations of this system into these languages.
+        options: The languages, the model and how it is asked.
 
     Raises:
-        UserError: If there is nothing to translate, options contradict each other, or the endpoint failed on some
-            captions, after the others are written.
-        UserError: If the data or the model is at fault, or earlier translations have other settings.
+        UserError: If there is nothing to translate, options contradict each other, the data or the model is at fault,
+            earlier translations have other settings, or the endpoint failed on some captions, after the others are
+            written.
     """
-    choose_device(device)  # before anything is written
-    targets = list(dict.fromkeys(targets))
+    choose_device(options.device)  # before anything is written
+    targets = list(dict.fromkeys(options.targets))
     if not targets:
-        raise UserError("Say which languages to translate into, for example --to de fr.")
-    if not back_translate and (min_weight or back_model):
+        raise UserError("Say which languages to translate into, for example --to de,fr.")
+    if not options.back_translate and (options.min_weight or options.back_model):
         raise UserError("--min-weight and --back-model judge back-translations; add --back-translate.")
-    system = system or model.rstrip("/").rsplit("/", 1)[-1]
-    engine = _Engine(endpoint, batch_size, dtype, device, beams, requests, timeout, key_variable)
-    folder = open_output(data, output)
+    system = options.system or options.model.rstrip("/").rsplit("/", 1)[-1]
+    folder = open_output(data, options.output)
     captions = _captions(folder, targets, system, data)
-    options: dict[str, Any] = {"max_new_tokens": max_new_tokens, "seed": seed}
     with ExitStack() as stack:
-        translator = back_translator = engine.open(model, revision, stack)
-        if back_model:
-            back_translator = engine.open(back_model, None, stack)
-        if back_translate:
+        translator = back_translator = stack.enter_context(_open_translator(options, options.model, options.revision))
+        if options.back_model:
+            back_translator = stack.enter_context(_open_translator(options, options.back_model, None))
+        if options.back_translate:
             _check_way_back(captions, back_translator)
         journal = stack.enter_context(Journal(folder / TRANSLATIONS_FILE, TRANSLATION_KEY))
         back_journal = None
-        if back_translate:
+        if options.back_translate:
             back_journal = stack.enter_context(Journal(folder / BACK_TRANSLATIONS_FILE, TRANSLATION_KEY))
-        if restart:
+        if options.restart:
             for file in filter(None, (journal, back_journal)):
                 file.forget(key for key in file if key[2] in targets and key[3] == system)
-        report = _run(captions, translator, journal, **options)
-        print(f"Translations: {report.translated}; captions without one: {report.empty + report.left}.")
+        report = translate_captions(
+            captions, translator, journal, max_new_tokens=options.max_new_tokens, seed=options.seed
+        )
+        note(f"Translated {report.translated} captions; {report.empty + report.left} have no translation.")
         if report.retried:
-            print(f"Translated again: {count_words(report.retried)}.")
+            note(f"Translated again, because the first answer was of no use: {count_problems(report.retried)}.")
         if back_journal is not None:
             report.left += _translate_back(captions, back_translator, journal, back_journal, options)
-        weights = _Weights(back_journal, min_weight)
+        weights = _Weights(back_journal, options.min_weight)
         _write_translations(folder, captions, journal, weights)
-        settings = {**translator.settings, "back_translated": back_translate, "min_weight": min_weight}
+        settings = {
+            **translator.settings,
+            "back_translated": options.back_translate,
+            "min_weight": options.min_weight,
+        }
         record_translations(folder, system, targets, settings)
-    if back_translate and min_weight:
-        print(f"Left out below the weight {min_weight:g}: {weights.left_out}.")
+    if options.back_translate and options.min_weight:
+        note(f"Left out {weights.left_out} captions whose weight is below {options.min_weight:g}.")
     if report.left:
-        raise UserError(f"The endpoint failed on {report.left} captions; start the same command again for them.")
+        raise UserError(f"The endpoint failed on {report.left} captions; run the same command again for them.")
     return report
+
+
+@contextmanager
+def _open_translator(options: TranslateOptions, model: str, revision: str | None) -> Iterator[Translator]:
+    with open_client(options, model) as client:
+        if client:
+            yield EndpointTranslator(client, options.requests)
+        else:
+            yield LocalTranslator(model, revision, options.dtype, options.device, options.batch_size, options.beams)
 
 
 def _captions(folder: Path, targets: Sequence[str], system: str, data: str) -> list[Caption]:
@@ -164,22 +115,13 @@ def _captions(folder: Path, targets: Sequence[str], system: str, data: str) -> l
 
 
 def _check_way_back(captions: Sequence[Caption], translator: Translator) -> None:
-    """Raise UserError now, not after the way there, if the way back is impossible."""
+    """Raise UserError now, before translating, if translating back is impossible."""
     chrf("here", "here")
     for source, target in dict.fromkeys((caption.source, caption.target) for caption in captions):
         try:
             translator.check(target, source)
-        except ValueError as error:
-            raise UserError(
-                f"{str(error).rstrip('.')}, or give another model for the way back as --back-model."
-            ) from error
-
-
-def _run(captions: Sequence[Caption], translator: Translator, journal: Journal, **options: Any) -> TranslationReport:
-    try:
-        return translate_captions(captions, translator, journal, **options)
-    except EndpointError as error:
-        raise UserError(f"{error} Start the same command again to go on.") from error
+        except UserError as error:
+            raise UserError(f"{str(error).rstrip('.')}, or give another model with --back-model.") from error
 
 
 def _translate_back(
@@ -187,7 +129,7 @@ def _translate_back(
     translator: Translator,
     journal: Journal,
     back_journal: Journal,
-    options: dict[str, Any],
+    options: TranslateOptions,
 ) -> int:
     """Translate all translations back; returns how many the endpoint failed on."""
     originals = {caption.key: caption.text for caption in captions}
@@ -196,10 +138,18 @@ def _translate_back(
     def rate(caption: Caption, text: str) -> dict[str, float]:
         return {"chrf": chrf(originals[caption.key], text)}
 
-    report = _run(back, translator, back_journal, rate=rate, title="Translating back", **options)
+    report = translate_captions(
+        back,
+        translator,
+        back_journal,
+        rate=rate,
+        title="Translating back",
+        max_new_tokens=options.max_new_tokens,
+        seed=options.seed,
+    )
     score = mean_score(back, back_journal)
     if score is not None:
-        print(f"Back-translations: {report.translated}, with a mean chrF of {score:.1f}.")
+        note(f"Translated {report.translated} captions back, with a mean chrF of {score:.1f} (100: word for word).")
     return report.left
 
 
@@ -229,8 +179,8 @@ def _write_translations(folder: Path, captions: Sequence[Caption], journal: Jour
     replaced = {(machine_origin(caption.key[3]), caption.target) for caption in captions}
 
     def target_captions(row: dict[str, Any]) -> list[dict[str, Any]]:
-        there = row["target_captions"] or []
-        found = [caption for caption in there if (caption["origin"], caption["language"]) not in replaced]
+        existing = row["target_captions"] or []
+        kept = [caption for caption in existing if (caption["origin"], caption["language"]) not in replaced]
         for source in by_row.get(row["id"], []):
             record = record_of(source.key, source.text, journal)
             if record is None or record["text"] is None:
@@ -243,7 +193,7 @@ def _write_translations(folder: Path, captions: Sequence[Caption], journal: Jour
                 "weight": None,
             }
             if weights.keeps(caption, source.key):
-                found.append(caption)
-        return found
+                kept.append(caption)
+        return kept
 
     rewrite_column(folder, "target_captions", ["id", "target_captions"], target_captions)

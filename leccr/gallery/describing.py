@@ -6,18 +6,15 @@ import torch
 from PIL import Image as PillowImage
 
 from processing.generation.describe import describe_pictures
-from processing.generation.describers import Describer, EndpointDescriber, LocalDescriber
-from processing.generation.endpoint import EndpointError
 from processing.generation.journal import Journal
-from processing.generation.prompts import DEFAULT_PROMPTS, load_prompts
+from processing.generation.prompts import load_prompts
 from processing.video import open_visual
 
-from ..data.describe import DEFAULT_KEY_VARIABLE, open_client
-from ..errors import UserError
+from ..data.describe import open_describer
+from ..data.options import DescribeOptions
 from .candidates import Source, read_descriptions
 
 CANDIDATES_AT_ONCE = 64
-REQUESTS, SECONDS = 16, 120.0
 
 
 def describe_source(
@@ -33,8 +30,7 @@ def describe_source(
         device: Where the model runs otherwise.
 
     Raises:
-        UserError: If the endpoint fails.
-        UserError: If the model cannot be loaded, or earlier answers have other settings.
+        UserError: If the endpoint fails, the model cannot be loaded, or earlier answers have other settings.
     """
     silent = [
         (start + place, candidate.key)
@@ -56,18 +52,11 @@ def _describe(
     endpoint: str | None,
     device: str | torch.device,
 ) -> None:
-    client = open_client(endpoint, model, SECONDS, DEFAULT_KEY_VARIABLE)
-    describer: Describer = EndpointDescriber(client, REQUESTS) if client else LocalDescriber(model, device=device)
+    options = DescribeOptions(model=model, endpoint=endpoint, device=str(device))
 
     def open_pictures(number: int) -> list[PillowImage.Image]:
         [candidate] = source.read(places[number], places[number] + 1)
-        return open_visual(candidate.as_row())
+        return open_visual(candidate.as_row(), options.num_frames)
 
-    try:
-        with Journal(path) as journal:
-            describe_pictures(keys, open_pictures, describer, load_prompts(DEFAULT_PROMPTS), journal, skip_broken=True)
-    except EndpointError as error:
-        raise UserError(f"{error} Start the same command again to go on.") from error
-    finally:
-        if client:
-            client.close()
+    with open_describer(options) as describer, Journal(path) as journal:
+        describe_pictures(keys, open_pictures, describer, load_prompts(options.prompts), journal, skip_broken=True)

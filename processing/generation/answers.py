@@ -12,6 +12,10 @@ RETRY_TEMPERATURE = 0.7
 EMPTY = "empty"
 REFUSAL = "refusal"
 RUNAWAY = "runaway"
+"""An answer without an end: cut off at the largest number of tokens, far too long, or repeating itself."""
+
+PROBLEM_WORDS = {EMPTY: "empty", REFUSAL: "a refusal", RUNAWAY: "too long or repeating itself"}
+"""What problems are called on the screen."""
 
 THOUGHTS = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL)
 # "I cannot see any text" answers a question about text, so only some verbs make a refusal.

@@ -16,6 +16,8 @@ from .running import check_settings, cut, run_jobs
 
 DESCRIPTIONS_FILE = "descriptions.jsonl"
 BROKEN = "broken file"
+"""Recorded where a picture or video cannot be decoded, so that nothing was asked."""
+
 # Far more than a token has in any language, so that only a server that ignores the limit exceeds it.
 CHARACTERS_A_TOKEN = 12
 

@@ -10,7 +10,6 @@ import yaml
 from ..errors import UserError
 
 FOLDER = Path(__file__).with_name("prompts")
-DEFAULT_PROMPTS = "views"
 
 
 @dataclass(frozen=True)

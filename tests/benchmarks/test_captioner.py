@@ -17,6 +17,7 @@ from transformers import (
 from benchmarks import captioner
 from benchmarks.captioner_model import QUESTIONS, build_captioner, perplexity, save_captioner, train_captioner
 from leccr.data.describe import run_description
+from leccr.data.options import DescribeOptions
 from leccr.recipes import Recipe
 from leccr.training.features import run_features
 from processing.features import FeatureFile
@@ -66,7 +67,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory, vision: Path, data: Path) 
 def test_the_saved_captioner_says_what_it_learned(trained: tuple[Path, float], data: Path, tmp_path: Path) -> None:
     folder, _ = trained
     output = tmp_path / "described"
-    run_description(str(data), model=str(folder), prompts=str(folder / "prompts.yaml"), output=output, batch_size=3)
+    options = DescribeOptions(model=str(folder), prompts=str(folder / "prompts.yaml"), output=output, batch_size=3)
+    run_description(str(data), options)
     rows = {row["id"]: row["description"] for row in read_splits(output)["train"]}
     expected = {name: " ".join(sorted(texts, key=len)).replace(" .", ".") for name, texts in CAPTIONS.items()}
     assert rows == expected

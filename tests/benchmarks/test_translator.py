@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from benchmarks import translator
+from leccr.data.options import TranslateOptions
 from leccr.data.translate import run_translation
 from processing.generation.translators import LocalTranslator
 from processing.storage import read_splits, write_rows
@@ -57,7 +58,7 @@ def test_the_saved_translator_is_what_leccr_translate_needs(
     data = tmp_path / "data"
     row = {"id": "p", "source_language": "en", "source_captions": [PAIRS[0][0], PAIRS[5][0]], "target_captions": []}
     write_rows(data, "train", [row])
-    run_translation(str(data), targets=["de"], model=str(folder), device="cpu")
+    run_translation(str(data), TranslateOptions(targets=["de"], model=str(folder), device="cpu"))
     captions = read_splits(data)["train"][0]["target_captions"]
     assert [(caption["text"], caption["source_number"]) for caption in captions] == [(PAIRS[0][1], 0), (PAIRS[5][1], 1)]
     assert {caption["origin"] for caption in captions} == {"machine:translator-en-de"}

@@ -16,8 +16,9 @@ from tests.processing.generation.tiny_models import WORDS
 
 PROGRAM = """
 import importlib, json, sys
-module, function, data, options = json.loads(sys.argv[1])
-getattr(importlib.import_module(module), function)(data, **options)
+module, function, settings, data, options = json.loads(sys.argv[1])
+settings = getattr(importlib.import_module("leccr.data.options"), settings)
+getattr(importlib.import_module(module), function)(data, settings(**options))
 """
 
 
@@ -46,9 +47,9 @@ def build_data(folder: Path, rows: int = 40, pictures: bool = True) -> Path:
     return folder
 
 
-def run_and_kill(function: Any, data: Path, options: dict[str, Any], journal: Path, lines: int) -> int:
+def run_and_kill(function: Any, settings: type, data: Path, options: dict[str, Any], journal: Path, lines: int) -> int:
     """Start `function` in a process, kill it once the journal has some lines, and return how many records it has."""
-    arguments = json.dumps([function.__module__, function.__name__, str(data), options])
+    arguments = json.dumps([function.__module__, function.__name__, settings.__name__, str(data), options])
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, arguments],
         env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads()), "TQDM_DISABLE": "1"},

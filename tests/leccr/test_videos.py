@@ -14,6 +14,7 @@ from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionMode
 
 from leccr.data.describe import run_description
 from leccr.data.loading import for_videos, has_videos, load_data
+from leccr.data.options import DescribeOptions, PrepareOptions
 from leccr.data.prepare import run_preparation
 from leccr.errors import UserError
 from leccr.evaluation.evaluate import EvaluationOptions, evaluate_retrieval, run_evaluation
@@ -71,7 +72,7 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def data(footage: Path, tmp_path: Path) -> Path:
-    run_preparation("folder", footage, output=tmp_path / "data")
+    run_preparation("folder", tmp_path / "data", PrepareOptions(root=footage))
     return tmp_path / "data"
 
 
@@ -134,7 +135,7 @@ class TestFromFilesToFigures:
         generator = np.random.default_rng(0)
         vectors = {name: generator.random(6).tolist() for names in frames.values() for name in names}
         big_file(tmp_path / "release" / "FeatureData" / "i3d", vectors, repr(frames))
-        run_preparation("nrccr", tmp_path / "release", output=tmp_path / "data")
+        run_preparation("nrccr", tmp_path / "data", PrepareOptions(root=tmp_path / "release"))
         assert len(FeatureFile(tmp_path / "data")["video1"]) == 3
         small = towers_file(tmp_path / "towers.yaml", tower, vision=None, image_processor={})
         run_training(dataclasses.replace(load_recipe("leccr", small), data=str(tmp_path / "data")), tmp_path / "run")
@@ -153,7 +154,7 @@ class TestFeaturesAgainstPixels:
         write(root, {"metadata.csv": "\n".join(lines) + "\n"})
         for number in range(10):
             Image.effect_noise((20, 16), 20 + 20 * number).convert("RGB").save(root / f"{number}.png")
-        run_preparation("folder", root, output=tmp_path / "pictured")
+        run_preparation("folder", tmp_path / "pictured", PrepareOptions(root=root))
         return tmp_path / "pictured"
 
     @pytest.mark.parametrize("kind", ["pictures", "data"])
@@ -197,15 +198,15 @@ class TestDescriptions:
     def test_the_model_sees_frames(self, data: Path, prompts: str, capsys: pytest.CaptureFixture[str]) -> None:
         with ChatServer(lambda number, payload: Reply("It is blue.")) as server:
             options: dict[str, Any] = {"model": "tiny", "endpoint": server.url, "prompts": prompts}
-            run_description(str(data), num_frames=4, **options)
+            run_description(str(data), DescribeOptions(num_frames=4, **options))
             with pytest.raises(ValueError, match="was begun with num_frames 4, not 5"):
-                run_description(str(data), num_frames=5, **options)
+                run_description(str(data), DescribeOptions(num_frames=5, **options))
         assert {question_of(payload) for payload in server.payloads} == {f"{OF_A_VIDEO}What is there"}
         parts = [len(payload["messages"][0]["content"]) for payload in server.payloads]
         # The shortest video has two frames; the question comes after them.
         assert sorted(parts) == [2 + 1] + [4 + 1] * 9
         assert set(read_splits(data)["train"]["description"]) == {"It is blue."}
-        assert "Descriptions: 10; videos without one: 0." in capsys.readouterr().out
+        assert "Described 10 videos; 0 have no description." in capsys.readouterr().out
 
     def test_broken_videos(
         self, footage: Path, tmp_path: Path, prompts: str, capsys: pytest.CaptureFixture[str]
@@ -214,15 +215,15 @@ class TestDescriptions:
         with ChatServer(lambda number, payload: Reply("It is blue.")) as server:
             options: dict[str, Any] = {"model": "tiny", "endpoint": server.url, "prompts": prompts}
             with pytest.raises(ValueError, match="0.mp4 cannot be decoded as a video"):
-                run_description(str(data), **options)
-            run_description(str(data), skip_broken=True, **options)
-        assert "Left out in the end: 1 broken file." in capsys.readouterr().out
+                run_description(str(data), DescribeOptions(**options))
+            run_description(str(data), DescribeOptions(skip_broken=True, **options))
+        assert "Left out in the end: broken file (1)." in capsys.readouterr().out
 
 
 def with_a_broken_video(footage: Path, folder: Path, **options: Any) -> Path:
     root = shutil.copytree(footage, folder / "footage")
     (root / "0.mp4").write_text("no video")
-    run_preparation("folder", root, output=folder / "data", **options)
+    run_preparation("folder", folder / "data", PrepareOptions(root=root, **options))
     return folder / "data"
 
 
@@ -278,7 +279,7 @@ class TestKindsOfData:
         root = shutil.copytree(footage, tmp_path / "footage")
         (root / "metadata.csv").unlink()
         Image.new("RGB", (20, 20), "red").save(root / "a.png")
-        run_preparation("folder", root, output=tmp_path / "data")
+        run_preparation("folder", tmp_path / "data", PrepareOptions(root=root))
         features = FeatureFile(run_features(str(tmp_path / "data"), tiny(tower)))
         assert [len(features[name]) for name in ("a.png", "0.mp4", "9.mp4")] == [1, 8, 2]
 

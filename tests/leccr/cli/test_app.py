@@ -1,3 +1,4 @@
+import errno
 import importlib
 import subprocess
 import sys
@@ -6,11 +7,13 @@ from typing import Any
 from unittest.mock import Mock, create_autospec
 
 import pytest
+import torch
+import typer
 from typer.testing import CliRunner
 
 import leccr.recipes
 from leccr.cli import app
-from leccr.cli.words import parse_overrides, repeat_option
+from leccr.cli.overrides import parse_overrides
 from leccr.errors import UserError
 from leccr.evaluation.evaluate import EvaluationOptions
 
@@ -72,7 +75,7 @@ def test_recipes_show_says_what_is_wrong() -> None:
 
 
 def test_train_hands_over_everything(training: Mock, tmp_path: Path) -> None:
-    words = f"train leccr --data d --out {tmp_path} --languages de fr --seed 7 --resume --skip-broken --plots"
+    words = f"train leccr --data d --out {tmp_path} --languages de,fr --seed 7 --resume --skip-broken --plots"
     result = run(*words.split(), "--learning_rate", "1e-4", "--max-steps=3", "--bf16")
     assert result.exit_code == 0, result.output
     (recipe,) = training.call_args.args
@@ -153,7 +156,7 @@ def test_bad_input_to_train_is_one_line_and_trains_nothing(
 
 def test_evaluate_hands_over_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     evaluation = stand_in(monkeypatch, "leccr.evaluation.evaluate", "run_evaluation")
-    words = "evaluate folder d --languages de fr --split test --out result.json --batch-size 8 --plots drawn"
+    words = "evaluate folder d --languages de,fr --split test --out result.json --batch-size 8 --plots drawn"
     words += " --no-descriptions --skip-broken --device cpu --dtype bf16"
     assert run(*words.split()).exit_code == 0
     evaluation.assert_called_once_with(
@@ -201,29 +204,22 @@ def test_quickstart_hands_over_everything(monkeypatch: pytest.MonkeyPatch) -> No
     quickstart.assert_called_once_with(output=Path("here"), seed=3)
 
 
-def raise_from(module: str, error: BaseException) -> Any:
-    """Return a function that raises `error` as if it were written in `module`."""
-    scope: dict[str, Any] = {"__name__": module, "error": error}
-    exec("def function(*args, **kwargs):\n    raise error", scope)
-    return scope["function"]
-
-
 @pytest.mark.parametrize(
-    ("module", "error"),
+    ("error", "message"),
     [
-        ("anywhere", UserError("two\nlines")),
-        ("processing.images", ValueError("two\nlines")),
-        ("modeling_leccr.inputs_leccr", FileNotFoundError("two\nlines")),
-        ("transformers_modules.org.leccr", ValueError("two\nlines")),
+        (UserError("two\nlines"), "two lines"),
+        (FileNotFoundError("There is no folder x."), "There is no folder x."),
+        (OSError(errno.ENOSPC, "No space left on device", "model.pt"), "model.pt: No space left on device."),
+        (PermissionError(errno.EACCES, "Permission denied", "/out"), "/out: Permission denied."),
     ],
 )
-def test_errors_that_the_user_can_mend_are_one_line(
-    training: Mock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, error: Exception
+def test_what_the_user_can_put_right_is_one_line(
+    training: Mock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
 ) -> None:
     monkeypatch.delenv("LECCR_DEBUG", raising=False)
-    training.side_effect = raise_from(module, error)
+    training.side_effect = error
     result = run("train", "leccr", "--out", str(tmp_path))
-    assert (result.exit_code, result.stderr) == (2, "Error: two lines\n")
+    assert (result.exit_code, result.stderr) == (2, f"Error: {message}\n")
 
 
 def test_debugging_shows_the_whole_error(training: Mock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,22 +228,92 @@ def test_debugging_shows_the_whole_error(training: Mock, tmp_path: Path, monkeyp
     assert run("train", "leccr", "--out", str(tmp_path)).exception is error
 
 
-@pytest.mark.parametrize("error", [ValueError("deep inside"), KeyError("bug")])
-def test_errors_inside_a_library_stay_whole(training: Mock, tmp_path: Path, error: Exception) -> None:
-    training.side_effect = raise_from("torch.nn", error)
-    assert run("train", "leccr", "--out", str(tmp_path)).exception is error
+@pytest.mark.parametrize("error", [ValueError("deep inside"), KeyError("bug"), ModuleNotFoundError("no numpy")])
+def test_a_bug_is_shown_whole_and_says_how_to_report_it(training: Mock, tmp_path: Path, error: Exception) -> None:
+    training.side_effect = error
+    result = run("train", "leccr", "--out", str(tmp_path))
+    lines = result.stderr.splitlines()
+    assert result.exit_code == 1
+    assert lines[0] == "Traceback (most recent call last):"
+    assert lines[-2].startswith(type(error).__name__)
+    assert "CONTRIBUTING.md" in lines[-1] and '"Reporting a bug"' in lines[-1]
 
 
-def test_interrupting_is_one_line(training: Mock, tmp_path: Path) -> None:
+def test_too_little_memory_is_no_bug(training: Mock, tmp_path: Path) -> None:
+    training.side_effect = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB.")
+    result = run("train", "leccr", "--out", str(tmp_path))
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: The memory does not suffice") and result.stderr.count("\n") == 1
+
+
+def test_interrupting_is_one_line_that_says_how_to_resume(training: Mock, tmp_path: Path) -> None:
     training.side_effect = KeyboardInterrupt
     result = run("train", "leccr", "--out", str(tmp_path))
-    assert (result.exit_code, result.stderr) == (130, "Interrupted.\n")
+    message = "Interrupted. Add --resume to the same command to resume from the last checkpoint.\n"
+    assert (result.exit_code, result.stderr) == (130, message)
 
 
-def test_repeat_option_reaches_to_the_next_option() -> None:
-    words = "train leccr --languages de fr cs --seed 1 --languages zh"
-    expected = "train leccr --languages de --languages fr --languages cs --seed 1 --languages zh"
-    assert " ".join(repeat_option(words.split(), "--languages")) == expected
+def test_a_reader_that_closes_the_pipe_ends_the_program_quietly() -> None:
+    program = (
+        "import sys\nfrom leccr.cli import app\nimport leccr.cli.data\nimport typer\napp(['translate', '--list'])\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait() != 0
+
+
+def test_the_version_is_shown() -> None:
+    result = run("--version")
+    assert (result.exit_code, result.stdout) == (0, f"leccr {leccr.__version__}\n")
+
+
+def test_completion_can_be_installed() -> None:
+    assert "--install-completion" in run("--help").stdout
+
+
+def commands(typer_app: typer.Typer) -> list[str]:
+    names = [one.name or str(getattr(one.callback, "__name__", "")) for one in typer_app.registered_commands]
+    for group in typer_app.registered_groups:
+        assert group.typer_instance is not None
+        names += [f"{group.name} {name}" for name in commands(group.typer_instance)]
+    return [name.replace("_", "-") for name in names]
+
+
+@pytest.mark.parametrize("command", commands(app))
+def test_every_command_can_be_quiet(command: str) -> None:
+    result = run(*command.split(), "--help")
+    assert result.exit_code == 0
+    assert "--quiet" in result.stdout
+
+
+def test_quiet_turns_off_notes_and_progress_bars_and_keeps_results(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "leccr.cli", "prepare", "scenes"]
+    loud = subprocess.run([*command, "--out", str(tmp_path / "a")], capture_output=True, text=True)
+    quiet = subprocess.run([*command, "--out", str(tmp_path / "b"), "--quiet"], capture_output=True, text=True)
+    assert loud.returncode == quiet.returncode == 0, quiet.stderr
+    assert "The data set is in" in loud.stdout
+    assert "The data set is in" not in quiet.stdout
+    assert "| train" in quiet.stdout
+    assert quiet.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "form"),
+    [
+        ("evaluate model data --languages de fr", "--languages de,fr"),
+        ("translate data --model m --to de, fr", "--to de,fr"),
+        ("train leccr --out o --languages de fr --seed 1", "--languages de,fr"),
+        ("prepare folder --out o --shares 80 10 10", "--shares 80,10,10"),
+    ],
+)
+def test_a_list_with_spaces_is_answered_with_the_comma_form(words: str, form: str) -> None:
+    result = run(*words.split())
+    assert result.exit_code == 2
+    assert result.stderr.endswith(f"Write several values with commas between: {form}\n")
 
 
 def test_overrides_may_be_written_in_every_usual_way() -> None:

@@ -6,6 +6,7 @@ import pytest
 from huggingface_hub import DatasetCard
 from PIL import Image
 
+from leccr.data.options import PrepareOptions
 from leccr.data.prepare import run_preparation
 from leccr.errors import UserError
 from processing.features import FeatureFile
@@ -35,11 +36,11 @@ def photos(tmp_path: Path) -> Path:
 
 
 def prepare(root: Path, output: Path, **options: Any) -> None:
-    run_preparation("folder", root, output=output, **options)
+    run_preparation("folder", output, PrepareOptions(root=root, **options))
 
 
 def test_rows_images_card_and_table(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    counts = run_preparation("folder", photos, output=tmp_path / "data")
+    counts = run_preparation("folder", tmp_path / "data", PrepareOptions(root=photos))
     table = (
         "| split      | images | source en | de human | descriptions |\n"
         "| ---------- | -----: | --------: | -------: | -----------: |\n"
@@ -140,7 +141,7 @@ def test_ready_made_features_lie_beside_the_data(tmp_path: Path) -> None:
     arrays = {name: np.random.default_rng(0).normal(size=(1, length, 3)) for name, length in zip("abc", (2, 1, 4))}
     for name, array in arrays.items():
         np.save(tmp_path / "vatex" / f"{name}.npy", array)
-    counts = run_preparation("vatex", tmp_path / "vatex", output=tmp_path / "data")
+    counts = run_preparation("vatex", tmp_path / "data", PrepareOptions(root=tmp_path / "vatex"))
     assert counts["train"].rows == 2
     features = FeatureFile(tmp_path / "data")
     for name, array in arrays.items():
@@ -161,7 +162,7 @@ def test_scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from processing.scenes.build import build_scenes
 
     monkeypatch.setattr("processing.scenes.build.build_scenes", lambda: build_scenes(3, 2, 0))
-    run_preparation("scenes", output=tmp_path / "data")
+    run_preparation("scenes", tmp_path / "data")
     read = read_splits(tmp_path / "data")
     assert {split: len(rows) for split, rows in read.items()} == {"train": 3, "validation": 2, "test": 0}
     assert read["train"][0]["image"]["bytes"].startswith(b"\x89PNG")
@@ -182,4 +183,4 @@ def test_scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_what_cannot_be_prepared(tmp_path: Path, name: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        run_preparation(name, output=tmp_path / "data", **options)
+        run_preparation(name, tmp_path / "data", PrepareOptions(**options))

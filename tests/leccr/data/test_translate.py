@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 
 from hub_card.data_facts import DataFacts
+from leccr.data import translate as module
 from leccr.data.facts import write_facts
-from leccr.data.translate import run_translation
+from leccr.data.options import TranslateOptions
 from leccr.errors import UserError
+from processing.generation.translate import TranslationReport
 from processing.generation.write_back import rewrite_column
 from processing.storage import read_splits
 from tests.processing.generation.chat_server import ChatServer, Reply, question_of
@@ -26,6 +28,10 @@ def options(nllb: str) -> dict[str, Any]:
     return {"model": nllb, "targets": ["de", "zh"], "batch_size": 4, "device": "cpu", "beams": 2, "max_new_tokens": 16}
 
 
+def translate(data: str, **options: Any) -> TranslationReport:
+    return module.run_translation(data, TranslateOptions(**options))
+
+
 def added(folder: Path) -> dict[str, list[dict[str, Any]]]:
     """Return the machine translations by row."""
     return {
@@ -41,7 +47,7 @@ def records(path: Path) -> list[dict[str, Any]]:
 
 def test_a_killed_run_goes_on_to_the_same_files(tmp_path: Path, options: dict[str, Any]) -> None:
     whole = build_data(tmp_path / "whole")
-    run_translation(str(whole), **options, back_translate=True)
+    translate(str(whole), **options, back_translate=True)
     made = records(whole / "translations.jsonl")
     assert [record["id"] for record in made] == [f"p{number:02}" for number in range(40) for _ in range(4)]
     assert [(record["language"], record["source_number"]) for record in made[:4]] == [
@@ -54,12 +60,12 @@ def test_a_killed_run_goes_on_to_the_same_files(tmp_path: Path, options: dict[st
     assert any(record["problems"] for record in made)
 
     killed = build_data(tmp_path / "killed")
-    done = run_and_kill(
-        run_translation, killed, {**options, "back_translate": True}, killed / "translations.jsonl", lines=20
-    )
+    options = {**options, "back_translate": True}
+    journal = killed / "translations.jsonl"
+    done = run_and_kill(module.run_translation, TranslateOptions, killed, options, journal, lines=20)
     assert 20 <= done < 160
     assert not any(added(killed).values())
-    run_translation(str(killed), **options, back_translate=True)
+    translate(str(killed), **options)
     for name in ("translations.jsonl", "back_translations.jsonl"):
         assert (killed / name).read_bytes() == (whole / name).read_bytes()
     assert added(killed) == added(whole)
@@ -68,7 +74,7 @@ def test_a_killed_run_goes_on_to_the_same_files(tmp_path: Path, options: dict[st
 def test_captions_have_their_source_their_system_and_their_weight(tmp_path: Path, options: dict[str, Any]) -> None:
     data = build_data(tmp_path / "data", rows=12)
     human = read_splits(data)["train"]["target_captions"][:]
-    run_translation(str(data), **options)
+    translate(str(data), **options)
     assert [captions[:1] for captions in read_splits(data)["train"]["target_captions"]] == human
     made = {(r["id"], r["source_number"], r["language"]): r["text"] for r in records(data / "translations.jsonl")}
     found = {
@@ -81,7 +87,7 @@ def test_captions_have_their_source_their_system_and_their_weight(tmp_path: Path
         ("machine:tiny-nllb", None)
     }
 
-    run_translation(str(data), **options, back_translate=True)
+    translate(str(data), **options, back_translate=True)
     scores = {
         (r["id"], r["source_number"], r["language"]): r.get("chrf", 0.0)
         for r in records(data / "back_translations.jsonl")
@@ -97,19 +103,19 @@ def test_captions_below_the_threshold_are_left_out_and_come_back(
     tmp_path: Path, options: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = build_data(tmp_path / "data", rows=12)
-    run_translation(str(data), **options, back_translate=True)
+    translate(str(data), **options, back_translate=True)
     before = added(data)
     weights = sorted(caption["weight"] for captions in before.values() for caption in captions)
     least = (weights[0] + weights[-1]) / 2
     assert weights[0] < least < weights[-1]
     capsys.readouterr()
-    run_translation(str(data), **options, back_translate=True, min_weight=least)
+    translate(str(data), **options, back_translate=True, min_weight=least)
     assert added(data) == {
         name: [caption for caption in captions if caption["weight"] >= least] for name, captions in before.items()
     }
     left_out = sum(weight < least for weight in weights)
-    assert f"Left out below the weight {least:g}: {left_out}." in capsys.readouterr().out
-    run_translation(str(data), **options, back_translate=True)
+    assert f"Left out {left_out} captions whose weight is below {least:g}." in capsys.readouterr().out
+    translate(str(data), **options, back_translate=True)
     assert added(data) == before
 
 
@@ -117,8 +123,8 @@ def test_systems_and_languages_add_up_in_a_copy(tmp_path: Path, options: dict[st
     data, copy = build_data(tmp_path / "data", rows=8), tmp_path / "copy"
     marian = str(build_marian(tmp_path / "opus-mt-en-de"))
     for _ in range(2):
-        run_translation(str(data), **{**options, "targets": ["zh"]}, output=copy)
-        run_translation(str(copy), **{**options, "targets": ["de"], "model": marian}, system="opus")
+        translate(str(data), **{**options, "targets": ["zh"]}, output=copy)
+        translate(str(copy), **{**options, "targets": ["de"], "model": marian}, system="opus")
     assert not any(added(data).values())
     there = {(caption["language"], caption["origin"]) for captions in added(copy).values() for caption in captions}
     assert there == {("zh", "machine:tiny-nllb"), ("de", "machine:opus")}
@@ -128,10 +134,10 @@ def test_systems_and_languages_add_up_in_a_copy(tmp_path: Path, options: dict[st
 
 def test_restarting_discards_this_system_and_these_languages_only(tmp_path: Path, options: dict[str, Any]) -> None:
     data = build_data(tmp_path / "data", rows=8)
-    run_translation(str(data), **options)
+    translate(str(data), **options)
     with pytest.raises(ValueError, match="begun with beams 2, not 1"):
-        run_translation(str(data), **{**options, "beams": 1})
-    run_translation(str(data), **{**options, "beams": 1, "targets": ["de"]}, restart=True)
+        translate(str(data), **{**options, "beams": 1})
+    translate(str(data), **{**options, "beams": 1, "targets": ["de"]}, restart=True)
     beams = {(record["language"], record["settings"]["beams"]) for record in records(data / "translations.jsonl")}
     assert beams == {("de", 1), ("zh", 2)}
 
@@ -147,9 +153,7 @@ def test_an_endpoint_translates_there_and_back(tmp_path: Path, capsys: pytest.Ca
         return Reply(text.upper() if "into German" in instruction else text.lower())
 
     with ChatServer(reply) as server:
-        run_translation(
-            str(data), targets=["de"], model="org/large", endpoint=server.url, requests=3, back_translate=True
-        )
+        translate(str(data), targets=["de"], model="org/large", endpoint=server.url, requests=3, back_translate=True)
     for rows in read_splits(data).values():
         for row in rows:
             made = [caption for caption in row["target_captions"] if caption["origin"] == "machine:large"]
@@ -157,7 +161,7 @@ def test_an_endpoint_translates_there_and_back(tmp_path: Path, capsys: pytest.Ca
             assert {caption["weight"] for caption in made} == {1.0}
     card = (data / "README.md").read_text()
     assert "translated by `org/large` into de, weighted by" in card and "de machine:large" in card
-    assert "Back-translations: 16, with a mean chrF of 100.0." in capsys.readouterr().out
+    assert "Translated 16 captions back, with a mean chrF of 100.0" in capsys.readouterr().out
 
 
 def test_what_an_endpoint_failed_on_is_told_in_the_end(tmp_path: Path) -> None:
@@ -166,14 +170,14 @@ def test_what_an_endpoint_failed_on_is_told_in_the_end(tmp_path: Path) -> None:
         ChatServer(lambda number, payload: Reply("Ein Hund.", 400 if number == 3 else 200)) as server,
         pytest.raises(UserError, match="The endpoint failed on 1 captions"),
     ):
-        run_translation(str(data), targets=["de"], model="large", endpoint=server.url)
+        translate(str(data), targets=["de"], model="large", endpoint=server.url)
     assert sum(map(len, added(data).values())) == 15
 
 
 def test_a_changed_caption_never_gets_its_old_translation(tmp_path: Path) -> None:
     data = build_data(tmp_path / "data", rows=8)
     with ChatServer(lambda number, payload: Reply(question_of(payload).rpartition("\n")[2].upper())) as server:
-        run_translation(str(data), targets=["de"], model="large", endpoint=server.url, back_translate=True)
+        translate(str(data), targets=["de"], model="large", endpoint=server.url, back_translate=True)
     rewrite_column(
         data, "source_captions", ["id", "source_captions"], lambda row: [row["id"], row["source_captions"][1]]
     )
@@ -181,7 +185,7 @@ def test_a_changed_caption_never_gets_its_old_translation(tmp_path: Path) -> Non
         ChatServer(lambda number, payload: Reply("no", 400)) as server,
         pytest.raises(UserError, match="The endpoint failed on 8 captions"),
     ):
-        run_translation(str(data), targets=["de"], model="large", endpoint=server.url, back_translate=True)
+        translate(str(data), targets=["de"], model="large", endpoint=server.url, back_translate=True)
     assert [[caption["source_number"] for caption in captions] for captions in added(data).values()] == [[1]] * 8
 
 
@@ -190,9 +194,9 @@ def test_an_impossible_way_back_is_told_before_the_way_there(tmp_path: Path) -> 
     there, back = str(build_marian(tmp_path / "en-de")), str(build_marian(tmp_path / "de-en", (), "de", "en"))
     options: dict[str, Any] = {"targets": ["de"], "model": there, "device": "cpu", "max_new_tokens": 16}
     with pytest.raises(ValueError, match="translates from en, not de; .* --back-model"):
-        run_translation(str(data), **options, back_translate=True)
+        translate(str(data), **options, back_translate=True)
     assert not (data / "translations.jsonl").exists()
-    run_translation(str(data), **options, back_translate=True, back_model=back)
+    translate(str(data), **options, back_translate=True, back_model=back)
     assert {record["settings"]["model"] for record in records(data / "back_translations.jsonl")} == {back}
 
 
@@ -211,5 +215,5 @@ def test_bad_input_is_named_and_changes_nothing(
 ) -> None:
     data = build_data(tmp_path / "data", rows=8)
     with pytest.raises(error, match=message):
-        run_translation(str(data), **{**options, **changes})
+        translate(str(data), **{**options, **changes})
     assert not any(added(data).values())

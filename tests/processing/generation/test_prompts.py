@@ -2,11 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from processing.generation.prompts import DEFAULT_PROMPTS, list_prompts, load_prompts
+from leccr.data.options import DescribeOptions
+from processing.generation.prompts import list_prompts, load_prompts
 
 
 def test_the_default_looks_in_four_ways() -> None:
-    prompts = load_prompts(DEFAULT_PROMPTS)
+    prompts = load_prompts(DescribeOptions.prompts)
     assert list(prompts.questions) == ["things", "actions", "place", "details"]
     assert all("\n" not in question and question.endswith(".") for question in prompts.questions.values())
 

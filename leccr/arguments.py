@@ -1,0 +1,79 @@
+"""Cheap checks of what a command is given, before anything heavy is imported: a typo is reported at once."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+
+from .errors import UserError
+
+SCENES = "scenes"
+
+
+def check_choice(option: str, value: str | None, choices: Iterable[str]) -> None:
+    """Check that a value is one of the choices; None, which leaves it to the program, always is.
+
+    Raises:
+        UserError: It is not.
+    """
+    known = list(choices)
+    if value is None or value in known:
+        return
+    close = get_close_matches(value, known, 1)
+    raise UserError(
+        f"{option} {value} is not known" + (f': did you mean "{close[0]}"?' if close else f"; use {', '.join(known)}.")
+    )
+
+
+def check_new_folder(folder: str | Path, also: str = "") -> None:
+    """Check that a folder to write does not exist, or is empty.
+
+    Args:
+        folder: The folder.
+        also: What else the user can do, such as `"add --resume to resume the run in it"`.
+
+    Raises:
+        UserError: It has files in it, or is a file.
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} is not empty; {also or 'remove it'}, or choose another folder with --out.")
+
+
+def check_data(data: str | Path, scenes: bool = False) -> None:
+    """Check that a folder holds a prepared data set.
+
+    Args:
+        data: Folder that `leccr prepare` wrote.
+        scenes: Also accept `scenes`, the built-in data set.
+
+    Raises:
+        UserError: It does not.
+    """
+    if scenes and str(data) == SCENES:
+        return
+    folder = Path(data)
+    other = " or use scenes" if scenes else ""
+    if not folder.is_dir():
+        raise UserError(f"There is no data folder {data}; make one with `leccr prepare`{other}.")
+    if not any(folder.glob("*.parquet")):
+        raise UserError(f"{data} holds no prepared data (no .parquet file); make some with `leccr prepare`{other}.")
+
+
+def check_file(option: str, path: str | Path | None) -> None:
+    """Check that a file exists; None, where the option is not given, is all right.
+
+    Raises:
+        UserError: There is none.
+    """
+    if path is not None and not Path(path).is_file():
+        raise UserError(f"There is no file {path}; give one that exists to {option}.")
+
+
+def check_folder(path: str | Path | None, hint: str) -> None:
+    """Check that a folder exists; None, where the option is not given, is all right.
+
+    Raises:
+        UserError: There is none; the message ends with the hint.
+    """
+    if path is not None and not Path(path).is_dir():
+        raise UserError(f"There is no folder {path}; {hint}.")
