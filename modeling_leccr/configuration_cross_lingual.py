@@ -4,30 +4,42 @@ from typing import Any, Literal
 
 from transformers import AutoConfig, PreTrainedConfig
 
-from .configuration_leccr import as_config, check_choices, check_positive, check_shares, without_local_paths
+from .fields_leccr import (
+    as_config,
+    check_not_negative,
+    check_positive,
+    check_shares,
+    checked,
+    without_local_paths,
+)
 
 
+@checked
 class CrossLingualConfig(PreTrainedConfig):
     """Everything that defines a `CrossLingualModel`: a text tower and two objectives.
 
     Fields that `LeccrConfig` has, too, mean the same there. Weights, temperature and the settings of the
     transport are our choice: the abstract of arXiv 2312.08984 gives none.
 
-    Args:
+    Tower:
         text_config: Configuration of the multilingual text tower.
         projection_dim: Width D of the embeddings.
         text_pooling: `"cls"` or `"mean"` over the real tokens.
         text_head: `"linear"` or `"mlp"` with one hidden layer.
-        dropout: Dropout on the embedding's head.
-        token_dropout: Share of text tokens that training hides from the text tower; the first one always stays.
-        learn_temperature: Whether the temperature is trained, or stays at its initial value.
-        logit_scale_init_value: Initial log of the inverse temperature.
+
+    Objectives:
         sentence_weight: Weight of matching whole sentences; 0 switches it off.
         word_weight: Weight of aligning words; 0 switches it off. Not both weights can be 0.
         transport_regularization: Weight of the plan's entropy, relative to the spread of the costs.
         transport_iterations: Sinkhorn's iterations. More of them cost time and hardly change the costs
             (`sinkhorn_plan`).
         word_temperature: Temperature of transport costs as scores against other sentences.
+        logit_scale_init_value: Initial log of the inverse temperature.
+
+    Training policy:
+        learn_temperature: Whether the temperature is trained, or stays at its initial value.
+        dropout: Dropout on the embedding's head.
+        token_dropout: Share of text tokens that training hides from the text tower; the first one always stays.
         initializer_range: Standard deviation of the initial weights of layers without a rule of their own.
     """
 
@@ -38,38 +50,43 @@ class CrossLingualConfig(PreTrainedConfig):
     # Everything but the captions' embeddings, which evaluation ranks with.
     keys_to_ignore_at_inference = ["source_embeds", "target_embeds", "loss_sentence", "loss_word"]
 
-    # A configuration; a dictionary, as it is stored, becomes one at once.
+    # A configuration; a dictionary, as it is stored, becomes one.
     text_config: Any = None
     projection_dim: int = 256
     text_pooling: Literal["cls", "mean"] = "cls"
     text_head: Literal["linear", "mlp"] = "linear"
-    dropout: float = 0.1
-    token_dropout: float = 0.0
-    learn_temperature: bool = True
-    logit_scale_init_value: float = 2.6592
-    sentence_weight: float = 1.0
-    word_weight: float = 0.1
-    transport_regularization: float = 0.05
+
+    sentence_weight: float | int = 1.0
+    word_weight: float | int = 0.1
+    transport_regularization: float | int = 0.05
     transport_iterations: int = 20
-    word_temperature: float = 0.07
-    initializer_range: float = 0.02
+    word_temperature: float | int = 0.07
+    logit_scale_init_value: float | int = 2.6592
+
+    learn_temperature: bool = True
+    dropout: float | int = 0.1
+    token_dropout: float | int = 0.0
+    initializer_range: float | int = 0.02
 
     def __post_init__(self, **kwargs: Any) -> None:
         self.text_config = as_config("text_config", self.text_config)
-        self._check()
         super().__post_init__(**kwargs)
 
-    def _check(self) -> None:
+    def validate_tower(self) -> None:
+        """Check that there is a text tower."""
         if self.text_config is None:
             raise ValueError("A cross-lingual model needs a text tower: give text_config.")
-        for name in ("sentence_weight", "word_weight"):
-            if getattr(self, name) < 0.0:
-                raise ValueError(f"{name} is {getattr(self, name)}, but cannot be negative; 0 switches it off.")
+
+    def validate_objectives(self) -> None:
+        """Check weights, and the settings of the transport."""
+        check_not_negative(self, "sentence_weight", "word_weight")
         if not (self.sentence_weight or self.word_weight):
             raise ValueError("sentence_weight and word_weight are both 0, which leaves nothing to train; raise one.")
-        check_shares(self, "dropout", "token_dropout")
         check_positive(self, "transport_regularization", "transport_iterations", "word_temperature")
-        check_choices(self, "text_pooling", "text_head")
+
+    def validate_training_policy(self) -> None:
+        """Check the shares that training hides."""
+        check_shares(self, "dropout", "token_dropout")
 
     def get_text_config(self, decoder: Any = None, encoder: Any = None) -> PreTrainedConfig:
         """Return the text tower's configuration, which transformers asks for sizes and special tokens."""

@@ -1,67 +1,19 @@
 """Configuration of the LECCR retrieval network."""
 
-import os
-import re
-from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from transformers import AutoConfig, PreTrainedConfig
 
+from .fields_leccr import (
+    as_config,
+    check_not_negative,
+    check_positive,
+    check_shares,
+    checked,
+    without_local_paths,
+)
+
 SUB_CONFIGS = ("vision_config", "text_config", "description_config")
-HUB_NAME = re.compile(r"([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*")
-
-
-def is_hub_name(name: Any) -> bool:
-    """Return whether a checkpoint's name is one that the Hub may have, and not a folder here."""
-    return isinstance(name, str) and HUB_NAME.fullmatch(name) is not None and not os.path.exists(name)
-
-
-def without_local_paths(fields: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """Return fields, nested ones too, without those of these names that hold a folder here; names on the Hub stay.
-
-    Args:
-        fields: What is to be stored.
-        *names: Fields that name a checkpoint.
-    """
-    nested = {
-        name: without_local_paths(value, *names) if isinstance(value, dict) else value for name, value in fields.items()
-    }
-    return {name: value for name, value in nested.items() if name not in names or value is None or is_hub_name(value)}
-
-
-def as_config(name: str, value: Any) -> Any:
-    """Return the configuration that a dictionary, as it is stored, stands for; anything else as it is."""
-    if not isinstance(value, dict):
-        return value
-    if "model_type" not in value:
-        raise ValueError(f'{name} has no model_type; add one, for example "bert" or "clip_vision_model".')
-    fields = dict(value)
-    return AutoConfig.for_model(fields.pop("model_type"), **fields)
-
-
-def check_shares(config: PreTrainedConfig, *names: str) -> None:
-    """Raise ValueError unless these fields lie between 0 and 1."""
-    for name in names:
-        value = getattr(config, name)
-        if not 0.0 <= value <= 1.0:
-            raise ValueError(f"{name} is {value}, but has to lie between 0 and 1.")
-
-
-def check_positive(config: PreTrainedConfig, *names: str) -> None:
-    """Raise ValueError unless these fields are above 0."""
-    for name in names:
-        value = getattr(config, name)
-        if value <= 0.0:
-            raise ValueError(f"{name} is {value}, but has to be above 0.")
-
-
-def check_choices(config: PreTrainedConfig, *names: str) -> None:
-    """Raise ValueError unless these fields have one of the values that their annotation lists."""
-    for name in names:
-        value, choices = getattr(config, name), get_args(type(config).__annotations__[name])
-        if value not in choices:
-            listed = ", ".join(f'"{choice}"' for choice in choices)
-            raise ValueError(f'{name} is "{value}", but has to be one of {listed}.')
 
 
 def _hidden_width(config: PreTrainedConfig) -> int | None:
@@ -70,6 +22,7 @@ def _hidden_width(config: PreTrainedConfig) -> int | None:
     return sizes[-1] if sizes else getattr(config, "hidden_size", None)
 
 
+@checked
 class LeccrConfig(PreTrainedConfig):
     """Everything that defines a `LeccrModel`: two towers, the interaction between them, and the objectives.
 
@@ -77,16 +30,14 @@ class LeccrConfig(PreTrainedConfig):
     is late fusion, and `num_slots>0` is LECCR (arXiv 2409.19961), with slots as published (`slot_anchor="none"`)
     or anchored in the query space (`slot_anchor="text"`).
 
-    Args:
+    Towers:
         vision_config: Configuration of any vision tower that `AutoModel` knows, or None for ready-made features.
         text_config: Configuration of the multilingual text tower that encodes queries (and descriptions).
         description_config: Configuration of a separate, frozen encoder for descriptions, or None to share the text
-            tower.
+            tower. It reads the ids of the same tokenizer.
         visual_feature_dim: Width of ready-made visual features; required when there is no vision tower, and for
             towers whose configuration does not tell the width of their output.
         projection_dim: Width D of the space that texts, images and slots share.
-        interaction_dim: Width d in which slots and visual tokens interact. Defaults to the projection width of a CLIP
-            tower, and otherwise to `projection_dim`.
         vision_projection: Whether visual tokens are projected to `interaction_dim`. Off only where they have that
             width already.
         vision_summary: What stands for the whole image after the interaction: `"first"`, the summary token that a
@@ -103,25 +54,23 @@ class LeccrConfig(PreTrainedConfig):
             where it is padding (SigLIP's, which sees its padding: always pad to the length it was trained with).
         text_head: `"linear"` (published), `"mlp"` with one hidden layer, or `"pooler"`, BERT's pooling layer
             under a linear one.
+
+    Slots:
         num_slots: Number K of semantic slots; 0 leaves the interaction out.
         slot_layers: Depth of the cross-attention from slot queries to the description.
         interaction_layers: Depth of the cross-attentions between slots and visual tokens.
-        interaction_heads: Attention heads of these layers.
-        dropout: Dropout in the interaction layers and on the text embedding's head.
-        visual_dropout: Dropout on the visual tokens' channels, before their projection. It and `token_dropout` help
-            small towers trained from scratch on few pictures.
-        token_dropout: Share of text tokens that training hides from the text tower; the first one always stays.
-        learn_temperature: Whether the temperature is trained, or stays at its initial value.
+        interaction_dim: Width d in which slots and visual tokens interact. Defaults to the projection width of a CLIP
+            tower, and otherwise to `projection_dim`.
+        interaction_heads: Attention heads of these layers and of the visual layers.
         slot_anchor: `"none"` as published; `"text"` adds to each slot an attention pooling of the description in
             the queries' own space, and lets the interaction join through gates that start at zero; `"image"` lets
             everything but the image itself join through such gates, for a model that starts from a dual encoder.
         normalize_slots: Whether slot embeddings have unit length. The official checkpoints were trained without.
         description_fusion: Without slots: add the description's embedding to the image's (late fusion).
-        description_gradient: Whether the description states let the gradient through to the text tower.
-        description_dropout: Share of training rows whose description is hidden, which trains the learned
-            "no description" token.
         alpha: Weight of the whole image against the best slot in the multi-level score.
-        beta: The same inside the teacher of softened matching.
+
+    Objectives:
+        beta: What `alpha` is to the score, inside the teacher of softened matching.
         softened_weight: λ, how much softened matching replaces vision-target matching.
         slot_weight: w_c, weight of slot-text matching.
         slot_vision_weight: w_cv, weight of slot-vision matching.
@@ -137,8 +86,19 @@ class LeccrConfig(PreTrainedConfig):
         logit_scale_init_value: Initial log of the inverse temperature.
         max_inverse_temperature: The inverse temperature stays below this.
         logit_bias: Added to the scores by `LeccrModel.get_logits`: SigLIP's. The objectives do not depend on it.
-        freeze_vision: Keep the vision tower's weights and its statistics fixed.
-        freeze_text: Keep the text tower's weights fixed.
+
+    Training policy:
+        freeze_vision: Freeze the vision tower when the model is built or loaded. Frozen towers run without dropout and
+            keep their batch statistics. What the user changes afterwards holds, and is what saving writes here.
+        freeze_text: The same of the text tower.
+        learn_temperature: Whether the temperature is trained, or stays at its initial value.
+        description_gradient: Whether the description states let the gradient through to the text tower.
+        description_dropout: Share of training rows whose description is hidden, which trains the learned
+            "no description" token.
+        dropout: Dropout in the interaction layers and on the text embedding's head.
+        visual_dropout: Dropout on the visual tokens' channels, before their projection. It and `token_dropout` help
+            small towers trained from scratch on few pictures.
+        token_dropout: Share of text tokens that training hides from the text tower; the first one always stays.
         initializer_range: Standard deviation of the new layers' initial weights.
     """
 
@@ -165,13 +125,12 @@ class LeccrConfig(PreTrainedConfig):
         "loss_fused_target",
     ]
 
-    # Configurations or None; dictionaries, as they are stored, become configurations at once.
+    # Configurations or None; dictionaries, as they are stored, become configurations.
     vision_config: Any = None
     text_config: Any = None
     description_config: Any = None
     visual_feature_dim: int | None = None
     projection_dim: int = 256
-    interaction_dim: int | None = None
     vision_projection: bool = True
     vision_summary: Literal["auto", "first", "mean"] = "auto"
     vision_grid: int | None = None
@@ -181,38 +140,42 @@ class LeccrConfig(PreTrainedConfig):
     visual_layers: int = 0
     text_pooling: Literal["cls", "mean", "eos", "last"] = "cls"
     text_head: Literal["linear", "mlp", "pooler"] = "linear"
+
     num_slots: int = 4
     slot_layers: int = 3
     interaction_layers: int = 2
+    interaction_dim: int | None = None
     interaction_heads: int = 8
-    dropout: float = 0.1
-    visual_dropout: float = 0.0
-    token_dropout: float = 0.0
-    learn_temperature: bool = True
     slot_anchor: Literal["none", "text", "image"] = "none"
     normalize_slots: bool = True
     description_fusion: bool = False
-    description_gradient: bool = False
-    description_dropout: float = 0.0
-    alpha: float = 0.8
-    beta: float = 0.8
-    softened_weight: float = 0.5
-    slot_weight: float = 0.01
-    slot_vision_weight: float = 0.01
-    diversity_weight: float = 0.01
-    source_target_weight: float = 1.0
-    fused_weight: float = 0.0
-    transfer_weight: float = 0.0
+    alpha: float | int = 0.8
+
+    beta: float | int = 0.8
+    softened_weight: float | int = 0.5
+    slot_weight: float | int = 0.01
+    slot_vision_weight: float | int = 0.01
+    diversity_weight: float | int = 0.01
+    source_target_weight: float | int = 1.0
+    fused_weight: float | int = 0.0
+    transfer_weight: float | int = 0.0
     signed_diversity: bool = False
-    slot_vision_temperature: float = 0.07
-    teacher_temperature: float = 0.07
-    transfer_temperature: float = 0.07
-    logit_scale_init_value: float = 2.6592
-    max_inverse_temperature: float = 100.0
-    logit_bias: float = 0.0
+    slot_vision_temperature: float | int = 0.07
+    teacher_temperature: float | int = 0.07
+    transfer_temperature: float | int = 0.07
+    logit_scale_init_value: float | int = 2.6592
+    max_inverse_temperature: float | int = 100.0
+    logit_bias: float | int = 0.0
+
     freeze_vision: bool = False
     freeze_text: bool = False
-    initializer_range: float = 0.02
+    learn_temperature: bool = True
+    description_gradient: bool = False
+    description_dropout: float | int = 0.0
+    dropout: float | int = 0.1
+    visual_dropout: float | int = 0.0
+    token_dropout: float | int = 0.0
+    initializer_range: float | int = 0.02
 
     def __post_init__(self, **kwargs: Any) -> None:
         for name in SUB_CONFIGS:
@@ -223,7 +186,6 @@ class LeccrConfig(PreTrainedConfig):
             self.visual_feature_dim = _hidden_width(self.vision_config)
         if self.interaction_dim is None:
             self.interaction_dim = self._default_interaction_dim()
-        self._check()
         super().__post_init__(**kwargs)
 
     def _default_interaction_dim(self) -> int:
@@ -233,7 +195,8 @@ class LeccrConfig(PreTrainedConfig):
             return self.vision_config.projection_dim
         return self.projection_dim
 
-    def _check(self) -> None:
+    def validate_towers(self) -> None:
+        """Check the towers and the widths that follow from them."""
         if self.text_config is None:
             raise ValueError("A LECCR model needs a text tower: give text_config.")
         if self.visual_feature_dim is None:
@@ -245,22 +208,31 @@ class LeccrConfig(PreTrainedConfig):
                 f"Without vision_projection, visual_feature_dim {self.visual_feature_dim} has to equal interaction_dim "
                 f"{self.interaction_dim}."
             )
-        if self.num_slots < 0:
-            raise ValueError(f"num_slots is {self.num_slots}, but cannot be negative; 0 leaves the slots out.")
+
+    def validate_slots(self) -> None:
+        """Check the slots and their layers."""
+        check_not_negative(self, "num_slots", "interaction_layers", "visual_layers")
         if self.num_slots and self.slot_layers < 1:
             raise ValueError(
                 f"slot_layers is {self.slot_layers}, but has to be at least 1, or slots see no description."
             )
+        check_positive(self, "interaction_heads")
         if (self.num_slots or self.visual_layers) and self.interaction_dim % self.interaction_heads:
             raise ValueError(
                 f"interaction_dim {self.interaction_dim} is not a multiple of interaction_heads "
                 f"{self.interaction_heads}; change one of them."
             )
-        check_shares(self, "alpha", "beta", "softened_weight", "description_dropout", "token_dropout", "visual_dropout")
+
+    def validate_objectives(self) -> None:
+        """Check weights and temperatures."""
+        check_shares(self, "alpha", "beta", "softened_weight")
         check_positive(
             self, "slot_vision_temperature", "teacher_temperature", "transfer_temperature", "max_inverse_temperature"
         )
-        check_choices(self, "vision_summary", "text_pooling", "text_head", "slot_anchor")
+
+    def validate_training_policy(self) -> None:
+        """Check the shares that training hides."""
+        check_shares(self, "description_dropout", "dropout", "token_dropout", "visual_dropout")
 
     def get_text_config(self, decoder: Any = None, encoder: Any = None) -> PreTrainedConfig:
         """Return the text tower's configuration, which transformers asks for sizes and special tokens."""

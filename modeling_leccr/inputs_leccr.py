@@ -1,13 +1,13 @@
 """Checks of a model's inputs: each failure is one sentence that says what to change."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from .configuration_leccr import LeccrConfig
-
 
 def check_visual_inputs(
-    config: LeccrConfig, pixel_values: Tensor | None, visual_features: Tensor | None, mask: Tensor | None
+    config: Any, pixel_values: Tensor | None, visual_features: Tensor | None, mask: Tensor | None
 ) -> None:
     """Raise ValueError unless exactly one kind of visual input is given and fits the model."""
     if (pixel_values is None) == (visual_features is None):
@@ -47,7 +47,7 @@ def check_rows(batch_size: int, rows_of: str = "images", **tensors: Tensor | Non
 
 
 def check_teacher_embeds(
-    config: LeccrConfig, target_embeds: Tensor | None, source_teacher: Tensor | None, target_teacher: Tensor | None
+    config: Any, target_embeds: Tensor | None, source_teacher: Tensor | None, target_teacher: Tensor | None
 ) -> None:
     """Raise ValueError where the relational transfer to target captions lacks the teacher's embeddings."""
     if not config.transfer_weight or target_embeds is None:

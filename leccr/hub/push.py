@@ -152,7 +152,7 @@ def _publishable(path: Path) -> Path | bytes:
     names = PATHS.get(path.name)
     if names is None:
         return path
-    from modeling_leccr.configuration_leccr import without_local_paths
+    from modeling_leccr.fields_leccr import without_local_paths
 
     fields = read_json(path)
     kept = without_local_paths(fields, *names)

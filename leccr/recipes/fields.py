@@ -92,7 +92,7 @@ def _needed(annotation: Any, value: Any) -> str | None:
     # bool is a kind of int in Python, but `seed: true` is a mistake; a whole number is also a number.
     if type(value) in kinds or (type(value) is int and float in kinds):
         return None
-    return " or ".join(_TYPE_WORDS[kind] for kind in kinds)
+    return " or ".join(_TYPE_WORDS[kind] for kind in kinds if not (kind is int and float in kinds))
 
 
 def section_fields(content: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -22,9 +22,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "regularization": ({"transport_regularization": 0.0}, "transport_regularization is 0.0, but has to be above 0"),
     "iterations": ({"transport_iterations": 0}, "transport_iterations is 0, but has to be above 0"),
     "temperature": ({"word_temperature": -0.1}, "word_temperature is -0.1, but has to be above 0"),
-    "token dropout": ({"token_dropout": 1.5}, "token_dropout is 1.5, but has to lie between 0 and 1"),
-    "pooling": ({"text_pooling": "max"}, 'text_pooling is "max", but has to be one of "cls", "mean"'),
-    "head": ({"text_head": "deep"}, 'text_head is "deep"'),
+    "token dropout": ({"token_dropout": 1.5}, "token_dropout is 1.5, but has to be between 0 and 1"),
+    "text for a number": ({"word_weight": "none"}, "Field 'word_weight' with value 'none' doesn't match any type"),
+    "tower by its name": ({"text_config": "bert"}, 'text_config is "bert", but has to be a configuration'),
+    "pooling": ({"text_pooling": "max"}, "Field 'text_pooling' expected one of .'cls', 'mean'., got max"),
+    "head": ({"text_head": "deep"}, "Field 'text_head' expected one of .*, got deep"),
 }
 
 

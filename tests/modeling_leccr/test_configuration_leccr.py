@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub.errors import StrictDataclassError
 from transformers import BertConfig, CLIPVisionConfig
 
 from modeling_leccr import LeccrConfig, LeccrOutput
@@ -53,6 +54,14 @@ class TestDerivedFields:
 REFUSED = {
     "no text tower": ({"text_config": None}, "give text_config"),
     "tower without a type": ({"text_config": {"hidden_size": 8}}, "text_config has no model_type"),
+    "tower by its name": ({"text_config": "bert"}, 'text_config is "bert", but has to be a configuration'),
+    "second tower by its name": ({"description_config": "bert"}, 'description_config is "bert"'),
+    "text for a number": ({"alpha": "high"}, "Field 'alpha' with value 'high' doesn't match any type"),
+    "share for a number of layers": ({"slot_layers": 2.5}, "Field 'slot_layers' expected int, got float"),
+    "number for a switch": ({"freeze_text": 1}, "Field 'freeze_text' expected bool, got int"),
+    "no heads": ({"interaction_heads": 0}, "interaction_heads is 0, but has to be above 0"),
+    "dropout": ({"dropout": 1.5}, "dropout is 1.5, but has to be between 0 and 1"),
+    "negative visual layers": ({"visual_layers": -1}, "visual_layers is -1, but cannot be negative"),
     "unknown width": ({"vision_config": vision_config("mobilenet_v2")}, "give visual_feature_dim"),
     "widths that differ": (
         {"visual_feature_dim": 20, "vision_projection": False, "interaction_dim": 16},
@@ -64,14 +73,14 @@ REFUSED = {
         {"num_slots": 0, "visual_layers": 1, "interaction_dim": 12, "interaction_heads": 5},
         "12 is not a multiple of .* 5",
     ),
-    "alpha": ({"alpha": 1.5}, "alpha is 1.5, but has to lie between 0 and 1"),
+    "alpha": ({"alpha": 1.5}, "alpha is 1.5, but has to be between 0 and 1"),
     "beta": ({"beta": -0.1}, "beta is -0.1"),
     "softened weight": ({"softened_weight": 2.0}, "softened_weight is 2.0"),
     "description dropout": ({"description_dropout": -1.0}, "description_dropout is -1.0"),
-    "anchor": ({"slot_anchor": "slot"}, 'slot_anchor is "slot", but has to be one of "none", "text", "image"'),
-    "pooling": ({"text_pooling": "max"}, 'text_pooling is "max"'),
-    "head": ({"text_head": "deep"}, 'text_head is "deep"'),
-    "summary": ({"vision_summary": "last"}, 'vision_summary is "last"'),
+    "anchor": ({"slot_anchor": "slot"}, "Field 'slot_anchor' expected one of .'none', 'text', 'image'., got slot"),
+    "pooling": ({"text_pooling": "max"}, "Field 'text_pooling' expected one of .*, got max"),
+    "head": ({"text_head": "deep"}, "Field 'text_head' expected one of .*, got deep"),
+    "summary": ({"vision_summary": "last"}, "Field 'vision_summary' expected one of .*, got last"),
     "slot layers": ({"slot_layers": 0}, "slot_layers is 0, but has to be at least 1"),
     "transfer temperature": ({"transfer_temperature": -0.1}, "transfer_temperature is -0.1, but has to be above 0"),
     "temperature": ({"teacher_temperature": 0.0}, "teacher_temperature is 0.0, but has to be above 0"),
@@ -88,6 +97,16 @@ def test_refused_values(name: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
         LeccrConfig(**(defaults | fields))
     assert "\n" not in str(caught.value)
+
+
+def test_whole_numbers_are_numbers() -> None:
+    assert tiny_config(alpha=1, fused_weight=2).fused_weight == 2
+
+
+def test_types_are_checked_afterwards_too() -> None:
+    config = tiny_config()
+    with pytest.raises(StrictDataclassError, match="Field 'num_slots' expected int, got str"):
+        config.num_slots = "four"
 
 
 class TestSaving:

@@ -76,8 +76,8 @@ def isinstance_of_our_config(source: str) -> list[int]:
 
 
 def other_libraries(source: str) -> list[int]:
-    """Imports of anything but the standard library, torch and transformers."""
-    allowed = {"torch", "transformers", *sys.stdlib_module_names}
+    """Imports of anything but the standard library, torch, transformers, and what that cannot do without."""
+    allowed = {"torch", "transformers", "huggingface_hub", *sys.stdlib_module_names}
     found = imports(ast.parse(source))
     return [line for line, module, level in found if not level and module.split(".")[0] not in allowed]
 
