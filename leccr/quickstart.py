@@ -1,6 +1,8 @@
 """The main job: draw Scenes, train three recipes on it, compare them, and ask one query in each language."""
 
 import dataclasses
+import json
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +18,8 @@ from processing.images import open_image
 from processing.scenes.build import build_scenes
 from processing.writing import atomic_file, write_json
 
+from . import __version__
+from .data.facts import SCENES, training_facts
 from .data.training_data import training_data
 from .drawing.contact_sheet import ContactRow, contact_sheet
 from .errors import UserError
@@ -23,31 +27,82 @@ from .evaluation.evaluate import evaluate_retrieval
 from .evaluation.metrics import format_table
 from .models.encoder import Encoder
 from .recipes import load_recipe
-from .training.train import CHECKPOINTS, make_trainer, save_retriever, train_recipe
+from .training.train import CHECKPOINTS, make_trainer, print_changes, save_retriever, train_recipe
 
 RECIPES = ("dual-encoder", "late-fusion", "leccr")
+JOB_FILE, RESULTS_FILE, ANSWERS_FILE = "quickstart.json", "results.json", "answers.png"
 SHOWN = 5
 
 
-def run_quickstart(output: Path, seed: int = 0, recipes: Sequence[str] = RECIPES, **sizes: int) -> list[dict[str, Any]]:
-    """Run the main job and print what it found.
+def run_quickstart(
+    output: Path, seed: int = 0, recipes: Sequence[str] = RECIPES, overwrite: bool = False, **sizes: int
+) -> list[dict[str, Any]]:
+    """Run the main job and print what it found; a folder that holds the same job, finished, is only shown again.
 
     Args:
-        output: Folder to write: the better model under `model`, `results.json`, the contact sheet `answers.png`,
+        output: Folder to write: the best model under `model`, `results.json`, the contact sheet `answers.png`,
             and some unseen scenes under `pictures` to try the model on.
         seed: Of the data and of training.
         recipes: Recipes to compare.
+        overwrite: Start over if the folder holds another quickstart; other files in it stay.
         **sizes: Sizes of Scenes, as `processing.scenes.build.build_scenes` takes them.
 
     Returns:
         Metrics by recipe and language on the unseen test scenes.
 
     Raises:
-        UserError: If the folder has files in it.
+        UserError: If the folder holds files of something else, or another quickstart that is not to be overwritten.
     """
     output = Path(output)
-    if output.exists() and any(output.iterdir()):
-        raise UserError(f"{output} is not empty; choose another folder with --out, or remove it.")
+    job = {"leccr": __version__, "seed": seed, "recipes": list(recipes), **sizes}
+    earlier = _earlier_job(output)
+    if earlier == job and not overwrite:
+        return _show_again(output, seed)
+    if earlier is not None and not overwrite:
+        raise UserError(
+            f"{output} holds another quickstart, or one that was stopped; start over with --overwrite, or choose "
+            "another folder with --out."
+        )
+    if earlier is None and output.exists() and any(output.iterdir()):
+        raise UserError(f"{output} is not empty and holds no quickstart; choose another folder with --out.")
+    _remove_parts(output)
+    write_json(output / JOB_FILE, {})
+    rows = _compare(output, seed, recipes, sizes)
+    write_json(output / JOB_FILE, job)
+    print(_next_steps(output))
+    return rows
+
+
+def _earlier_job(output: Path) -> dict[str, Any] | None:
+    """Return what a finished quickstart in the folder was, `{}` for a stopped one, and None if there is none."""
+    path = output / JOB_FILE
+    if not path.is_file():
+        return None
+    try:
+        job = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    return job if isinstance(job, dict) else {}
+
+
+def _show_again(output: Path, seed: int) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads((output / RESULTS_FILE).read_text(encoding="utf-8"))
+    print(f"{output} holds this quickstart already (seed {seed}). Unseen scenes, in percent:\n\n{format_table(rows)}")
+    print("\nStart over with --overwrite, or choose another folder with --out.")
+    print(_next_steps(output))
+    return rows
+
+
+def _remove_parts(output: Path) -> None:
+    """Remove what a quickstart writes, the file that says what it was last."""
+    for name in ("model", "pictures", CHECKPOINTS):
+        shutil.rmtree(output / name, ignore_errors=True)
+    for name in (RESULTS_FILE, ANSWERS_FILE, JOB_FILE):
+        (output / name).unlink(missing_ok=True)
+    output.mkdir(parents=True, exist_ok=True)
+
+
+def _compare(output: Path, seed: int, recipes: Sequence[str], sizes: dict[str, int]) -> list[dict[str, Any]]:
     started = time.monotonic()
     print("Drawing the pictures and writing their captions in six languages ...")
     data = build_scenes(seed=seed, **sizes)
@@ -57,25 +112,29 @@ def run_quickstart(output: Path, seed: int = 0, recipes: Sequence[str] = RECIPES
         trained[name], measured = _train_and_measure(name, data, output, seed)
         rows += [{"recipe": name, **result} for result in measured]
     print(f"\nUnseen scenes ({len(data['test'])}), queries without noise, in percent:\n\n{format_table(rows)}\n")
-    write_json(output / "results.json", rows)
+    write_json(output / RESULTS_FILE, rows)
     best = max(recipes, key=lambda name: _mean_sum(rows, name))
     save_retriever(output / "model", *trained[best])
-    print(f"{best} is the better model; it is saved in {output / 'model'} and loaded back through AutoModel.")
+    print(f"{best} is the best model; it is saved in {output / 'model'} and loaded back through AutoModel.")
     _save_pictures(output / "pictures", data["test"])
     _answer_queries(output, data["test"])
-    print(f"\nThe answers as a picture: {output / 'answers.png'}. Everything took {time.monotonic() - started:.0f} s.")
-    print(_next_steps(output))
+    print(f"\nThe answers as a picture: {output / ANSWERS_FILE}. Finished in {time.monotonic() - started:.0f} s.")
     return rows
 
 
-def _train_and_measure(name: str, data: DatasetDict, output: Path, seed: int) -> tuple[tuple[Any, Any, Any], list[Any]]:
-    recipe = dataclasses.replace(load_recipe(name, towers="scenes"), seed=seed)
-    trainer = make_trainer(recipe, training_data(recipe, data), output / CHECKPOINTS / name)
+def _train_and_measure(name: str, data: DatasetDict, output: Path, seed: int) -> tuple[tuple[Any, ...], list[Any]]:
+    """Return what `save_retriever` takes of a trained model, and its figures by language."""
+    recipe = dataclasses.replace(load_recipe(name, towers="scenes"), data=SCENES, seed=seed)
+    checked = training_data(recipe, data)
+    recipe = dataclasses.replace(recipe, languages=checked.languages)
+    print_changes(recipe)
+    trainer = make_trainer(recipe, checked, output / CHECKPOINTS / name)
     report = train_recipe(trainer, recipe)
+    report["data"] = training_facts(SCENES, data)
     measured = evaluate_retrieval(Encoder(trainer.model, trainer.processing_class), data["test"])
     for result in measured:
-        result["protocol"].update(data="scenes", split="test", selection="best validation SumR over languages")
-    return (trainer.model, trainer.processing_class, report), measured
+        result["protocol"].update(data=SCENES, split="test", selection="best validation SumR over languages")
+    return (trainer.model, trainer.processing_class, report, recipe), measured
 
 
 def _mean_sum(rows: list[dict[str, Any]], recipe: str) -> float:
@@ -94,19 +153,19 @@ def _answer_queries(output: Path, test: Dataset) -> None:
     encoder = Encoder(model, AutoProcessor.from_pretrained(output / "model", trust_remote_code=True))
     views = encoder.row_views(test)
     languages = languages_of(test)
-    wanted = [len(test) * place // len(languages) for place in range(len(languages))]
-    queries = [captions_by_language(test[place])[language][0] for place, language in zip(wanted, languages)]
+    asked = [len(test) * number // len(languages) for number in range(len(languages))]
+    queries = [captions_by_language(test[index])[language][0] for index, language in zip(asked, languages)]
     scores = torch.from_numpy(np.einsum("td,nkd->tnk", encoder.texts(queries), views).max(axis=-1))
     rows = []
-    for place, language, query, score in zip(wanted, languages, queries, scores):
+    for index, language, query, score in zip(asked, languages, queries, scores):
         order = score.topk(SHOWN).indices.tolist()
-        rank = int((score >= score[place]).sum())
+        rank = int((score >= score[index]).sum())
         print(f"  {language}  {query}  -> the scene it describes came {'first' if rank == 1 else f'at rank {rank}'}")
         pictures = [open_image(test[item]["image"]) for item in order]
-        right = order.index(place) if place in order else None
-        gloss = None if language == "en" else test[place]["source_captions"][0]
+        right = order.index(index) if index in order else None
+        gloss = None if language == "en" else test[index]["source_captions"][0]
         rows.append(ContactRow(query, language, pictures, score[order].tolist(), right, gloss))
-    with atomic_file(output / "answers.png") as part:
+    with atomic_file(output / ANSWERS_FILE) as part:
         contact_sheet(rows, title="One query in each language, on scenes never seen in training").save(part)
 
 

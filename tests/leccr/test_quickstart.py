@@ -1,20 +1,25 @@
 import json
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from PIL import Image
 
 from leccr.errors import UserError
+from leccr.hub.push import run_card
 from leccr.quickstart import run_quickstart
+from leccr.recipes import load_recipe
 from processing.scenes.build import LANGUAGES
 
+RECIPES = ("dual-encoder", "leccr")
 SIZES = {"num_train": 70, "num_validation": 12, "num_test": 12}
 
 
 @pytest.fixture(scope="module")
 def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("quickstart") / "out"
-    run_quickstart(folder, recipes=("dual-encoder", "leccr"), **SIZES)
+    run_quickstart(folder, recipes=RECIPES, **SIZES)
     return folder
 
 
@@ -42,7 +47,45 @@ def test_pictures_are_saved(output: Path) -> None:
     assert len(list((output / "pictures").glob("*.png"))) == 12
 
 
-def test_a_folder_with_files_in_it_is_refused(tmp_path: Path) -> None:
+def test_its_card_tells_the_data_and_its_recipe_the_run(output: Path) -> None:
+    card = run_card(output / "model").read_text(encoding="utf-8")
+    assert "Scenes" in card and "does not record what it was trained on" not in card
+    recipe = load_recipe(output / "model" / "recipe.yaml")
+    assert (recipe.data, recipe.seed, recipe.languages) == ("scenes", 0, sorted(set(LANGUAGES) - {"en"}))
+
+
+def test_a_finished_quickstart_is_shown_again(
+    output: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("leccr.quickstart._compare", Mock(side_effect=AssertionError("trained again")))
+    rows = run_quickstart(output, recipes=RECIPES, **SIZES)
+    assert rows == json.loads((output / "results.json").read_text(encoding="utf-8"))
+    said = capsys.readouterr().out
+    assert "dual-encoder" in said and "--overwrite, or choose another folder with --out" in said
+    with pytest.raises(UserError, match="holds another quickstart, or one that was stopped; start over with --over"):
+        run_quickstart(output, seed=1, recipes=RECIPES, **SIZES)
+
+
+def test_starting_over_leaves_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(output: Path, *_: Any) -> list[Any]:
+        (output / "model").mkdir()
+        (output / "mine.txt").write_text("mine", encoding="utf-8")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("leccr.quickstart._compare", stop)
+    for overwrite in (False, True):
+        with pytest.raises(KeyboardInterrupt):
+            run_quickstart(tmp_path / "out", overwrite=overwrite)
+    with pytest.raises(UserError, match="or one that was stopped"):
+        run_quickstart(tmp_path / "out")
+    monkeypatch.setattr("leccr.quickstart._compare", lambda *_: [])
+    assert run_quickstart(tmp_path / "out", overwrite=True) == []
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"mine.txt", "quickstart.json"}
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_with_other_files_is_refused(tmp_path: Path, overwrite: bool) -> None:
     (tmp_path / "note.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(UserError, match="is not empty"):
-        run_quickstart(tmp_path, **SIZES)
+    with pytest.raises(UserError, match="is not empty and holds no quickstart; choose another folder with --out"):
+        run_quickstart(tmp_path, overwrite=overwrite, **SIZES)
+    assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
