@@ -21,14 +21,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_docstrings_make_the_reference(site: Path) -> None:
-    page = (site / "reference" / "models" / "index.html").read_text(encoding="utf-8")
+    page = (site / "reference" / "models.html").read_text(encoding="utf-8")
     assert 'id="modeling_leccr.modeling_leccr.LeccrModel.forward"' in page
     assert "Number K of semantic slots" in page
 
 
 def test_pages_kept_elsewhere_have_their_pictures_and_links(site: Path) -> None:
-    page = (site / "benchmarks" / "RESULTS" / "index.html").read_text(encoding="utf-8")
-    assert 'src="../results/study_recipes.png"' in page and (site / "benchmarks/results/study_recipes.png").is_file()
-    assert 'href="../../getting-started/#quickstart"' in page
-    reference = (site / "reference" / "training" / "index.html").read_text(encoding="utf-8")
+    page = (site / "benchmarks" / "RESULTS.html").read_text(encoding="utf-8")
+    assert 'src="results/study_recipes.png"' in page and (site / "benchmarks/results/study_recipes.png").is_file()
+    assert 'href="../getting-started.html#quickstart"' in page
+    reference = (site / "reference" / "training.html").read_text(encoding="utf-8")
     assert 'id="leccr.recipes.load_recipe"' in reference
