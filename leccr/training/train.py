@@ -180,24 +180,19 @@ def run_training(recipe: Recipe, output: Path, resume: bool = False, plots: bool
     Raises:
         UserError: If the output folder has files in it and this is no resumption, or the recipe cannot be trained on
             the data.
-        KeyboardInterrupt: If the user stops the training; its message says how to resume.
     """
     if plots:
         from ..drawing import figures  # noqa: F401 - before the work, as matplotlib may be missing
 
     output = Path(output)
     if output.exists() and any(output.iterdir()) and not resume:
-        raise UserError(f"{output} is not empty; choose a new folder, or add --resume to continue the run in it.")
+        raise UserError(f"{output} is not empty; choose a new folder, or add --resume to resume the run in it.")
     recipe = dataclasses.replace(recipe, data=recipe.data or SCENES)
     data = open_training_data(recipe)
     recipe = dataclasses.replace(recipe, languages=data.languages)
     trainer = make_trainer(recipe, data, output / CHECKPOINTS)
     _announce(recipe, data)
-    try:
-        report = train_recipe(trainer, recipe, resume)
-    except KeyboardInterrupt:
-        message = f"Interrupted. Add --resume to the same command to continue from the last checkpoint in {output}."
-        raise KeyboardInterrupt(message) from None
+    report = train_recipe(trainer, recipe, resume)
     report["data"] = training_facts(str(recipe.data), data.splits)
     if data.embeddings is not None:
         report["teacher"] = data.embeddings.teacher

@@ -5,7 +5,9 @@ from unittest.mock import Mock
 
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from leccr.cli import app
 from leccr.errors import UserError
 from leccr.hub.push import run_card
 from leccr.quickstart import run_quickstart
@@ -64,6 +66,9 @@ def test_a_finished_quickstart_is_shown_again(
     assert "dual-encoder" in said and "--overwrite, or choose another folder with --out" in said
     with pytest.raises(UserError, match="holds another quickstart, or one that was stopped; start over with --over"):
         run_quickstart(output, seed=1, recipes=RECIPES, **SIZES)
+    # Not all of the three recipes, nor as many scenes.
+    result = CliRunner().invoke(app, ["quickstart", "--out", str(output)])
+    assert result.exit_code == 2 and "holds another quickstart" in result.stderr
 
 
 def test_starting_over_leaves_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
