@@ -88,8 +88,8 @@ def evaluate(
     languages: Languages = None,
     split: Annotated[str, typer.Option(help="Split to evaluate.")] = "validation",
     out: Annotated[Path | None, typer.Option("--out", help="JSON file for the figures and their protocol.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images or texts encoded at once.")] = 64,
-    descriptions: Annotated[bool, typer.Option(help="Use the images' descriptions, or the images alone.")] = True,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images or texts per batch.")] = 64,
+    descriptions: Annotated[bool, typer.Option(help="Use the images' descriptions, or only the images.")] = True,
     skip_broken: SkipBroken = False,
     plots: Annotated[
         Path | None,
@@ -121,14 +121,14 @@ def features(
     towers: Annotated[str | None, typer.Option(help="Built-in towers or a YAML file with the vision tower.")] = None,
     recipe: Annotated[str, typer.Option(help="Recipe whose towers to use if --towers is left out.")] = "dual-encoder",
     store: Annotated[str, typer.Option(metavar="FORMAT", help="How features are stored: fp16 or fp32.")] = "fp16",
-    batch_size: Annotated[int, typer.Option(min=1, help="Pictures or frames encoded at once.")] = 8,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures or frames per batch.")] = 8,
     copies: Annotated[
         int, typer.Option(min=0, help="Randomly cropped copies of each training picture, for training to draw from.")
     ] = 0,
     device: Device = "auto",
     dtype: Dtype = "auto",
 ) -> None:
-    """Compute a frozen tower's visual features once and write them beside the data."""
+    """Compute a frozen tower's visual features once and write them next to the data."""
     from ..recipes import load_recipe
     from ..training.features import run_features
 
@@ -141,11 +141,11 @@ def embed_captions(
     model: Annotated[
         str, typer.Option(metavar="TEACHER", help="Folder or Hub name of a model that embeds texts of all languages.")
     ],
-    batch_size: Annotated[int, typer.Option(min=1, help="Captions encoded at once.")] = 256,
+    batch_size: Annotated[int, typer.Option(min=1, help="Captions per batch.")] = 256,
     device: Device = "auto",
     dtype: Dtype = "auto",
 ) -> None:
-    """Write a teacher's embeddings of all captions beside the data, for cl2cm and leccr-cl2cm."""
+    """Write a teacher's embeddings of all captions next to the data, for cl2cm and leccr-cl2cm."""
     from ..training.embed_captions import run_embedding
 
     path = run_embedding(data, model, batch_size=batch_size, device=device, dtype=dtype)

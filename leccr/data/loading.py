@@ -24,7 +24,7 @@ def load_data(data: str, skip_broken: bool = False) -> tuple[DatasetDict, Featur
         skip_broken: Look at every picture and video first and leave out those that cannot be decoded.
 
     Returns:
-        The splits, pictures undecoded, and the visual features beside them if there are any.
+        The splits, pictures undecoded, and their visual features if these were computed ahead.
 
     Raises:
         UserError: If there is no such folder.
@@ -50,7 +50,7 @@ def load_data(data: str, skip_broken: bool = False) -> tuple[DatasetDict, Featur
 def without_broken_pictures(rows: Dataset, name: str) -> Dataset:
     """Leave out rows whose picture or video cannot be decoded, and say how many."""
     noun = "videos" if has_videos(rows) else "pictures"
-    kept = [place for place, row in enumerate(tqdm(rows, desc=f"Checking {noun} of {name}")) if _opens(row)]
+    kept = [index for index, row in enumerate(tqdm(rows, desc=f"Checking {noun} of {name}")) if _opens(row)]
     if len(kept) < len(rows):
         print(f"{name}: skipped {len(rows) - len(kept)} of {len(rows)} rows, their {noun} cannot be decoded.")
     return rows.select(kept)

@@ -12,7 +12,7 @@ from ruamel.yaml.error import YAMLError
 from ..errors import UserError
 from .yaml_text import parse_yaml
 
-# What the command line and the recipe set in one other place.
+# What has its own option or key.
 _SET_ELSEWHERE = {
     "output_dir": "--out",
     "seed": "--seed",
@@ -82,7 +82,7 @@ def _kinds(annotation: Any) -> tuple[Any, ...]:
 
 
 def _needed(annotation: Any, value: Any) -> str | None:
-    """Return in words what a field takes if `value` is something else; None where it fits or cannot be told."""
+    """Return in words what a field takes if `value` is something else; None where it fits or cannot be checked."""
     kinds = _kinds(annotation)
     if all(get_origin(kind) is Literal for kind in kinds):
         choices = [choice for kind in kinds for choice in get_args(kind)]

@@ -88,7 +88,7 @@ class Recipe:
     def to_yaml(self) -> str:
         """Return the recipe as the text of a file that `load_recipe` reads as the same recipe.
 
-        Nothing is left to other files; what the towers changed is told in comments.
+        Nothing is left to other files; comments say what the towers changed.
         """
         content = {name: getattr(self, name) for name in RECIPE_FIELDS}
         content = {name: value for name, value in content.items() if value or name not in SECTIONS}

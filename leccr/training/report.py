@@ -1,4 +1,4 @@
-"""What a training run tells about itself: the terms of its loss beside the total, and plots of both."""
+"""What a training run logs and draws: the terms of its loss besides the total, and the validation."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -73,7 +73,7 @@ class LossTerms(TrainerCallback):
             return
         for name, value in output.items():
             if name.startswith("loss_"):
-                # Read at the next log alone, as each reading makes an accelerator wait.
+                # Read only when it is logged, because each reading makes an accelerator wait.
                 value = value.detach().float()
                 self._sums[name] = self._sums[name] + value if name in self._sums else value
                 self._counts[name] = self._counts.get(name, 0) + 1
@@ -122,8 +122,8 @@ def plot_terms(path: Path, history: Sequence[Mapping[str, Any]], caption: str) -
     from ..drawing.figures import drawn, finish_grid
 
     logged = [entry for entry in history if "loss" in entry]
-    found = {name for entry in logged for name in entry if name == "loss" or name.startswith("loss_")}
-    names = [name for name in TERMS if name in found] + sorted(found - TERMS.keys())
+    terms = {name for entry in logged for name in entry if name == "loss" or name.startswith("loss_")}
+    names = [name for name in TERMS if name in terms] + sorted(terms - TERMS.keys())
     columns = min(3, len(names))
     lines = -(-len(names) // columns)
     caption += " Terms are shown before weighting. Each mark is the mean since the one before."
@@ -146,9 +146,11 @@ def plot_validation(path: Path, history: Sequence[Mapping[str, Any]], caption: s
 
     entries = [entry for entry in history if SELECTED_BY in entry]
     suffix = SELECTED_BY.removeprefix("eval")
-    found = dict.fromkeys(name for entry in entries for name in entry if name.endswith(suffix) and name != SELECTED_BY)
+    languages = dict.fromkeys(
+        name for entry in entries for name in entry if name.endswith(suffix) and name != SELECTED_BY
+    )
     with drawn(path, "Validation by language", caption, (8, 4.6)) as (axis,):
-        for name, style in zip(found, line_styles(len(found))):
+        for name, style in zip(languages, line_styles(len(languages))):
             points = [(entry["step"], entry[name]) for entry in entries if name in entry]
             axis.plot(*zip(*points), label=name.removeprefix("eval_").removesuffix(suffix), **style)
         mean = [(entry["step"], entry[SELECTED_BY]) for entry in entries]
@@ -157,6 +159,6 @@ def plot_validation(path: Path, history: Sequence[Mapping[str, Any]], caption: s
             axis.axvline(kept, color="0.5", linestyle=(0, (6, 4)), linewidth=1, zorder=0, label=f"kept: step {kept:,}")
         axis.set_ylabel("SumR, sum of six hit rates (%, at most 600)")
         axis.grid(axis="y", color="0.9")
-        axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, ncols=1 + len(found) // 18)
+        axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, ncols=1 + len(languages) // 18)
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.set_xlabel(STEP)

@@ -48,7 +48,7 @@ DEFAULTS: dict[str, Any] = {
 
 
 class QuietProgress(ProgressCallback):
-    """Progress bars as Trainer has them, with one short line an evaluation in place of every figure."""
+    """Progress bars as Trainer has them, with one short line per evaluation instead of every figure."""
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
         """Print the step and the mean SumR after an evaluation."""

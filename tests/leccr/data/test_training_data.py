@@ -61,20 +61,20 @@ def test_a_split_that_is_missing_or_empty(rows: dict[str, Any]) -> None:
         training_data(recipe(), rows)
 
 
-@pytest.mark.parametrize("ours", [recipe(model=CL2CM), recipe(model={}, network="cross-lingual")])
-def test_a_recipe_that_needs_translations(ours: Any) -> None:
+@pytest.mark.parametrize("tiny", [recipe(model=CL2CM), recipe(model={}, network="cross-lingual")])
+def test_a_recipe_that_needs_translations(tiny: Any) -> None:
     with pytest.raises(UserError, match="learns from translations, .* in en only; .*: leccr translate DATA --to de."):
-        training_data(ours, splits(target_captions=None))
+        training_data(tiny, splits(target_captions=None))
     with pytest.raises(UserError, match="learns from translations"):
         training_data(recipe(model=CL2CM, languages=["en"]), splits())
 
 
 def test_texts_that_a_recipe_can_do_without_are_told() -> None:
-    ours, data = recipe(data="photos"), splits(target_captions=None, description=None)
-    translate, describe = missing_texts(ours, training_data(ours, data))
+    tiny, data = recipe(data="photos"), splits(target_captions=None, description=None)
+    translate, describe = missing_texts(tiny, training_data(tiny, data))
     assert "in en only" in translate and translate.endswith("leccr translate photos --to de")
     assert "No training row has a description" in describe and describe.endswith("leccr describe photos")
-    assert missing_texts(ours, training_data(ours, splits())) == []
+    assert missing_texts(tiny, training_data(tiny, splits())) == []
     plain = recipe(model=DUAL_ENCODER)
     assert missing_texts(plain, training_data(plain, splits(description=None))) == []
     fusion = recipe(model={"num_slots": 0, "description_fusion": True})
@@ -82,11 +82,11 @@ def test_texts_that_a_recipe_can_do_without_are_told() -> None:
 
 
 def test_a_teachers_embeddings_are_found_beside_the_data(folder: Path) -> None:
-    ours = recipe(model=CL2CM, data=str(folder))
+    tiny = recipe(model=CL2CM, data=str(folder))
     with pytest.raises(UserError, match=f"make them with: leccr embed-captions {folder} --model TEACHER."):
-        open_training_data(ours)
+        open_training_data(tiny)
     save_caption_embeddings(folder / EMBEDDINGS_FILE, ROWS, [torch.randn(6, 3).half() for _ in ROWS], teacher="t")
-    embeddings = open_training_data(ours).embeddings
+    embeddings = open_training_data(tiny).embeddings
     assert embeddings is not None and embeddings.teacher == "t"
     assert open_training_data(recipe(data=str(folder))).embeddings is None
 

@@ -74,8 +74,8 @@ class TestLossTerms:
         train_recipe(trainer, recipe())
         logged = [entry for entry in trainer.state.log_history if "loss" in entry]
         assert len(recorder.outputs) == 6 and [entry["step"] for entry in logged] == [2, 4, 6]
-        for place, entry in enumerate(logged):
-            outputs = recorder.outputs[2 * place : 2 * place + 2]
+        for index, entry in enumerate(logged):
+            outputs = recorder.outputs[2 * index : 2 * index + 2]
             terms = {name for name in outputs[0] if name.startswith("loss_")}
             assert {"loss_vision_source", "loss_slot_diversity", "loss_softened"} <= terms
             assert terms == {name for name in entry if name.startswith("loss_")}
@@ -83,9 +83,9 @@ class TestLossTerms:
                 assert entry[name] == pytest.approx(torch.stack([output[name] for output in outputs]).mean().item())
 
     def test_the_total_is_their_weighted_sum(self, data: DatasetDict, tmp_path: Path) -> None:
-        ours = recipe(model=DUAL_ENCODER, training={"logging_steps": 1, "num_train_epochs": 1})
-        trainer = trainer_for(ours, data, tmp_path, ["de"])
-        train_recipe(trainer, ours)
+        tiny = recipe(model=DUAL_ENCODER, training={"logging_steps": 1, "num_train_epochs": 1})
+        trainer = trainer_for(tiny, data, tmp_path, ["de"])
+        train_recipe(trainer, tiny)
         for entry in trainer.state.log_history:
             if "loss" in entry:
                 terms = [entry[f"loss_{name}"] for name in ("vision_source", "vision_target", "source_target")]
@@ -95,8 +95,8 @@ class TestLossTerms:
 
     def test_accumulated_batches_and_a_second_run(self, data: DatasetDict, tmp_path: Path) -> None:
         settings = {"logging_steps": 1, "num_train_epochs": 1, "gradient_accumulation_steps": 3}
-        ours = recipe(model=DUAL_ENCODER, training=settings)
-        trainer = trainer_for(ours, data, tmp_path, ["de"])
+        tiny = recipe(model=DUAL_ENCODER, training=settings)
+        trainer = trainer_for(tiny, data, tmp_path, ["de"])
         recorder = Recorder()
         trainer.add_callback(recorder)
         trainer.train()
@@ -107,11 +107,11 @@ class TestLossTerms:
 
     def test_text_only_and_lora_runs_have_them_too(self, data: DatasetDict, tmp_path: Path) -> None:
         settings = {"logging_steps": 1, "max_steps": 1}
-        for name, ours, term in (
+        for name, tiny, term in (
             ("text", recipe(model={}, network="cross-lingual", training=settings), "loss_word"),
             ("lora", recipe(lora=2, training=settings), "loss_slot_vision"),
         ):
-            trainer = trainer_for(ours, data, tmp_path / name, ["de"])
+            trainer = trainer_for(tiny, data, tmp_path / name, ["de"])
             trainer.train()
             (entry,) = [entry for entry in trainer.state.log_history if "loss" in entry]
             assert entry[term] > 0
@@ -123,11 +123,11 @@ class TestLossTerms:
 
 class TestTensorBoard:
     def test_the_terms_are_in_its_event_file(self, folder: Path, tmp_path: Path) -> None:
-        ours = override_training(
+        tiny = override_training(
             recipe(training={"num_train_epochs": 1}), {"report_to": "tensorboard", "logging_steps": "1"}
         )
         output = tmp_path / "out"
-        run_training(dataclasses.replace(ours, data=str(folder), languages=["de"]), output)
+        run_training(dataclasses.replace(tiny, data=str(folder), languages=["de"]), output)
         (events,) = (output / CHECKPOINTS / "runs").rglob("events.out.tfevents.*")
         board = EventAccumulator(str(events)).Reload()
         scalars = set(board.Tags()["scalars"])
@@ -140,9 +140,9 @@ class TestTensorBoard:
         self, data: DatasetDict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(leccr.training.train, "is_tensorboard_available", lambda: False)
-        ours = recipe(training={"report_to": "tensorboard"})
+        tiny = recipe(training={"report_to": "tensorboard"})
         with pytest.raises(UserError, match="--report_to tensorboard needs TensorBoard: pip install tensorboard."):
-            trainer_for(ours, data, tmp_path)
+            trainer_for(tiny, data, tmp_path)
 
 
 class TestPlots:
@@ -166,11 +166,11 @@ class TestPlots:
             {"step": 2, "eval_sum_of_hit_rates": 300.0, "eval_de_sum_of_hit_rates": 250.0},
         ]
         plot_training(tmp_path, history, REPORT, recipe(data="somewhere/else/photos", seed=3))
-        told = " ".join(" ".join(texts).split())
+        printed = " ".join(" ".join(texts).split())
         assert {"Total, weighted", "Picture–source matching, L_vs", "of tomorrow"} <= set(texts)
         assert {"loss (nats)", "training step (optimiser updates)"} <= set(texts)
         assert {"SumR, sum of six hit rates (%, at most 600)", "de", "mean", "kept: step 2"} <= set(texts)
-        assert "Recipe tiny, data else/photos, seed 3." in told and "Selection: best validation figure." in told
+        assert "Recipe tiny, data else/photos, seed 3." in printed and "Selection: best validation figure." in printed
 
     def test_points_stand_where_they_were_logged(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         import leccr.drawing.figures
@@ -198,8 +198,8 @@ class TestPlots:
 
     def test_what_was_not_logged_is_said(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert plot_training(tmp_path, [{"step": 1, "train_loss": 2.0}], REPORT, recipe(data="scenes")) == []
-        told = capsys.readouterr().out
-        assert "try --logging_steps 1" in told and "nothing was validated" in told
+        printed = capsys.readouterr().out
+        assert "try --logging_steps 1" in printed and "nothing was validated" in printed
 
     def test_a_figure_that_fails_leaves_the_old_one(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         from matplotlib.figure import Figure

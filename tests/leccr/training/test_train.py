@@ -48,8 +48,8 @@ class Stop(TrainerCallback):
 
 class TestMakeTrainer:
     def test_a_stock_trainer_with_the_recipes_settings(self, data: DatasetDict, tmp_path: Path) -> None:
-        ours = recipe(training={"adam_beta2": 0.98, "weight_decay": 0.05}, new_layers_learning_rate=0.1)
-        trainer = trainer_for(ours, data, tmp_path, seed=3)
+        tiny = recipe(training={"adam_beta2": 0.98, "weight_decay": 0.05}, new_layers_learning_rate=0.1)
+        trainer = trainer_for(tiny, data, tmp_path, seed=3)
         assert type(trainer) is Trainer
         assert trainer.args.seed == 3
         groups = trainer.optimizer.param_groups
@@ -88,8 +88,8 @@ class TestMakeTrainer:
     def test_noise_on_word_embeddings_is_a_setting_of_trainer(self, data: DatasetDict, tmp_path: Path) -> None:
         losses = []
         for settings in ({}, {"neftune_noise_alpha": "50.0"}):
-            ours = override_training(recipe(training={"max_steps": 1, "logging_steps": 1}), settings)
-            trainer = trainer_for(ours, data, tmp_path, ["de"])
+            tiny = override_training(recipe(training={"max_steps": 1, "logging_steps": 1}), settings)
+            trainer = trainer_for(tiny, data, tmp_path, ["de"])
             trainer.train()
             losses.append(trainer.state.log_history[0]["loss"])
         assert losses[0] != losses[1]
@@ -102,14 +102,14 @@ class TestMakeTrainer:
 
     def test_visual_features_stand_in_for_pictures(self, data: DatasetDict, tmp_path: Path) -> None:
         ids = [name for rows in data.values() for name in rows["id"]]
-        save_features(tmp_path / FEATURES_FILE, ids, [torch.randn(2 + place % 3, 6) for place in range(len(ids))])
-        ours = recipe(
+        save_features(tmp_path / FEATURES_FILE, ids, [torch.randn(2 + index % 3, 6) for index in range(len(ids))])
+        tiny = recipe(
             model={**DUAL_ENCODER, "vision_standardize": True}, vision=None, augmentation={"scale": [0.5, 1.0]}
         )
-        trainer = trainer_for(ours, data, tmp_path / "run", ["de"], FeatureFile(tmp_path))
+        trainer = trainer_for(tiny, data, tmp_path / "run", ["de"], FeatureFile(tmp_path))
         assert trainer.data_collator.augment is None
         assert trainer.model.image.standardizer.mean.abs().sum() > 0
-        report = train_recipe(trainer, ours)
+        report = train_recipe(trainer, tiny)
         assert report["steps"] == 6 and report["validation"]["eval_sum_of_hit_rates"] > 0
 
 
@@ -123,18 +123,18 @@ class TestTextOnly:
         assert not {"image", "description"} & {*trainer.train_dataset.features, *trainer.eval_dataset.features}
 
     def test_training_learns_to_translate(self, data: DatasetDict, tmp_path: Path) -> None:
-        ours = recipe(model={"token_dropout": 0.0}, network="cross-lingual", training={"num_train_epochs": 12})
-        trainer = trainer_for(ours, data, tmp_path, ["de"])
-        report = train_recipe(trainer, ours)
+        tiny = recipe(model={"token_dropout": 0.0}, network="cross-lingual", training={"num_train_epochs": 12})
+        trainer = trainer_for(tiny, data, tmp_path, ["de"])
+        report = train_recipe(trainer, tiny)
         sums = [entry["eval_sum_of_hit_rates"] for entry in trainer.state.log_history if "eval_loss" in entry]
         assert len(sums) == 12
         assert report["validation"]["eval_de_sum_of_hit_rates"] == max(sums) > sums[0]
 
     def test_data_without_translations(self, tmp_path: Path) -> None:
         rows = dataset([row("a", languages=[]), row("b", target_captions=None)])
-        for ours in (recipe(model={}, network="cross-lingual"), recipe(model=CL2CM)):
+        for tiny in (recipe(model={}, network="cross-lingual"), recipe(model=CL2CM)):
             with pytest.raises(UserError, match="Recipe tiny learns from translations"):
-                trainer_for(ours, {"train": rows, "validation": rows}, tmp_path)
+                trainer_for(tiny, {"train": rows, "validation": rows}, tmp_path)
 
 
 class TestTransfer:
@@ -159,9 +159,9 @@ class TestTransfer:
         rows = dataset(self.ROWS)
         weights = []
         for weight in (0.0, 1.0):
-            ours = recipe(model={**CL2CM, "transfer_weight": weight})
+            tiny = recipe(model={**CL2CM, "transfer_weight": weight})
             run = tmp_path / str(weight)
-            trainer = trainer_for(ours, {"train": rows, "validation": rows}, run, embeddings=embeddings)
+            trainer = trainer_for(tiny, {"train": rows, "validation": rows}, run, embeddings=embeddings)
             trainer.train()
             weights.append(trainer.model.text.head.state_dict())
         assert not all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
@@ -194,10 +194,10 @@ class TestTransfer:
 class TestTrainRecipe:
     @pytest.mark.parametrize("model", [None, DUAL_ENCODER], ids=["slots", "dual-encoder"])
     def test_the_best_epoch_is_kept(self, data: DatasetDict, tmp_path: Path, model: dict[str, Any] | None) -> None:
-        ours = recipe(model=model, training={"num_train_epochs": 3, "logging_steps": 1})
-        trainer = trainer_for(ours, data, tmp_path, ["de", "zh"])
+        tiny = recipe(model=model, training={"num_train_epochs": 3, "logging_steps": 1})
+        trainer = trainer_for(tiny, data, tmp_path, ["de", "zh"])
         before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
-        report = train_recipe(trainer, ours)
+        report = train_recipe(trainer, tiny)
         history = trainer.state.log_history
         losses = [entry["loss"] for entry in history if "loss" in entry]
         assert len(losses) == 9 == report["steps"]
@@ -215,24 +215,24 @@ class TestTrainRecipe:
 
     def test_training_learns(self, data: DatasetDict, tmp_path: Path) -> None:
         settings = {"num_train_epochs": 15, "logging_steps": 3, "eval_strategy": "no", "save_strategy": "no"}
-        ours = recipe(model=DUAL_ENCODER, training={**settings, "load_best_model_at_end": False})
-        trainer = trainer_for(ours, data, tmp_path, ["de"])
-        report = train_recipe(trainer, ours)
+        tiny = recipe(model=DUAL_ENCODER, training={**settings, "load_best_model_at_end": False})
+        trainer = trainer_for(tiny, data, tmp_path, ["de"])
+        report = train_recipe(trainer, tiny)
         losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
         assert losses[-1] < 0.7 * losses[0]
         assert report["validation"] == {}
 
     def test_an_interrupted_run_goes_on_to_the_same_weights(self, data: DatasetDict, tmp_path: Path) -> None:
-        ours = recipe(training={"num_train_epochs": 3, "load_best_model_at_end": False, "save_total_limit": 2})
-        whole = trainer_for(ours, data, tmp_path / "whole", ["de", "zh"])
-        expected = train_recipe(whole, ours)
-        interrupted = trainer_for(ours, data, tmp_path / "part", ["de", "zh"])
+        tiny = recipe(training={"num_train_epochs": 3, "load_best_model_at_end": False, "save_total_limit": 2})
+        whole = trainer_for(tiny, data, tmp_path / "whole", ["de", "zh"])
+        expected = train_recipe(whole, tiny)
+        interrupted = trainer_for(tiny, data, tmp_path / "part", ["de", "zh"])
         interrupted.add_callback(Stop(2))
         with pytest.raises(KeyboardInterrupt):
-            train_recipe(interrupted, ours)
+            train_recipe(interrupted, tiny)
         torch.rand(7)  # whatever happens between the two
-        resumed = trainer_for(ours, data, tmp_path / "part", ["de", "zh"])
-        report = train_recipe(resumed, ours, resume=True)
+        resumed = trainer_for(tiny, data, tmp_path / "part", ["de", "zh"])
+        report = train_recipe(resumed, tiny, resume=True)
         assert report["steps"] == expected["steps"] == 9
         assert resumed.processing_class.tokenizer.get_vocab() == whole.processing_class.tokenizer.get_vocab()
         for name, value in whole.model.state_dict().items():
@@ -253,8 +253,8 @@ class TestRunTraining:
         return tmp_path / "data"
 
     @staticmethod
-    def run(ours: Recipe, folder: Path, output: Path, **options: Any) -> None:
-        run_training(dataclasses.replace(ours, data=str(folder), languages=["de"]), output, **options)
+    def run(tiny: Recipe, folder: Path, output: Path, **options: Any) -> None:
+        run_training(dataclasses.replace(tiny, data=str(folder), languages=["de"]), output, **options)
 
     def test_a_folder_that_evaluation_loads(
         self, data: DatasetDict, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -280,8 +280,8 @@ class TestRunTraining:
         assert measured["sum_of_hit_rates"] == pytest.approx(report["validation"]["eval_de_sum_of_hit_rates"])
 
     def test_its_recipe_repeats_the_run(self, folder: Path, tmp_path: Path) -> None:
-        ours = recipe(training={"num_train_epochs": 2}, model={"num_slots": 1}, seed=5, lora=4)
-        self.run(override_training(ours, {"learning_rate": "3e-3"}), folder, tmp_path / "one")
+        tiny = recipe(training={"num_train_epochs": 2}, model={"num_slots": 1}, seed=5, lora=4)
+        self.run(override_training(tiny, {"learning_rate": "3e-3"}), folder, tmp_path / "one")
         saved = load_recipe(tmp_path / "one" / RECIPE_FILE)
         assert (saved.data, saved.languages, saved.seed, saved.lora) == (str(folder), ["de"], 5, 4)
         assert saved.training["learning_rate"] == 3e-3
@@ -303,19 +303,19 @@ class TestRunTraining:
         rows = [row(name, languages=[], description=None) for name in "abcd"]
         for split in ("train", "validation"):
             write_rows(folder, split, rows)
-        ours = recipe(data=str(folder), changes=(Change("model.softened_weight", 0.5, 0.0),))
+        tiny = recipe(data=str(folder), changes=(Change("model.softened_weight", 0.5, 0.0),))
         monkeypatch.setattr("leccr.training.train.train_recipe", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            run_training(ours, tmp_path / "out")
+            run_training(tiny, tmp_path / "out")
         lines = capsys.readouterr().out.splitlines()
         assert lines[0] == "The towers change recipe tiny:"
         assert lines[1] == "  model.softened_weight: 0.5 -> 0.0"
         assert f"leccr translate {folder} --to de" in lines[2] and f"leccr describe {folder}" in lines[3]
 
     def test_towers_that_cannot_be_loaded_name_some_that_need_no_download(self, folder: Path, tmp_path: Path) -> None:
-        ours = recipe(text="nobody/no-text", tokenizer=None, data=str(folder))
+        tiny = recipe(text="nobody/no-text", tokenizer=None, data=str(folder))
         with pytest.raises(UserError) as error:
-            run_training(ours, tmp_path / "out")
+            run_training(tiny, tmp_path / "out")
         assert str(error.value).startswith("The towers of recipe tiny, nobody/no-text, cannot be loaded: ")
         assert str(error.value).endswith("These need no download: --towers scenes.")
         assert not (tmp_path / "out").exists()
