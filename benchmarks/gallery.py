@@ -27,7 +27,6 @@ import numpy as np
 
 from leccr.gallery import Gallery
 from leccr.gallery.store.catalogue import FOLDER, Catalogue, Item, put_item, read_state, source_number, write_state
-from leccr.gallery.store.ranking import Array
 from leccr.gallery.store.state import State
 from leccr.gallery.store.storage import open_storage
 
@@ -40,19 +39,19 @@ K = 10
 BLOCK = 8192
 FORMS: dict[str, dict[str, str]] = {
     "flat fp32": {},
-    "flat fp16": {"dtype": "fp16"},
-    "flat int8": {"dtype": "int8"},
+    "flat fp16": {"store": "fp16"},
+    "flat int8": {"store": "int8"},
     "hnsw fp32": {"ann": "hnsw"},
 }
 WORDS = "a brown dog with a red collar runs through shallow water under a grey sky near two people on the beach"
 
 
-def unit_vectors(count: int, width: int, seed: int) -> Array:
+def unit_vectors(count: int, width: int, seed: int) -> np.ndarray:
     vectors = np.random.default_rng(seed).standard_normal((count, width), dtype=np.float32)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def random_views(count: int, views: int, width: int, seed: int) -> Array:
+def random_views(count: int, views: int, width: int, seed: int) -> np.ndarray:
     """Return 0.8 times a random unit vector for each item plus 0.2 times one for each of its slots."""
     vectors = unit_vectors(count * (views + 1), width, seed).reshape(count, views + 1, width)
     return 0.8 * vectors[:, :1] + 0.2 * vectors[:, 1:]

@@ -24,7 +24,7 @@ from transformers import BertConfig
 from leccr.data.loading import load_data
 from leccr.evaluation.metrics import CUTOFFS
 from leccr.gallery import Gallery
-from leccr.gallery.store.ranking import Array, exact_scores
+from leccr.gallery.store.ranking import exact_scores
 from leccr.models.encoder import Encoder
 from modeling_leccr import LeccrModel
 from processing.captions import captions_by_language, languages_of
@@ -34,15 +34,15 @@ from .gallery import fill, milliseconds, percentiles
 HERE = Path(__file__).parent
 FORMS: dict[str, dict[str, str]] = {
     "flat fp32": {},
-    "flat fp16": {"dtype": "fp16"},
-    "flat int8": {"dtype": "int8"},
+    "flat fp16": {"store": "fp16"},
+    "flat int8": {"store": "int8"},
     "hnsw fp32": {"ann": "hnsw"},
     "ivfpq fp32": {"ann": "ivfpq"},
     "milvus": {"engine": "milvus", "uri": "views.db"},
 }
 
 
-def brute_force(views: Array, queries: Array) -> list[tuple[Array, Array]]:
+def brute_force(views: np.ndarray, queries: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return all positions and scores for each query, from the full matrix of fused scores."""
     ranked = []
     for query in queries:
@@ -52,7 +52,9 @@ def brute_force(views: Array, queries: Array) -> list[tuple[Array, Array]]:
     return ranked
 
 
-def compare(gallery: Gallery, queries: Array, right: list[tuple[Array, Array]], ids: list[str], k: int) -> float:
+def compare(
+    gallery: Gallery, queries: np.ndarray, right: list[tuple[np.ndarray, np.ndarray]], ids: list[str], k: int
+) -> float:
     """Return the share of queries whose k best items and scores are those of the full matrix."""
     same = 0
     for results, (order, scores) in zip(gallery.search(queries, k), right):
@@ -61,7 +63,7 @@ def compare(gallery: Gallery, queries: Array, right: list[tuple[Array, Array]], 
     return same / len(queries)
 
 
-def hit_rates(gallery: Gallery, queries: Array, owners: list[str]) -> dict[str, float]:
+def hit_rates(gallery: Gallery, queries: np.ndarray, owners: list[str]) -> dict[str, float]:
     places = []
     for results, owner in zip(gallery.search(queries, max(CUTOFFS)), owners):
         names = [result.id for result in results]

@@ -5,57 +5,57 @@ from typing import Annotated
 
 import typer
 
+from ..gallery.options import AddOptions, IndexOptions
 from .options import Device, Dtype
 
 GalleryFolder = Annotated[Path, typer.Argument(metavar="GALLERY", help="Folder that `leccr index` wrote.")]
 Source = Annotated[
     str, typer.Argument(help="Folder of photos and videos, a prepared data set, or a data set's name on the Hub.")
 ]
-Split = Annotated[str | None, typer.Option(help="Split of a data set; by default all.")]
-Model = Annotated[str | None, typer.Option(help="The gallery's model, if it is no longer where it was.")]
+Split = Annotated[str | None, typer.Option(help="Split of a data set; all by default.")]
+Model = Annotated[str | None, typer.Option(help="The gallery's model, if it has moved since it was indexed.")]
 Store = Annotated[str | None, typer.Option(metavar="FORMAT", help="How views are stored: fp32, fp16 or int8.")]
 Ann = Annotated[str | None, typer.Option(help="Approximate index: hnsw or ivfpq; none searches exactly.")]
 EngineName = Annotated[str | None, typer.Option("--engine", help="faiss, in the gallery's folder, or milvus.")]
 Uri = Annotated[str | None, typer.Option(help="Milvus server, such as http://localhost:19530.")]
 DescribeWith = Annotated[
-    str | None, typer.Option(metavar="MODEL", help="Multimodal model that describes first what has no description.")
+    str | None, typer.Option(metavar="MODEL", help="Multimodal model that describes undescribed items first.")
 ]
 Endpoint = Annotated[str | None, typer.Option(help="OpenAI-compatible server that runs that model.")]
-BatchSize = Annotated[int, typer.Option(min=1, help="Pictures encoded at once.")]
-Workers = Annotated[int, typer.Option(min=1, help="Threads that decode.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Pictures per batch.")]
+Workers = Annotated[int, typer.Option(min=1, help="Decoding threads.")]
 Filter = Annotated[
     str | None,
-    typer.Option("--filter", help="Such as 'path~holiday and kind=video'; also id, size, time, description, hash."),
+    typer.Option(
+        "--filter", help="Such as 'path~holiday and time>=2024-05-31'; also id, kind, size, description, hash."
+    ),
 ]
 
 
 def index(
     source: Source,
     model: Annotated[str, typer.Option(help="Folder or Hub name of a trained model.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder to write; the same command again goes on with it.")],
-    split: Split = None,
-    store: Store = "fp32",
-    ann: Ann = None,
-    engine: EngineName = "faiss",
-    uri: Uri = None,
-    describe_with: DescribeWith = None,
-    endpoint: Endpoint = None,
-    batch_size: BatchSize = 32,
-    workers: Workers = 4,
-    device: Device = "auto",
-    dtype: Dtype = "auto",
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; rerun the command to resume.")],
+    split: Split = IndexOptions.split,
+    store: Store = IndexOptions.store,
+    ann: Ann = IndexOptions.ann,
+    engine: EngineName = IndexOptions.engine,
+    uri: Uri = IndexOptions.uri,
+    describe_with: DescribeWith = IndexOptions.describe_with,
+    endpoint: Endpoint = IndexOptions.endpoint,
+    batch_size: BatchSize = IndexOptions.batch_size,
+    workers: Workers = IndexOptions.workers,
+    device: Device = IndexOptions.device,
+    dtype: Dtype = IndexOptions.dtype,
 ) -> None:
-    """Build a gallery from photos and videos. Can be stopped, and goes on when started again."""
-    from ..gallery.commands import run_index
+    """Build a gallery from photos and videos. Resumable."""
+    from ..gallery.manage import run_index
 
-    run_index(
-        source,
-        model,
-        out,
+    options = IndexOptions(
         split=split,
-        store=store,
+        store=store or IndexOptions.store,
         ann=ann,
-        engine=engine,
+        engine=engine or IndexOptions.engine,
         uri=uri,
         describe_with=describe_with,
         endpoint=endpoint,
@@ -64,26 +64,31 @@ def index(
         device=device,
         dtype=dtype,
     )
+    run_index(source, model, out, options)
 
 
 def search(
     folder: GalleryFolder,
     query: Annotated[
-        list[str] | None, typer.Argument(help="What to look for, in any language; asked if left out.")
+        list[str] | None, typer.Argument(help="What to look for, in any language; prompts if omitted.")
     ] = None,
-    k: Annotated[int, typer.Option("-k", help="Items wanted.")] = 10,
+    k: Annotated[int, typer.Option("-k", help="Number of results.")] = 10,
     where: Filter = None,
     image: Annotated[Path | None, typer.Option(help="Search with a picture or a video.")] = None,
-    queries: Annotated[Path | None, typer.Option(help="File with a query a line.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="A line of JSON for each query.")] = False,
+    queries: Annotated[Path | None, typer.Option(help="Text file with one query per line.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON per query.")] = False,
     sheet: Annotated[Path | None, typer.Option(help="Draw the answers into this picture.")] = None,
     model: Model = None,
-    exact: Annotated[bool, typer.Option("--exact", help="Leave an approximate index aside.")] = False,
+    exact: Annotated[bool, typer.Option("--exact", help="Search exactly, ignoring the approximate index.")] = False,
     device: Device = "auto",
     dtype: Dtype = "auto",
 ) -> None:
-    """Find what fits a text in any language, or looks like a picture."""
-    from ..gallery.commands import run_search
+    """Find what matches a text in any language, or looks like a picture.
+
+    The score is the similarity of query and item; higher is better. `slot 2 of 4` means that of the 4 parts into which
+    the model divides an item's description, the second matched best, together with the whole picture.
+    """
+    from ..gallery.search import run_search
 
     run_search(
         folder,
@@ -101,55 +106,52 @@ def search(
     )
 
 
-gallery = typer.Typer(help="Change a gallery, or look after it.", no_args_is_help=True, rich_markup_mode=None)
+gallery = typer.Typer(help="Manage a gallery.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @gallery.command()
 def add(
     folder: GalleryFolder,
     source: Annotated[str, typer.Argument(help="File, folder, prepared data set, or a data set's name on the Hub.")],
-    split: Split = None,
+    split: Split = AddOptions.split,
     model: Model = None,
-    describe_with: DescribeWith = None,
-    endpoint: Endpoint = None,
-    batch_size: BatchSize = 32,
-    workers: Workers = 4,
-    device: Device = "auto",
+    describe_with: DescribeWith = AddOptions.describe_with,
+    endpoint: Endpoint = AddOptions.endpoint,
+    batch_size: BatchSize = AddOptions.batch_size,
+    workers: Workers = AddOptions.workers,
+    device: Device = AddOptions.device,
     dtype: Dtype = "auto",
 ) -> None:
-    """Add what is new, replace what has changed, and leave the rest alone."""
-    from ..gallery.commands import run_add
+    """Add new items, replace changed ones, and leave the others as they are."""
+    from ..gallery.manage import run_add
 
-    run_add(
-        folder,
-        source,
-        model,
-        split,
+    options = AddOptions(
+        split=split,
         describe_with=describe_with,
         endpoint=endpoint,
         batch_size=batch_size,
         workers=workers,
         device=device,
-        dtype=dtype,
     )
+    run_add(folder, source, model, options, dtype)
 
 
 @gallery.command()
 def remove(
     folder: GalleryFolder,
-    names: Annotated[list[str] | None, typer.Argument(help="Ids, files, or folders with all below them.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Ids, files, or folders with everything below.")] = None,
     where: Filter = None,
 ) -> None:
-    """Take items out; their files stay."""
-    from ..gallery.commands import run_remove
+    """Remove items (the files are kept)."""
+    from ..gallery.manage import run_remove
 
     run_remove(folder, names or [], where)
 
 
 @gallery.command()
 def info(folder: GalleryFolder) -> None:
-    """Say what a gallery holds, and how."""
-    from ..gallery.commands import run_info
+    """Show what a gallery contains and how it is stored."""
+    from ..gallery.manage import run_info
 
     run_info(folder)
 
@@ -157,16 +159,16 @@ def info(folder: GalleryFolder) -> None:
 @gallery.command()
 def check(
     folder: GalleryFolder,
-    repair: Annotated[bool, typer.Option("--repair", help="Mend what can be mended.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Repair what can be repaired.")] = False,
     files: Annotated[bool, typer.Option("--files", help="Read all files, not only their sizes and times.")] = False,
     model: Model = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
 ) -> None:
-    """Check that everything is there and as it was written; exit with 1 where it is not."""
-    from ..gallery.commands import run_check
+    """Check that a gallery is complete and as it was written; exit with 1 if not."""
+    from ..gallery.manage import run_check
 
-    if not run_check(folder, model, repair, files, device=device, dtype=dtype):
+    if not run_check(folder, model, repair, files, device, dtype):
         raise typer.Exit(1)
 
 
@@ -174,7 +176,7 @@ def check(
 def convert(
     folder: GalleryFolder, store: Store = None, ann: Ann = None, engine: EngineName = None, uri: Uri = None
 ) -> None:
-    """Store a gallery otherwise: smaller, with an approximate index, or on a Milvus server."""
-    from ..gallery.commands import run_convert
+    """Change how a gallery is stored: smaller, with an approximate index, or on a Milvus server."""
+    from ..gallery.manage import run_convert
 
     run_convert(folder, store=store, ann=ann, engine=engine, uri=uri)

@@ -1,6 +1,5 @@
 """A gallery that `leccr index` wrote, searched from the Space."""
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +7,7 @@ from PIL import Image as PillowImage
 
 from processing.images import open_image
 
+from ..drawing.thumbnail import jpeg_thumbnail
 from ..gallery.results import Result, file_of
 from ..gallery.store.catalogue import VIDEO, Item, select_items, sources_of
 from .space import space
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..gallery import Gallery
 
 SIDE = 288
+NO_THUMBNAIL = PillowImage.new("RGB", (32, 32), "gray")
 
 
 class GallerySearcher:
@@ -61,7 +62,7 @@ class GallerySearcher:
                 answered_by=result.view + 1 if self.retriever.num_slots else None,
                 name=result.path,
                 description=result.description,
-                picture=_jpeg(self.gallery.thumbnail(result)),
+                picture=jpeg_thumbnail(self.gallery.thumbnail(result) or NO_THUMBNAIL, quality=85),
             )
             for rank, result in enumerate(results, start=1)
         ]
@@ -94,10 +95,3 @@ class GallerySearcher:
         small = None if stored is None else open_image({"bytes": stored[0], "path": None}, item.id)
         file = file_of(item, sources)
         return item, file if file is not None and file.is_file() else None, small
-
-
-def _jpeg(picture: PillowImage.Image | None) -> bytes:
-    """Return a thumbnail as a JPEG; a grey one where there is none."""
-    stream = io.BytesIO()
-    (picture or PillowImage.new("RGB", (32, 32), "gray")).convert("RGB").save(stream, "JPEG", quality=85)
-    return stream.getvalue()

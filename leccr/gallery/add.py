@@ -1,7 +1,6 @@
-"""Putting candidates into a gallery: decode in threads, encode in batches, and commit every few seconds."""
+"""Adding candidates to a gallery: decode in threads, encode in batches, and commit every few seconds."""
 
 import dataclasses
-import io
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,23 +8,20 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
-from PIL import Image as PillowImage
 from tqdm.auto import tqdm
 
 from processing.images import open_image
 from processing.read_ahead import read_ahead
 from processing.video import open_frames
 
+from ..drawing.thumbnail import jpeg_thumbnail
 from ..errors import UserError
 from ..models.encoder import Encoder, Inputs
 from .candidates import Candidate, Source
+from .options import SECONDS_BETWEEN_COMMITS
 from .store.catalogue import VIDEO, Catalogue, Item, put_item, read_state, select_items, source_number, write_state
-from .store.ranking import Array
 from .store.state import State
 from .store.storage import Storage
-
-THUMBNAIL_SIDE, THUMBNAIL_QUALITY = 160, 70
-SECONDS_BETWEEN_COMMITS = 5.0
 
 
 @dataclass
@@ -35,8 +31,8 @@ class AddReport:
     Attributes:
         added: New items.
         replaced: Items whose file or description had changed.
-        unchanged: Items that are as they were.
-        broken: What could not be used, and why.
+        unchanged: Items that had not changed.
+        broken: Candidates that could not be used, and why.
     """
 
     added: int = 0
@@ -53,12 +49,12 @@ class _New:
     item: Item
     thumbnail: bytes | None
     inputs: Inputs
-    views: Array | None = None
+    views: np.ndarray | None = None
 
 
 @dataclass
 class _Prepared:
-    """A piece of a source, read and decoded."""
+    """A chunk of a source, read and decoded."""
 
     count: int
     new: list[_New] = field(default_factory=list)
@@ -77,9 +73,9 @@ class Adder:
         catalogue: The gallery's catalogue.
         storage: Keeps its views.
         encoder: Its model.
-        batch_size: Pictures encoded at once. Batches are cut by a candidate's place in its source, so that a run that
-            was stopped and goes on gives each picture the same company, and with it the same views to the last bit.
-        workers: Threads that decode.
+        batch_size: Pictures per batch. Batches are cut by a candidate's index in its source, so that after a run was
+            stopped and resumed each picture has been in the same batch, and has the same views to the last bit.
+        workers: Decoding threads.
         seconds: Time between commits.
     """
 
@@ -100,7 +96,7 @@ class Adder:
         self.seconds = seconds
 
     def add(self, source: Source, descriptions: Mapping[str, str] | None = None) -> AddReport:
-        """Add what is new, replace what has changed, and leave the rest alone.
+        """Add new candidates, replace changed ones, and leave the others as they are.
 
         Args:
             source: Candidates.
@@ -128,7 +124,7 @@ class Adder:
         return report
 
     def _jobs(self, source: Source, descriptions: Mapping[str, str]) -> Iterator[_Job]:
-        """Yield pieces of a source with the items that the gallery has of them."""
+        """Yield chunks of a source with the existing items of their candidates."""
         for chunk in source.chunks(self.batch_size):
             chunk = [_described(candidate, descriptions) for candidate in chunk]
             yield chunk, self._known(chunk)
@@ -138,35 +134,35 @@ class Adder:
             return _known(connection, chunk)
 
     def _prepare(self, job: _Job) -> _Prepared:
-        """Read and decode a piece; runs in a thread."""
+        """Read and decode a chunk; runs in a thread."""
         chunk, known = job
         prepared = _Prepared(len(chunk))
         for candidate in chunk:
-            there = known.get(candidate.key)
+            existing = known.get(candidate.key)
             try:
-                item = _as_item(candidate, there)
-                if _differs(item, there):
+                item = _as_item(candidate, existing)
+                if _differs(item, existing):
                     prepared.new.append(_New(candidate, item, *self._open(candidate)))
                     continue
             except UserError as error:
                 prepared.broken.append((candidate.id, str(error)))
                 continue
             prepared.unchanged += 1
-            if there is not None and (item.size, item.time) != (there.size, there.time):
-                prepared.touched.append(dataclasses.replace(there, size=item.size, time=item.time))
+            if existing is not None and (item.size, item.time) != (existing.size, existing.time):
+                prepared.touched.append(dataclasses.replace(existing, size=item.size, time=item.time))
         return prepared
 
     def _open(self, candidate: Candidate) -> tuple[bytes | None, Inputs]:
-        """Return an item's thumbnail and the model's inputs for it, decoding a picture once and holding one alone."""
+        """Return an item's thumbnail and the model's inputs for it, decoding a picture once, one at a time."""
         row = candidate.as_row()
         if row.get("visual_features") is not None:
             return None, self.encoder.prepare(row)
         if candidate.kind == VIDEO and not self.encoder.takes_videos:
-            raise UserError("It is a video, and the gallery's model is for pictures alone.")
+            raise UserError("It is a video, but the gallery's model takes pictures only.")
         if candidate.kind == VIDEO:
-            return small_jpeg(open_frames(row["video"], 1)[0]), self.encoder.prepare(row)
+            return jpeg_thumbnail(open_frames(row["video"], 1)[0]), self.encoder.prepare(row)
         row["image"] = open_image(row["image"], candidate.id)
-        return small_jpeg(row["image"]), self.encoder.prepare(row)
+        return jpeg_thumbnail(row["image"]), self.encoder.prepare(row)
 
     def _encoded(self, news: list[_New], report: AddReport) -> list[_New]:
         if not news:
@@ -175,11 +171,11 @@ class Adder:
             [new.inputs for new in news], [new.item.description for new in news], self.batch_size
         )
         finite = np.isfinite(views).all(axis=(1, 2))
-        for new, its_views, good in zip(news, views, finite, strict=True):
-            new.views, new.inputs = its_views, {}
-            if not good:
-                report.broken.append((new.candidate.id, "The model gives numbers for it that are not finite."))
-        return [new for new, good in zip(news, finite) if good]
+        for new, item_views, usable in zip(news, views, finite, strict=True):
+            new.views, new.inputs = item_views, {}
+            if not usable:
+                report.broken.append((new.candidate.id, "The model returns infinite or undefined numbers for it."))
+        return [new for new, usable in zip(news, finite) if usable]
 
     def _commit(self, kind: str, waiting: list[_New], touched: Sequence[Item], report: AddReport) -> None:
         if not waiting and not touched:
@@ -189,7 +185,7 @@ class Adder:
                 connection.execute(
                     "UPDATE items SET size = ?, time = ? WHERE number = ?", (item.size, item.time, item.number)
                 )
-            # Another process may have been faster.
+            # Another process may have added them meanwhile.
             known = _known(connection, [new.candidate for new in waiting])
             news = [new for new in waiting if _differs(new.item, known.get(new.candidate.key))]
             state = self._write(connection, kind, news, known) if news else None
@@ -206,11 +202,11 @@ class Adder:
         state = read_state(connection, str(self.catalogue.folder))
         views = np.stack([new.views for new in news if new.views is not None])
         checksums = self.storage.append(state, views)
-        for place, (new, checksum) in enumerate(zip(news, checksums, strict=True)):
+        for offset, (new, checksum) in enumerate(zip(news, checksums, strict=True)):
             item = dataclasses.replace(
                 new.item,
                 source=source_number(connection, kind, new.candidate.location),
-                position=state.positions + place,
+                position=state.positions + offset,
                 checksum=checksum,
             )
             put_item(connection, item, new.thumbnail)
@@ -235,44 +231,34 @@ def _described(candidate: Candidate, descriptions: Mapping[str, str]) -> Candida
 
 
 def _known(connection: sqlite3.Connection, chunk: Sequence[Candidate]) -> dict[str, Item]:
-    """Return the items that the candidates are already, by their keys."""
-    found: dict[str, Item] = {}
+    """Return the existing items of the candidates, by their keys."""
+    known: dict[str, Item] = {}
     for location in {candidate.location for candidate in chunk}:
         ids = [candidate.id for candidate in chunk if candidate.location == location]
         for start in range(0, len(ids), 500):
-            some = ids[start : start + 500]
-            condition = (
-                f"source = (SELECT number FROM sources WHERE location = ?) AND id IN ({','.join('?' * len(some))})"
-            )
-            for item in select_items(connection, condition, [location, *some]):
-                found[f"{location}/{item.id}"] = item
-    return found
+            block = ids[start : start + 500]
+            marks = ",".join("?" * len(block))
+            condition = f"source = (SELECT number FROM sources WHERE location = ?) AND id IN ({marks})"
+            for item in select_items(connection, condition, [location, *block]):
+                known[f"{location}/{item.id}"] = item
+    return known
 
 
 def _as_item(candidate: Candidate, known: Item | None) -> Item:
-    """Return what a candidate would be as an item; the file is not read where it looks as it did when indexed.
+    """Return a candidate as an item; its file is not read if size and time are those of the existing item.
 
     Raises:
         UserError: If the file cannot be read.
     """
     size, changed = candidate.stamp()
-    as_it_was = known is not None and bool(changed) and (size, changed) == (known.size, known.time)
-    digest = known.hash if known is not None and as_it_was else candidate.hash()
+    is_unchanged = known is not None and bool(changed) and (size, changed) == (known.size, known.time)
+    digest = known.hash if known is not None and is_unchanged else candidate.hash()
     description = candidate.description
     if known is not None and description is None and digest == known.hash:
-        # A description is not lost because it is not given again.
+        # A run without descriptions keeps those of an earlier run.
         description = known.description
     return Item(candidate.id, candidate.path, candidate.kind, digest, size, changed, description)
 
 
 def _differs(item: Item, known: Item | None) -> bool:
     return known is None or (item.hash, item.description) != (known.hash, known.description)
-
-
-def small_jpeg(picture: PillowImage.Image) -> bytes:
-    """Return a picture as a JPEG of at most 160 by 160 pixels."""
-    small = picture.convert("RGB")
-    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-    stream = io.BytesIO()
-    small.save(stream, "JPEG", quality=THUMBNAIL_QUALITY, optimize=True)
-    return stream.getvalue()

@@ -1,123 +1,93 @@
-"""What the commands `index`, `gallery add` and `gallery convert` do."""
+"""`leccr index` and `leccr gallery add`: a source is read, described if asked for, encoded and stored."""
 
 import dataclasses
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from processing.device import choose_device
+from processing.device import check_names
+from processing.writing import part_path
 
 from ..errors import UserError
-from ..models.encoder import Encoder
-from .add import SECONDS_BETWEEN_COMMITS, Adder, AddReport
 from .candidates import DESCRIPTIONS_FILE, Source, read_descriptions
+from .options import AddOptions, IndexOptions
 from .sources import open_source
 from .store.catalogue import FILE, FOLDER, Catalogue, read_state, sources_of, write_state
-from .store.converting import check_choices, convert_gallery, engine_fields
-from .store.maintenance import settle
+from .store.maintenance import check_choices, convert_gallery, engine_fields, settle
 from .store.state import State
 from .store.storage import open_storage
 
+# What imports torch is imported where it is used, so that a misspelt source is reported immediately.
+if TYPE_CHECKING:
+    from PIL import Image as PillowImage
+
+    from ..models.encoder import Encoder
+    from .add import AddReport
+
+CANDIDATES_PER_READ = 64
+
 
 def build_gallery(
-    source: str,
-    model: str | Encoder,
-    folder: Path,
-    *,
-    split: str | None = None,
-    store: str = "fp32",
-    ann: str | None = None,
-    engine: str = "faiss",
-    uri: str | None = None,
-    describe_with: str | None = None,
-    endpoint: str | None = None,
-    batch_size: int = 32,
-    workers: int = 4,
-    commit_seconds: float = SECONDS_BETWEEN_COMMITS,
-    device: str | torch.device = "auto",
-    dtype: str = "auto",
-) -> tuple[Encoder, AddReport]:
-    """Index a source into a new gallery, or go on where an earlier run was stopped.
+    source: str, model: "str | Encoder", folder: Path, options: IndexOptions
+) -> "tuple[Encoder, AddReport]":
+    """Index a source into a new gallery, or resume an earlier run.
 
-    A run that is stopped leaves a gallery with what it has done; the same call goes on from there.
+    A run that is stopped leaves a gallery with what it has done; the same call resumes from there.
 
     Args:
         source: Folder of photos and videos, prepared data set, or name of a data set on the Hub.
         model: Checkpoint, or a loaded encoder.
         folder: The gallery's folder: new, empty, or a gallery of the same model.
-        split: Split of a data set; None means all.
-        store: How views are stored: `fp32`, `fp16` or `int8`.
-        ann: `hnsw` or `ivfpq` for an approximate index; None for exact search.
-        engine: `faiss`, or `milvus` for a server.
-        uri: Address of the Milvus server, or a name that ends in `.db` for a file in the gallery's folder.
-        describe_with: Model that describes what has no description yet.
-        endpoint: OpenAI-compatible server that runs that model.
-        batch_size: Pictures encoded at once.
-        workers: Threads that decode.
-        commit_seconds: Seconds of work that a crash can cost at most.
-        device: Where models run, as for `processing.device.choose_device`.
-        dtype: Precision of the checkpoint, as for `processing.device.choose_dtype`.
+        options: How to read, encode and store.
 
     Returns:
         The model, and what became of the candidates.
 
     Raises:
-        UserError: If there is nothing to index, the model cannot be loaded, the folder holds something else, or
-            there is no such device.
+        UserError: If there is nothing to index, the model cannot be loaded, or the folder holds something else.
     """
-    check_choices(store, ann, engine, uri)
-    device = choose_device(device)
-    there = (folder / FILE).exists()
-    if not there and folder.exists() and not _is_free(folder):
-        raise UserError(f"{folder} is no gallery, and not empty; choose another folder with --out.")
-    candidates = open_source(source, split, _roots(Catalogue(folder)) if there else ())
-    if there:
+    form = (options.store, options.ann, options.engine, options.uri)
+    check_choices(*form)
+    check_names(options.device, options.dtype)
+    exists = (folder / FILE).exists()
+    if not exists and folder.exists() and not _is_free(folder):
+        raise UserError(f"{folder} is not a gallery, and not empty; choose another folder with --out.")
+    candidates = open_source(source, options.split, _roots(Catalogue(folder)) if exists else ())
+    if exists:
         catalogue = Catalogue(folder)
-        encoder = load_encoder(model, _state(catalogue), str(folder), device, dtype)
+        encoder = load_encoder(model, _state(catalogue), str(folder), options.device, options.dtype)
     else:
-        encoder = model if isinstance(model, Encoder) else Encoder.load(model, device, dtype)
-        catalogue = Catalogue.create(folder, _empty_state(encoder, engine, uri))
-    report = _add(catalogue, candidates, encoder, describe_with, endpoint, device, batch_size, workers, commit_seconds)
-    _check_not_empty(catalogue, report, not there)
-    convert_gallery(catalogue, store, ann, engine, uri)
+        encoder = _encoder(model, options.device, options.dtype)
+        catalogue = Catalogue.create(folder, _empty_state(encoder, options))
+    report = _add(catalogue, candidates, encoder, options)
+    _check_not_empty(catalogue, report, not exists)
+    convert_gallery(catalogue, *form)
     return encoder, report
 
 
-def _is_free(folder: Path) -> bool:
-    """Return whether a folder holds nothing but what a run that was killed at its very beginning left."""
-    return folder.is_dir() and all(path.name.startswith(FILE) for path in folder.iterdir())
+def add_to_gallery(
+    catalogue: Catalogue, load: "Callable[[], Encoder]", source: str, options: AddOptions
+) -> "AddReport":
+    """Add a folder, a file or a data set to a gallery.
 
-
-def _empty_state(encoder: Encoder, engine: str, uri: str | None) -> State:
-    # A folder is found again wherever the program is started.
-    name = str(Path(encoder.name).resolve()) if os.path.isdir(encoder.name) else encoder.name
-    state = State(name, encoder.fingerprint(), encoder.view_count, encoder.width, encoder.slots)
-    return dataclasses.replace(state, **engine_fields(engine, uri))
-
-
-def _check_not_empty(catalogue: Catalogue, report: AddReport, new: bool) -> None:
-    if _state(catalogue).items:
-        return
-    if new:
-        catalogue.close()
-        catalogue.path.unlink()
-        if not any(catalogue.folder.iterdir()):
-            catalogue.folder.rmdir()
-    name, reason = report.broken[0] if report.broken else ("it", "there is nothing in it")
-    raise UserError(f"None of {len(report.broken)} files could be used; the first is {name}: {reason}")
+    Args:
+        catalogue: The gallery's catalogue.
+        load: Returns the gallery's encoder.
+        source: As for `build_gallery`, or a file.
+        options: How to read and encode.
+    """
+    candidates = open_source(source, options.split, _roots(catalogue))
+    report = _add(catalogue, candidates, load(), options)
+    settle(catalogue)
+    return report
 
 
 def load_encoder(
-    model: str | Encoder | None,
-    state: State,
-    gallery: str,
-    device: str | torch.device = "auto",
-    dtype: str = "auto",
-) -> Encoder:
-    """Load the model of a gallery, and make sure that it is the one.
+    model: "str | Encoder | None", state: State, gallery: str, device: str = "auto", dtype: str = "auto"
+) -> "Encoder":
+    """Load the model of a gallery, and make sure that it made the gallery's views.
 
     Args:
         model: Checkpoint or loaded encoder; None means the checkpoint that the gallery names.
@@ -129,75 +99,113 @@ def load_encoder(
     Raises:
         UserError: If it is another model.
     """
-    if isinstance(model, Encoder):
-        encoder = model
-    else:
-        try:
-            encoder = Encoder.load(model or state.model, device, dtype)
-        except UserError as error:
-            if model is not None:
-                raise
-            raise UserError(
-                f"The gallery {gallery} was built with the model {state.model}, which cannot be loaded; say with "
-                f"--model where it is. {error}"
-            ) from error
+    try:
+        encoder = _encoder(model or state.model, device, dtype)
+    except UserError as error:
+        if model is not None:
+            raise
+        raise UserError(
+            f"The gallery {gallery} was built with the model {state.model}, which cannot be loaded; say with --model "
+            f"where it is. {error}"
+        ) from error
     fingerprint = encoder.fingerprint()
     if fingerprint != state.fingerprint:
         raise UserError(
             f"The gallery {gallery} was built with the model {state.model} ({state.fingerprint}), and not with "
-            f"{encoder.name} ({fingerprint}): use that model, or index the pictures anew."
+            f"{encoder.name} ({fingerprint}): use that model, or index the pictures again."
         )
     return encoder
 
 
-def add_to_gallery(
-    catalogue: Catalogue,
-    load: Callable[[], Encoder],
-    source: str,
-    *,
-    split: str | None = None,
-    describe_with: str | None = None,
-    endpoint: str | None = None,
-    batch_size: int = 32,
-    workers: int = 4,
-    commit_seconds: float = SECONDS_BETWEEN_COMMITS,
-    device: str | torch.device = "auto",
-) -> AddReport:
-    """Add a folder, a file or a data set to the gallery of a catalogue.
+def _encoder(model: "str | Encoder", device: str, dtype: str) -> "Encoder":
+    from ..models.encoder import Encoder
 
-    `load` returns its encoder; the other arguments are as for `build_gallery`.
-    """
-    candidates = open_source(source, split, _roots(catalogue))
-    report = _add(catalogue, candidates, load(), describe_with, endpoint, device, batch_size, workers, commit_seconds)
-    settle(catalogue)
-    return report
+    return model if isinstance(model, Encoder) else Encoder.load(model, device, dtype)
 
 
-def _add(
-    catalogue: Catalogue,
-    source: Source,
-    encoder: Encoder,
-    describe_with: str | None,
-    endpoint: str | None,
-    device: str | torch.device,
-    batch_size: int,
-    workers: int,
-    commit_seconds: float,
-) -> AddReport:
+def _is_free(folder: Path) -> bool:
+    """Return whether a folder is empty, except for what a run that was killed at its very start left."""
+    return folder.is_dir() and all(path.name.startswith(part_path(folder / FILE).name) for path in folder.iterdir())
+
+
+def _empty_state(encoder: "Encoder", options: IndexOptions) -> State:
+    # An absolute path is found again wherever the program is started.
+    name = str(Path(encoder.name).resolve()) if os.path.isdir(encoder.name) else encoder.name
+    state = State(name, encoder.fingerprint(), encoder.view_count, encoder.width, encoder.slots)
+    return dataclasses.replace(state, **engine_fields(options.engine, options.uri))
+
+
+def _check_not_empty(catalogue: Catalogue, report: "AddReport", new: bool) -> None:
+    if _state(catalogue).items:
+        return
+    if new:
+        catalogue.close()
+        catalogue.path.unlink()
+        if not any(catalogue.folder.iterdir()):
+            catalogue.folder.rmdir()
+    name, reason = report.broken[0] if report.broken else ("it", "there is nothing in it")
+    raise UserError(f"None of {len(report.broken)} files could be used; the first is {name}: {reason}")
+
+
+def _add(catalogue: Catalogue, source: Source, encoder: "Encoder", options: AddOptions) -> "AddReport":
+    from .add import Adder
+
     descriptions: Mapping[str, str] = read_descriptions(catalogue.folder)
-    if describe_with is not None:
-        from .describing import describe_source
-
-        descriptions = describe_source(source, catalogue.folder / DESCRIPTIONS_FILE, describe_with, endpoint, device)
+    if options.describe_with is not None:
+        journal = catalogue.folder / DESCRIPTIONS_FILE
+        descriptions = describe_source(source, journal, options.describe_with, options.endpoint, options.device)
     storage = open_storage(catalogue.folder, _state(catalogue))
-    adder = Adder(catalogue, storage, encoder, batch_size, workers, commit_seconds)
+    adder = Adder(catalogue, storage, encoder, options.batch_size, options.workers, options.commit_seconds)
     with _unfinished(catalogue, source.location):
         return adder.add(source, descriptions)
 
 
+def describe_source(
+    source: Source, path: Path, model: str, endpoint: str | None = None, device: str = "auto"
+) -> dict[str, str]:
+    """Describe all candidates that have no description, and return descriptions by the candidates' keys.
+
+    Args:
+        source: Candidates.
+        path: Journal that keeps the answers as they come; a stopped run resumes from there.
+        model: Folder or Hub name of an image-text-to-text model, or what the endpoint calls it.
+        endpoint: Address of an OpenAI-compatible server that runs the model.
+        device: Where the model runs without an endpoint.
+
+    Raises:
+        UserError: If the model cannot be loaded, the endpoint fails, or earlier answers have other settings.
+    """
+    from processing.generation.describe import describe_pictures
+    from processing.generation.journal import Journal
+    from processing.generation.prompts import load_prompts
+    from processing.video import open_visual
+
+    from ..data.describe import open_describer
+    from ..data.options import DescribeOptions
+
+    options = DescribeOptions(model=model, endpoint=endpoint, device=device)
+    undescribed = [
+        (start + offset, candidate.key)
+        for start, chunk in zip(range(0, source.count, CANDIDATES_PER_READ), source.chunks(CANDIDATES_PER_READ))
+        for offset, candidate in enumerate(chunk)
+        if candidate.description is None
+    ]
+
+    def open_pictures(number: int) -> "list[PillowImage.Image]":
+        index, _ = undescribed[number]
+        [candidate] = source.read(index, index + 1)
+        return open_visual(candidate.as_row(), options.num_frames)
+
+    if undescribed:
+        keys, prompts = [key for _, key in undescribed], load_prompts(options.prompts)
+        with open_describer(options) as describer, Journal(path) as journal:
+            describe_pictures(keys, open_pictures, describer, prompts, journal, skip_broken=True)
+    return read_descriptions(path.parent)
+
+
 @contextmanager
 def _unfinished(catalogue: Catalogue, location: str) -> Iterator[None]:
-    """Mark the gallery as being worked on; the mark stays where the work is stopped."""
+    """Mark the gallery as unfinished; the mark stays if the work is stopped."""
     _mark(catalogue, location)
     yield
     _mark(catalogue, None)

@@ -1,4 +1,4 @@
-"""What may come into a gallery, and the sources that it is read from."""
+"""What can be added to a gallery, and the sources that it is read from."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from typing import Any
 from processing.readers.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 from ..errors import UserError
-from .results import hash_file
+from .results import hash_file, is_encodable, stamp_of
 from .store.catalogue import IMAGE, VIDEO
 
 DESCRIPTIONS_FILE = "descriptions.jsonl"
@@ -19,16 +19,16 @@ ENDINGS = ", ".join((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES))
 
 @dataclass(frozen=True)
 class Candidate:
-    """Something to put into a gallery.
+    """A picture or video that can be added to a gallery.
 
     Attributes:
         location: Root folder, or folder or Hub name of the data set.
         id: Its name, unique at the location.
         path: Path in the root folder, or the file's name in a data set.
         kind: `image` or `video`.
-        description: What is known about it, if anything.
-        file: The file, of those in a folder.
-        row: The row of a data set, pictures undecoded.
+        description: Its description, if it has one.
+        file: The file, if it comes from a folder.
+        row: The row, pictures undecoded, if it comes from a data set.
     """
 
     location: str
@@ -41,11 +41,11 @@ class Candidate:
 
     @property
     def key(self) -> str:
-        """What tells it from candidates of all other sources."""
+        """A name that is unique among all sources."""
         return f"{self.location}/{self.id}"
 
     def stamp(self) -> tuple[int, int]:
-        """Return size and time of the last change, which tell without reading it that a file is as it was.
+        """Return size and time of the last change, which show without reading it that a file has not changed.
 
         Raises:
             UserError: If there is no such file.
@@ -53,10 +53,9 @@ class Candidate:
         if self.file is None:
             return len(self._content()), 0
         try:
-            status = self.file.stat()
+            return stamp_of(self.file)
         except OSError as error:
             raise UserError(f"{self.file} cannot be read: {error.strerror}.") from error
-        return status.st_size, status.st_mtime_ns
 
     def hash(self) -> str:
         """Return a hash of the content.
@@ -72,7 +71,7 @@ class Candidate:
             raise UserError(f"{self.file} cannot be read: {error.strerror}.") from error
 
     def _content(self) -> bytes:
-        """Return what a row of a data set is recognised by."""
+        """Return the bytes that identify a row of a data set."""
         row = self.row or {}
         image = row.get("image")
         if isinstance(image, dict) and image.get("bytes") is not None:
@@ -97,14 +96,14 @@ class Candidate:
 
 @dataclass
 class Source:
-    """A source, read in pieces.
+    """A source, read in chunks.
 
     Attributes:
         kind: `folder`, `data` or `hub`.
         location: Absolute path of the folder, or name on the Hub.
         count: Number of candidates.
         read: Returns the candidates from a start to a stop.
-        left_out: What was left out, and why.
+        left_out: Files that were left out, and why.
     """
 
     kind: str
@@ -134,7 +133,7 @@ def read_descriptions(folder: Path) -> dict[str, str]:
     path = folder / DESCRIPTIONS_FILE
     if not path.is_file():
         return {}
-    found: dict[str, str] = {}
+    descriptions: dict[str, str] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
         if not line.strip():
             continue
@@ -142,7 +141,11 @@ def read_descriptions(folder: Path) -> dict[str, str]:
             record = json.loads(line)
             name, text = record["id"], record["description"]
         except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"Line {number} of {path} is no record with an id and a description; mend it.") from error
+            raise UserError(
+                f"Line {number} of {path} is no record with an id and a description; correct it."
+            ) from error
         if isinstance(text, str) and text.strip():
-            found[str(name)] = text
-    return found
+            if not is_encodable(text):
+                raise UserError(f"Line {number} of {path} has a description that is no valid text; correct it.")
+            descriptions[str(name)] = text
+    return descriptions

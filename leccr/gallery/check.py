@@ -1,4 +1,4 @@
-"""`leccr gallery check`: whether everything in a gallery is there and as it was written, and repairing it."""
+"""`leccr gallery check`: whether a gallery is complete and as it was written, and repairing it."""
 
 import dataclasses
 import hashlib
@@ -13,25 +13,26 @@ from tqdm.auto import tqdm
 from ..errors import UserError
 from ..models.encoder import Encoder
 from .add import Adder
-from .folder_sources import files_source
-from .results import file_of, hash_file
+from .results import file_of, hash_file, stamp_of
+from .sources import files_source
 from .store.catalogue import FOLDER, Catalogue, Item, items_at, read_state, select_items, sources_of, write_state
-from .store.maintenance import approximate, leftovers, remove_items, tidy
+from .store.maintenance import blocks, leftovers, remove_items, set_approximation, tidy
 from .store.state import State
 from .store.storage import open_storage
 
-ITEMS_AT_ONCE = 4096
+ITEMS_PER_BLOCK = 4096
+MISSING, CHANGED, OUTSIDE = "are missing", "have changed", "are outside their folder"
 
 
 @dataclass
 class CheckReport:
-    """What a check found.
+    """The outcome of a check.
 
     Attributes:
-        items: Items looked at.
+        items: Items checked.
         problems: What is wrong and what to do about it, one sentence each.
-        repaired: What was mended.
-        removed: Files of earlier states that were in the way.
+        repaired: What was repaired.
+        removed: Leftover files of earlier states.
     """
 
     items: int = 0
@@ -48,12 +49,12 @@ def check_gallery(
     Args:
         catalogue: The gallery's catalogue.
         load: Returns the gallery's encoder, which only damaged views need.
-        repair: Mend what can be mended: damaged views are computed anew from their files, or taken out where there is
-            no file; an index that does not fit is built anew.
+        repair: Repair what can be repaired: damaged views are computed again from their files, items without a file
+            are removed, and an index that does not fit is built again.
         files: Read all files and compare their content, not only sizes and times.
 
     Returns:
-        What was found. Files that earlier states or writers that were killed left behind are removed in any case.
+        The outcome. Files that earlier states or killed writers left behind are removed in any case.
     """
     report = CheckReport()
     with catalogue.reading() as connection:
@@ -67,33 +68,33 @@ def check_gallery(
     _report(report, f"the approximate index is missing or broken: {index}", bool(index), repair)
     if repair:
         if counts:
-            _mend_counts(catalogue)
+            _repair_counts(catalogue)
         if damaged:
-            _compute_anew(catalogue, load(), damaged, report)
+            _encode_again(catalogue, load(), damaged, report)
         if index and state.approximation:
-            approximate(catalogue, state.approximation.kind)
+            set_approximation(catalogue, state.approximation.kind)
     report.problems += _file_problems(catalogue, files)
     if state.unfinished:
         report.problems.append(
             f"Indexing {state.unfinished} was not finished; `leccr gallery add {catalogue.folder} {state.unfinished}` "
-            "goes on."
+            "resumes it."
         )
     if leftovers(catalogue.folder, state):
         report.removed = tidy(catalogue)
     return report
 
 
-def _report(report: CheckReport, problem: str, there: bool, repair: bool) -> None:
-    if there:
+def _report(report: CheckReport, problem: str, exists: bool, repair: bool) -> None:
+    if exists:
         (report.repaired if repair else report.problems).append(
-            problem[0].upper() + problem[1:] + ("." if repair else "; `--repair` mends this.")
+            problem[0].upper() + problem[1:] + ("." if repair else "; `--repair` repairs this.")
         )
 
 
 def _count_problems(connection: sqlite3.Connection, state: State) -> list[str]:
     [(verdict,)] = connection.execute("PRAGMA integrity_check(1)").fetchall()[:1]
     if verdict != "ok":
-        raise UserError(f"The catalogue is damaged ({verdict}); index the pictures anew.")
+        raise UserError(f"The catalogue is damaged ({verdict}); index the pictures again.")
     problems = []
     items, removed, highest = (
         connection.execute(query).fetchone()[0]
@@ -111,34 +112,29 @@ def _count_problems(connection: sqlite3.Connection, state: State) -> list[str]:
     return problems
 
 
-def _mend_counts(catalogue: Catalogue) -> None:
+def _repair_counts(catalogue: Catalogue) -> None:
     with catalogue.writing() as connection:
         state = read_state(connection, str(catalogue.folder))
         highest = connection.execute("SELECT coalesce(max(position), -1) FROM items").fetchone()[0]
         positions = max(state.positions, highest + 1)
-        taken = {row[0] for row in connection.execute("SELECT position FROM items")}
+        used = {row[0] for row in connection.execute("SELECT position FROM items")}
         connection.execute("DELETE FROM removed")
-        free = ((position,) for position in range(positions) if position not in taken)
+        free = ((position,) for position in range(positions) if position not in used)
         connection.executemany("INSERT INTO removed VALUES (?)", free)
-        state = dataclasses.replace(state, items=len(taken), positions=positions, version=state.version + 1)
+        state = dataclasses.replace(state, items=len(used), positions=positions, version=state.version + 1)
         write_state(connection, state)
 
 
 def _damaged(connection: sqlite3.Connection, catalogue: Catalogue, state: State) -> list[Item]:
     storage = open_storage(catalogue.folder, state)
     damaged = []
-    for positions in _blocks([row[0] for row in connection.execute("SELECT position FROM items ORDER BY position")]):
-        items = items_at(connection, positions)
-        for position, checksum in zip(positions, storage.checksums(state, positions)):
+    positions = [row[0] for row in connection.execute("SELECT position FROM items ORDER BY position")]
+    for block in blocks(positions, ITEMS_PER_BLOCK, "Checking views"):
+        items = items_at(connection, block)
+        for position, checksum in zip(block, storage.checksums(state, block)):
             if checksum != items[position].checksum:
                 damaged.append(items[position])
     return damaged
-
-
-def _blocks(positions: Sequence[int]) -> Iterator[Sequence[int]]:
-    steps = range(0, len(positions), ITEMS_AT_ONCE)
-    for start in tqdm(steps, desc="Checking views", disable=len(steps) <= 1):
-        yield positions[start : start + ITEMS_AT_ONCE]
 
 
 def _index_problem(folder: Path, state: State) -> str | None:
@@ -148,14 +144,14 @@ def _index_problem(folder: Path, state: State) -> str | None:
     try:
         with (folder / index.file).open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != index.digest:
-                return f"{index.file} is not as it was written"
+                return f"{index.file} has changed since it was written"
     except OSError as error:
         return f"{index.file} cannot be read: {error.strerror}"
     return None
 
 
-def _compute_anew(catalogue: Catalogue, encoder: Encoder, damaged: Sequence[Item], report: CheckReport) -> None:
-    """Encode the files of damaged items again; take out those without a file."""
+def _encode_again(catalogue: Catalogue, encoder: Encoder, damaged: Sequence[Item], report: CheckReport) -> None:
+    """Encode the files of damaged items again; remove items without a file."""
     with catalogue.reading() as connection:
         state, sources = read_state(connection, str(catalogue.folder)), sources_of(connection)
     storage = open_storage(catalogue.folder, state)
@@ -174,15 +170,15 @@ def _compute_anew(catalogue: Catalogue, encoder: Encoder, damaged: Sequence[Item
         connection.executemany(
             "UPDATE items SET hash = '', time = 0 WHERE number = ?", [(item.number,) for item in damaged]
         )
-    for root, its_files in files.items():
-        Adder(catalogue, storage, encoder).add(files_source(its_files, [root], Path(root)), descriptions)
+    for root, paths in files.items():
+        Adder(catalogue, storage, encoder).add(files_source(paths, [root], Path(root)), descriptions)
     with catalogue.reading() as connection:
-        gone = select_items(connection, "hash = ''")
-    if gone:
-        remove_items(catalogue, [item.number for item in gone])
+        lost = select_items(connection, "hash = ''")
+    if lost:
+        remove_items(catalogue, [item.number for item in lost])
         report.repaired.append(
-            f"{len(gone)} of these have no file that can be read, such as {_names(gone)}; they were taken out, and "
-            f"`leccr gallery add {catalogue.folder} SOURCE` brings back what is still there."
+            f"{len(lost)} of these have no readable file, such as {_names(lost)}; they were removed, and "
+            f"`leccr gallery add {catalogue.folder} SOURCE` adds those that still exist."
         )
 
 
@@ -193,31 +189,32 @@ def _names(items: Sequence[Item]) -> str:
 def _file_problems(catalogue: Catalogue, read: bool) -> list[str]:
     with catalogue.reading() as connection:
         sources = sources_of(connection)
-    found: dict[str, list[Item]] = {}
+    items_by_problem: dict[str, list[Item]] = {}
     for item in tqdm(_all_items(catalogue), desc="Checking files", disable=not read):
         kind, location = sources.get(item.source, ("", ""))
         if kind == FOLDER:
-            verdict = _compare(file_of(item, sources), Path(location), item, read)
-            found.setdefault(verdict, []).extend([item] if verdict else [])
+            problem = _compare(file_of(item, sources), Path(location), item, read)
+            if problem:
+                items_by_problem.setdefault(problem, []).append(item)
     folder = catalogue.folder
     advice = {
-        "are gone": f"take them out with `leccr gallery remove {folder} PATH ...`",
-        "have changed": f"`leccr gallery add {folder} PATH` takes them up",
-        "lie outside of their folder": f"take them out with `leccr gallery remove {folder} PATH ...`",
+        MISSING: f"remove them with `leccr gallery remove {folder} PATH ...`",
+        CHANGED: f"`leccr gallery add {folder} PATH` updates them",
+        OUTSIDE: f"remove them with `leccr gallery remove {folder} PATH ...`",
     }
     return [
-        f"{len(found[what])} files {what}, such as {_names(found[what])}; {then}."
-        for what, then in advice.items()
-        if what in found
+        f"{len(items_by_problem[problem])} files {problem}, such as {_names(items_by_problem[problem])}; {action}."
+        for problem, action in advice.items()
+        if problem in items_by_problem
     ]
 
 
 def _all_items(catalogue: Catalogue) -> Iterator[Item]:
-    """Yield all items, in pieces, so that writers need not wait."""
+    """Yield all items, in several reads, so that writers need not wait."""
     last = -1
     while True:
         with catalogue.reading() as connection:
-            items = select_items(connection, "number > ?", [last], f"number LIMIT {ITEMS_AT_ONCE}")
+            items = select_items(connection, "number > ?", [last], f"number LIMIT {ITEMS_PER_BLOCK}")
         if not items:
             return
         yield from items
@@ -225,15 +222,15 @@ def _all_items(catalogue: Catalogue) -> Iterator[Item]:
 
 
 def _compare(file: Path | None, root: Path, item: Item, read: bool) -> str:
-    """Return how a file differs from what was indexed, empty for not at all; one outside of the root is not touched."""
+    """Return how a file differs from what was indexed, or nothing; a file outside the root is not opened."""
     if file is None:
-        return "lie outside of their folder"
+        return OUTSIDE
     try:
         if not file.resolve(strict=True).is_relative_to(root.resolve()):
-            return "lie outside of their folder"
-        status = file.stat()
-        if (status.st_size, status.st_mtime_ns) == (item.size, item.time) and not read:
+            return OUTSIDE
+        size, time = stamp_of(file)
+        if (size, time) == (item.size, item.time) and not read:
             return ""
-        return "" if status.st_size == item.size and hash_file(file) == item.hash else "have changed"
+        return "" if size == item.size and hash_file(file) == item.hash else CHANGED
     except (OSError, RuntimeError):
-        return "are gone"
+        return MISSING

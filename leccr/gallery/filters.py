@@ -6,14 +6,13 @@ from typing import Any
 
 from ..errors import UserError
 from .results import is_encodable
-from .store.catalogue import IMAGE, VIDEO
+from .store.catalogue import IMAGE, LARGEST_INTEGER, SMALLEST_INTEGER, VIDEO
 
 TEXT_COLUMNS = ("id", "path", "kind", "description", "hash")
 NUMBER_COLUMNS = ("size", "time")
 KINDS = (IMAGE, VIDEO)
 DAY = datetime.timedelta(days=1)
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-SMALLEST_INTEGER, LARGEST_INTEGER = -(2**63), 2**63 - 1
 _CONDITION = re.compile(
     r"""\s*(?P<column>\w+)\s*(?P<operator>!=|<=|>=|=|~|<|>)\s*(?P<value>"[^"]*"|'[^']*'|[^\s"']\S*)\s*"""
 )

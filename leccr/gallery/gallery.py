@@ -1,4 +1,4 @@
-"""A gallery: pictures and videos that were encoded once, searched by texts in any language, or by pictures."""
+"""A gallery: pictures and videos, encoded once, that texts in any language, or pictures, search."""
 
 import threading
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ from processing.device import check_names
 
 from ..errors import UserError
 from .filters import parse_filter
+from .options import AddOptions, IndexOptions
 from .results import Result, checked_texts, find_items, make_results
 from .store.catalogue import VIDEO, Catalogue, Item, items_at, read_state, select_items, sources_of
-from .store.ranking import Array
 from .store.snapshot import Snapshot, matching_positions
 from .store.state import State
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 class Gallery:
     """Searches and changes a gallery. Reads may come from several threads at once, and from several processes.
 
-    A search sees one complete state of the gallery, the last one that was committed before it began; so a gallery that
-    is open answers with what others add meanwhile.
+    A search sees one complete state of the gallery, the last one committed before it started; so an open gallery finds
+    what other processes add.
 
     Args:
         folder: The gallery's folder.
         model: Checkpoint, or a loaded encoder, for texts and pictures; by default the checkpoint that the gallery
             names, loaded when it is first needed.
-        approximate: Whether to use the approximate index where the gallery has one.
+        approximate: Whether to use the approximate index if the gallery has one.
         device: Where a checkpoint is loaded, as for `processing.device.choose_device`.
         dtype: Its precision, as for `processing.device.choose_dtype`.
 
@@ -62,7 +62,7 @@ class Gallery:
         self._encoder: Encoder | None = None
         self._lock = threading.RLock()
         self._cached: Snapshot | None = None
-        # A gallery of another format is refused at once.
+        # A gallery of another format is refused immediately.
         self.state  # noqa: B018
 
     @classmethod
@@ -72,21 +72,21 @@ class Gallery:
 
     @classmethod
     def build(cls, source: str | Path, model: "str | Encoder", folder: str | Path, **options: Any) -> Self:
-        """Index a source into a new gallery, or go on where an earlier call was stopped.
+        """Index a source into a new gallery, or resume an earlier call that was stopped.
 
         Args:
             source: Folder of photos and videos, prepared data set, or name of a data set on the Hub.
             model: Checkpoint, or a loaded encoder.
             folder: The gallery's folder.
-            **options: As `leccr.gallery.build.build_gallery` takes them.
+            **options: Fields of `leccr.gallery.options.IndexOptions`.
 
         Returns:
             The gallery; what became of the candidates is in its `report`.
         """
         from .build import build_gallery
 
-        encoder, report = build_gallery(str(source), model, Path(folder), **options)
-        gallery = cls(folder, encoder)
+        encoder, report = build_gallery(str(source), model, Path(folder), IndexOptions(**options))
+        gallery = cls(folder, encoder, device=options.get("device", "auto"))
         gallery.report = report
         return gallery
 
@@ -131,7 +131,7 @@ class Gallery:
             return self._encoder
 
     @overload
-    def search(self, query: "str | Array", k: int = 10, where: str | None = None) -> list[Result]: ...
+    def search(self, query: "str | np.ndarray", k: int = 10, where: str | None = None) -> list[Result]: ...
 
     @overload
     def search(
@@ -139,15 +139,15 @@ class Gallery:
     ) -> list[list[Result]]: ...
 
     def search(self, query: Any, k: int = 10, where: str | None = None) -> Any:
-        """Find the items that fit a text, in any language.
+        """Find the items that match a text, in any language.
 
         Args:
             query: A text, or an embedding (D,) from `get_text_features`; or several texts, or embeddings (Q, D).
-            k: Items wanted; fewer come back where the gallery has fewer.
+            k: Number of results; fewer come back if the gallery has fewer items.
             where: A filter over the stored columns, such as `path~holiday and kind=video`.
 
         Returns:
-            Results, best first; a list of them for each query where there are several.
+            Results, best first; one list per query if there are several queries.
 
         Raises:
             UserError: If a text is empty, the filter is not understood, or k is below 1.
@@ -173,11 +173,11 @@ class Gallery:
         where: str | None = None,
         description: str | None = None,
     ) -> list[Result]:
-        """Find the items that look like a picture, or like a video: its whole-image embedding is the query.
+        """Find the items that look like a picture or a video, whose whole-image embedding is the query.
 
         Args:
             image: A picture, or the file of a picture or a video.
-            k: Items wanted.
+            k: Number of results.
             where: A filter over the stored columns.
             description: What the picture shows, for models that use descriptions.
 
@@ -195,47 +195,45 @@ class Gallery:
             row["image"] = open_image(str(image) if isinstance(image, Path) else image)
         return self.search(self.encoder.image(row), k, where)
 
-    def add(self, source: str | Path, split: str | None = None, **options: Any) -> "AddReport":
-        """Add a folder, a file or a data set: what is new is added, what has changed replaced, the rest left alone.
+    def add(self, source: str | Path, **options: Any) -> "AddReport":
+        """Add a folder, a file or a data set: new items are added, changed ones replaced, the others stay as they are.
 
         Args:
             source: As for `build`, or a file.
-            split: Split of a data set; None means all.
-            **options: `batch_size`, `workers`, `describe_with` and `endpoint` as for `build`.
+            **options: Fields of `leccr.gallery.options.AddOptions`.
         """
         from .build import add_to_gallery
 
-        return add_to_gallery(
-            self.catalogue, lambda: self.encoder, str(source), split=split, device=self._device, **options
-        )
+        options = {"device": self._device, **options}
+        return add_to_gallery(self.catalogue, lambda: self.encoder, str(source), AddOptions(**options))
 
     def remove(self, names: Sequence[str] = (), where: str | None = None) -> list[Item]:
-        """Take items out; their files stay.
+        """Remove items from the gallery; their files are kept.
 
         Args:
-            names: Ids, paths, files, or folders with all that is below them.
+            names: Ids, paths, files, or folders with everything below them.
             where: A filter over the stored columns.
 
         Returns:
-            The items that were taken out.
+            The removed items.
 
         Raises:
-            UserError: If a name fits no item; then nothing is taken out.
+            UserError: If a name matches no item; then nothing is removed.
         """
         from .store.maintenance import remove_items, settle
 
         with self.catalogue.reading() as connection:
-            found = {item.number: item for name in names for item in find_items(connection, name, str(self.folder))}
+            items = {item.number: item for name in names for item in find_items(connection, name, str(self.folder))}
             if where is not None:
-                found |= {item.number: item for item in select_items(connection, *parse_filter(where))}
-        remove_items(self.catalogue, sorted(found))
+                items |= {item.number: item for item in select_items(connection, *parse_filter(where))}
+        remove_items(self.catalogue, sorted(items))
         settle(self.catalogue)
-        return list(found.values())
+        return list(items.values())
 
     def convert(
         self, store: str | None = None, ann: str | None = None, engine: str | None = None, uri: str | None = None
     ) -> State:
-        """Store the views otherwise; what is not given stays as it is.
+        """Change how the views are stored; None leaves a choice as it is.
 
         Args:
             store: `fp32`, `fp16` or `int8`. What a smaller format has lost does not come back.
@@ -243,12 +241,12 @@ class Gallery:
             engine: `faiss` or `milvus`.
             uri: Address of the Milvus server.
         """
-        from .store.converting import convert_gallery
+        from .store.maintenance import convert_gallery
 
         return convert_gallery(self.catalogue, store, ann, engine, uri)
 
     def check(self, repair: bool = False, files: bool = False) -> "CheckReport":
-        """Check that everything is there and as it was written; see `leccr.gallery.check.check_gallery`."""
+        """Check that the gallery is complete and as it was written; see `leccr.gallery.check.check_gallery`."""
         from .check import check_gallery
 
         return check_gallery(self.catalogue, lambda: self.encoder, repair, files)
@@ -265,8 +263,8 @@ class Gallery:
             row = connection.execute("SELECT picture FROM thumbnails WHERE number = ?", (result.number,)).fetchone()
         return None if row is None else open_image({"bytes": row[0], "path": None}, result.id)
 
-    def _embeddings(self, query: Any) -> tuple[Array, bool]:
-        """Return queries as (Q, D) float32, and whether there was one alone."""
+    def _embeddings(self, query: Any) -> tuple[np.ndarray, bool]:
+        """Return queries as (Q, D) float32, and whether it was a single one."""
         if isinstance(query, str):
             return self.encoder.texts(checked_texts([query])), True
         if isinstance(query, (list, tuple)) and all(isinstance(text, str) for text in query):
@@ -278,7 +276,7 @@ class Gallery:
         return np.atleast_2d(queries), queries.ndim == 1
 
     def snapshot(self, connection: Any) -> Snapshot:
-        """Return what is needed to search the state that a connection sees; opened anew after a change."""
+        """Return what is needed to search the state that a connection sees; opened again after a change."""
         cached = self._cached
         if cached is None or not cached.is_current(connection):
             cached = self._cached = Snapshot.open(connection, self.folder, self.approximate)

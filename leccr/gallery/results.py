@@ -1,4 +1,4 @@
-"""Answers, and which items of a gallery a name stands for."""
+"""Results of a search, and which items of a gallery a name means."""
 
 import hashlib
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from .store.catalogue import FOLDER, Item, select_items, sources_of
+from .store.catalogue import FOLDER, LARGEST_INTEGER, SMALLEST_INTEGER, Item, select_items, sources_of
 from .store.ranking import Ranking
 
 WHOLE_IMAGE = "whole image"
@@ -17,7 +17,7 @@ WHOLE_IMAGE = "whole image"
 
 @dataclass(frozen=True)
 class Result:
-    """An item that answers a query.
+    """An item that matches a query.
 
     Attributes:
         rank: 1 for the best.
@@ -26,11 +26,11 @@ class Result:
         path: Path in the source's folder, or the file's name in a data set.
         file: The file, for an item of a folder.
         kind: `image` or `video`.
-        view: Number of the view with that score, from 0.
-        answered_by: `whole image`, or `slot 1` and so on.
-        description: What is known about it, if anything.
+        view: Index of the view with that score, from 0.
+        answered_by: `whole image`, or `slot 1` and so on: the view with that score.
+        description: Its description, if it has one.
         size: Bytes of the file.
-        time: When the file was last changed, in nanoseconds since 1970; 0 where that is not known.
+        time: When the file was last changed, in nanoseconds since 1970; 0 if that is not known.
         hash: Content hash of the file.
         number: Its key in the gallery, which `Gallery.thumbnail` takes.
     """
@@ -51,7 +51,7 @@ class Result:
 
 
 def checked_texts(texts: Sequence[str]) -> list[str]:
-    """Return texts that are to be searched for.
+    """Return the texts of queries if they can be searched for.
 
     Raises:
         UserError: If there is none, or one is empty or no valid text.
@@ -81,8 +81,8 @@ def make_results(
 ) -> list[Result]:
     """Return the results of one query, from the items at its best positions."""
     results = []
-    places = zip(ranking.positions.tolist(), ranking.scores.tolist(), ranking.views.tolist())
-    for rank, (position, score, view) in enumerate(places, start=1):
+    columns = (ranking.positions.tolist(), ranking.scores.tolist(), ranking.views.tolist())
+    for rank, (position, score, view) in enumerate(zip(*columns), start=1):
         item = items[position]
         results.append(
             Result(
@@ -105,7 +105,7 @@ def make_results(
 
 
 def file_of(item: Item, sources: dict[int, tuple[str, str]]) -> Path | None:
-    """Return the file of an item of a folder; None for others, and where the path would lead out of the folder."""
+    """Return the file of an item of a folder; None for other items, and if the path would lead out of the folder."""
     kind, location = sources.get(item.source, ("", ""))
     leads_out = os.path.isabs(item.path) or ".." in re.split(r"[\\/]", item.path)
     return None if kind != FOLDER or leads_out else Path(location, item.path)
@@ -117,27 +117,38 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
+def stamp_of(path: Path) -> tuple[int, int]:
+    """Return a file's size, and when it was last changed, in nanoseconds since 1970.
+
+    A time that SQLite cannot store, after the year 2262 or before 1677, becomes the nearest that it can.
+    """
+    status = path.stat()
+    return status.st_size, min(max(status.st_mtime_ns, SMALLEST_INTEGER), LARGEST_INTEGER)
+
+
 def find_items(connection: Any, name: str, gallery: str) -> list[Item]:
-    """Return the items that a name stands for: an id or a path in a source, a file, or a folder and all below it.
+    """Return the items that a name means: an id or a path in a source, a file, or a folder and all below it.
 
     Raises:
         UserError: If there are none.
     """
-    found = select_items(connection, "id = ? OR path = ?", [name, name])
-    if found:
-        return found
+    if not is_encodable(name):
+        raise UserError(f"The name {name!r} is no valid text, so no item has it; nothing was removed.")
+    items = select_items(connection, "id = ? OR path = ?", [name, name])
+    if items:
+        return items
     path = Path(os.path.abspath(name))
     path = path.parent.resolve() / path.name
     for number, (_, location) in sources_of(connection).items():
         if Path(location).is_relative_to(path):
-            found += select_items(connection, "source = ?", [number])
+            items += select_items(connection, "source = ?", [number])
             continue
         part = path.relative_to(location).as_posix() if path.is_relative_to(location) else name.rstrip("/")
-        found += select_items(
+        items += select_items(
             connection,
             "source = ? AND (id = ? OR substr(id, 1, ?) = ?)",
             [number, part, len(part) + 1, part + "/"],
         )
-    if not found:
+    if not items:
         raise UserError(f"The gallery {gallery} has no item {name}; nothing was removed.")
-    return found
+    return items

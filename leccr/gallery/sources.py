@@ -1,35 +1,194 @@
-"""Where items come from: a folder of photos and videos, files, a prepared data set, or one of the Hub."""
+"""Where items come from: a folder of photos and videos, single files, a prepared data set, or one from the Hub."""
 
-from collections.abc import Sequence
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from hub_card.names import is_repository
-from processing.storage import SHARD_NAME
 
 from ..errors import UserError
-from .candidates import Source
-from .data_sources import data_source, hub_source
-from .folder_sources import files_source, folder_source
+from .candidates import ENDINGS, Candidate, Source, kind_of, read_descriptions
+from .results import is_encodable
+from .store.catalogue import DATA, FOLDER, HUB, IMAGE, VIDEO
 
 
 def open_source(name: str, split: str | None = None, roots: Sequence[str] = ()) -> Source:
-    """Open a folder, a file, a prepared data set or a data set of the Hub.
+    """Open a folder, a file, a prepared data set or a data set from the Hub.
 
     Args:
         name: Path or Hub name.
         split: Split of a data set; None means all.
-        roots: Folders that the gallery has already; what lies in one of them belongs to it.
+        roots: Folders that the gallery already knows; files in one of them belong to it.
 
     Raises:
-        UserError: If there is nothing of this name, or nothing to index in it.
+        UserError: If nothing has this name, or there is nothing to index in it.
     """
     path = Path(name)
-    if path.is_dir():
-        if any(SHARD_NAME.fullmatch(entry.name) for entry in path.iterdir()):
-            return data_source(path, split)
-        return folder_source(path, roots)
     if path.exists():
-        return files_source([path], roots)
+        if not is_encodable(os.path.realpath(path)):
+            raise UserError(f"The path {os.path.realpath(path)!r} is no valid text; rename the folder or file.")
+        if not path.is_dir():
+            return files_source([path], roots)
+        return data_source(path, split) if _has_shards(path) else folder_source(path, roots)
     if is_repository(name):
         return hub_source(name, split)
     raise UserError(f"There is no folder, file or data set {name}.")
+
+
+def _has_shards(folder: Path) -> bool:
+    tables = list(folder.glob("*.parquet"))
+    if not tables:
+        return False
+    # Imports datasets, which a folder of photos does not need.
+    from processing.storage import SHARD_NAME
+
+    return any(SHARD_NAME.fullmatch(table.name) for table in tables)
+
+
+def folder_source(folder: Path, roots: Sequence[str] = ()) -> Source:
+    """Return all photos and videos below a folder, in the order of their paths.
+
+    Links are followed, each folder is entered once, so that loops end, and files outside the folder are left out: a
+    gallery reads only what is below its roots.
+
+    Raises:
+        UserError: If there are none.
+    """
+    root = folder.resolve()
+    files = sorted(_walk(root))
+    if not files:
+        raise UserError(f"{folder} has no photos or videos; known endings are {ENDINGS}.")
+    return files_source(files, roots, root)
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    entered: set[tuple[int, int]] = set()
+    for parent, folders, names in os.walk(root, followlinks=True):
+        status = os.stat(parent)
+        if (status.st_dev, status.st_ino) in entered:
+            folders.clear()
+            continue
+        entered.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in names:
+            if not name.startswith(".") and kind_of(name) is not None:
+                yield Path(parent, name)
+
+
+def files_source(files: Sequence[Path], roots: Sequence[str] = (), root: Path | None = None) -> Source:
+    """Return files as a source.
+
+    Args:
+        files: Photos and videos.
+        roots: Folders that the gallery already knows; files in one of them belong to it.
+        root: Folder that the other files belong to; by default their own.
+
+    Raises:
+        UserError: If a file is no photo or video by its ending.
+    """
+    for file in files:
+        if kind_of(file) is None:
+            raise UserError(f"{file} is no photo or video; known endings are {ENDINGS}.")
+    start = root or files[0].parent.resolve()
+    descriptions = {folder: read_descriptions(Path(folder)) for folder in {*roots, str(start)}}
+    candidates, left_out = [], []
+    for file in files:
+        path = file if root else start / file.name
+        owner = next((folder for folder in roots if path.is_relative_to(folder)), str(start))
+        problem = _problem(path, Path(owner))
+        if problem:
+            left_out.append((str(path).encode(errors="backslashreplace").decode(), problem))
+            continue
+        name = path.relative_to(owner).as_posix()
+        description = descriptions[owner].get(name)
+        if description is None and path.is_relative_to(start):
+            description = descriptions[str(start)].get(path.relative_to(start).as_posix())
+        candidates.append(Candidate(owner, name, name, str(kind_of(path)), description, path))
+    return Source(FOLDER, str(start), len(candidates), lambda begin, end: candidates[begin:end], left_out)
+
+
+def _problem(path: Path, root: Path) -> str | None:
+    """Return why a file cannot be indexed; None if it can."""
+    if not is_encodable(str(path)):
+        return "its name is no valid text; rename it"
+    try:
+        real = path.resolve(strict=True)
+        if not real.is_relative_to(root):
+            return f"it is a link that leads out of {root}; add the folder that it leads to"
+        if not stat.S_ISREG(real.stat().st_mode):
+            return "it is not a regular file"
+    except (OSError, RuntimeError) as error:
+        return f"it cannot be read: {getattr(error, 'strerror', None) or error}"
+    return None
+
+
+def data_source(folder: Path, split: str | None) -> Source:
+    """Return the rows of a prepared data set, with their descriptions, or with features where it has no pictures."""
+    from ..data.loading import load_data, split_of
+
+    location = str(folder.resolve())
+    splits, features = load_data(location)
+    chosen = [split_of(splits, split, str(folder))] if split else list(splits.values())
+    descriptions = read_descriptions(folder)
+    rows = [(part, index) for part in chosen for index in range(len(part))]
+
+    def read(begin: int, end: int) -> list[Candidate]:
+        return [_from_row(location, part[index], descriptions, features) for part, index in rows[begin:end]]
+
+    return _nonempty(Source(DATA, location, len(rows), read))
+
+
+def hub_source(name: str, split: str | None) -> Source:
+    """Return the rows of a data set from the Hub: its first column of pictures, and its columns id and description."""
+    from datasets import DatasetDict, Image, load_dataset
+
+    from processing.storage import undecoded
+
+    try:
+        loaded = load_dataset(name, split=split)
+    except Exception as error:  # whatever the Hub, the network or the data set's own files raise
+        raise UserError(
+            f"There is no folder {name}, and no data set of this name can be loaded from the Hub: "
+            f"{' '.join(str(error).split())[:200]}"
+        ) from error
+    chosen: Any = loaded.values() if isinstance(loaded, DatasetDict) else [loaded]
+    rows = []
+    for number, part in enumerate(map(undecoded, chosen)):
+        column = next((column for column, feature in part.features.items() if isinstance(feature, Image)), None)
+        if column is None:
+            raise UserError(f"The data set {name} has no column of pictures; it has {', '.join(part.column_names)}.")
+        rows += [(part, column, f"{number}/{index}", index) for index in range(len(part))]
+
+    def read(begin: int, end: int) -> list[Candidate]:
+        candidates = []
+        for part, column, default_id, index in rows[begin:end]:
+            row = part[index]
+            fields = {
+                "id": row.get("id", default_id),
+                "image": row[column],
+                "description": row.get("description"),
+            }
+            candidates.append(_from_row(name, fields, {}))
+        return candidates
+
+    return _nonempty(Source(HUB, name, len(rows), read))
+
+
+def _from_row(
+    location: str, row: Mapping[str, Any], descriptions: Mapping[str, str], features: Any = None
+) -> Candidate:
+    name, image, video = str(row["id"]), row.get("image"), row.get("video")
+    fields = {"image": image, "video": video}
+    if image is None and video is None and features is not None and name in features:
+        fields["visual_features"] = features[name]
+    path = (image or {}).get("path") or video or name
+    description = row.get("description") or descriptions.get(name)
+    return Candidate(location, name, str(path), VIDEO if video else IMAGE, description, row=fields)
+
+
+def _nonempty(source: Source) -> Source:
+    if not source.count:
+        raise UserError(f"{source.location} has no rows to index.")
+    return source

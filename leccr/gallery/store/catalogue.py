@@ -1,12 +1,12 @@
 """The catalogue of a gallery: its state and the metadata of its items, in one SQLite file.
 
 Why SQLite, and not Parquet or LanceDB: the commit of a transaction is the one moment at which a gallery goes from one
-complete state to the next, with the locks and the recovery after a crash already written and tested by others.
-Whatever is written elsewhere, views above all, is written and flushed before, and counts from the commit on. Parquet
-files cannot be changed in place, so that adding or removing one photo would need segments, merging and a pointer file
-of our own; LanceDB would be a second engine beside FAISS. Looking up the few rows of an answer takes microseconds,
-filters are SQL with parameters, and Python brings SQLite along. The rollback journal is used and not the write-ahead
-log: at rest a gallery is then plain files, which can be copied, and searched from a read-only disk.
+complete state to the next, with locks and crash recovery already written and tested by others. Everything that is
+written elsewhere, mainly views, is written and flushed before, and takes effect with the commit. Parquet files cannot
+be changed in place, so that adding or removing one photo would need segments, merging and a pointer file; LanceDB would
+be a second engine next to FAISS. Looking up the few rows of an answer takes microseconds, filters are SQL with
+parameters, and SQLite comes with Python. The journal is a rollback journal and not a write-ahead log: at rest a gallery
+is then plain files, which can be copied, and searched from a read-only disk.
 """
 
 import os
@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from processing.writing import atomic_file
+
 from ...errors import UserError
 from .state import State
 
@@ -25,8 +27,10 @@ FILE = "gallery.sqlite"
 FOLDER, DATA, HUB = "folder", "data", "hub"
 IMAGE, VIDEO = "image", "video"
 SECONDS_TO_WAIT = 60.0
-# The first three as sqlite.org/security.html advises for files from elsewhere. The last one lets others read until the
-# very end of a large change.
+# SQLite has 64-bit integers.
+SMALLEST_INTEGER, LARGEST_INTEGER = -(2**63), 2**63 - 1
+# The first three as sqlite.org/security.html advises for untrusted files. The last one lets others read until the very
+# end of a large change: spilling would lock them out.
 SETTINGS = ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0", "synchronous = FULL", "cache_spill = OFF")
 SCHEMA = {
     "state": "CREATE TABLE state (place INTEGER PRIMARY KEY CHECK (place = 1), value TEXT NOT NULL) STRICT",
@@ -54,12 +58,12 @@ class Item:
         kind: `image` or `video`.
         hash: Content hash of the file.
         size: Bytes of the file.
-        time: When the file was last changed, in nanoseconds since 1970; 0 where that is not known.
-        description: What a multimodal model, or a person, said about it.
+        time: When the file was last changed, in nanoseconds since 1970; 0 if that is not known.
+        description: A description by a multimodal model or a person; None if there is none.
         source: Number of the source.
-        position: Where its views stand.
+        position: Index of its views in the store.
         number: Its key in the catalogue.
-        checksum: CRC-32 of its views as they are stored.
+        checksum: CRC-32 of its stored views.
     """
 
     id: str
@@ -76,13 +80,13 @@ class Item:
 
 
 class Catalogue:
-    """Connections to the catalogue, one for each thread and process, since SQLite's must not be shared.
+    """Connections to the catalogue, one for each thread and process, since SQLite connections must not be shared.
 
     Args:
         folder: The gallery's folder.
 
     Raises:
-        UserError: If there is no gallery, or its catalogue is no SQLite file of ours.
+        UserError: If there is no gallery, or its catalogue has another form.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -102,14 +106,9 @@ class Catalogue:
             for statement in SCHEMA.values():
                 connection.execute(statement)
             connection.execute("INSERT INTO state VALUES (1, ?)", (state.to_json(),))
-        folder.mkdir(parents=True, exist_ok=True)
-        beside = folder / f"{FILE}.{os.getpid()}.part"
-        with beside.open("wb") as file:
-            file.write(connection.serialize())
-            file.flush()
-            os.fsync(file.fileno())
+        with atomic_file(folder / FILE) as part:
+            part.write_bytes(connection.serialize())
         connection.close()
-        beside.replace(folder / FILE)
         return cls(folder)
 
     def close(self) -> None:
@@ -120,7 +119,7 @@ class Catalogue:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """One state for as long as this lasts: what others write meanwhile waits."""
+        """See one state for the whole block: what others write meanwhile is not visible."""
         connection = self._connection()
         if connection.in_transaction:
             yield connection
@@ -134,7 +133,7 @@ class Catalogue:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """Change the gallery from one complete state to the next, or, if this raises, not at all."""
+        """Change the gallery from one complete state to the next, or not at all if the block raises."""
         connection = self._connection()
         with self._plain_errors():
             connection.execute("BEGIN IMMEDIATE")
@@ -157,23 +156,16 @@ class Catalogue:
         # Without `rw` a folder that vanished would come back with an empty catalogue.
         address = f"{self.path.absolute().as_uri()}?mode={'rw' if os.access(self.path, os.W_OK) else 'ro'}"
         connection = sqlite3.connect(address, uri=True, timeout=SECONDS_TO_WAIT, isolation_level=None)
-        # The first three as sqlite.org/security.html advises for files from elsewhere; spilling would lock readers out.
-        for setting in (
-            "trusted_schema = OFF",
-            "cell_size_check = ON",
-            "mmap_size = 0",
-            "synchronous = FULL",
-            "cache_spill = OFF",
-        ):
+        for setting in SETTINGS:
             connection.execute(f"PRAGMA {setting}")
         connection.create_function("contains", 2, _contains, deterministic=True)
         return connection
 
     def _check_schema(self, connection: sqlite3.Connection) -> None:
-        found = {name: statement for name, statement in connection.execute("SELECT name, sql FROM sqlite_schema")}
-        ours = {name: statement for name, statement in found.items() if not name.startswith("sqlite_autoindex_")}
-        if ours != SCHEMA:
-            raise UserError(f"{self.path} is not the catalogue of a gallery of this version; index its pictures anew.")
+        schema = dict(connection.execute("SELECT name, sql FROM sqlite_schema").fetchall())
+        tables = {name: statement for name, statement in schema.items() if not name.startswith("sqlite_autoindex_")}
+        if tables != SCHEMA:
+            raise UserError(f"{self.path} is not the catalogue of a gallery of this version; index its pictures again.")
 
     @contextmanager
     def _plain_errors(self) -> Iterator[None]:
@@ -183,12 +175,12 @@ class Catalogue:
             if "locked" in str(error):
                 message = f"Another process has been writing the gallery {self.folder} for a minute; try again later."
             elif "readonly" in str(error):
-                message = f"The gallery {self.folder} is read-only; make a copy that you may change."
+                message = f"The gallery {self.folder} is read-only; make a writable copy of it."
             else:
                 message = f"The catalogue {self.path} cannot be used: {error}."
             raise UserError(message) from error
         except sqlite3.DatabaseError as error:
-            raise UserError(f"The catalogue {self.path} is damaged ({error}); index the pictures anew.") from error
+            raise UserError(f"The catalogue {self.path} is damaged ({error}); index the pictures again.") from error
 
 
 def _contains(text: Any, part: str) -> bool:
@@ -199,36 +191,36 @@ def read_state(connection: sqlite3.Connection, name: str) -> State:
     """Return the state of the gallery `name`."""
     row = connection.execute("SELECT value FROM state").fetchone()
     if row is None:
-        raise UserError(f"The catalogue of the gallery {name} is damaged; index its pictures anew.")
+        raise UserError(f"The catalogue of the gallery {name} is damaged; index its pictures again.")
     return State.from_json(row[0], name)
 
 
 def write_state(connection: sqlite3.Connection, state: State) -> None:
-    """Put a state in place of the one before."""
+    """Replace the state."""
     connection.execute("UPDATE state SET value = ?", (state.to_json(),))
 
 
 def select_items(
     connection: sqlite3.Connection, condition: str, values: Sequence[Any] = (), order: str = "position"
 ) -> list[Item]:
-    """Return the items that fulfil an SQL condition, in the order of their positions or another."""
+    """Return the items that satisfy an SQL condition, by default in the order of their positions."""
     rows = connection.execute(f"SELECT {COLUMNS} FROM items WHERE {condition} ORDER BY {order}", tuple(values))
     names = COLUMNS.split(", ")
     return [Item(**dict(zip(names, row))) for row in rows]
 
 
 def items_at(connection: sqlite3.Connection, positions: Sequence[int]) -> dict[int, Item]:
-    """Return the items at some positions, by position."""
-    found: dict[int, Item] = {}
+    """Return the items at the positions, by position."""
+    items: dict[int, Item] = {}
     for start in range(0, len(positions), 500):
-        some = positions[start : start + 500]
-        marks = ",".join("?" * len(some))
-        found |= {item.position: item for item in select_items(connection, f"position IN ({marks})", some)}
-    return found
+        block = positions[start : start + 500]
+        marks = ",".join("?" * len(block))
+        items |= {item.position: item for item in select_items(connection, f"position IN ({marks})", block)}
+    return items
 
 
 def put_item(connection: sqlite3.Connection, item: Item, thumbnail: bytes | None) -> None:
-    """Insert an item, or put it in place of the one with the same source and id."""
+    """Insert an item, or replace the one with the same source and id."""
     columns = COLUMNS.removeprefix("number, ")
     values = [getattr(item, name) for name in columns.split(", ")]
     number = connection.execute(
@@ -243,7 +235,7 @@ def put_item(connection: sqlite3.Connection, item: Item, thumbnail: bytes | None
 
 
 def source_number(connection: sqlite3.Connection, kind: str, location: str) -> int:
-    """Return the number of a source, which gets one if it is new."""
+    """Return the number of a source; a new source gets one."""
     connection.execute("INSERT OR IGNORE INTO sources (kind, location) VALUES (?, ?)", (kind, location))
     return connection.execute("SELECT number FROM sources WHERE location = ?", (location,)).fetchone()[0]
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +9,18 @@ import faiss
 import numpy as np
 from tqdm.auto import tqdm
 
+from processing.writing import atomic_file
+
 from ...errors import UserError
-from .ranking import Array, Engine, Ranking, rank_items
+from .ranking import Engine, Ranking, rank_items
 from .state import Approximation, State
 from .vectors import BLOCK, Views, empty_index, map_rows
 
 # On views of real photos (26,800 of them): 0.999 of the ten best, at a third of the time of an exact search.
 LINKS, BUILD_WIDTH, SEARCH_WIDTH = 32, 100, 256
-# Product quantisation keeps a byte for so many numbers of a view; scoring the candidates exactly makes up for it.
-NUMBERS_A_BYTE, CANDIDATES = 8, 10
-TRAINING_ROWS_A_LIST, SHARE_OF_LISTS, FEWEST_LISTS = 64, 0.1, 32
+# Product quantisation keeps one byte for this many numbers of a view; scoring the candidates exactly makes up for it.
+NUMBERS_PER_BYTE, CANDIDATES = 8, 10
+TRAINING_ROWS_PER_LIST, SHARE_OF_LISTS, FEWEST_LISTS = 64, 0.1, 32
 RECALL_AT, RECALL_QUERIES = 10, 200
 
 
@@ -45,43 +46,43 @@ class FaissEngine:
             self._tail = _mapped(state, self.views.codes[self._covered :])
             self._index = _open_index(folder, state, self._storage)
 
-    def at(self, positions: Array) -> Array:
-        """Return the views (n, K, D) at some positions, float32."""
+    def at(self, positions: np.ndarray) -> np.ndarray:
+        """Return the views (n, K, D) at the positions, float32."""
         return self.views.at(positions)
 
-    def search(self, queries: Array, count: int, allowed: Array | None) -> tuple[Array, Array]:
+    def search(self, queries: np.ndarray, count: int, allowed: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Find the rows with the largest inner products; see `leccr.gallery.store.ranking.Engine`.
 
-        Where only some positions are allowed the search is exact, since an approximate index would find too few.
+        Where only certain positions are allowed the search is exact, since an approximate index would find too few.
         """
         if allowed is not None:
             selector = faiss.IDSelectorBitmap(self._bitmap(allowed))
             return self.views.index.search(queries, count, params=faiss.SearchParameters(sel=selector))
         if self.exact:
             return self.views.index.search(queries, count)
-        found = [self._search_approximately(queries, count)]
+        parts = [self._search_approximately(queries, count)]
         if self._tail.ntotal:
             scores, rows = self._tail.search(queries, min(count, self._tail.ntotal))
-            found.append((scores, np.where(rows < 0, rows, rows + self._covered)))
+            parts.append((scores, np.where(rows < 0, rows, rows + self._covered)))
         # All of them are scored exactly afterwards, so that none is left out by its approximate score.
-        scores, rows = (np.concatenate(parts, axis=1) for parts in zip(*found))
+        scores, rows = (np.concatenate(arrays, axis=1) for arrays in zip(*parts))
         order = np.argsort(-scores, axis=1, kind="stable")
         return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
 
-    def _search_approximately(self, queries: Array, count: int) -> tuple[Array, Array]:
+    def _search_approximately(self, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         if isinstance(self._index, faiss.IndexHNSW):
             parameters = faiss.SearchParametersHNSW(efSearch=max(SEARCH_WIDTH, 2 * count))
             return self._index.search(queries, count, params=parameters)
         parameters = faiss.SearchParametersIVF(nprobe=max(FEWEST_LISTS, round(SHARE_OF_LISTS * self._index.nlist)))
         return self._index.search(queries, CANDIDATES * count, params=parameters)
 
-    def _bitmap(self, allowed: Array) -> Array:
+    def _bitmap(self, allowed: np.ndarray) -> np.ndarray:
         chosen = np.zeros(self.state.positions, dtype=bool)
         chosen[allowed] = True
         return np.packbits(np.repeat(chosen, self.state.view_count), bitorder="little")
 
 
-def _mapped(state: State, codes: Array) -> Any:
+def _mapped(state: State, codes: np.ndarray) -> Any:
     index = empty_index(state)
     map_rows(index, codes)
     return index
@@ -89,17 +90,18 @@ def _mapped(state: State, codes: Array) -> Any:
 
 def _open_index(folder: Path, state: State, storage: Any) -> Any:
     """Open the approximate index; FAISS itself checks that nothing in the file points outside of it."""
-    there = state.approximation
-    path = folder / str(there and there.file)
-    rebuild = f"build it anew with `leccr gallery convert {folder} --ann {there and there.kind}`"
+    approximation = state.approximation
+    assert approximation is not None
+    path = folder / str(approximation.file)
+    rebuild = f"build it again with `leccr gallery convert {folder} --ann {approximation.kind}`"
     try:
         index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_SKIP_STORAGE)
     except RuntimeError as error:
         raise UserError(f"The approximate index {path} is missing or broken; {rebuild}.") from error
-    kind = {"hnsw": faiss.IndexHNSWFlat, "ivfpq": faiss.IndexIVFPQ}[there.kind] if there else None
+    kind = {"hnsw": faiss.IndexHNSWFlat, "ivfpq": faiss.IndexIVFPQ}[approximation.kind]
     expected = (kind, state.width, storage.ntotal, faiss.METRIC_INNER_PRODUCT)
     if (type(index), index.d, index.ntotal, index.metric_type) != expected:
-        raise UserError(f"The approximate index {path} does not fit the views beside it; {rebuild}.")
+        raise UserError(f"The approximate index {path} does not fit the views next to it; {rebuild}.")
     if kind is faiss.IndexHNSWFlat:
         index.own_fields = False
         index.storage = storage
@@ -107,7 +109,7 @@ def _open_index(folder: Path, state: State, storage: Any) -> Any:
 
 
 def build_approximation(folder: Path, state: State, kind: str) -> Approximation:
-    """Build an approximate index over all views, and measure what share of the best it finds.
+    """Build an approximate index over all views, and measure what share of the best items it finds.
 
     Args:
         folder: The gallery's folder; the index is written to a file in it.
@@ -115,20 +117,18 @@ def build_approximation(folder: Path, state: State, kind: str) -> Approximation:
         kind: `hnsw` or `ivfpq`.
 
     Returns:
-        What the state has to know of it.
+        What the state has to know about it.
     """
     views = Views(folder, state)
     index = _new_index(state, views, kind)
     for start in tqdm(range(0, len(views.codes), BLOCK), desc=f"Building {kind}", disable=len(views.codes) <= BLOCK):
         index.add(views.rows(np.arange(start, min(start + BLOCK, len(views.codes)))))
     name = f"{kind}-{state.generation}-{state.positions}"
-    beside = folder / f"{name}.part"
-    # Of HNSW the graph alone: the views lie beside it already.
-    faiss.write_index(index, str(beside), faiss.IO_FLAG_SKIP_STORAGE)
-    with beside.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        os.fsync(file.fileno())
-    beside.replace(folder / name)
+    with atomic_file(folder / name) as part:
+        # Of HNSW only the graph: the views are stored next to it already.
+        faiss.write_index(index, str(part), faiss.IO_FLAG_SKIP_STORAGE)
+        with part.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
     del index
     built = Approximation(kind, state.positions, name, digest)
     share, queries = measure_recall(folder, dataclasses.replace(state, approximation=built))
@@ -141,8 +141,8 @@ def _new_index(state: State, views: Views, kind: str) -> Any:
         index.hnsw.efConstruction = BUILD_WIDTH
         return index
     rows = len(views.codes)
-    lists = max(1, min(round(4 * rows**0.5), rows // TRAINING_ROWS_A_LIST))
-    codes = max(codes for codes in range(1, state.width // NUMBERS_A_BYTE + 2) if state.width % codes == 0)
+    lists = max(1, min(round(4 * rows**0.5), rows // TRAINING_ROWS_PER_LIST))
+    codes = max(codes for codes in range(1, state.width // NUMBERS_PER_BYTE + 2) if state.width % codes == 0)
     bits = max(1, min(8, rows.bit_length() - 1))
     quantizer = faiss.IndexFlatIP(state.width)
     inverted = faiss.IndexIVFPQ(quantizer, state.width, lists, codes, bits, faiss.METRIC_INNER_PRODUCT)
@@ -151,7 +151,7 @@ def _new_index(state: State, views: Views, kind: str) -> Any:
     quantizer.this.disown()
     # FAISS warns where it would like more rows to learn from; a small gallery has no more.
     inverted.cp.min_points_per_centroid = inverted.pq.cp.min_points_per_centroid = 1
-    sample = np.random.default_rng(0).permutation(rows)[: max(2**8, TRAINING_ROWS_A_LIST * lists)]
+    sample = np.random.default_rng(0).permutation(rows)[: max(2**8, TRAINING_ROWS_PER_LIST * lists)]
     inverted.train(views.rows(np.sort(sample)))
     return inverted
 
@@ -159,7 +159,7 @@ def _new_index(state: State, views: Views, kind: str) -> Any:
 def measure_recall(folder: Path, state: State) -> tuple[float, int]:
     """Return the share of the exact ten best items that the approximate index finds, and for how many queries.
 
-    The queries are views of the gallery, drawn with a fixed seed: there may be no texts at hand.
+    The queries are views of the gallery, drawn with a fixed seed, since it comes without texts.
     """
     approximate, exact = FaissEngine(folder, state), FaissEngine(folder, state, approximate=False)
     drawn = np.random.default_rng(0).permutation(len(exact.views.codes))[:RECALL_QUERIES]
@@ -167,8 +167,8 @@ def measure_recall(folder: Path, state: State) -> tuple[float, int]:
     return recall(rank_all(approximate, state, queries), rank_all(exact, state, queries)), len(queries)
 
 
-def rank_all(engine: Engine, state: State, queries: Array) -> list[Ranking]:
-    """Return the ten best positions for each query, whether or not an item is still there."""
+def rank_all(engine: Engine, state: State, queries: np.ndarray) -> list[Ranking]:
+    """Return the ten best positions for each query, those of removed items included."""
     return rank_items(
         engine,
         queries,
@@ -179,7 +179,7 @@ def rank_all(engine: Engine, state: State, queries: Array) -> list[Ranking]:
     )
 
 
-def recall(found: list[Ranking], right: list[Ranking]) -> float:
-    """Return what share of the right positions was found."""
-    shares = [np.isin(ours.positions, theirs.positions).mean() for theirs, ours in zip(found, right)]
+def recall(retrieved: list[Ranking], relevant: list[Ranking]) -> float:
+    """Return what share of the relevant positions was retrieved, averaged over the queries."""
+    shares = [np.isin(best.positions, answers.positions).mean() for answers, best in zip(retrieved, relevant)]
     return round(float(np.mean(shares)), 4)

@@ -1,31 +1,85 @@
-"""Moving a gallery from one form to another: number format, engine, approximate index, and without its holes."""
+"""Changing how a gallery is stored: number format, engine, approximate index; and closing the gaps of removed items."""
 
 import dataclasses
+import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from tqdm.auto import tqdm
 
+from processing.writing import part_path
+
 from ...errors import UserError
-from .catalogue import Catalogue, read_state, write_state
-from .ranking import Array, Engine
-from .state import State
+from .catalogue import FILE, Catalogue, read_state, write_state
+from .ranking import Engine
+from .state import APPROXIMATIONS, DTYPES, ENGINES, State
 from .storage import open_storage
 
-POSITIONS_AT_ONCE = 2**14
+NO_APPROXIMATION = "none"
+POSITIONS_PER_BLOCK = 2**14
 MOST_REMOVED, MOST_NEW = 0.2, 0.1
-OUR_FILES = ("views-", "hnsw-", "ivfpq-")
+STORED_FILES = ("views-", "hnsw-", "ivfpq-")
+Positions = TypeVar("Positions", list[int], np.ndarray)
+
+
+def engine_fields(engine: str, uri: str | None) -> dict[str, Any]:
+    """Return the fields of a state that say where views are kept; each Milvus gallery has its own name there."""
+    collection = f"leccr_{secrets.token_hex(6)}" if engine == "milvus" else None
+    return {"engine": engine, "uri": uri, "collection": collection}
+
+
+def check_choices(store: str | None, ann: str | None, engine: str | None, uri: str | None) -> None:
+    """Raise UserError unless the choices are known and go together; None stands for no choice."""
+    for name, value, known in (
+        ("--store", store, DTYPES),
+        ("--ann", ann, (*APPROXIMATIONS, NO_APPROXIMATION)),
+        ("--engine", engine, ENGINES),
+    ):
+        if value is not None and value not in known:
+            raise UserError(f"{name} is {value!r}, but has to be one of {', '.join(known)}.")
+    if engine == "milvus" and not uri:
+        raise UserError("Say with --uri where the Milvus server is, for example http://localhost:19530.")
+    if uri and engine != "milvus":
+        raise UserError("--uri is the address of a Milvus server; use it with --engine milvus.")
+    if engine == "milvus" and store not in (None, "fp32"):
+        raise UserError("Milvus stores fp32 views only; leave --store out, and choose --ann ivfpq to save memory.")
+
+
+def convert_gallery(
+    catalogue: Catalogue, store: str | None, ann: str | None, engine: str | None, uri: str | None
+) -> State:
+    """Change how the views of a gallery are stored; None leaves a choice as it is, `ann="none"` searches exactly."""
+    with catalogue.reading() as connection:
+        state = read_state(connection, str(catalogue.folder))
+    if engine == "milvus" and state.engine == "milvus":
+        uri = uri or state.uri
+    check_choices(store, ann, engine, uri)
+    changes: dict[str, Any] = {}
+    if engine is not None and (engine, uri) != (state.engine, state.uri):
+        changes |= engine_fields(engine, uri)
+    if store is not None and store != state.dtype:
+        changes["dtype"] = store
+    if changes.get("engine", state.engine) == "milvus" and changes.get("dtype", state.dtype) != "fp32":
+        changes["dtype"] = "fp32"
+    kind = state.approximation.kind if state.approximation and ann is None else ann
+    if changes:
+        state = rewrite(catalogue, **changes)
+    elif kind == NO_APPROXIMATION and state.approximation:
+        state = set_approximation(catalogue, None)
+    if kind not in (None, NO_APPROXIMATION) and (state.approximation is None or state.approximation.kind != kind):
+        state = set_approximation(catalogue, str(kind))
+    return settle(catalogue)
 
 
 def rewrite(catalogue: Catalogue, **changes: Any) -> State:
-    """Write all views anew, without those of removed items, and replace the old ones at one moment.
+    """Write all views again, without those of removed items, and replace the old ones in one step.
 
     Args:
         catalogue: The gallery's catalogue.
-        **changes: Fields of the state that become others: `dtype`, `engine`, `uri`, `collection`.
+        **changes: New values of the state's fields `dtype`, `engine`, `uri`, `collection`.
 
     Returns:
         The new state. An approximate index does not fit it and is gone.
@@ -40,10 +94,10 @@ def rewrite(catalogue: Catalogue, **changes: Any) -> State:
         new = dataclasses.replace(old, **(changes | empty))
         target = open_storage(catalogue.folder, new)
         checksums: list[int] = []
-        for positions in _blocks(kept, "Writing views"):
-            place = dataclasses.replace(new, positions=len(checksums))
-            checksums += target.append(place, engine.at(positions))
-        # In rising order, so that the place that a position moves to is free.
+        for positions in blocks(kept, POSITIONS_PER_BLOCK, "Writing views"):
+            written = dataclasses.replace(new, positions=len(checksums))
+            checksums += target.append(written, engine.at(positions))
+        # In ascending order, so that the position that an item moves to is free.
         connection.executemany(
             "UPDATE items SET position = ?, checksum = ? WHERE position = ?",
             zip(range(len(kept)), checksums, kept.tolist()),
@@ -56,49 +110,48 @@ def rewrite(catalogue: Catalogue, **changes: Any) -> State:
     return new
 
 
-def _ranges(engine: Engine, positions: Array, state: State) -> tuple[float, ...]:
+def _ranges(engine: Engine, positions: np.ndarray, state: State) -> tuple[float, ...]:
     from .vectors import learn_ranges
 
     extremes = [np.zeros((1, state.width), np.float32)]
-    for some in _blocks(positions, "Looking at views"):
-        views = engine.at(some).reshape(-1, state.width)
+    for block in blocks(positions, POSITIONS_PER_BLOCK, "Reading views"):
+        views = engine.at(block).reshape(-1, state.width)
         extremes += [views.min(axis=0, keepdims=True), views.max(axis=0, keepdims=True)]
     return learn_ranges(np.concatenate(extremes))
 
 
-def _blocks(positions: Array, description: str) -> Iterator[Array]:
-    for start in tqdm(
-        range(0, len(positions), POSITIONS_AT_ONCE), desc=description, disable=len(positions) <= POSITIONS_AT_ONCE
-    ):
-        yield positions[start : start + POSITIONS_AT_ONCE]
+def blocks(positions: Positions, size: int, description: str) -> Iterator[Positions]:
+    """Yield positions in blocks, with a progress bar if there are several."""
+    steps = range(0, len(positions), size)
+    for start in tqdm(steps, desc=description, disable=len(steps) <= 1):
+        yield positions[start : start + size]
 
 
-def approximate(catalogue: Catalogue, kind: str) -> State:
-    """Build an approximate index over all views; until it is done, the gallery is searched as before."""
+def set_approximation(catalogue: Catalogue, kind: str | None) -> State:
+    """Build an approximate index over all views, or give it up if `kind` is None.
+
+    Until it is done, the gallery is searched as before.
+
+    Raises:
+        UserError: If the gallery has no items to build it from.
+    """
     with catalogue.writing() as connection:
         state = read_state(connection, str(catalogue.folder))
-        if not state.items:
+        storage, index = open_storage(catalogue.folder, state), None
+        if kind is None:
+            storage.make_exact(state)
+        elif not state.items:
             raise UserError(f"The gallery {catalogue.folder} is empty; add items before building an index.")
-        built = open_storage(catalogue.folder, state).approximate(state, kind)
-        state = dataclasses.replace(state, approximation=built, version=state.version + 1)
-        write_state(connection, state)
-    tidy(catalogue)
-    return state
-
-
-def make_exact(catalogue: Catalogue) -> State:
-    """Give up the approximate index."""
-    with catalogue.writing() as connection:
-        state = read_state(connection, str(catalogue.folder))
-        open_storage(catalogue.folder, state).make_exact(state)
-        state = dataclasses.replace(state, approximation=None, version=state.version + 1)
+        else:
+            index = storage.approximate(state, kind)
+        state = dataclasses.replace(state, approximation=index, version=state.version + 1)
         write_state(connection, state)
     tidy(catalogue)
     return state
 
 
 def settle(catalogue: Catalogue) -> State:
-    """After a change: close the holes if there are many, and take up what an approximate index does not cover yet."""
+    """After a change, close the gaps if there are many, and rebuild an approximate index that misses many items."""
     with catalogue.reading() as connection:
         state = read_state(connection, str(catalogue.folder))
     index = state.approximation
@@ -107,22 +160,23 @@ def settle(catalogue: Catalogue) -> State:
         state = rewrite(catalogue)
         uncovered = state.positions
     if index and state.items and uncovered > MOST_NEW * state.positions:
-        state = approximate(catalogue, index.kind)
+        state = set_approximation(catalogue, index.kind)
     return state
 
 
 def remove_items(catalogue: Catalogue, numbers: Sequence[int]) -> None:
-    """Take items out of the gallery, all at one moment."""
+    """Remove items from the gallery, all in one step."""
     with catalogue.writing() as connection:
         state = read_state(connection, str(catalogue.folder))
-        positions = [_take_out(connection, number) for number in numbers]
-        gone = [position for position in positions if position is not None]
-        connection.executemany("INSERT INTO removed VALUES (?)", [(position,) for position in gone])
-        write_state(connection, dataclasses.replace(state, items=state.items - len(gone), version=state.version + 1))
-    open_storage(catalogue.folder, state).forget(state, gone)
+        deleted = [_delete_item(connection, number) for number in numbers]
+        positions = [position for position in deleted if position is not None]
+        connection.executemany("INSERT INTO removed VALUES (?)", [(position,) for position in positions])
+        items = state.items - len(positions)
+        write_state(connection, dataclasses.replace(state, items=items, version=state.version + 1))
+    open_storage(catalogue.folder, state).forget(state, positions)
 
 
-def _take_out(connection: sqlite3.Connection, number: int) -> int | None:
+def _delete_item(connection: sqlite3.Connection, number: int) -> int | None:
     row = connection.execute("DELETE FROM items WHERE number = ? RETURNING position", (number,)).fetchone()
     connection.execute("DELETE FROM thumbnails WHERE number = ?", (number,))
     return None if row is None else row[0]
@@ -130,22 +184,23 @@ def _take_out(connection: sqlite3.Connection, number: int) -> int | None:
 
 def leftovers(folder: Path, state: State) -> list[Path]:
     """Return files of earlier states, and of writers that were killed."""
-    from .catalogue import FILE
     from .vectors import views_path
 
     used = {views_path(folder, state).name}
     if state.approximation is not None:
         used.add(str(state.approximation.file))
+    unfinished_catalogue = part_path(folder / FILE).name
     return sorted(
         path
         for path in folder.iterdir()
         if path.name not in used
-        and (path.name.startswith(OUR_FILES) or (path.name.startswith(FILE) and path.suffix == ".part"))
+        # The hidden ones are not yet whole.
+        and (path.name.removeprefix(".").startswith(STORED_FILES) or path.name.startswith(unfinished_catalogue))
     )
 
 
 def tidy(catalogue: Catalogue) -> list[Path]:
-    """Remove leftovers, and return them. Readers that have them open keep what they see."""
+    """Delete leftovers, and return them. Readers that have them open keep what they see."""
     removed = []
     with catalogue.writing() as connection:
         for path in leftovers(catalogue.folder, read_state(connection, str(catalogue.folder))):

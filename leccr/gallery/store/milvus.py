@@ -1,9 +1,9 @@
 """Views on a Milvus server, for galleries that one machine cannot hold.
 
-The catalogue stays on the local disk and says which positions there are; the server has one row for each view, with the
-same row numbers as a file has. Rows of positions that the catalogue does not know, which a writer that was killed left
-there, are overwritten by the next one and never searched. `milvus-lite` speaks the same language within this process,
-for tests and small galleries: give the name of a file that ends in `.db`.
+The catalogue stays on the local disk and says which positions exist; the server has one row for each view, with the
+same row numbers as a file has. Rows of positions that the catalogue does not know, left by a killed writer, are
+overwritten by the next one and never searched. `milvus-lite` has the same interface within this process, for tests and
+small galleries: give the name of a file that ends in `.db`.
 """
 
 import contextlib
@@ -19,7 +19,6 @@ import numpy as np
 
 from ...errors import UserError, missing_extra
 from .faiss_engine import RECALL_QUERIES, rank_all, recall
-from .ranking import Array
 from .state import Approximation, State
 
 try:
@@ -27,10 +26,10 @@ try:
 except ImportError as error:
     raise missing_extra("milvus", "A gallery on a Milvus server") from error
 
-# A gallery from elsewhere may name any server, which must not get the key of another.
+# An untrusted gallery may name any server, which must not get the key of another.
 TOKEN_VARIABLE, TOKEN_FOR_VARIABLE = "LECCR_MILVUS_TOKEN", "LECCR_MILVUS_URI"
-ROWS_AT_ONCE = 2000
-# A filter that names more positions than this is refused by the server; more are ranked here.
+ROWS_PER_REQUEST = 2000
+# The server refuses a filter that names more positions than this.
 MOST_NAMED = 10_000
 MOST_ROWS = 16_384
 EXACT = {"index_type": "FLAT", "params": {}}
@@ -46,13 +45,13 @@ def address_of(folder: Path, uri: str) -> str:
     """Return where to connect to.
 
     Raises:
-        UserError: If it is a file outside of the gallery's folder.
+        UserError: If it is a file outside the gallery's folder.
     """
     if "://" in uri:
         return uri
     if Path(uri).name != uri or not uri.endswith(".db"):
         raise UserError(
-            f"{uri!r} is no address of a Milvus server: write http://host:19530, or a name such as views.db for a "
+            f"{uri!r} is not the address of a Milvus server: write http://host:19530, or a name such as views.db for a "
             "file in the gallery's folder."
         )
     return str((folder / uri).resolve())
@@ -68,7 +67,7 @@ def connect(folder: Path, uri: str) -> Any:
     """
     address = address_of(folder, uri)
     token = os.environ.get(TOKEN_VARIABLE, "") if os.environ.get(TOKEN_FOR_VARIABLE) == address else ""
-    # Every failure would be shown twice, with a traceback; milvus-lite logs what it has no need of, too.
+    # They would show every failure a second time, with a traceback, and milvus-lite logs harmless events too.
     for name in ("pymilvus", "grpc", "milvus_lite"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     with _lock:
@@ -80,7 +79,7 @@ def connect(folder: Path, uri: str) -> Any:
 
 @contextlib.contextmanager
 def plain_errors(address: str) -> Iterator[None]:
-    """Turn what the server or the network reports into one clear line."""
+    """Turn errors of the server or the network into one clear line."""
     try:
         yield
     except MilvusException as error:
@@ -88,21 +87,21 @@ def plain_errors(address: str) -> Iterator[None]:
 
 
 class MilvusStorage:
-    """Views in a collection of a Milvus server; each generation of a gallery has a collection of its own."""
+    """Views in a collection of a Milvus server; each generation of a gallery has a separate collection."""
 
     def __init__(self, folder: Path, state: State) -> None:
         self.folder = folder
         self.address = address_of(folder, str(state.uri))
         self.client = connect(folder, str(state.uri))
 
-    def append(self, state: State, views: Array) -> list[int]:
-        """Insert the rows, or put them in place of what a writer that was killed left there."""
+    def append(self, state: State, views: np.ndarray) -> list[int]:
+        """Insert the rows, or replace what a killed writer left."""
         name = self._collection(state)
         flat = np.ascontiguousarray(views, dtype=np.float32).reshape(-1, state.width)
         first = state.positions * state.view_count
         with plain_errors(self.address):
-            for start in range(0, len(flat), ROWS_AT_ONCE):
-                block = flat[start : start + ROWS_AT_ONCE]
+            for start in range(0, len(flat), ROWS_PER_REQUEST):
+                block = flat[start : start + ROWS_PER_REQUEST]
                 rows = range(first + start, first + start + len(block))
                 self.client.upsert(
                     name,
@@ -117,9 +116,9 @@ class MilvusStorage:
     def forget(self, state: State, positions: Sequence[int]) -> None:
         """Delete the rows of removed items."""
         with plain_errors(self.address):
-            for start in range(0, len(positions), ROWS_AT_ONCE):
-                some = list(positions[start : start + ROWS_AT_ONCE])
-                self.client.delete(collection_of(state), filter=f"item in {some}")
+            for start in range(0, len(positions), ROWS_PER_REQUEST):
+                block = list(positions[start : start + ROWS_PER_REQUEST])
+                self.client.delete(collection_of(state), filter=f"item in {block}")
 
     def engine(self, state: State, approximate: bool = True) -> "MilvusEngine":
         """Return what searches the state's collection; whether exactly is decided by the server's index."""
@@ -129,14 +128,14 @@ class MilvusStorage:
         name = self._collection(state)
         with plain_errors(self.address):
             if not self.client.list_indexes(name):
-                # A process that was to replace it was killed.
+                # A process was killed while it replaced the index.
                 self.client.create_index(name, self._index(EXACT))
             self.client.load_collection(name)
             kind = self.client.describe_index(name, "view")["index_type"]
         return MilvusEngine(self.client, self.address, state, kind)
 
     def approximate(self, state: State, kind: str) -> Approximation:
-        """Let the server build an index, and measure its recall against the exact search of before."""
+        """Let the server build an index, and measure its recall against exact search."""
         name = self._collection(state)
         exact = self._engine(state)
         if not exact.exact:
@@ -144,10 +143,10 @@ class MilvusStorage:
             exact = self._engine(state)
         drawn = np.random.default_rng(0).permutation(state.positions)[:RECALL_QUERIES]
         queries = exact.at(np.sort(drawn))[:, 0]
-        right = rank_all(exact, state, queries)
+        relevant = rank_all(exact, state, queries)
         self._replace_index(name, INDEXES[kind])
-        found = rank_all(self._engine(state), state, queries)
-        return Approximation(kind, state.positions, recall=recall(found, right), queries=len(queries))
+        retrieved = rank_all(self._engine(state), state, queries)
+        return Approximation(kind, state.positions, recall=recall(retrieved, relevant), queries=len(queries))
 
     def make_exact(self, state: State) -> None:
         """Let the server compare all rows again."""
@@ -204,34 +203,34 @@ class MilvusEngine:
         self.kind = kind
         self.exact = kind == EXACT["index_type"]
 
-    def at(self, positions: Array) -> Array:
-        """Return the views (n, K, D) at some positions, float32; zeros where the server has none."""
+    def at(self, positions: np.ndarray) -> np.ndarray:
+        """Return the views (n, K, D) at the positions, float32; zeros where the server has none."""
         state = self.state
         views = np.zeros((len(positions), state.view_count, state.width), dtype=np.float32)
         flat = views.reshape(-1, state.width)
         rows = (np.asarray(positions, dtype=np.int64)[:, None] * state.view_count + np.arange(state.view_count)).ravel()
-        places = {int(row): place for place, row in enumerate(rows)}
+        index_of = {int(row): index for index, row in enumerate(rows)}
         with plain_errors(self.address):
-            for start in range(0, len(rows), ROWS_AT_ONCE):
-                some = rows[start : start + ROWS_AT_ONCE].tolist()
-                for found in self.client.get(self.name, ids=some, output_fields=["row", "view"]):
-                    flat[places[found["row"]]] = found["view"]
+            for start in range(0, len(rows), ROWS_PER_REQUEST):
+                block = rows[start : start + ROWS_PER_REQUEST].tolist()
+                for record in self.client.get(self.name, ids=block, output_fields=["row", "view"]):
+                    flat[index_of[record["row"]]] = record["view"]
         return views
 
-    def search(self, queries: Array, count: int, allowed: Array | None) -> tuple[Array, Array]:
+    def search(self, queries: np.ndarray, count: int, allowed: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Find the rows with the largest inner products."""
         condition = f"item < {self.state.positions}"
         if allowed is not None:
             if len(allowed) > MOST_NAMED:
                 raise UserError(
-                    f"The filter leaves {len(allowed)} items, more than the {MOST_NAMED} that a Milvus server can be "
-                    "asked about; narrow it down."
+                    f"The filter leaves {len(allowed)} items, but a Milvus server accepts at most {MOST_NAMED} in one "
+                    "request; narrow it down."
                 )
             condition = f"item in {allowed.tolist()}"
         scores = np.full((len(queries), count), -np.inf, dtype=np.float32)
         rows = np.full((len(queries), count), -1, dtype=np.int64)
         with plain_errors(self.address):
-            found = self.client.search(
+            answers = self.client.search(
                 self.name,
                 data=queries,
                 limit=self._limit(count),
@@ -240,19 +239,19 @@ class MilvusEngine:
                 output_fields=["row"],
                 search_params={"metric_type": "IP", "params": self._width(count)},
             )
-        for place, hits in enumerate(found):
-            rows[place, : len(hits)] = [hit["row"] for hit in hits]
-            scores[place, : len(hits)] = [hit["distance"] for hit in hits]
+        for query, hits in enumerate(answers):
+            rows[query, : len(hits)] = [hit["row"] for hit in hits]
+            scores[query, : len(hits)] = [hit["distance"] for hit in hits]
         return scores, rows
 
     @staticmethod
     def _limit(count: int) -> int:
         if count > MOST_ROWS:
-            raise UserError(f"Milvus returns {MOST_ROWS} rows at most, but {count} are needed; ask for fewer items.")
+            raise UserError(f"Milvus returns at most {MOST_ROWS} rows, but {count} are needed; ask for fewer items.")
         return count
 
     def _width(self, count: int) -> dict[str, int]:
-        """Return how thoroughly the server's index is to be searched."""
+        """Return how thoroughly the server searches its index."""
         if self.exact:
             return {}
         return {"ef": max(256, 2 * count)} if self.kind == "HNSW" else {"nprobe": 64}

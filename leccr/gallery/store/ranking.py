@@ -5,8 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-Array = np.ndarray
-# Up to so many items a filter leaves, all of them are scored: approximate indexes find little among few.
+# If a filter leaves no more items than this, all of them are scored: approximate indexes find little among few.
 FEW = 2048
 UNIT_ROUNDOFF = 2.0**-24
 
@@ -15,58 +14,58 @@ class Engine(Protocol):
     """What searches views. An item has K of them, at the rows K·position … K·position + K − 1.
 
     Attributes:
-        exact: Whether no row that is left out scores higher than one that is returned, but for rounding.
+        exact: Whether no row left out scores higher than one returned, except for rounding.
     """
 
     exact: bool
 
-    def search(self, queries: Array, count: int, allowed: Array | None) -> tuple[Array, Array]:
+    def search(self, queries: np.ndarray, count: int, allowed: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Find the rows with the largest inner products.
 
         Args:
             queries: (Q, D), float32.
-            count: Rows wanted for each query.
+            count: Rows to return for each query.
             allowed: Positions to search among; None means all.
 
         Returns:
-            Scores (Q, n), falling, and rows (Q, n), −1 where there is none; n is `count`, or more where the search is
+            Scores (Q, n), descending, and rows (Q, n), −1 where there is none; n is `count`, or more if the search is
             not exact.
         """
 
-    def at(self, positions: Array) -> Array:
-        """Return the views (n, K, D) at some positions, float32."""
+    def at(self, positions: np.ndarray) -> np.ndarray:
+        """Return the views (n, K, D) at the positions, float32."""
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """The best items for one query, best first; ties stand in the order of their positions.
+    """The best items for one query, best first; ties are in the order of their positions.
 
     Attributes:
         positions: (k,)
         scores: (k,), float32.
-        views: (k,), the view with that score, the first one of equals.
+        views: (k,), the index of the view with that score, the first of equals.
     """
 
-    positions: Array
-    scores: Array
-    views: Array
+    positions: np.ndarray
+    scores: np.ndarray
+    views: np.ndarray
 
 
 def rank_items(
     engine: Engine,
-    queries: Array,
+    queries: np.ndarray,
     k: int,
     *,
     view_count: int,
     positions: int,
     longest_view: float,
-    allowed: Array | None = None,
-    removed: Array | None = None,
+    allowed: np.ndarray | None = None,
+    removed: np.ndarray | None = None,
 ) -> list[Ranking]:
     """Return the k best items for each query.
 
     An item has at most K rows, so the best K·k rows hold at least k items, and the item of each row left out scores no
-    higher than the last row. One item's rows more are asked for, which settles all but ties. Candidates are then
+    higher than the last row. The rows of one more item are requested, which settles all but ties. Candidates are then
     scored as in `leccr.evaluation.metrics`, in float64 and rounded to float32, because products in float32 depend on
     the row's position. While an item left out could still tie with the k-th, or rounding could have hidden it, the
     search is repeated with twice as many rows.
@@ -74,11 +73,11 @@ def rank_items(
     Args:
         engine: Searches the rows.
         queries: (Q, D), float32.
-        k: Items wanted; fewer come back where the gallery has fewer.
+        k: Number of items; fewer come back if the gallery has fewer.
         view_count: K, rows of an item.
         positions: Positions that the engine holds.
         longest_view: Length of the longest view.
-        allowed: Positions to search among, rising; None means all.
+        allowed: Positions to search among, ascending; None means all.
         removed: (positions,) whether a position no longer has an item; None means that all have one.
     """
     most = view_count * (positions if allowed is None else len(allowed))
@@ -87,24 +86,24 @@ def rank_items(
     if allowed is not None and len(allowed) <= FEW:
         every = engine.at(allowed).astype(np.float64)
         return [_best(allowed, every, query, k) for query in queries]
-    found: dict[int, Ranking] = {}
-    # FAISS adds D products in float32, in an order of its own.
+    rankings: dict[int, Ranking] = {}
+    # FAISS adds D products in float32, in an unknown order.
     slack = 2 * UNIT_ROUNDOFF * queries.shape[1] * longest_view * np.linalg.norm(queries, axis=1)
     count = min(view_count * (k + 1), most)
     pending = list(range(len(queries)))
     while pending:
         scores, rows = engine.search(queries[pending], count, allowed)
-        left = []
-        for place, row_scores, its_rows in zip(pending, scores, rows):
-            candidates = np.unique(its_rows[its_rows >= 0] // view_count)
+        unsettled = []
+        for query, query_scores, query_rows in zip(pending, scores, rows):
+            candidates = np.unique(query_rows[query_rows >= 0] // view_count)
             if removed is not None:
                 candidates = candidates[~removed[candidates]]
-            best = _best(candidates, engine.at(candidates), queries[place], k)
-            found[place] = best
-            if count < most and _could_be_wrong(engine.exact, best, k, row_scores[-1] + slack[place]):
-                left.append(place)
-        count, pending = min(2 * count, most), left
-    return [found[place] for place in range(len(queries))]
+            best = _best(candidates, engine.at(candidates), queries[query], k)
+            rankings[query] = best
+            if count < most and _could_be_wrong(engine.exact, best, k, query_scores[-1] + slack[query]):
+                unsettled.append(query)
+        count, pending = min(2 * count, most), unsettled
+    return [rankings[query] for query in range(len(queries))]
 
 
 def _could_be_wrong(exact: bool, best: Ranking, k: int, highest_left_out: float) -> bool:
@@ -113,7 +112,7 @@ def _could_be_wrong(exact: bool, best: Ranking, k: int, highest_left_out: float)
     return exact and bool(highest_left_out >= best.scores[-1])
 
 
-def _best(positions: Array, views: Array, query: Array, k: int) -> Ranking:
+def _best(positions: np.ndarray, views: np.ndarray, query: np.ndarray, k: int) -> Ranking:
     scores = exact_scores(views, query)
     view = scores.argmax(axis=1) if len(scores) else np.empty(0, np.int64)
     best = scores[np.arange(len(scores)), view]
@@ -121,7 +120,7 @@ def _best(positions: Array, views: Array, query: Array, k: int) -> Ranking:
     return Ranking(positions[order], best[order], view[order])
 
 
-def exact_scores(views: Array, query: Array) -> Array:
+def exact_scores(views: np.ndarray, query: np.ndarray) -> np.ndarray:
     """Return the inner products (n, K) of views (n, K, D) with a query (D,), summed in float64, as float32."""
     count, per_item, width = views.shape
     products = views.reshape(-1, width).astype(np.float64, copy=False) @ query.astype(np.float64)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...errors import UserError
 from .catalogue import read_state
-from .ranking import Array, Engine, Ranking, rank_items
+from .ranking import Engine, Ranking, rank_items
 from .state import State
 from .storage import open_storage
 
@@ -22,32 +22,32 @@ class Snapshot:
         text: The state as the catalogue has it.
         state: The state.
         engine: Searches its views.
-        removed: (positions,) whether a position has no item any more; None where all have one.
+        removed: (positions,) whether a position no longer has an item; None if all have one.
     """
 
     text: str
     state: State
     engine: Engine
-    removed: Array | None
+    removed: np.ndarray | None
 
     @classmethod
     def open(cls, connection: Any, folder: Path, approximate: bool) -> Self:
-        """Open the state that a connection sees, with the approximate index if there is one and it is wanted."""
+        """Open the state that a connection sees, with its approximate index, if there is one, only if `approximate`."""
         [text] = connection.execute("SELECT value FROM state").fetchone() or [""]
         state = read_state(connection, str(folder))
         removed = None
         if state.items < state.positions:
-            gone = np.array([row[0] for row in connection.execute("SELECT position FROM removed")], dtype=np.int64)
+            empty = np.array([row[0] for row in connection.execute("SELECT position FROM removed")], dtype=np.int64)
             removed = np.zeros(state.positions, dtype=bool)
-            removed[gone[(gone >= 0) & (gone < state.positions)]] = True
+            removed[empty[(empty >= 0) & (empty < state.positions)]] = True
         return cls(text, state, open_storage(folder, state).engine(state, approximate), removed)
 
     def is_current(self, connection: Any) -> bool:
         """Return whether this is the state that a connection sees."""
         return connection.execute("SELECT value FROM state").fetchone() == (self.text,)
 
-    def rank(self, queries: Array, k: int, allowed: Array | None) -> list[Ranking]:
-        """Return the k best positions for each query, of those allowed.
+    def rank(self, queries: np.ndarray, k: int, allowed: np.ndarray | None) -> list[Ranking]:
+        """Return the k best of the allowed positions for each query.
 
         Raises:
             UserError: If the queries are not as wide as the views.
@@ -70,7 +70,7 @@ class Snapshot:
         )
 
 
-def matching_positions(connection: Any, condition: str, values: Sequence[Any]) -> Array:
-    """Return the positions of the items that fulfil an SQL condition, rising."""
+def matching_positions(connection: Any, condition: str, values: Sequence[Any]) -> np.ndarray:
+    """Return the positions of the items that satisfy an SQL condition, ascending."""
     rows = connection.execute(f"SELECT position FROM items WHERE {condition}", tuple(values))
     return np.sort(np.fromiter((row[0] for row in rows), dtype=np.int64))

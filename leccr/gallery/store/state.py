@@ -1,4 +1,4 @@
-"""What a gallery is at one moment: everything that readers have to know before they look at an item."""
+"""The state of a gallery: everything that readers have to know before they look at an item."""
 
 import dataclasses
 import json
@@ -11,7 +11,7 @@ FORMAT = 1
 DTYPES = ("fp32", "fp16", "int8")
 ENGINES = ("faiss", "milvus")
 APPROXIMATIONS = ("hnsw", "ivfpq")
-# Larger than any gallery, and small enough that products of them cannot be more than 64 bits wide.
+# Larger than any gallery, and small enough that their product fits into 64 bits.
 MOST_POSITIONS, MOST_VIEWS, MOST_WIDTH = 2**40, 2**10, 2**14
 
 
@@ -22,10 +22,10 @@ class Approximation:
     Attributes:
         kind: `hnsw` or `ivfpq`.
         positions: How many positions it covers.
-        file: Its file in the gallery's folder; none where a server keeps it.
+        file: Its file in the gallery's folder; None if a server keeps it.
         digest: Content hash of that file.
-        recall: Share of the exact ten best that it finds among its ten best, on `queries` of the gallery's own views.
-        queries: Number of these.
+        recall: Share of the exact ten best items among its ten best, measured with `queries` of the gallery's views.
+        queries: Number of these views.
     """
 
     kind: str
@@ -40,27 +40,27 @@ class Approximation:
 class State:
     """One complete state of a gallery.
 
-    Items stand at positions, counted from 0 in the order in which they came; the views of position p are the rows
-    p·K … p·K + K − 1 of the engine. Positions of removed items stay empty until the gallery is compacted.
+    Items have positions, counted from 0 in the order in which they were added; the views of position p are the rows
+    p·K … p·K + K − 1 of the engine. Positions of removed items stay empty until the gaps are closed.
 
     Attributes:
         model: Name of the checkpoint that made the views, as it was given.
-        fingerprint: Tells models of one name apart.
-        view_count: K, views of an item.
-        width: D, numbers of a view.
-        slots: Whether views stand for semantic slots, or the one view for the whole picture.
+        fingerprint: Distinguishes models of the same name.
+        view_count: K, views per item.
+        width: D, numbers per view.
+        slots: Whether views belong to semantic slots, or the only view to the whole picture.
         dtype: How views are stored: `fp32`, `fp16` or `int8`.
-        ranges: For int8, the smallest value and the width of the range of each of the D numbers.
+        ranges: For int8, the smallest value and the width of the range, of each of the D numbers.
         longest_view: Length of the longest view, which bounds rounding errors.
         engine: `faiss` or `milvus`.
         uri: Address of the Milvus server, or a file in the gallery's folder.
         collection: Name of the collection there.
         approximation: The approximate index, if there is one.
-        generation: Number of the file with the views; rewriting it counts up.
-        positions: Positions in use, those of removed items included.
-        items: Items.
-        version: Counts up with every change.
-        unfinished: Source whose indexing has begun and not ended.
+        generation: Number of the file with the views; each rewrite adds one.
+        positions: Number of positions, those of removed items included.
+        items: Number of items.
+        version: Number of changes so far.
+        unfinished: Source whose indexing has started but not finished.
         format: Version of the layout of the folder.
     """
 
@@ -89,14 +89,14 @@ class State:
 
     @classmethod
     def from_json(cls, text: str, name: str) -> "State":
-        """Read a state and check every field, since a gallery may come from elsewhere.
+        """Read a state and check every field, since a gallery may be untrusted.
 
         Args:
             text: What `to_json` returned.
             name: The gallery, for messages.
 
         Raises:
-            UserError: If the gallery has another format, or a field cannot be.
+            UserError: If the gallery has another format, or a field is impossible.
         """
         try:
             fields = json.loads(text)
@@ -104,10 +104,10 @@ class State:
             if version == FORMAT:
                 return _checked(cls(**_restored(fields)))
         except (ValueError, TypeError, KeyError, OverflowError) as error:
-            raise UserError(f"The catalogue of the gallery {name} is damaged; index its pictures anew.") from error
+            raise UserError(f"The catalogue of the gallery {name} is damaged; index its pictures again.") from error
         raise UserError(
             f"The gallery {name} has format {version}, but this version of leccr reads format {FORMAT}: index its "
-            "pictures anew, or use the version of leccr that wrote it."
+            "pictures again, or use the version of leccr that wrote it."
         )
 
 
@@ -142,13 +142,13 @@ def _checked(state: State) -> State:
 
 
 def _check_approximation(state: State) -> None:
-    there = state.approximation
-    if there is None:
+    index = state.approximation
+    if index is None:
         return
-    if there.kind not in APPROXIMATIONS:
-        raise ValueError(f"{there.kind!r} is no kind of index")
-    if type(there.positions) is not int or not 0 <= there.positions <= state.positions:
-        raise ValueError(f"{there.positions!r} is no number of positions")
-    # Never a path: a gallery from elsewhere must not make this program read other files.
-    if there.file is not None and (not isinstance(there.file, str) or not there.file.replace("-", "").isalnum()):
-        raise ValueError(f"{there.file!r} is no name of an index file")
+    if index.kind not in APPROXIMATIONS:
+        raise ValueError(f"{index.kind!r} is no kind of index")
+    if type(index.positions) is not int or not 0 <= index.positions <= state.positions:
+        raise ValueError(f"{index.positions!r} is no number of positions")
+    # Never a path: an untrusted gallery must not make this program read other files.
+    if index.file is not None and (not isinstance(index.file, str) or not index.file.replace("-", "").isalnum()):
+        raise ValueError(f"{index.file!r} is no name of an index file")

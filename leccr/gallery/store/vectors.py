@@ -1,4 +1,4 @@
-"""Views on disk: one file of fixed-size codes, memory-mapped, that FAISS searches where it lies."""
+"""Views on disk: one file of fixed-size codes, memory-mapped, that FAISS searches in place."""
 
 import os
 import zlib
@@ -16,8 +16,7 @@ try:
 except ImportError as error:
     raise missing_extra("gallery", "A gallery") from error
 
-Array = np.ndarray
-# Views encoded, copied or compared at once.
+# Views encoded, copied or compared per step.
 BLOCK = 2**16
 MARGIN = 0.1
 
@@ -34,26 +33,25 @@ def empty_index(state: State) -> Any:
     return index
 
 
-def learn_ranges(views: Array) -> tuple[float, ...]:
-    """Return the range of each number over the views (rows, D), with room for views yet to come, as int8 needs it."""
+def learn_ranges(views: np.ndarray) -> tuple[float, ...]:
+    """Return the range of each number over the views (rows, D), with room for later views, as int8 needs it."""
     lowest, highest = views.min(axis=0), views.max(axis=0)
     room = MARGIN * (highest - lowest)
     return tuple(np.concatenate([lowest - room, highest - lowest + 2 * room]).astype(np.float32).tolist())
 
 
-def map_rows(index: Any, codes: Array) -> None:
+def map_rows(index: Any, codes: np.ndarray) -> None:
     """Let an empty index search codes (rows, bytes) in place; they must live at least as long as the index.
 
-    This is what FAISS does itself for an index file that it maps into memory. Our codes come without a header, so that
-    they can be appended to, and nothing from a gallery of unknown origin has to be parsed.
+    FAISS does the same for an index file that it maps into memory. The codes of a gallery have no header, so that they
+    can be appended to, and nothing from a gallery of unknown origin has to be parsed.
     """
-    index.ntotal = len(codes)
     if not len(codes):
         return
-    vector, pointer = index.codes, faiss.swig_ptr(codes)
-    vector.is_owned = False
-    vector.view_data = vector.c_ptr = pointer
-    vector.view_size = vector.c_size = codes.size
+    # An empty index has no owner of its codes, and neither has the view: the caller keeps them alive.
+    owner = index.codes.owner
+    index.codes = faiss.MaybeOwnedVectorUInt8.create_view(faiss.swig_ptr(codes), codes.size, owner)
+    index.ntotal = len(codes)
 
 
 class Views:
@@ -72,30 +70,30 @@ class Views:
         self.path = views_path(folder, state)
         self.index = empty_index(state)
         rows, size = state.positions * state.view_count, self.index.sa_code_size()
-        there = self.path.stat().st_size if self.path.is_file() else 0
-        if there < rows * size:
+        stored = self.path.stat().st_size if self.path.is_file() else 0
+        if stored < rows * size:
             raise UserError(
-                f"{self.path} should have {rows * size} bytes or more, but has {there}; `leccr gallery check --repair "
-                f"{folder}` mends this."
+                f"{self.path} should have {rows * size} bytes or more, but has {stored}; `leccr gallery check --repair "
+                f"{folder}` repairs this."
             )
         shape = (rows, size)
         self.codes = np.memmap(self.path, np.uint8, "r", shape=shape) if rows else np.empty(shape, np.uint8)
         map_rows(self.index, self.codes)
 
-    def rows(self, rows: Array) -> Array:
+    def rows(self, rows: np.ndarray) -> np.ndarray:
         """Return rows as float32 (n, D)."""
         return self.index.sa_decode(np.ascontiguousarray(self.codes[rows]))
 
-    def at(self, positions: Array) -> Array:
-        """Return the views (n, K, D) at some positions, float32."""
+    def at(self, positions: np.ndarray) -> np.ndarray:
+        """Return the views (n, K, D) at the positions, float32."""
         count = self.state.view_count
         rows = np.asarray(positions, dtype=np.int64)[:, None] * count + np.arange(count)
         return self.rows(rows.reshape(-1)).reshape(-1, count, self.state.width)
 
     def checksums(self, positions: Sequence[int]) -> list[int]:
-        """Return the CRC-32 of the stored views at some positions."""
+        """Return the CRC-32 of the stored views at each position."""
         count = self.state.view_count
-        return [zlib.crc32(self.codes[place * count : (place + 1) * count].tobytes()) for place in positions]
+        return [zlib.crc32(self.codes[start : start + count].tobytes()) for start in (p * count for p in positions)]
 
 
 def views_path(folder: Path, state: State) -> Path:
@@ -104,23 +102,23 @@ def views_path(folder: Path, state: State) -> Path:
 
 
 def stored_positions(folder: Path, state: State) -> int:
-    """Return for how many positions there are views in the file."""
+    """Return how many positions have views in the file."""
     path = views_path(folder, state)
     size = path.stat().st_size if path.is_file() else 0
     return size // (state.view_count * empty_index(state).sa_code_size())
 
 
-def encode_views(state: State, views: Array) -> Array:
+def encode_views(state: State, views: np.ndarray) -> np.ndarray:
     """Return the codes (n · K, bytes) of views (n, K, D)."""
     rows = np.ascontiguousarray(views, dtype=np.float32).reshape(-1, state.width)
     return empty_index(state).sa_encode(rows) if len(rows) else np.empty((0, 0), np.uint8)
 
 
-def append_codes(folder: Path, state: State, codes: Array) -> list[int]:
-    """Write the codes of some items behind those that the state knows, and return the items' checksums.
+def append_codes(folder: Path, state: State, codes: np.ndarray) -> list[int]:
+    """Write the codes of items after those that the state knows, and return the items' checksums.
 
-    What a writer that was killed left there is overwritten. Readers look no further than their state says, so they
-    notice nothing until a new state is written.
+    They overwrite what a killed writer left. Readers look no further than their state says, so they notice nothing
+    until a new state is written.
     """
     path = views_path(folder, state)
     with path.open("r+b" if path.exists() else "w+b") as file:

@@ -39,3 +39,28 @@ def folder(_original: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def gallery(folder: Path, encoder: Encoder) -> Gallery:
     return Gallery.open(folder, encoder)
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint."""
+    return tiny_gallery.save_model(tmp_path_factory.mktemp("model") / "model")
+
+
+@pytest.fixture(scope="session")
+def built(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `photos` and the `gallery` that `leccr index` makes of them."""
+    folder = tmp_path_factory.mktemp("built")
+    tiny_gallery.photos(folder / "photos")
+    arguments = ("index", folder / "photos", "--model", model, "--out", folder / "gallery")
+    result = tiny_gallery.run(*arguments)
+    assert result.exit_code == 0, result.output
+    assert "12 added, 0 replaced, 0 unchanged." in result.stdout
+    assert "has 12 items" in result.stdout
+    return folder
+
+
+@pytest.fixture
+def own(built: Path, tmp_path: Path) -> Path:
+    """A copy of `built`, to be changed."""
+    return Path(shutil.copytree(built, tmp_path / "own"))

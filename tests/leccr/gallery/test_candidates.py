@@ -28,6 +28,12 @@ def test_a_broken_line_of_descriptions_is_named(tmp_path: Path, line: str) -> No
         read_descriptions(tmp_path)
 
 
+def test_a_description_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "descriptions.jsonl").write_text('{"id": "a", "description": "\\udcff"}\n')
+    with pytest.raises(UserError, match="Line 1 of .* has a description that is no valid text"):
+        read_descriptions(tmp_path)
+
+
 def test_content_decides_about_the_hash(tmp_path: Path) -> None:
     paint(tmp_path / "a.png", 0)
     paint(tmp_path / "b.png", 0)

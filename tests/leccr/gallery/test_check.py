@@ -11,8 +11,7 @@ from leccr.gallery.store.catalogue import read_state, write_state
 from leccr.gallery.store.vectors import views_path
 from leccr.models.encoder import Encoder
 from processing.storage import write_rows
-from tests.leccr.gallery.test_gallery import contents
-from tests.leccr.gallery.tiny_gallery import NAMES, paint
+from tests.leccr.gallery.tiny_gallery import NAMES, contents, paint
 from tests.tiny_data import row
 
 
@@ -42,11 +41,11 @@ def test_a_good_gallery_has_no_problems(gallery: Gallery) -> None:
         assert (report.items, report.problems, report.repaired, report.removed) == (12, [], [], [])
 
 
-def test_damaged_views_are_found_and_computed_anew(mine: Gallery) -> None:
+def test_damaged_views_are_computed_again(mine: Gallery) -> None:
     before = contents(mine.folder)
     overwrite(mine, 3)
     overwrite(mine, 7)
-    assert mine.check().problems == ["The views of 2 items are damaged; `--repair` mends this."]
+    assert mine.check().problems == ["The views of 2 items are damaged; `--repair` repairs this."]
     report = mine.check(repair=True)
     assert (report.problems, report.repaired) == ([], ["The views of 2 items are damaged."])
     assert mine.check().problems == []
@@ -59,38 +58,39 @@ def test_a_file_of_views_that_was_cut_off_is_made_whole(mine: Gallery) -> None:
     os.truncate(path, path.stat().st_size * 3 // 4 + 1)
     with pytest.raises(UserError, match="--repair"):
         Gallery.open(mine.folder, mine.encoder).search("en red 1")
-    assert Gallery.open(mine.folder).check().problems == ["The views of 3 items are damaged; `--repair` mends this."]
+    assert Gallery.open(mine.folder).check().problems == ["The views of 3 items are damaged; `--repair` repairs this."]
     again = Gallery.open(mine.folder, mine.encoder)
     assert again.check(repair=True).problems == []
     assert {result.id: result.score for result in again.search("en red 1", 20)} == pytest.approx(expected, abs=1e-6)
 
 
-def test_all_views_gone_are_computed_anew(mine: Gallery) -> None:
+def test_missing_views_are_computed_again(mine: Gallery) -> None:
     views_path(mine.folder, mine.state).unlink()
     again = Gallery.open(mine.folder, mine.encoder)
     assert again.check(repair=True).problems == []
     assert len(again.search("en red 1", 20)) == 12
 
 
-def test_what_has_no_file_any_more_is_taken_out(tmp_path: Path, encoder: Encoder) -> None:
+def test_items_without_a_file_are_removed(tmp_path: Path, encoder: Encoder) -> None:
     write_rows(tmp_path / "data", "test", [row(name) for name in NAMES])
     with Gallery.build(tmp_path / "data", encoder, tmp_path / "g") as gallery:
         overwrite(gallery, 3)
         report = gallery.check(repair=True)
         assert report.problems == []
-        assert "1 of these have no file that can be read, such as white; they were taken out" in report.repaired[1]
+        assert "1 of these have no readable file, such as white; they were removed" in report.repaired[1]
         assert len(gallery) == 11
         assert gallery.check().problems == []
         assert gallery.add(tmp_path / "data").added == 1
 
 
-def test_an_index_that_is_damaged_or_gone_is_built_anew(mine: Gallery) -> None:
+def test_a_damaged_or_missing_index_is_built_again(mine: Gallery) -> None:
     approximation = mine.convert(ann="hnsw").approximation
     path = mine.folder / str(approximation and approximation.file)
     whole = path.read_bytes()
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     assert mine.check().problems == [
-        f"The approximate index is missing or broken: {path.name} is not as it was written; `--repair` mends this."
+        f"The approximate index is missing or broken: {path.name} has changed since it was written; `--repair` repairs "
+        "this."
     ]
     path.unlink()
     [problem] = mine.check().problems
@@ -99,7 +99,7 @@ def test_an_index_that_is_damaged_or_gone_is_built_anew(mine: Gallery) -> None:
     assert path.read_bytes() == whole
 
 
-def test_counts_that_disagree_are_mended(mine: Gallery) -> None:
+def test_counts_that_disagree_are_repaired(mine: Gallery) -> None:
     with mine.catalogue.writing() as connection:
         state = read_state(connection, "g")
         write_state(connection, dataclasses.replace(state, items=5))
@@ -113,31 +113,38 @@ def test_counts_that_disagree_are_mended(mine: Gallery) -> None:
 
 
 def test_leftovers_are_removed(mine: Gallery) -> None:
-    for name in ("views-9.fp32", "views-1.int8", "hnsw-1-3", "ivfpq-1-3.part", "gallery.sqlite.77.part"):
+    for name in (
+        "views-9.fp32",
+        "views-1.int8",
+        "hnsw-1-3",
+        ".ivfpq-1-3.part",
+        ".gallery.part.sqlite",
+        ".gallery.part.sqlite.mode",
+    ):
         (mine.folder / name).write_bytes(b"x")
     (mine.folder / "notes.txt").write_text("mine")
     report = mine.check()
-    assert len(report.removed) == 5
+    assert len(report.removed) == 6
     assert report.problems == []
     assert sorted(path.name for path in mine.folder.iterdir()) == ["gallery.sqlite", "notes.txt", "views-1.fp32"]
 
 
-def test_files_that_changed_or_are_gone_are_reported_with_what_to_do(mine: Gallery, own: Path) -> None:
+def test_changed_and_missing_files_are_reported_with_what_to_do(mine: Gallery, own: Path) -> None:
     paint(own / "green1.png", 99, (64, 64))
     (own / "blue2.png").unlink()
     gone, changed = mine.check().problems
-    assert gone.startswith("1 files are gone, such as blue2.png; take them out with `leccr gallery remove")
+    assert gone.startswith("1 files are missing, such as blue2.png; remove them with `leccr gallery remove")
     assert changed.startswith("1 files have changed, such as green1.png; `leccr gallery add")
     mine.remove(["blue2.png"])
     mine.add(own)
     assert mine.check().problems == []
 
 
-def test_many_files_are_looked_at_in_pieces(mine: Gallery, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("leccr.gallery.check.ITEMS_AT_ONCE", 5)
+def test_many_files_are_checked_in_several_reads(mine: Gallery, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("leccr.gallery.check.ITEMS_PER_BLOCK", 5)
     shutil.rmtree(own)
     [problem] = mine.check().problems
-    assert problem.startswith("12 files are gone")
+    assert problem.startswith("12 files are missing")
 
 
 def test_content_is_compared_where_the_time_is_new_or_on_demand(mine: Gallery, own: Path) -> None:
@@ -165,7 +172,7 @@ def test_files_outside_of_the_folder_are_not_touched(
         connection.execute("UPDATE items SET path = ?, size = 1 WHERE id = 'gray5.png'", (str(secret),))
     monkeypatch.setattr("leccr.gallery.check.hash_file", lambda path: pytest.fail(f"{path} was read"))
     [problem] = mine.check().problems
-    assert problem.startswith("3 files lie outside of their folder, such as blue2.png, gray5.png, green1.png; take")
+    assert problem.startswith("3 files are outside their folder, such as blue2.png, gray5.png, green1.png; remove")
 
 
 def test_repairing_reads_nothing_outside_of_the_folder(mine: Gallery, own: Path, tmp_path: Path) -> None:
@@ -176,7 +183,7 @@ def test_repairing_reads_nothing_outside_of_the_folder(mine: Gallery, own: Path,
         connection.execute("UPDATE items SET path = '../secret.png' WHERE id = 'green1.png'")
         connection.execute("UPDATE items SET checksum = 0 WHERE id IN ('green1.png', 'blue2.png')")
     report = mine.check(repair=True)
-    assert "2 of these have no file that can be read" in report.repaired[1]
+    assert "2 of these have no readable file" in report.repaired[1]
     assert len(mine) == 10
 
 
@@ -184,4 +191,4 @@ def test_indexing_that_was_not_finished_is_reported(mine: Gallery) -> None:
     with mine.catalogue.writing() as connection:
         write_state(connection, dataclasses.replace(read_state(connection, "g"), unfinished="/photos"))
     [problem] = mine.check().problems
-    assert problem == f"Indexing /photos was not finished; `leccr gallery add {mine.folder} /photos` goes on."
+    assert problem == f"Indexing /photos was not finished; `leccr gallery add {mine.folder} /photos` resumes it."

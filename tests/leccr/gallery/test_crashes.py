@@ -1,34 +1,22 @@
-"""Processes that are killed at random moments, and processes that search while another adds."""
+"""Processes that are stopped before each step that reaches the disk, and processes that search while another adds."""
 
-import os
-import random
+import dataclasses
 import re
 import shutil
-import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from leccr.errors import UserError
 from leccr.gallery import Gallery
-from tests.leccr.gallery import tiny_gallery
-from tests.leccr.gallery.forks import Forks
-from tests.leccr.gallery.forks import forks as start_forks
-from tests.leccr.gallery.test_gallery import contents
+from leccr.gallery.store.catalogue import FILE, read_state, write_state
+from leccr.gallery.store.vectors import views_path
+from tests.crashes import CONTEXT, crashes, needs_forks, run, start
+from tests.leccr.gallery import actions, tiny_gallery
+from tests.leccr.gallery.tiny_gallery import contents
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(sys.platform != "linux", reason="processes are forked and looked at as Linux does"),
-]
-KILLS = 10
-ITEMS = 18
-
-
-@pytest.fixture(scope="module")
-def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
-    yield from start_forks(tmp_path_factory.mktemp("outcomes"))
+pytestmark = [pytest.mark.slow, needs_forks]
+ITEMS = 9
 
 
 @pytest.fixture(scope="module")
@@ -37,44 +25,11 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(forks: Forks, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A gallery of all pictures."""
     folder = tmp_path_factory.mktemp("whole") / "g"
-    assert forks.run("index", source=str(pictures), folder=str(folder)) == ITEMS
+    assert run(actions.index, source=pictures, folder=folder) == ITEMS
     return folder
-
-
-def kill_again_and_again(
-    forks: Forks,
-    start: Callable[[Path], Path],
-    action: str,
-    check: Callable[[Path], None],
-    seed: int,
-    **arguments: object,
-) -> int:
-    """Kill an action at seeded moments between its start and its end, each on a folder of its own.
-
-    Args:
-        forks: Runs the action.
-        start: Makes the folder of one attempt.
-        action: Function of `tests.leccr.gallery.forks`.
-        check: Looks at the folder after the kill.
-        seed: Of the moments.
-        **arguments: Of the action, besides the folder.
-
-    Returns:
-        How many of the kills met the action before its end.
-    """
-    began = time.monotonic()
-    forks.run(action, folder=str(start(Path("whole"))), **arguments)
-    duration = time.monotonic() - began
-    moments = random.Random(seed)
-    met = 0
-    for attempt in range(KILLS):
-        folder = start(Path(f"{attempt}"))
-        met += forks.kill_after(moments.uniform(0, 1.1 * duration), action, folder=str(folder), **arguments)
-        check(folder)
-    return met
 
 
 def is_sound(folder: Path, allowed: range) -> int:
@@ -87,104 +42,135 @@ def is_sound(folder: Path, allowed: range) -> int:
         return len(gallery)
 
 
-def test_index_killed_at_any_moment(forks: Forks, pictures: Path, whole: Path, tmp_path: Path) -> None:
-    expected = contents(whole)
-    seen = []
+def items(folder: Path) -> list[Any]:
+    """Return what a gallery holds, whatever the order in which it was added."""
+    return sorted(contents(folder)[:-3])
 
-    def check(folder: Path) -> None:
-        try:
-            seen.append(is_sound(folder, range(ITEMS + 1)))
-        except UserError as error:
-            # Killed before there was any gallery.
-            assert str(error).startswith("There is no gallery")
-        assert forks.run("index", source=str(pictures), folder=str(folder)) == ITEMS
+
+def test_index(pictures: Path, whole: Path, tmp_path: Path) -> None:
+    expected = contents(whole)
+    seen = set()
+    for folder in crashes(None, tmp_path / "g", actions.index, source=pictures):
+        # At first there is no gallery yet.
+        if (folder / FILE).exists():
+            seen.add(is_sound(folder, range(ITEMS + 1)))
+        assert run(actions.index, source=pictures, folder=folder) == ITEMS
         assert contents(folder) == expected
         assert Gallery.open(folder).state.unfinished is None
-
-    met = kill_again_and_again(forks, lambda name: tmp_path / name, "index", check, 1, source=str(pictures))
-    assert met > 0
-    assert any(0 < items < ITEMS for items in seen), "some kills were in the middle"
-    assert all(items % 3 == 0 for items in seen), "batches are there as a whole or not at all"
+    assert seen == {0, 3, 6, 9}, "batches are there as a whole or not at all"
 
 
-def test_index_with_a_smaller_format_killed_at_any_moment(forks: Forks, pictures: Path, tmp_path: Path) -> None:
-    options = {"source": str(pictures), "dtype": "int8", "ann": "hnsw"}
-    assert forks.run("index", folder=str(tmp_path / "expected"), **options) == ITEMS
+def test_index_with_a_smaller_format(pictures: Path, tmp_path: Path) -> None:
+    options = {"source": pictures, "store": "int8", "ann": "hnsw"}
+    assert run(actions.index, folder=tmp_path / "expected", **options) == ITEMS
     expected = contents(tmp_path / "expected")
-
-    def check(folder: Path) -> None:
-        if (folder / "gallery.sqlite").exists():
+    for folder in crashes(None, tmp_path / "g", actions.index, **options):
+        if (folder / FILE).exists():
             is_sound(folder, range(ITEMS + 1))
-        assert forks.run("index", folder=str(folder), **options) == ITEMS
+        assert run(actions.index, folder=folder, **options) == ITEMS
         assert contents(folder) == expected
         assert Gallery.open(folder).state.approximation is not None
 
-    assert kill_again_and_again(forks, lambda name: tmp_path / name, "index", check, 2, **options) > 0
 
-
-def test_add_killed_at_any_moment(forks: Forks, pictures: Path, tmp_path: Path) -> None:
+def test_add(pictures: Path, tmp_path: Path) -> None:
     """The pictures added are partly new, and partly take the place of others."""
-    tiny_gallery.photos(tmp_path / "p", 12, described=False)
-    forks.run("index", source=str(tmp_path / "p"), folder=str(tmp_path / "start"))
+    tiny_gallery.photos(tmp_path / "p", 6, described=False)
+    run(actions.index, source=tmp_path / "p", folder=tmp_path / "start")
     shutil.copytree(pictures, tmp_path / "p", dirs_exist_ok=True)
-    for place, name in enumerate(("green1.png", "blue2.png")):
-        tiny_gallery.paint(tmp_path / "p" / name, 200 + place)
-
-    def start(name: Path) -> Path:
-        return Path(shutil.copytree(tmp_path / "start", tmp_path / name))
-
-    complete = tmp_path / "complete"
-    shutil.copytree(tmp_path / "start", complete)
-    forks.run("add", folder=str(complete), source=str(tmp_path / "p"))
-    expected = sorted(contents(complete)[:ITEMS])
-
-    def check(folder: Path) -> None:
-        is_sound(folder, range(12, ITEMS + 1))
-        forks.run("add", folder=str(folder), source=str(tmp_path / "p"))
+    for number, name in enumerate(("green1.png", "blue2.png")):
+        tiny_gallery.paint(tmp_path / "p" / name, 200 + number)
+    complete = Path(shutil.copytree(tmp_path / "start", tmp_path / "complete"))
+    run(actions.add, folder=complete, source=tmp_path / "p")
+    expected = items(complete)
+    seen = set()
+    for folder in crashes(tmp_path / "start", tmp_path / "g", actions.add, source=tmp_path / "p"):
+        seen.add(is_sound(folder, range(6, ITEMS + 1)))
+        run(actions.add, folder=folder, source=tmp_path / "p")
         assert is_sound(folder, range(ITEMS, ITEMS + 1))
-        assert sorted(contents(folder)[:ITEMS]) == expected
+        assert items(folder) == expected
+    assert {6, ITEMS} < seen, "some stops were in the middle"
 
-    assert kill_again_and_again(forks, start, "add", check, 3, source=str(tmp_path / "p")) > 0
 
-
-def test_remove_killed_at_any_moment(forks: Forks, whole: Path, tmp_path: Path) -> None:
-    """Removing so many also rewrites the views."""
-
-    def start(name: Path) -> Path:
-        return Path(shutil.copytree(whole, tmp_path / name))
-
-    complete = start(Path("complete"))
-    forks.run("remove", folder=str(complete), names=["holiday"])
+@pytest.mark.parametrize("names", [["green1.png"], ["holiday"]], ids=["one", "so many that the views are rewritten"])
+def test_remove(whole: Path, tmp_path: Path, names: list[str]) -> None:
+    complete = Path(shutil.copytree(whole, tmp_path / "complete"))
+    run(actions.remove, folder=complete, names=names)
     expected = contents(complete)
     left = len(Gallery.open(complete))
-
-    def check(folder: Path) -> None:
+    for folder in crashes(whole, tmp_path / "g", actions.remove, names=names):
         if is_sound(folder, range(left, ITEMS + 1)) == ITEMS:
-            forks.run("remove", folder=str(folder), names=["holiday"])
+            run(actions.remove, folder=folder, names=names)
         assert is_sound(folder, range(left, left + 1)) == left
         assert contents(folder) == expected
 
-    assert kill_again_and_again(forks, start, "remove", check, 4, names=["holiday"]) > 0
+
+@pytest.mark.parametrize("change", [{"store": "int8", "ann": "ivfpq"}, {"ann": "none"}], ids=["smaller", "exact"])
+def test_convert(whole: Path, tmp_path: Path, change: dict[str, str]) -> None:
+    before = Path(shutil.copytree(whole, tmp_path / "before"))
+    run(actions.convert, folder=before, ann="hnsw")
+    complete = Path(shutil.copytree(before, tmp_path / "complete"))
+    run(actions.convert, folder=complete, **change)
+    expected = contents(complete)
+    for folder in crashes(before, tmp_path / "g", actions.convert, **change):
+        assert is_sound(folder, range(ITEMS, ITEMS + 1))
+        run(actions.convert, folder=folder, **change)
+        assert is_sound(folder, range(ITEMS, ITEMS + 1))
+        assert contents(folder) == expected
+        state = Gallery.open(folder).state
+        assert (state.approximation and state.approximation.kind) == (None if change["ann"] == "none" else "ivfpq")
 
 
-def test_two_processes_search_while_a_third_adds(forks: Forks, pictures: Path, whole: Path, tmp_path: Path) -> None:
+def test_repair(pictures: Path, whole: Path, tmp_path: Path) -> None:
+    """Damaged views are computed again, except those of a picture that is gone; the index and the counts are wrong."""
+    photos = Path(shutil.copytree(pictures, tmp_path / "p"))
+    damaged = tmp_path / "damaged"
+    run(actions.index, source=photos, folder=damaged, ann="hnsw")
+    expected = [item for item in items(damaged) if item[0] != "green1.png"]
+    (photos / "green1.png").unlink()
+    with Gallery.open(damaged) as gallery, gallery.catalogue.writing() as connection:
+        state = read_state(connection, "g")
+        write_state(connection, dataclasses.replace(state, items=5))
+    views = views_path(damaged, state)
+    views.write_bytes(bytes(views.stat().st_size // 2) + views.read_bytes()[views.stat().st_size // 2 :])
+    index = damaged / str(state.approximation and state.approximation.file)
+    index.write_bytes(index.read_bytes()[:-1])
+    assert len(Gallery.open(damaged).check().problems) == 4
+    for folder in crashes(damaged, tmp_path / "g", actions.repair):
+        assert run(actions.repair, folder=folder) == []
+        assert is_sound(folder, range(ITEMS - 1, ITEMS))
+        assert items(folder) == expected
+
+
+def test_two_processes_search_while_a_third_adds(pictures: Path, whole: Path, tmp_path: Path) -> None:
     tiny_gallery.photos(tmp_path / "p", 3, described=False)
-    folder, end = tmp_path / "g", tmp_path / "end"
-    forks.run("index", source=str(tmp_path / "p"), folder=str(folder))
+    folder = tmp_path / "g"
+    run(actions.index, source=tmp_path / "p", folder=folder)
     complete = {item[0]: item for item in contents(whole)[:ITEMS]}
-    searches = [forks.start("search", folder=str(folder), until=str(end))[1] for _ in range(2)]
-    for step in range(4, ITEMS + 1, 4):
+    pipes = [CONTEXT.Pipe() for _ in range(2)]
+    searches = [start(actions.search, folder=folder, changes=theirs) for _, theirs in pipes]
+    for _, theirs in pipes:
+        theirs.close()
+
+    def changed(again: bool = True) -> None:
+        for ours, _ in pipes:
+            ours.send(again)
+        for ours, _ in pipes:
+            ours.recv()
+
+    changed()
+    for step in range(4, ITEMS + 1, 2):
         for name in sorted(complete)[:step]:
             (tmp_path / "p" / name).parent.mkdir(exist_ok=True)
             shutil.copy(pictures / name, tmp_path / "p" / name)
         shutil.copy(pictures / "descriptions.jsonl", tmp_path / "p")
-        forks.run("add", folder=str(folder), source=str(tmp_path / "p"))
-        forks.run("remove", folder=str(folder), names=[sorted(complete)[step - 1]])
-    end.touch()
+        run(actions.add, folder=folder, source=tmp_path / "p")
+        changed()
+        run(actions.remove, folder=folder, names=[sorted(complete)[step - 1]])
+        changed()
+    changed(again=False)
     final = None
-    for answers in map(forks.wait, searches):
-        sizes = [len(answer) for answer in answers]
-        assert len(sizes) > 5, "the searches saw the gallery change"
+    for answers in (search.result() for search in searches):
+        assert len(answers) >= 7, "the searches saw each change"
         for answer in answers:
             assert len({name for name, _ in answer}) == len(answer)
             assert [score for _, score in answer] == sorted((score for _, score in answer), reverse=True)
@@ -194,12 +180,12 @@ def test_two_processes_search_while_a_third_adds(forks: Forks, pictures: Path, w
     assert Gallery.open(folder).check().problems == []
 
 
-def test_two_processes_that_add_the_same_add_it_once(forks: Forks, pictures: Path, tmp_path: Path) -> None:
+def test_two_processes_that_add_the_same_add_it_once(pictures: Path, tmp_path: Path) -> None:
     folder = tmp_path / "g"
     first = tiny_gallery.paint(tmp_path / "p" / "first.png", 300)
-    forks.run("index", source=str(first.parent), folder=str(folder))
-    outcomes = [forks.start("add", folder=str(folder), source=str(pictures))[1] for _ in range(2)]
-    assert sum(map(forks.wait, outcomes)) == ITEMS
+    run(actions.index, source=first.parent, folder=folder)
+    both = [start(actions.add, folder=folder, source=pictures) for _ in range(2)]
+    assert sum(child.result() for child in both) == ITEMS
     assert len(Gallery.open(folder)) == ITEMS + 1
     assert Gallery.open(folder).check().problems == []
-    assert not os.path.exists(folder / "views-2.fp32")
+    assert not (folder / "views-2.fp32").exists()

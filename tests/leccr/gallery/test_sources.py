@@ -1,12 +1,15 @@
 import os
+import sys
 from pathlib import Path
 
 import pytest
 from datasets import Dataset, DatasetDict, Features, Image, Value
 
 from leccr.errors import UserError
+from leccr.gallery import Gallery
 from leccr.gallery.candidates import Source
 from leccr.gallery.sources import open_source
+from leccr.models.encoder import Encoder
 from processing.features import save_features
 from processing.storage import write_rows
 from tests.leccr.gallery.tiny_gallery import paint
@@ -60,7 +63,7 @@ def test_pipes_and_dead_links_are_left_out(tmp_path: Path) -> None:
     assert ids(source) == ["real.png"]
     assert [reason for _, reason in sorted(source.left_out)] == [
         "it cannot be read: No such file or directory",
-        "it is no plain file",
+        "it is not a regular file",
     ]
 
 
@@ -103,7 +106,7 @@ def test_descriptions_of_the_folder_and_of_a_folder_above_are_used(tmp_path: Pat
     ("name", "message"),
     [
         ("none", "There is no folder, file or data set .*none"),
-        ("empty", "empty holds no photos or videos; known endings are .jpg, .jpeg"),
+        ("empty", "empty has no photos or videos; known endings are .jpg, .jpeg"),
         ("notes.txt", "notes.txt is no photo or video; known endings are .jpg, .jpeg"),
     ],
 )
@@ -154,11 +157,27 @@ def test_a_data_set_of_the_hub_needs_a_column_of_pictures_alone(
             raise ConnectionError("Couldn't reach\nthe Hub")
         return loaded[name]
 
-    monkeypatch.setattr("leccr.gallery.data_sources.load_dataset", load_dataset)
+    monkeypatch.setattr("datasets.load_dataset", load_dataset)
     source = open_source("some/pictures")
     assert (source.kind, source.location, ids(source)) == ("hub", "some/pictures", ["0/0", "0/1"])
     assert source.read(1, 2)[0].as_row()["image"]["path"].endswith("p.png")
     with pytest.raises(UserError, match="The data set some/texts has no column of pictures; it has text"):
         open_source("some/texts")
-    with pytest.raises(UserError, match="There is no folder some/none, nor .* from the Hub: Couldn't reach the Hub"):
+    with pytest.raises(
+        UserError,
+        match="There is no folder some/none, and no data set .* from the Hub: Couldn't reach the Hub",
+    ):
         open_source("some/none")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_names_that_are_no_text_are_left_out(tmp_path: Path, encoder: Encoder) -> None:
+    paint(tmp_path / "p" / "good.png", 0)
+    os.rename(paint(tmp_path / "p" / "bad.png", 1), os.fsencode(tmp_path / "p") + b"/\xff.png")
+    with Gallery.build(tmp_path / "p", encoder, tmp_path / "g") as gallery:
+        assert len(gallery) == 1
+        assert gallery.report is not None
+        assert gallery.report.broken == [(f"{tmp_path}/p/\\udcff.png", "its name is no valid text; rename it")]
+    os.rename(tmp_path / "p", os.fsencode(tmp_path) + b"/\xff")
+    with pytest.raises(UserError, match="is no valid text; rename the folder or file"):
+        open_source(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))

@@ -8,13 +8,17 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image as PillowImage
+from typer.testing import CliRunner
 
+from leccr.cli import app
+from leccr.gallery import Gallery, Result
 from leccr.models.build import build_model
 from leccr.models.encoder import Encoder
 from tests.modeling_leccr.tiny import enliven
 from tests.tiny_data import PICTURE_SIZE, processor, recipe, row
 
 NAMES = ("red", "green", "blue", "white", "black", "gray", "olive", "navy", "teal", "pink", "gold", "lime")
+QUERIES = [f"{language} {name} 1" for language in ("en", "de", "zh") for name in NAMES]
 
 
 def encoder(name: str = "tiny", seed: int = 0, num_frames: int | None = None, **model: Any) -> Encoder:
@@ -34,7 +38,7 @@ def encoder(name: str = "tiny", seed: int = 0, num_frames: int | None = None, **
     its_processor = processor(rows, text_max_length=16, description_max_length=16)
     its_processor.num_frames = num_frames
     model_ = enliven(build_model(tiny, its_processor))
-    if getattr(model_, "anchor", None) is not None:
+    if getattr(model_.image, "anchor", None) is not None:
         model_.image.anchor.slot_gate.weight.data.fill_(0.6)
     return Encoder(model_.eval(), its_processor, name)
 
@@ -84,3 +88,57 @@ def brute_force(views: np.ndarray, query: np.ndarray) -> tuple[list[int], list[f
     scores = products.max(axis=1)
     order = sorted(range(len(scores)), key=lambda place: (-scores[place], place))
     return order, [float(scores[place]) for place in order]
+
+
+def contents(folder: Path) -> list[Any]:
+    """Return everything that a gallery answers with, but for times."""
+    with Gallery.open(folder) as gallery, gallery.catalogue.reading() as connection:
+        state = gallery.snapshot(connection).state
+        rows = connection.execute(
+            "SELECT items.position, id, path, kind, hash, size, description, picture FROM items "
+            "LEFT JOIN thumbnails USING (number) ORDER BY items.position"
+        ).fetchall()
+        views = gallery.snapshot(connection).engine.at(np.array([row[0] for row in rows], dtype=int))
+        return [*(row[1:] for row in rows), views.tobytes(), state.dtype, state.items]
+
+
+def stored_views(gallery: Gallery) -> np.ndarray:
+    """Return the views (n, K, D) of all positions."""
+    with gallery.catalogue.reading() as connection:
+        snapshot = gallery.snapshot(connection)
+        return snapshot.engine.at(np.arange(snapshot.state.positions))
+
+
+def names_of(results: list[Result]) -> list[str]:
+    """Return the ids of results."""
+    return [result.id for result in results]
+
+
+def run(*arguments: Any, **options: Any) -> Any:
+    """Run `leccr` with the arguments."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], **options)
+
+
+def check_mistake(words: Sequence[str], message: str, built: Path, model: Path, tmp_path: Path) -> None:
+    """Assert that a command ends with exit code 2 and one line.
+
+    Args:
+        words: The command, with `{built}`, `{model}` and `{tmp}` in place of folders.
+        message: Part of the line.
+        built: Folder of photos and a gallery.
+        model: A checkpoint.
+        tmp_path: Folder for an empty folder, an empty file and texts that pretend to be photos.
+    """
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty.txt").touch()
+    (tmp_path / "texts").mkdir()
+    for path in (tmp_path / "texts" / "text.jpg", tmp_path / "text.jpg"):
+        path.write_text("a text")
+    folders = {"tmp": tmp_path, "built": built, "model": model}
+    result = run(*(word.format(**folders) for word in words))
+    assert result.exit_code == 2, result.output
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("Indexing")]
+    assert len(lines) == 1
+    assert lines[0].startswith("Error: ")
+    assert message.format(**folders) in lines[0]
+    assert not (tmp_path / "g").exists()

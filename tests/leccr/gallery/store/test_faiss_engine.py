@@ -167,7 +167,7 @@ def test_an_index_file_that_points_outside_of_itself_is_refused(tmp_path: Path) 
     built = build_approximation(tmp_path, state, "hnsw")
     path = tmp_path / str(built.file)
     damage(path, faiss.read_index(str(path), faiss.IO_FLAG_SKIP_STORAGE))
-    with pytest.raises(UserError, match=r"missing or broken; build it anew with `leccr gallery convert"):
+    with pytest.raises(UserError, match=r"missing or broken; build it again with `leccr gallery convert"):
         FaissEngine(tmp_path, dataclasses.replace(state, approximation=built))
 
 

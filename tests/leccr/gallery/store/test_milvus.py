@@ -10,8 +10,7 @@ import pytest
 from leccr.errors import UserError
 from leccr.gallery import Gallery
 from leccr.models.encoder import Encoder
-from tests.leccr.gallery.test_gallery import QUERIES, contents, names_of, stored_views
-from tests.leccr.gallery.tiny_gallery import brute_force, paint
+from tests.leccr.gallery.tiny_gallery import QUERIES, brute_force, contents, names_of, paint, stored_views
 
 pytest.importorskip("milvus_lite", reason="milvus-lite has no package for this system")
 
@@ -72,7 +71,7 @@ def test_filters_that_leave_many_are_asked_of_the_server(served: Gallery, monkey
     monkeypatch.setattr("leccr.gallery.store.ranking.FEW", 1)
     assert served.search("en red 1", 3, where="path~holiday") == expected
     monkeypatch.setattr("leccr.gallery.store.milvus.MOST_NAMED", 3)
-    with pytest.raises(UserError, match="The filter leaves 4 items, more than the 3 that a Milvus server"):
+    with pytest.raises(UserError, match="The filter leaves 4 items, but a Milvus server accepts at most 3"):
         served.search("en red 1", 3, where="path~holiday")
 
 
@@ -131,7 +130,7 @@ def test_damaged_rows_are_found(served: Gallery) -> None:
 
 @pytest.mark.parametrize("uri", ["../other.db", "/tmp/other.db", "other", "a/b.db"])
 def test_a_file_outside_of_the_gallery_is_refused(gallery: Gallery, uri: str) -> None:
-    with pytest.raises(UserError, match="is no address of a Milvus server"):
+    with pytest.raises(UserError, match="is not the address of a Milvus server"):
         gallery.convert(engine="milvus", uri=uri)
     assert gallery.state.engine == "faiss"
 
@@ -165,7 +164,7 @@ def test_a_key_goes_to_its_server_alone(gallery: Gallery, monkeypatch: pytest.Mo
 
 def test_more_rows_than_a_server_returns_is_one_line(served: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(milvus, "MOST_ROWS", 10)
-    with pytest.raises(UserError, match="Milvus returns 10 rows at most, but 12 are needed; ask for fewer items"):
+    with pytest.raises(UserError, match="Milvus returns at most 10 rows, but 12 are needed; ask for fewer items"):
         served.search("en red 1", 5)
 
 

@@ -58,7 +58,7 @@ def test_another_format_is_refused_with_both_named() -> None:
     ],
 )
 def test_what_cannot_be_is_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match="The catalogue of the gallery g is damaged; index its pictures anew"):
+    with pytest.raises(UserError, match="The catalogue of the gallery g is damaged; index its pictures again"):
         State.from_json(json.dumps(dataclasses.asdict(STATE) | change), "g")
 
 

@@ -1,0 +1,16 @@
+"""Small JPEG pictures, as galleries store them and the demo shows them."""
+
+import io
+
+from PIL import Image
+
+SIDE, QUALITY = 160, 70
+
+
+def jpeg_thumbnail(picture: Image.Image, side: int = SIDE, quality: int = QUALITY) -> bytes:
+    """Return a picture as a JPEG of at most `side` by `side` pixels; a smaller one keeps its size."""
+    small = picture.convert("RGB")
+    small.thumbnail((side, side))
+    stream = io.BytesIO()
+    small.save(stream, "JPEG", quality=quality, optimize=True)
+    return stream.getvalue()

@@ -1,0 +1,112 @@
+"""Answers to queries as a table, as JSON and as a picture."""
+
+import dataclasses
+import datetime
+import json
+import unicodedata
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from processing.writing import atomic_file
+
+from ..errors import UserError
+from .results import Result
+
+if TYPE_CHECKING:
+    from .gallery import Gallery
+
+LONGEST_DESCRIPTION = 80
+
+
+def print_table(results: Sequence[Result], view_count: int) -> None:
+    """Print results as a table whose columns are aligned.
+
+    Args:
+        results: Results, best first.
+        view_count: Number of views per item, for the column that says which of them matched best.
+    """
+    if not results:
+        return
+    rows = [("rank", "score", "file", "answered by", "description")]
+    rows += [
+        (
+            str(result.rank),
+            f"{result.score:.4f}",
+            result.path,
+            f"{result.answered_by} of {view_count}" if view_count > 1 else result.answered_by,
+            " ".join((result.description or "").split())[:LONGEST_DESCRIPTION],
+        )
+        for result in results
+    ]
+    widths = [max(_width(row[column]) for row in rows) for column in range(4)]
+    for row in rows:
+        print("  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(row, [*widths, 0])).rstrip())
+
+
+def explanation(view_count: int) -> str:
+    """Return what the columns of the table mean, in one line."""
+    score = "score: similarity of query and item, higher is better; compare it only within one gallery."
+    if view_count == 1:
+        return score
+    return (
+        f"{score} slot: of the {view_count} parts into which the model divides an item's description, the one that "
+        "matched best; the whole picture counts, too."
+    )
+
+
+def _width(text: str) -> int:
+    """Return how many columns a terminal needs: Chinese and Japanese characters are two wide."""
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
+
+
+def print_json(query: str, results: Sequence[Result]) -> None:
+    """Print a query and its results as one line of JSON."""
+    print(json.dumps({"query": query, "results": [as_fields(result) for result in results]}, ensure_ascii=False))
+
+
+def as_fields(result: Result) -> dict[str, Any]:
+    """Return a result as JSON can hold it, the time as ISO 8601."""
+    fields = dataclasses.asdict(result)
+    fields["file"] = None if result.file is None else str(result.file)
+    moment = datetime.datetime.fromtimestamp(result.time / 1e9, datetime.UTC) if result.time else None
+    fields["time"] = moment and moment.isoformat(timespec="seconds")
+    return fields
+
+
+def check_sheet(sheet: Path) -> None:
+    """Raise UserError if the ending of a file is not that of a picture."""
+    from PIL import Image
+
+    if Image.registered_extensions().get(sheet.suffix.lower()) not in Image.SAVE:
+        raise UserError(f"{sheet} does not have the ending of a picture; write for example --sheet answers.png.")
+
+
+def draw_sheet(gallery: "Gallery", answered: Iterable[tuple[str, Sequence[Result]]], sheet: Path) -> bool:
+    """Draw queries and their results, and return whether there were any results to draw."""
+    from PIL import Image
+
+    from ..drawing.contact_sheet import ContactRow, contact_sheet
+
+    blank = Image.new("RGB", (8, 8), "white")
+    rows = [
+        ContactRow(
+            query,
+            _script(query),
+            [gallery.thumbnail(result) or blank for result in results],
+            [result.score for result in results],
+        )
+        for query, results in answered
+        if results
+    ]
+    if rows:
+        with atomic_file(sheet) as part:
+            contact_sheet(rows, f"Answers from {gallery.folder.resolve().name}").save(part)
+    return bool(rows)
+
+
+def _script(query: str) -> str:
+    """Return a label for a query that also decides about the font: Chinese and Japanese share characters."""
+    if any("\u3040" <= char <= "\u30ff" for char in query):
+        return "ja"
+    return "zh" if any("\u4e00" <= char <= "\u9fff" for char in query) else "query"

@@ -1,0 +1,113 @@
+"""`leccr index` and `leccr gallery add | remove | info | check | convert`: what they do and print."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UserError
+from .gallery import Gallery
+from .options import AddOptions, IndexOptions
+from .store.state import State
+
+if TYPE_CHECKING:
+    from .add import AddReport
+    from .check import CheckReport
+
+MOST_BROKEN_SHOWN = 50
+# Above this, exact search takes longer than a person notices.
+MANY_VIEWS = 1_000_000
+
+
+def run_index(source: str, model: str, out: Path, options: IndexOptions) -> None:
+    """Build a gallery, or resume an earlier run, and print what became of the files."""
+    with Gallery.build(source, model, out, **vars(options)) as gallery:
+        if gallery.report is not None:
+            _print_added(gallery.report)
+        print(f"The gallery {out} has {len(gallery)} items. Search it: leccr search {out} ")
+
+
+def run_add(folder: Path, source: str, model: str | None, options: AddOptions, dtype: str = "auto") -> None:
+    """Add to a gallery."""
+    with Gallery.open(folder, model, device=options.device, dtype=dtype) as gallery:
+        _print_added(gallery.add(source, **vars(options)))
+        print(f"The gallery {folder} has {len(gallery)} items.")
+
+
+def _print_added(report: "AddReport") -> None:
+    print(f"{report.added} added, {report.replaced} replaced, {report.unchanged} unchanged.")
+    if report.broken:
+        print(f"{len(report.broken)} left out:")
+    for name, reason in report.broken[:MOST_BROKEN_SHOWN]:
+        print(f"  {name}: {reason}")
+    if len(report.broken) > MOST_BROKEN_SHOWN:
+        print(f"  ... and {len(report.broken) - MOST_BROKEN_SHOWN} more")
+
+
+def run_remove(folder: Path, names: Sequence[str], where: str | None) -> None:
+    """Remove items from a gallery."""
+    if not names and where is None:
+        raise UserError("Say what to remove: ids, files or folders, or a filter with --filter.")
+    with Gallery.open(folder) as gallery:
+        removed = gallery.remove(names, where)
+        print(f"{len(removed)} removed; the gallery {folder} has {len(gallery)} items. The files were kept.")
+
+
+def run_check(
+    folder: Path, model: str | None, repair: bool, files: bool, device: str = "auto", dtype: str = "auto"
+) -> bool:
+    """Check a gallery, and return whether nothing is left to repair."""
+    with Gallery.open(folder, model, device=device, dtype=dtype) as gallery:
+        report = gallery.check(repair, files)
+    _print_check(report)
+    return not report.problems
+
+
+def _print_check(report: "CheckReport") -> None:
+    for path in report.removed:
+        print(f"Removed {path.name}, left over from an earlier state.")
+    for sentence in report.repaired:
+        print(f"Repaired: {sentence}")
+    for sentence in report.problems:
+        print(f"Problem: {sentence}")
+    print(f"{report.items} items checked, {len(report.problems)} problems left.")
+
+
+def run_convert(folder: Path, **choices: Any) -> None:
+    """Change how a gallery's views are stored."""
+    if not any(choices.values()):
+        raise UserError("Say what to change: --store, --ann or --engine.")
+    with Gallery.open(folder) as gallery:
+        gallery.convert(**choices)
+    run_info(folder)
+
+
+def run_info(folder: Path) -> None:
+    """Print what a gallery contains and how it is stored."""
+    with Gallery.open(folder) as gallery:
+        state, sources = gallery.state, gallery.sources
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    lines = {
+        "items": f"{state.items}",
+        "views": f"{state.view_count} of {state.width} numbers per item, {state.dtype}",
+        "model": f"{state.model} ({state.fingerprint})",
+        "engine": f"{state.engine} {state.uri or ''}".strip(),
+        "search": _search_words(state),
+        "size": f"{size / 1e6:.1f} MB in {folder}",
+        "sources": ", ".join(location for _, location in sources.values()) or "none",
+    }
+    for name, value in lines.items():
+        print(f"{name:<8} {value}")
+    if state.unfinished:
+        print(f"{'note':<8} Indexing {state.unfinished} was not finished; run the same command again to resume.")
+
+
+def _search_words(state: State) -> str:
+    index = state.approximation
+    if index is None:
+        many = state.positions * state.view_count > MANY_VIEWS
+        return "exact" + (f"; `leccr gallery convert ... --ann hnsw` makes {state.items} items faster" if many else "")
+    newer = state.positions - index.positions
+    return (
+        f"{index.kind}, which finds {100 * (index.recall or 0):.1f} % of the exact ten best "
+        f"(measured with {index.queries} views of this gallery)" + (f"; {newer} newer items exactly" if newer else "")
+    )

@@ -1,0 +1,47 @@
+"""What can be chosen when pictures and videos are indexed; the defaults of Python and of the command line."""
+
+from dataclasses import dataclass
+
+SECONDS_BETWEEN_COMMITS = 5.0
+
+
+@dataclass(frozen=True)
+class AddOptions:
+    """How a source is read and encoded.
+
+    Attributes:
+        split: Split of a data set; None means all.
+        describe_with: Multimodal model that describes items without a description first.
+        endpoint: OpenAI-compatible server that runs that model.
+        batch_size: Pictures per batch.
+        workers: Decoding threads.
+        commit_seconds: Seconds of work that a crash can cost at most.
+        device: Where models run, as for `processing.device.choose_device`.
+    """
+
+    split: str | None = None
+    describe_with: str | None = None
+    endpoint: str | None = None
+    batch_size: int = 32
+    workers: int = 4
+    commit_seconds: float = SECONDS_BETWEEN_COMMITS
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class IndexOptions(AddOptions):
+    """How a source is read and encoded, and how the new gallery is stored.
+
+    Attributes:
+        dtype: Precision of the checkpoint, as for `processing.device.choose_dtype`.
+        store: How views are stored: `fp32`, `fp16` or `int8`.
+        ann: `hnsw` or `ivfpq` for an approximate index; None for exact search.
+        engine: `faiss`, or `milvus` for a server.
+        uri: Address of the Milvus server, or a name that ends in `.db` for a file in the gallery's folder.
+    """
+
+    dtype: str = "auto"
+    store: str = "fp32"
+    ann: str | None = None
+    engine: str = "faiss"
+    uri: str | None = None

@@ -1,0 +1,136 @@
+"""The prompt of `leccr search GALLERY`: queries with editing and history, and opening the pictures of the answers."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from processing.notes import is_quiet
+
+from ..errors import UserError
+from .answers import explanation, print_json, print_table
+from .candidates import kind_of
+from .gallery import Gallery
+from .results import Result
+
+PROMPT = "query> "
+WELCOME = "Type a query in any language; :help lists the commands, an empty line or Ctrl-D ends."
+HELP = """\
+Any text             searches the gallery; the arrow keys bring back earlier queries.
+:open 3              opens the picture of the third answer.
+:help                shows this.
+an empty line, :quit or Ctrl-D ends."""
+
+
+class Prompt:
+    """Answers what a person types until an empty line or Ctrl-D. Queries are remembered only until then.
+
+    Args:
+        gallery: An open gallery.
+        k: Number of results per query.
+        where: A filter.
+        as_json: Print one line of JSON per query instead of a table.
+    """
+
+    def __init__(self, gallery: Gallery, k: int, where: str | None = None, as_json: bool = False) -> None:
+        self.gallery = gallery
+        self.k = k
+        self.where = where
+        self.as_json = as_json
+        self.view_count = gallery.state.view_count
+        self.results: Sequence[Result] = ()
+        self._explained = False
+
+    def run(self) -> None:
+        """Ask and answer."""
+        from prompt_toolkit import PromptSession
+
+        session: PromptSession[str] = PromptSession()
+        print(WELCOME)
+        with tempfile.TemporaryDirectory(prefix="leccr-") as folder:
+            while True:
+                try:
+                    line = session.prompt(PROMPT).strip()
+                except KeyboardInterrupt:
+                    # Gives up the line, as in a shell.
+                    continue
+                except EOFError:
+                    return
+                if line in ("", ":quit"):
+                    return
+                try:
+                    self._answer(line, Path(folder))
+                except UserError as error:
+                    print(error)
+
+    def _answer(self, line: str, folder: Path) -> None:
+        if line == ":help":
+            print(f"{HELP}\n{explanation(self.view_count)}")
+        elif line.split()[0] == ":open":
+            open_in_viewer(self._picture(line, folder))
+        elif line.startswith(":"):
+            raise UserError(f"There is no command {line.split()[0]}; :help lists them.")
+        else:
+            self._search(line)
+
+    def _search(self, query: str) -> None:
+        self.results = self.gallery.search(query, self.k, self.where)
+        if self.as_json:
+            print_json(query, self.results)
+            return
+        print_table(self.results, self.view_count)
+        if not self.results:
+            print(f"No item matches the filter {self.where}.")
+        elif not self._explained and not is_quiet():
+            print(explanation(self.view_count), file=sys.stderr)
+            self._explained = True
+
+    def _picture(self, line: str, folder: Path) -> Path:
+        """Return the file of the answer that `:open` names, or a copy of its thumbnail if the file cannot be opened.
+
+        Raises:
+            UserError: If there is no such answer, or it has no picture.
+        """
+        if not self.results:
+            raise UserError("There are no answers to open yet; type a query first.")
+        match = re.fullmatch(r":open\s+([0-9]{1,9})", line)
+        if match is None or not 1 <= int(match[1]) <= len(self.results):
+            raise UserError(f"Name one answer by its rank, from 1 to {len(self.results)}, such as :open 1.")
+        result = self.results[int(match[1]) - 1]
+        # An untrusted gallery must not make the system open anything but pictures and videos.
+        if result.file is not None and kind_of(result.file) is not None and result.file.is_file():
+            return result.file.absolute()
+        thumbnail = self.gallery.thumbnail(result)
+        if thumbnail is None:
+            raise UserError(f"{result.file or result.path} does not exist, and no thumbnail of it is stored.")
+        copy = folder / f"{result.rank}-{result.number}.png"
+        thumbnail.save(copy)
+        return copy
+
+
+def open_in_viewer(path: Path) -> None:
+    """Open a picture or video with the program that the system has for it, without waiting for it to end.
+
+    Raises:
+        UserError: If there is no such program, or no screen.
+    """
+    if sys.platform == "win32":
+        os.startfile(path)
+        return
+    opener = "open" if sys.platform == "darwin" else "xdg-open"
+    program = shutil.which(opener)
+    if program is None:
+        raise UserError(f"{path} cannot be shown here: there is no program {opener}.")
+    if opener == "xdg-open" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise UserError(f"{path} cannot be shown here: there is no screen.")
+    subprocess.Popen(
+        [program, str(path)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )

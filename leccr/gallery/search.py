@@ -1,0 +1,137 @@
+"""`leccr search`: answers a query, a picture, the lines of a file or of the standard input, or what is typed."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from processing.notes import is_quiet
+
+from ..errors import UserError
+from .answers import check_sheet, draw_sheet, explanation, print_json, print_table
+from .gallery import Gallery
+from .results import Result
+
+
+def run_search(
+    folder: Path,
+    query: str | None,
+    *,
+    k: int = 10,
+    where: str | None = None,
+    image: Path | None = None,
+    queries: Path | None = None,
+    as_json: bool = False,
+    sheet: Path | None = None,
+    model: str | None = None,
+    exact: bool = False,
+    device: str = "auto",
+    dtype: str = "auto",
+) -> None:
+    """Search a gallery and print the answers.
+
+    Args:
+        folder: The gallery.
+        query: A text; None to search by `image`, for the lines of `queries` or of the standard input, or at a prompt.
+        k: Number of results per query.
+        where: A filter.
+        image: A picture or video to search with.
+        queries: A file with one query per line.
+        as_json: Print one line of JSON per query instead of a table.
+        sheet: Picture to draw with the answers.
+        model: Checkpoint, if it is no longer where the gallery says.
+        exact: Compare all views, even if the gallery has an approximate index.
+        device: Where the model runs.
+        dtype: Its precision.
+
+    Raises:
+        UserError: If more than one of query, image and queries is given, or one of them cannot be used.
+    """
+    if sum(given is not None for given in (query, image, queries)) > 1:
+        raise UserError("Give only one of a query, --image and --queries.")
+    if sheet is not None:
+        check_sheet(sheet)
+        if query is None and image is None and queries is None:
+            raise UserError("--sheet draws the answers to a query, to --image or to --queries; give one of them.")
+    with Gallery.open(folder, model, approximate=not exact, device=device, dtype=dtype) as gallery:
+        _check_items(gallery)
+        if image is not None:
+            answered = [(str(image), gallery.search_by_image(image, k, where))]
+        elif query is not None:
+            answered = [(query, gallery.search(query, k, where))]
+        elif queries is not None:
+            texts = _lines(queries)
+            answered = list(zip(texts, gallery.search(texts, k, where)))
+        else:
+            _answer_input(gallery, k, where, as_json)
+            return
+        view_count = gallery.state.view_count
+        for text, results in answered:
+            _print_answer(text, results, view_count, as_json, len(answered) > 1)
+        _note_few(gallery, answered[0][1], k, where)
+        if not as_json and any(results for _, results in answered):
+            _note(explanation(view_count))
+        if sheet is not None and draw_sheet(gallery, answered, sheet):
+            _note(f"The answers as a picture: {sheet}.")
+
+
+def _check_items(gallery: Gallery) -> None:
+    state = gallery.state
+    if not state.items:
+        raise UserError(f"The gallery {gallery.folder} is empty; add pictures with `leccr gallery add`.")
+    if state.unfinished:
+        _note(f"Indexing {state.unfinished} was not finished: only {state.items} items are searched.")
+
+
+def _note(text: str) -> None:
+    """Print a remark where it does not mix with the answers."""
+    if not is_quiet():
+        print(text, file=sys.stderr)
+
+
+def _note_few(gallery: Gallery, results: Sequence[Result], k: int, where: str | None) -> None:
+    if where is not None and not results:
+        _note(f"No item matches the filter {where}.")
+    elif len(results) < k:
+        what = f"match the filter {where}" if where else "are in the gallery"
+        _note(f"{k} items were requested, but {len(results)} {what}; all of them are shown.")
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as a text file of queries: {error}.") from error
+    texts = [line.strip() for line in lines if line.strip()]
+    if not texts:
+        raise UserError(f"{path} has no queries; write one per line.")
+    return texts
+
+
+def _answer_input(gallery: Gallery, k: int, where: str | None, as_json: bool) -> None:
+    """Answer the lines of the standard input: at a prompt if a person types them."""
+    # Loads the model before the first query, and refuses a filter that cannot be read.
+    gallery.search("warm up", 1, where)
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        from .prompt import Prompt
+
+        Prompt(gallery, k, where, as_json).run()
+        return
+    view_count = gallery.state.view_count
+    for line in sys.stdin:
+        query = line.strip()
+        if not query:
+            continue
+        try:
+            _print_answer(query, gallery.search(query, k, where), view_count, as_json, True)
+        except UserError as error:
+            print(error, file=sys.stderr)
+        sys.stdout.flush()
+
+
+def _print_answer(query: str, results: Sequence[Result], view_count: int, as_json: bool, name_query: bool) -> None:
+    if as_json:
+        print_json(query, results)
+        return
+    if name_query:
+        print(f"\n{query}")
+    print_table(results, view_count)

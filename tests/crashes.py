@@ -1,0 +1,136 @@
+"""Functions in processes of their own, which can be stopped before any step that reaches the disk.
+
+Starting Python and importing torch takes seconds; so all processes are forked from one that has imported `tests.warm`.
+"""
+
+import itertools
+import multiprocessing
+import os
+import shutil
+import sqlite3
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["tests.warm"])
+STOPPED = 86
+# No test waits that long unless something hangs.
+SECONDS = 600
+needs_forks = pytest.mark.skipif(sys.platform != "linux", reason="a process with torch in it is forked")
+
+
+class Child:
+    """A function at work in a process of its own.
+
+    Args:
+        function: A function of a module.
+        arguments: Its arguments.
+        stop_before: Number of the step, from 1, before which the process ends without any cleaning up.
+    """
+
+    def __init__(self, function: Callable[..., Any], arguments: dict[str, Any], stop_before: int = 0) -> None:
+        self.pipe, other = CONTEXT.Pipe(duplex=False)
+        self.process = CONTEXT.Process(target=_work, args=(other, function, arguments, stop_before), daemon=True)
+        self.process.start()
+        other.close()
+
+    def stopped(self) -> bool:
+        """Wait for the end, and return whether the process was stopped."""
+        self.process.join(SECONDS)
+        assert self.process.exitcode in (0, STOPPED), self.process.exitcode
+        return self.process.exitcode == STOPPED
+
+    def result(self) -> Any:
+        """Wait for the end, and return what the function returned."""
+        assert self.pipe.poll(SECONDS), "the process hangs"
+        value, error = self.pipe.recv()
+        assert error is None, error
+        assert not self.stopped()
+        return value
+
+
+def start(function: Callable[..., Any], **arguments: Any) -> Child:
+    """Start a function in a process of its own."""
+    return Child(function, arguments)
+
+
+def run(function: Callable[..., Any], **arguments: Any) -> Any:
+    """Return what a function returns in a process of its own."""
+    return start(function, **arguments).result()
+
+
+def crashes(original: Path | None, folder: Path, function: Callable[..., Any], **arguments: Any) -> Iterator[Path]:
+    """Yield what a function leaves if it is stopped before its first step, its second one, and so on until its last.
+
+    Args:
+        original: What the function changes; each time it gets a copy. None starts with nothing.
+        folder: Where the copies go; the function gets it as `folder`.
+        function: A function of a module.
+        **arguments: Its other arguments.
+    """
+    for step in itertools.count(1):
+        shutil.rmtree(folder, ignore_errors=True)
+        if original is not None:
+            shutil.copytree(original, folder)
+        child = Child(function, {"folder": folder, **arguments}, stop_before=step)
+        if not child.stopped():
+            child.result()
+            assert step > 1, "the function reached the disk"
+            return
+        yield folder
+
+
+def _work(pipe: Connection, function: Callable[..., Any], arguments: dict[str, Any], stop_before: int) -> None:
+    if stop_before:
+        _stop_before(stop_before, arguments["folder"])
+    try:
+        pipe.send((function(**arguments), None))
+    except BaseException:
+        pipe.send((None, traceback.format_exc()))
+
+
+def _stop_before(step: int, folder: Path) -> None:
+    """Count flushes, renamed and removed files and commits of SQLite, and end the process before one of them.
+
+    What was added to files and not flushed is lost then, as it may be when the machine stops.
+    """
+    steps = itertools.count(1)
+    flushed = {path.stat().st_ino: path.stat().st_size for path in folder.rglob("*")}
+
+    def count() -> None:
+        if next(steps) == step:
+            for path in folder.rglob("*"):
+                # SQLite flushes by itself.
+                if path.is_file() and ".sqlite" not in path.name:
+                    os.truncate(path, min(path.stat().st_size, flushed.get(path.stat().st_ino, 0)))
+            os._exit(STOPPED)
+
+    def counted(call: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(*args: Any, **options: Any) -> Any:
+            count()
+            return call(*args, **options)
+
+        return wrapper
+
+    def fsync(descriptor: int, call: Callable[[int], None] = os.fsync) -> None:
+        count()
+        flushed[os.fstat(descriptor).st_ino] = os.fstat(descriptor).st_size
+        call(descriptor)
+
+    class CountedConnection(sqlite3.Connection):
+        def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+            if statement == "COMMIT":
+                count()
+            return super().execute(statement, *values)
+
+    for name in ("rename", "replace", "unlink"):
+        setattr(os, name, counted(getattr(os, name)))
+    os.fsync = fsync
+    sqlite3.connect = partial(sqlite3.connect, factory=CountedConnection)

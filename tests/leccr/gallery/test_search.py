@@ -1,0 +1,132 @@
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image as PillowImage
+
+from leccr.gallery import Gallery
+from tests.leccr.gallery.tiny_gallery import check_mistake, run
+
+
+def test_a_table(built: Path) -> None:
+    result = run("search", built / "gallery", "de red 1", "-k", 3)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["rank", "score", "file", "answered", "by", "description"]
+    assert [line.split()[0] for line in lines[1:]] == ["1", "2", "3"]
+    expected = Gallery.open(built / "gallery").search("de red 1", 3)
+    for line, best in zip(lines[1:], expected):
+        assert line.split()[1:3] == [f"{best.score:.4f}", best.path]
+        assert f"{best.answered_by} of 2" in line
+        assert (best.description or "") in line
+
+
+def test_a_query_needs_no_quotes(built: Path) -> None:
+    assert (
+        run("search", built / "gallery", "de", "red", "1").stdout == run("search", built / "gallery", "de red 1").stdout
+    )
+
+
+def test_json(built: Path) -> None:
+    result = run("search", built / "gallery", "de red 1", "--json", "-k", 2, "--filter", "path~holiday")
+    record = json.loads(result.stdout)
+    assert record["query"] == "de red 1"
+    first, second = record["results"]
+    assert first["score"] >= second["score"]
+    assert first["file"] == str(built / "photos" / first["path"])
+    assert first["time"].startswith("20") and first["time"].endswith("+00:00")
+    assert {"rank", "id", "kind", "view", "answered_by", "description", "size", "hash"} <= set(first)
+
+
+def test_many_queries_from_a_file(built: Path, tmp_path: Path) -> None:
+    (tmp_path / "queries.txt").write_text("\ufeffde red 1\n\n  zh blue 1 \r\n", encoding="utf-8")
+    result = run("search", built / "gallery", "--queries", tmp_path / "queries.txt", "--json", "-k", 1)
+    assert [json.loads(line)["query"] for line in result.stdout.splitlines()] == ["de red 1", "zh blue 1"]
+    table = run("search", built / "gallery", "--queries", tmp_path / "queries.txt", "-k", 1).stdout
+    assert "\nde red 1\nrank" in table and "\nzh blue 1\nrank" in table
+
+
+def test_a_picture_of_the_answers(built: Path, tmp_path: Path) -> None:
+    result = run("search", built / "gallery", "犬 blue 1", "--sheet", tmp_path / "out.png", "-k", 4)
+    assert result.exit_code == 0, result.output
+    assert result.stderr.splitlines()[-1] == f"The answers as a picture: {tmp_path}/out.png."
+    with PillowImage.open(tmp_path / "out.png") as sheet:
+        assert sheet.height > 200
+        assert len(sheet.convert("RGB").getcolors(10**6) or []) > 20
+    assert [path.name for path in tmp_path.iterdir()] == ["out.png"]
+
+
+def test_a_picture_as_the_query(built: Path) -> None:
+    result = run("search", built / "gallery", "--image", built / "photos" / "green1.png", "-k", 1)
+    assert result.exit_code == 0, result.output
+    assert len(result.stdout.splitlines()) == 2
+
+
+def test_lines_of_the_input_are_answered(built: Path) -> None:
+    result = run("search", built / "gallery", "-k", 1, input="de red 1\n\nzh blue 1\n")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("rank") == 2
+    assert "\nde red 1\nrank" in result.stdout
+
+
+MISTAKES = {
+    "a missing gallery": (
+        ["search", "{tmp}/none", "dog"],
+        "There is no gallery {tmp}/none; make one with `leccr index",
+    ),
+    "a folder that is no gallery": (["search", "{built}/photos", "dog"], "There is no gallery {built}/photos"),
+    "a file as the gallery": (["search", "{built}/photos/green1.png", "dog"], "There is no gallery"),
+    "a query of spaces": (["search", "{built}/gallery", "   "], "The query is empty; say in a word or a sentence"),
+    "k of zero": (["search", "{built}/gallery", "dog", "-k", "0"], "k is 0, but has to be at least 1"),
+    "an unknown column": (
+        ["search", "{built}/gallery", "dog", "--filter", "colour=red"],
+        "There is no column 'colour' to filter by; use id, path, kind, description, hash, size, time.",
+    ),
+    "a filter without an operator": (
+        ["search", "{built}/gallery", "dog", "--filter", "red"],
+        "The filter 'red' is not",
+    ),
+    "two kinds of queries": (
+        ["search", "{built}/gallery", "dog", "--image", "{built}/photos/green1.png"],
+        "Give only one of a query, --image and --queries.",
+    ),
+    "a missing file of queries": (
+        ["search", "{built}/gallery", "--queries", "{tmp}/none"],
+        "{tmp}/none cannot be read",
+    ),
+    "an empty file of queries": (["search", "{built}/gallery", "--queries", "{tmp}/empty.txt"], "has no queries"),
+    "a missing picture": (["search", "{built}/gallery", "--image", "{tmp}/no.png"], "{tmp}/no.png does not exist"),
+    "a text as a picture": (["search", "{built}/gallery", "--image", "{tmp}/text.jpg"], "text.jpg cannot be decoded"),
+    "a sheet that is no picture": (
+        ["search", "{built}/gallery", "dog", "--sheet", "out.docx"],
+        "out.docx does not have the ending of a picture; write for example --sheet answers.png.",
+    ),
+    "a sheet of nothing": (["search", "{built}/gallery", "--sheet", "out.png"], "--sheet draws the answers to a query"),
+    "another model": (["search", "{built}/gallery", "dog", "--model", "{tmp}/none"], "{tmp}/none is no model"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_one_clear_line(name: str, built: Path, model: Path, tmp_path: Path) -> None:
+    check_mistake(*MISTAKES[name], built=built, model=model, tmp_path=tmp_path)
+
+
+def test_more_than_the_gallery_has_is_one_line_and_everything(built: Path) -> None:
+    result = run("search", built / "gallery", "dog", "-k", 99)
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) == 13
+    assert result.stderr.splitlines()[0] == "99 items were requested, but 12 are in the gallery; all of them are shown."
+
+
+def test_a_filter_that_leaves_nothing_is_one_line(built: Path) -> None:
+    result = run("search", built / "gallery", "dog", "--filter", "kind=video")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "No item matches the filter kind=video.\n")
+
+
+def test_an_empty_gallery_is_one_line(own: Path) -> None:
+    run("gallery", "remove", own / "gallery", "--filter", "size>0")
+    result = run("search", own / "gallery", "dog")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        f"Error: The gallery {own}/gallery is empty; add pictures with `leccr gallery add`.\n",
+    )

@@ -1,0 +1,19 @@
+"""What the processes of `tests.crashes` have imported and done before they are forked."""
+
+import tempfile
+from pathlib import Path
+
+import torch
+
+# A fork has only one of its parent's threads, so none may be started here.
+torch.set_num_threads(1)
+
+from tqdm import tqdm  # noqa: E402
+
+from tests.leccr.gallery import actions, tiny_gallery  # noqa: E402
+
+# A fork would make a lock of its own and, when it is stopped, leave it behind.
+tqdm.get_lock()
+with tempfile.TemporaryDirectory() as folder:
+    actions.index(tiny_gallery.photos(Path(folder) / "photos", 2), Path(folder) / "gallery", store="int8", ann="hnsw")
+    actions.model().texts(["en red 1"])
