@@ -22,6 +22,7 @@ from .method import (
 from .names import is_repository
 from .results import EvaluationResult, data_name, model_index, results_section, results_table, validation_results
 from .sections import join_card
+from .training_section import training_section
 
 ADDRESS = re.compile(r"(?<![\w./])(?:[\w-]+\.)+[a-z]+/[^\s,]+")
 # What to know before editing a card; it is not shown.
@@ -57,7 +58,8 @@ class ModelFacts:
         name: How code names the checkpoint: on the Hub, such as `org/name`, or its folder.
         config: The checkpoint's `config.json`.
         processor: Fields of its processor.
-        training: Its `training.json`: recipe, steps, seconds, validation figures.
+        training: Its `training.json`: steps, seconds, validation figures.
+        recipe: Its `recipe.yaml`: method, towers and settings.
         results: What `leccr evaluate --out` wrote.
         license: Identifier of the weights' licence, as the Hub has them; None if nobody chose one.
         dataset: Name of the training data on the Hub, if they are there.
@@ -70,6 +72,7 @@ class ModelFacts:
     config: Mapping[str, Any]
     processor: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
     results: Sequence[EvaluationResult] = ()
     license: str | None = None
     dataset: str | None = None
@@ -131,6 +134,7 @@ def _sections(facts: ModelFacts) -> dict[str, str]:
         "usage": f"## How to use it\n\n{usage_section(facts.name, config, facts.processor, languages)}",
         "method": f"## How it works\n\n{method_section(config)}",
         "training": f"## Training data and licence\n\n{_training(facts)}",
+        "procedure": f"## Training\n\n{training_section(facts.recipe)}" if facts.recipe else "",
         "results": f"## Results\n\n{_results(facts)}",
         "limits": f"## Limits and bias\n\n{limits_section(config, facts.processor)}",
         "cost": f"## Cost\n\n{_cost(facts.training)}" if facts.training.get("seconds") else "",

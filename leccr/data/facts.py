@@ -10,6 +10,7 @@ import pyarrow.parquet as parquet
 
 from hub_card.data_card import data_card
 from hub_card.data_facts import MODEL, DataFacts, SplitCounts
+from hub_card.names import public_name
 from hub_card.sections import merge_cards
 from processing.storage import find_shards
 from processing.writing import write_json, write_text
@@ -93,11 +94,6 @@ def record_translations(folder: str | Path, name: str, languages: Sequence[str],
 
 def _update(folder: str | Path, facts: DataFacts, **changes: Any) -> None:
     write_facts(folder, dataclasses.replace(facts, splits=count_splits(folder), **changes))
-
-
-def public_name(model: str) -> str:
-    """Return a model's name without the folders above it, which are nobody's business."""
-    return Path(model).resolve().name if Path(model).exists() else model
 
 
 def count_splits(folder: str | Path) -> dict[str, SplitCounts]:

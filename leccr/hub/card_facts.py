@@ -6,11 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from hub_card.model_card import ModelFacts
-from hub_card.names import is_repository
+from hub_card.names import is_repository, public_name
 from hub_card.results import EvaluationResult, check_results
 
 from ..data.facts import FACTS_FILE, data_facts
 from ..errors import UserError
+from ..recipes.recipe import RECIPE_FILE
+from ..recipes.yaml_text import read_yaml
+
+# Fields of a recipe that may name a folder of the machine that trained.
+NAMES_IN_RECIPES = ("vision", "text", "tokenizer", "image_processor", "dual_encoder", "warm_start", "data")
 
 
 def read_facts(
@@ -30,6 +35,7 @@ def read_facts(
     if not str(config.get("model_type", "")).startswith("leccr"):
         raise UserError(f"{checkpoint} holds a {config.get('model_type')} model, not a LECCR one, and we know no card.")
     training = read_json(checkpoint / "training.json", {})
+    recipe = public_recipe(read_recipe(checkpoint))
     figures = [
         _with_title(result) for path in results for result in check_results(read_json(path, kind=list), str(path))
     ]
@@ -38,12 +44,31 @@ def read_facts(
         config=config,
         processor=read_json(checkpoint / "processor_config.json", {}),
         training=training,
+        recipe=recipe,
         results=figures,
         license=license,
         dataset=dataset,
         data={**(training.get("data") or {}), **_data_facts(data)},
-        base_models=_base_models(config, training),
+        base_models=_base_models(config, recipe),
     )
+
+
+def read_recipe(checkpoint: Path) -> dict[str, Any]:
+    """Return the fields of a checkpoint's `recipe.yaml`; nothing if there is none.
+
+    Raises:
+        UserError: If it is not valid YAML.
+    """
+    path = checkpoint / RECIPE_FILE
+    return read_yaml(path) if path.is_file() else {}
+
+
+def public_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recipe's fields without the folders of this machine above models and data."""
+    return {
+        name: public_name(value) if name in NAMES_IN_RECIPES and isinstance(value, str) else value
+        for name, value in recipe.items()
+    }
 
 
 def _data_facts(data: Path | None) -> dict[str, Any]:
@@ -59,10 +84,10 @@ def _with_title(result: EvaluationResult) -> EvaluationResult:
     return {**result, "protocol": {**result["protocol"], "title": title}} if title else result
 
 
-def _base_models(config: Mapping[str, Any], training: Mapping[str, Any]) -> list[str]:
+def _base_models(config: Mapping[str, Any], recipe: Mapping[str, Any]) -> list[str]:
     """Return the Hub names of what the model started from; towers from a folder have a path there instead."""
     parts = [config.get(f"{part}_config") or {} for part in ("vision", "text", "description")]
-    names = [str(name or "") for name in (training.get("dual_encoder"), *(part.get("_name_or_path") for part in parts))]
+    names = [str(name or "") for name in (recipe.get("dual_encoder"), *(part.get("_name_or_path") for part in parts))]
     return list(dict.fromkeys(name for name in names if is_repository(name) and not Path(name).exists()))
 
 

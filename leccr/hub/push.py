@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from fnmatch import fnmatch
+from itertools import takewhile
 from pathlib import Path
 
 import yaml
@@ -19,14 +20,27 @@ from ..data.facts import CARD, current_card
 from ..data.facts import read_facts as read_data_facts
 from ..errors import UserError
 from ..gallery.store.catalogue import FILE as GALLERY_FILE
-from .card_facts import read_facts, read_json
+from ..recipes.recipe import RECIPE_FILE
+from ..recipes.yaml_text import to_yaml
+from .card_facts import public_recipe, read_facts, read_json, read_recipe
 from .upload import DATASET, MODEL, Upload
 
 RECORDS = ".eval_results"
 # What belongs to a checkpoint, besides the card; runs leave much else in their folder.
-MODEL_FILES = ("*.json", "*.safetensors", "*.py", "*.txt", "*.model", "*.jinja", "*.onnx", "LICENSE*", "NOTICE*")
+MODEL_FILES = (
+    "*.json",
+    "*.safetensors",
+    "*.py",
+    "*.txt",
+    "*.model",
+    "*.jinja",
+    "*.onnx",
+    RECIPE_FILE,
+    "LICENSE*",
+    "NOTICE*",
+)
 # Fields that may hold a folder of the machine that trained, by file.
-PATHS = {"config.json": ("_name_or_path",), "training.json": ("dual_encoder", "teacher", "warm_start")}
+PATHS = {"config.json": ("_name_or_path",), "training.json": ("teacher",)}
 NEVER = (".*", "*.part", "*-journal", "*.lock", "*.tmp", "*~")
 
 
@@ -148,7 +162,9 @@ def _checkpoint(folder: Path, facts: ModelFacts) -> Upload:
 
 
 def _publishable(path: Path) -> Path | bytes:
-    """Return a file, or what is to stand for it if it names folders of this machine."""
+    """Return a file, or what is published in its place if it names folders of this machine."""
+    if path.name == RECIPE_FILE:
+        return _publishable_recipe(path)
     names = PATHS.get(path.name)
     if names is None:
         return path
@@ -157,6 +173,16 @@ def _publishable(path: Path) -> Path | bytes:
     fields = read_json(path)
     kept = without_local_paths(fields, *names)
     return path if kept == fields else (json.dumps(kept, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _publishable_recipe(path: Path) -> Path | bytes:
+    recipe = read_recipe(path.parent)
+    kept = public_recipe(recipe)
+    if kept == recipe:
+        return path
+    # What the towers changed is told in comments at the beginning.
+    comments = takewhile(lambda line: line.startswith("#"), path.read_text(encoding="utf-8").splitlines())
+    return ("".join(f"{line}\n" for line in comments) + to_yaml(kept)).encode()
 
 
 def _gallery(folder: Path, repository: str) -> Upload:

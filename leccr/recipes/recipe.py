@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 from .fields import check_fields, check_names, read_value, training_fields
 from .yaml_text import to_yaml
 
+RECIPE_FILE = "recipe.yaml"
 # What the command line may set besides the fields of TrainingArguments.
 _OWN_FIELDS: dict[str, Any] = {"new_layers_learning_rate": float | None}
 

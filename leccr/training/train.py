@@ -28,9 +28,10 @@ from ..evaluation.validation import RetrievalMetrics, SentenceMetrics
 from ..models.build import build_model, build_processor, parameter_groups, standardize, training_texts
 from ..models.lora import add_lora, finish_lora
 from ..recipes import Recipe, towers_without_download
+from ..recipes.recipe import RECIPE_FILE
 from .report import LossTerms, plot_training
 
-CHECKPOINTS, RECIPE_FILE = "checkpoints", "recipe.yaml"
+CHECKPOINTS = "checkpoints"
 DEFAULTS: dict[str, Any] = {
     "remove_unused_columns": False,
     "report_to": "none",

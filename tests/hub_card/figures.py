@@ -65,7 +65,6 @@ def training(**fields: Any) -> dict[str, Any]:
     }
     report: dict[str, Any] = {
         "recipe": "leccr",
-        "seed": 0,
         "steps": 1234,
         "seconds": 689.1,
         "selection": "best validation sum_of_hit_rates, averaged over languages",

@@ -43,6 +43,12 @@ def test_model_folder_is_ready_for_the_hub(output: Path) -> None:
     assert set(config["auto_map"]) >= {"AutoConfig", "AutoModel"}
 
 
+def test_its_card_says_what_it_was_trained_on_and_how(output: Path) -> None:
+    card = run_card(output / "model").read_text(encoding="utf-8")
+    assert "Training data: Scenes (rows: 70 train, 12 validation, 12 test)" in card and "does not record" not in card
+    assert "| `learning_rate` | 0.001 |" in card and "Vision tower: `resnet`, trained from scratch." in card
+
+
 def test_pictures_are_saved(output: Path) -> None:
     with Image.open(output / "answers.png") as sheet:
         assert sheet.width > 500

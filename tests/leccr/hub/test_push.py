@@ -13,6 +13,7 @@ from leccr.gallery.store.catalogue import Catalogue
 from leccr.gallery.store.state import State
 from leccr.hub.card_facts import read_facts
 from leccr.hub.push import plan_upload, run_card, run_push
+from processing.writing import write_text
 from tests.hub_card.figures import CONFIG, result, training
 from tests.hub_card.test_data_card import FACTS
 
@@ -87,10 +88,22 @@ def test_only_towers_from_the_hub_are_base_models(checkpoint: Path) -> None:
 
 
 def test_the_dual_encoder_that_it_started_from_is_a_base_model(checkpoint: Path) -> None:
-    (checkpoint / "training.json").write_text(json.dumps(training(dual_encoder="google/siglip2-base-patch16-224")))
+    write_text(checkpoint / "recipe.yaml", "name: a\ndual_encoder: google/siglip2-base-patch16-224\n")
     assert read_facts(checkpoint, NAME).base_models == ["google/siglip2-base-patch16-224"]
-    (checkpoint / "training.json").write_text(json.dumps(training(dual_encoder="../shared/clip")))
+    write_text(checkpoint / "recipe.yaml", "name: a\ndual_encoder: ../shared/clip\n")
     assert read_facts(checkpoint, NAME).base_models == []
+
+
+def test_a_recipe_is_published_without_the_folders_of_this_machine(checkpoint: Path) -> None:
+    recipe = checkpoint / "recipe.yaml"
+    write_text(recipe, f"# The towers changed this:\n#   a: 1 -> 2\nname: leccr\ntext: org/bert\ndata: {checkpoint}\n")
+    upload = plan_upload(checkpoint, NAME)
+    assert bytes(upload.files["recipe.yaml"]).decode() == (
+        "# The towers changed this:\n#   a: 1 -> 2\nname: leccr\ntext: org/bert\ndata: run\n"
+    )
+    assert upload.card is not None and "- Text tower: `org/bert`." in upload.card
+    write_text(recipe, "name: leccr\ndata: scenes\n")
+    assert plan_upload(checkpoint, NAME).files["recipe.yaml"] == recipe
 
 
 def test_figures_go_by_the_title_of_their_data_where_these_are_still_there(checkpoint: Path, tmp_path: Path) -> None:
@@ -107,11 +120,11 @@ def test_folders_of_this_machine_are_not_published(checkpoint: Path) -> None:
         "text_config": {"_name_or_path": str(checkpoint), "hidden_size": 8},
     }
     (checkpoint / "config.json").write_text(json.dumps({**CONFIG, **towers}))
-    (checkpoint / "training.json").write_text(json.dumps(training(warm_start="../runs/teacher", teacher="org/teacher")))
+    (checkpoint / "training.json").write_text(json.dumps(training(teacher="../runs/teacher")))
     files = plan_upload(checkpoint, NAME).files
     config, report = (json.loads(bytes(files[name])) for name in ("config.json", "training.json"))
     assert config == {**CONFIG, "vision_config": towers["vision_config"], "text_config": {"hidden_size": 8}}
-    assert report == training(teacher="org/teacher")
+    assert report == training()
     assert files["processor_config.json"] == checkpoint / "processor_config.json"
 
 
