@@ -17,7 +17,7 @@ SUB_CONFIGS = ("vision_config", "text_config", "description_config")
 
 
 def _hidden_width(config: PreTrainedConfig) -> int | None:
-    """Return the width of a vision tower's tokens where its configuration tells it."""
+    """Return the width of a vision tower's tokens where its configuration says so."""
     sizes = getattr(config, "hidden_sizes", None)
     return sizes[-1] if sizes else getattr(config, "hidden_size", None)
 
@@ -36,7 +36,7 @@ class LeccrConfig(PreTrainedConfig):
         description_config: Configuration of a separate, frozen encoder for descriptions, or None to share the text
             tower. It reads the ids of the same tokenizer.
         visual_feature_dim: Width of ready-made visual features; required when there is no vision tower, and for
-            towers whose configuration does not tell the width of their output.
+            towers whose configuration does not say how wide their output is.
         projection_dim: Width D of the space that texts, images and slots share.
         vision_projection: Whether visual tokens are projected to `interaction_dim`. Off only where they have that
             width already.
@@ -201,7 +201,7 @@ class LeccrConfig(PreTrainedConfig):
             raise ValueError("A LECCR model needs a text tower: give text_config.")
         if self.visual_feature_dim is None:
             raise ValueError(
-                "The width of the visual features is unknown: give visual_feature_dim, or a vision_config that tells."
+                "The width of the visual features is unknown: give visual_feature_dim, or a vision_config that says so."
             )
         if not self.vision_projection and self.visual_feature_dim != self.interaction_dim:
             raise ValueError(

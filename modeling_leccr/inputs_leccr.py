@@ -56,7 +56,7 @@ def check_teacher_embeds(
         if embeds is None:
             raise ValueError(
                 f"transfer_weight is {config.transfer_weight}, but the batch has no {name}: write the teacher's "
-                "embeddings beside the data with leccr embed-captions DATA --model TEACHER."
+                "embeddings next to the data with leccr embed-captions DATA --model TEACHER."
             )
     if source_teacher.shape != target_teacher.shape:
         raise ValueError(

@@ -36,7 +36,7 @@ class SlotInteraction(nn.Module):
     """Distils a description into K slots and lets slots and visual tokens attend to each other.
 
     M = CA_q(Q; W_e E), then side by side Ẑ = CA_v(Z; M) and M̂ = CA_m(M; Z). Where an image has no description, one
-    learned token takes the place of W_e E.
+    learned token replaces W_e E.
 
     Args:
         config: The model's configuration.

@@ -238,7 +238,7 @@ class LeccrModel(LeccrPreTrainedModel):
             target_teacher_embeds: (B, D_t) the same of the target captions.
             caption_input_ids: (B, C, L) all captions of each row, in an evaluation batch.
             caption_attention_mask: (B, C, L).
-            caption_languages: (B, C) labels that evaluation needs beside the output; not used here.
+            caption_languages: (B, C) labels that evaluation needs with the output; not used here.
             return_loss: Whether to compute the objectives.
             **kwargs: Ignored, so that a batch may carry more columns.
 

@@ -9,12 +9,14 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 
 class _GatherWithGradient(torch.autograd.Function):
+    # torch.distributed.nn.functional.all_gather has the same gradient, but PyTorch deprecates it in favour of a private
+    # function.
     @staticmethod
     def forward(ctx: Any, tensor: Tensor) -> Tensor:
         ctx.batch_size = tensor.shape[0]
@@ -32,7 +34,7 @@ class _GatherWithGradient(torch.autograd.Function):
 
 
 def all_gather_with_gradient(tensor: Tensor) -> Tensor:
-    """Joins the batches of all processes, in rank order, and lets the gradient reach every process's part.
+    """Join the batches of all processes, in rank order, and let the gradient reach every process's part.
 
     Let W processes each compute the same loss L on the joined batch. In the backward pass each of them holds dL/dx for
     the whole batch; their sum, cut to the rows of one process, is W times that process's share of the gradient.
@@ -57,7 +59,7 @@ def all_gather_with_gradient(tensor: Tensor) -> Tensor:
 
 
 def same_image_labels(image_ids: Tensor) -> Tensor:
-    """Soft labels under which captions of one image are no negatives of each other.
+    """Return soft labels under which captions of one image are no negatives of each other.
 
     Args:
         image_ids: (B,) integers; equal ids mean the same image.
@@ -70,13 +72,13 @@ def same_image_labels(image_ids: Tensor) -> Tensor:
 
 
 def different_image_ids(batch_size: int, device: torch.device) -> Tensor:
-    """Ids (B,) for a batch whose rows are all different images, also across processes with batches of one size."""
+    """Return ids (B,) for a batch of all different images, also across processes with batches of one size."""
     rank = dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
     return torch.arange(batch_size, device=device) + rank * batch_size
 
 
 def contrastive_loss(logits: Tensor, labels: Tensor | None = None, weights: Tensor | None = None) -> Tensor:
-    """Symmetric InfoNCE: the mean of the text→image and the image→text cross entropies.
+    """Return symmetric InfoNCE: the mean of the text→image and the image→text cross entropies.
 
     With soft labels the smallest value is the entropy of the labels, not zero. A row of weight zero asks for nothing
     itself, but stays among the candidates of the others.
@@ -99,7 +101,7 @@ def contrastive_loss(logits: Tensor, labels: Tensor | None = None, weights: Tens
 
 
 def best_slot_scores(text_embeds: Tensor, slot_embeds: Tensor) -> Tensor:
-    """Scores each text against the slot of each image that fits it best.
+    """Score each text against the slot of each image that fits it best.
 
     Args:
         text_embeds: (T, D).
@@ -113,7 +115,7 @@ def best_slot_scores(text_embeds: Tensor, slot_embeds: Tensor) -> Tensor:
 
 
 def slot_diversity_loss(slots: Tensor, signed: bool = False) -> Tensor:
-    """Keeps the slots of one image apart.
+    """Keep the slots of one image apart.
 
     The squared form is least, at zero, when the slots are orthogonal. The signed form is that of the official code: it
     also rewards slots that oppose each other, and it divides by K² although the diagonal contributes nothing.
@@ -127,7 +129,7 @@ def slot_diversity_loss(slots: Tensor, signed: bool = False) -> Tensor:
     """
     slots = at_least_float32(slots)
     batch_size, slot_count, _ = slots.shape
-    cosines = F.cosine_similarity(slots[:, :, None], slots[:, None, :], dim=-1)
+    cosines = functional.cosine_similarity(slots[:, :, None], slots[:, None, :], dim=-1)
     itself = torch.eye(slot_count, dtype=torch.bool, device=slots.device)
     between_slots = cosines.masked_fill(itself, 0.0)
     if signed:
@@ -138,7 +140,7 @@ def slot_diversity_loss(slots: Tensor, signed: bool = False) -> Tensor:
 def slot_vision_vectors(
     slots: Tensor, vision_tokens: Tensor, vision_mask: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Pools slots and visual tokens so that inner products are mean cosines.
+    """Pool slots and visual tokens so that inner products are mean cosines.
 
     The mean of the cosines between two sets is the inner product of their mean unit vectors. In distributed training
     these two small tensors are what has to be joined, not slots and tokens.
@@ -151,34 +153,18 @@ def slot_vision_vectors(
     Returns:
         Slot vectors (B, d) and vision vectors (B, d). An image without any real token has a zero vector.
     """
-    slot_vectors = F.normalize(at_least_float32(slots), dim=-1).mean(dim=1)
+    slot_vectors = functional.normalize(at_least_float32(slots), dim=-1).mean(dim=1)
     vision_tokens = at_least_float32(vision_tokens)
     if vision_mask is None:
-        return slot_vectors, F.normalize(vision_tokens, dim=-1).mean(dim=1)
+        return slot_vectors, functional.normalize(vision_tokens, dim=-1).mean(dim=1)
     real = vision_mask.bool()
     # Padding is cleared before it is normalised, so that even NaN in it reaches neither value nor gradient.
-    unit_tokens = F.normalize(vision_tokens.masked_fill(~real[:, :, None], 0.0), dim=-1)
+    unit_tokens = functional.normalize(vision_tokens.masked_fill(~real[:, :, None], 0.0), dim=-1)
     return slot_vectors, unit_tokens.sum(dim=1) / real.sum(dim=1, keepdim=True).clamp(min=1)
 
 
-def slot_vision_scores(slots: Tensor, vision_tokens: Tensor, vision_mask: Tensor | None = None) -> Tensor:
-    """Scores every slot set against every image, for the contrastive term between slots and vision.
-
-    Args:
-        slots: (B, K, d).
-        vision_tokens: (B, N, d).
-        vision_mask: (B, N), non-zero where a token is real; None if all are.
-
-    Returns:
-        (B, B), rows slot sets and columns images: the mean over slots and real visual tokens of their cosine. Divide
-        by a temperature before `contrastive_loss`.
-    """
-    slot_vectors, vision_vectors = slot_vision_vectors(slots, vision_tokens, vision_mask)
-    return slot_vectors @ vision_vectors.T
-
-
 def teacher_scores(source_image_scores: Tensor, source_slot_scores: Tensor, beta: float = 0.8) -> Tensor:
-    """Blends the English scores against images and slots into the teacher of `softened_matching_loss`.
+    """Blend the English scores against images and slots into the teacher of `softened_matching_loss`.
 
     Args:
         source_image_scores: (B, B), rows English texts and columns images.
@@ -192,7 +178,7 @@ def teacher_scores(source_image_scores: Tensor, source_slot_scores: Tensor, beta
 
 
 def softened_matching_loss(student_logits: Tensor, teacher_logits: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Lets the target language follow the softened matching of English: KL(teacher ‖ student) in both directions.
+    """Let the target language follow the softened matching of English: KL(teacher ‖ student) in both directions.
 
     Args:
         student_logits: (B, B) target-language scores over their temperature, rows texts and columns images.
@@ -215,14 +201,14 @@ def at_least_float32(tensor: Tensor) -> Tensor:
 
 
 def _soft_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross entropy of each row, (B,)."""
+    """Return the cross entropy of each row, (B,)."""
     return -(labels.to(logits.dtype) * logits.log_softmax(dim=-1)).sum(dim=-1)
 
 
 def _divergence(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
-    """KL(teacher ‖ student) of each row, (B,)."""
+    """Return KL(teacher ‖ student) of each row, (B,)."""
     student, teacher = student_logits.log_softmax(dim=-1), teacher_logits.log_softmax(dim=-1)
-    return F.kl_div(student, teacher, reduction="none", log_target=True).sum(dim=-1)
+    return functional.kl_div(student, teacher, reduction="none", log_target=True).sum(dim=-1)
 
 
 def weighted_mean(row_losses: Tensor, weights: Tensor | None) -> Tensor:

@@ -23,7 +23,7 @@ DEFAULT_BLOCK_ENTRIES = 2**26
 def sinkhorn_plan(
     cost: Tensor, source_mask: Tensor, target_mask: Tensor, regularization: float = 0.05, iterations: int = 50
 ) -> Tensor:
-    """Plan of entropic optimal transport between real tokens, each of which has the same mass (arXiv 1306.0895).
+    """Return the plan of entropic optimal transport between real tokens of equal mass (arXiv 1306.0895).
 
     Sinkhorn's steps run in float32 on logarithms; between two visits there, a few cheap scalings are made of the plan
     itself (stabilised scaling, arXiv 1610.06519). At last the plan is rounded to one close by that moves exactly the
@@ -99,14 +99,14 @@ def transport_costs(
     regularization: float = 0.05,
     iterations: int = 50,
 ) -> Tensor:
-    """Cost of moving every source sentence's tokens to every target sentence's, at 1 - cosine a unit of mass.
+    """Return the cost of moving the tokens of every source sentence to every target sentence, at 1 - cosine a unit.
 
     The plans are constants: the gradient is that of ⟨P, C⟩ with P fixed, which at the solution is also the gradient of
     the entropic problem's value for a fixed ε.
 
-    All pairs are computed at once, a block of source sentences at a time. The plans, B·B'·L·L' float32 numbers (38 MB
-    for 128 sentences of 24 tokens), are kept for the backward pass; what Sinkhorn needs beside them, several times as
-    much, is there for one block only.
+    All pairs are computed together, a block of source sentences at a time. The plans, B·B'·L·L' float32 numbers (38 MB
+    for 128 sentences of 24 tokens), are kept for the backward pass; what Sinkhorn needs besides, several times as
+    much, is kept for one block only.
 
     Args:
         source_states: (B, L, H) token states of any type.
@@ -142,7 +142,7 @@ def _unit_tokens(states: Tensor, mask: Tensor) -> Tensor:
 def word_alignment_loss(
     costs: Tensor, temperature: float = 0.07, labels: Tensor | None = None, weights: Tensor | None = None
 ) -> Tensor:
-    """Draws the tokens of a sentence and of its translation together, and prefers the pair to other sentences.
+    """Draw the tokens of a sentence and of its translation together, and prefer the pair to other sentences.
 
     The sum of the mean cost of the true pairs, and of symmetric InfoNCE on the negated costs over a temperature.
 

@@ -35,7 +35,7 @@ def training_texts(rows: Dataset) -> Iterator[str]:
 def build_processor(recipe: Recipe, texts: Iterable[str]) -> Any:
     """Make the recipe's processor, or its tokenizer if it is text-only.
 
-    A learned or cut-down vocabulary comes from the training texts alone; a warm start brings its own.
+    A learned or cut-down vocabulary comes only from the training texts; a warm start brings its own.
 
     Raises:
         UserError: If the recipe names no tokenizer or image processor, or wants a new vocabulary under a pretrained
@@ -64,7 +64,7 @@ def _check_dual_encoder(recipe: Recipe) -> None:
     if given:
         raise UserError(f"{given[0]} in recipe {recipe.name} comes from {recipe.dual_encoder}; leave it out.")
     if recipe.network == "cross-lingual" or recipe.processor.get("num_frames"):
-        what = "knows texts alone" if recipe.network == "cross-lingual" else "is to learn from videos"
+        what = "knows only texts" if recipe.network == "cross-lingual" else "is to learn from videos"
         raise UserError(f"Recipe {recipe.name} {what}, and cannot start from a dual encoder; choose towers instead.")
 
 
@@ -198,7 +198,7 @@ def parameter_groups(
 
 def standardize(model: LeccrModel, features: FeatureFile | None, rows: Dataset) -> None:
     """Take the statistics of visual features from the training rows, for a model that standardises them."""
-    if model.image.standardizer is None:
+    if not model.config.vision_standardize:
         return
     if features is None:
         raise UserError("vision_standardize needs visual features computed ahead, to take their statistics from.")

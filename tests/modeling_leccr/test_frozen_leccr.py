@@ -10,8 +10,7 @@ from transformers import AutoModel, Trainer, TrainingArguments
 from modeling_leccr import LeccrModel
 from modeling_leccr.base_leccr import Tower, is_frozen
 
-from .test_training_leccr import gradients, step
-from .tiny import VISION_TOWERS, batch, tiny_config, tiny_cross_lingual, tiny_model
+from .tiny import VISION_TOWERS, batch, gradients, step, tiny_config, tiny_cross_lingual, tiny_model
 
 
 class TestFrozenTowers:

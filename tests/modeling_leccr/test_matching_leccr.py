@@ -212,7 +212,7 @@ class TestTransfer:
 
 class TestWeightedTotal:
     def test_published_sum(self) -> None:
-        numbers = {name: torch.tensor(float(2**place)) for place, name in enumerate(sorted(WITH_SLOTS))}
+        numbers = {name: torch.tensor(float(2**index)) for index, name in enumerate(sorted(WITH_SLOTS))}
         terms = {f"loss_{name}": value for name, value in numbers.items()}
         fields = {"softened_weight": 0.3, "slot_weight": 0.05, "slot_vision_weight": 0.01, "diversity_weight": 0.02}
         expected = (

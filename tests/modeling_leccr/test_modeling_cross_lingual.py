@@ -20,6 +20,7 @@ from .tiny import (
     assert_equal,
     differ,
     evaluation_captions,
+    gradients,
     padded_left,
     sentence_pairs,
     texts,
@@ -32,10 +33,6 @@ FORMS: dict[str, dict[str, Any]] = {
     "words": {"sentence_weight": 0.0},
     "mean and hidden layer": {"text_pooling": "mean", "text_head": "mlp"},
 }
-
-
-def gradients(model: CrossLingualModel) -> dict[str, Tensor]:
-    return {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
 
 
 @pytest.mark.parametrize("pooling, head", [("cls", "linear"), ("mean", "mlp")])

@@ -16,7 +16,6 @@ from modeling_leccr.objectives_leccr import (
     contrastive_loss,
     same_image_labels,
     slot_diversity_loss,
-    slot_vision_scores,
     slot_vision_vectors,
     softened_matching_loss,
     teacher_scores,
@@ -190,6 +189,11 @@ class TestSlotDiversity:
     @pytest.mark.parametrize("signed", [False, True])
     def test_gradient(self, signed: bool) -> None:
         assert torch.autograd.gradcheck(lambda x: slot_diversity_loss(x, signed), differentiable(2, 3, 4))
+
+
+def slot_vision_scores(slots: Tensor, tokens: Tensor, mask: Tensor | None) -> Tensor:
+    slot_vectors, vision_vectors = slot_vision_vectors(slots, tokens, mask)
+    return slot_vectors @ vision_vectors.T
 
 
 class TestSlotVision:

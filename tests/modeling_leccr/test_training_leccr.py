@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from modeling_leccr import CrossLingualModel, LeccrModel
 
-from .tiny import VISION_TOWERS, batch, descriptions, text_config, tiny_model, visual_inputs
+from .tiny import VISION_TOWERS, batch, descriptions, gradients, step, text_config, tiny_model, visual_inputs
 
 FORMS: dict[str, dict[str, Any]] = {
     "dual-encoder": {"num_slots": 0},
@@ -20,17 +20,6 @@ FORMS: dict[str, dict[str, Any]] = {
     "published, second encoder": {"description_config": text_config("distilbert")},
     "anchored, second encoder": {"slot_anchor": "text", "description_config": text_config("distilbert")},
 }
-
-
-def gradients(module: nn.Module) -> dict[str, Tensor]:
-    return {name: weight.grad for name, weight in module.named_parameters() if weight.grad is not None}
-
-
-def step(model: LeccrModel, inputs: dict[str, Tensor]) -> Tensor:
-    model.train()
-    loss: Tensor = model(**inputs).loss
-    loss.backward()
-    return loss
 
 
 class TestGradients:

@@ -108,7 +108,7 @@ def tiny_cross_lingual(
 
 
 def enliven(model: nn.Module) -> Any:
-    """Draw the convolutions anew: in an untrained MobileNet, as the library makes it, the signal dies on its way."""
+    """Draw the convolutions again: in an untrained MobileNet, as the library makes it, the signal dies on its way."""
     for module in model.modules():
         if isinstance(module, nn.Conv2d) and module.bias is None:
             nn.init.kaiming_normal_(module.weight)
@@ -163,8 +163,8 @@ def sentence_pairs(rows: int = 4, seed: int = 0) -> dict[str, Tensor]:
 def padded_left(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the same texts with their padding in front, as some tokenizers have it."""
     (mask,) = (value for name, value in inputs.items() if name.endswith("attention_mask"))
-    places = (torch.arange(mask.shape[1]) - (mask.shape[1] - mask.sum(1, keepdim=True))) % mask.shape[1]
-    return {name: value.gather(1, places) for name, value in inputs.items()}
+    positions = (torch.arange(mask.shape[1]) - (mask.shape[1] - mask.sum(1, keepdim=True))) % mask.shape[1]
+    return {name: value.gather(1, positions) for name, value in inputs.items()}
 
 
 def evaluation_captions() -> dict[str, Tensor]:
@@ -195,3 +195,16 @@ def assert_equal(actual: Tensor, expected: Tensor) -> None:
 def differ(first: Tensor, second: Tensor) -> bool:
     """Whether every vector differs clearly from its counterpart."""
     return bool(((first - second).abs().amax(-1) > 1e-4).all())
+
+
+def gradients(module: nn.Module) -> dict[str, Tensor]:
+    """Return the gradients that a module's weights have, by name."""
+    return {name: weight.grad for name, weight in module.named_parameters() if weight.grad is not None}
+
+
+def step(model: LeccrModel, inputs: dict[str, Tensor]) -> Tensor:
+    """Set training mode, compute the loss and its gradients, and return the loss."""
+    model.train()
+    loss: Tensor = model(**inputs).loss
+    loss.backward()
+    return loss

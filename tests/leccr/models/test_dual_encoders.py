@@ -116,7 +116,7 @@ class TestTraining:
             ({"text": "org/bert"}, "text in recipe leccr comes from org/clip; leave it out."),
             ({"warm_start": "teacher"}, "warm_start in recipe leccr comes from org/clip; leave it out."),
             ({"processor": {"num_frames": 8}}, "is to learn from videos, and cannot start from a dual encoder"),
-            ({"network": "cross-lingual"}, "knows texts alone, and cannot start from a dual encoder"),
+            ({"network": "cross-lingual"}, "knows only texts, and cannot start from a dual encoder"),
         ],
     )
     def test_what_does_not_go_together(self, fields: dict[str, Any], message: str) -> None:
