@@ -15,9 +15,9 @@ from hub_card.sections import merge_cards
 from processing.storage import find_shards
 from processing.writing import write_json, write_text
 
+from ..arguments import SCENES
 from ..errors import UserError
 
-SCENES = "scenes"
 FACTS_FILE, CARD = "facts.json", "README.md"
 COUNTED = ("video", "source_language", "source_captions", "target_captions", "description")
 SCENES_FACTS = DataFacts(
