@@ -130,7 +130,7 @@ def _train_and_measure(name: str, data: DatasetDict, output: Path, seed: int) ->
     print_changes(recipe)
     trainer = make_trainer(recipe, checked, output / CHECKPOINTS / name)
     report = train_recipe(trainer, recipe)
-    report["data"] = training_facts(SCENES, data)
+    report["data"] = training_facts(SCENES, checked.used)
     measured = evaluate_retrieval(Encoder(trainer.model, trainer.processing_class), data["test"])
     for result in measured:
         result["protocol"].update(data=SCENES, split="test", selection="best validation SumR over languages")

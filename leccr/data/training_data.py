@@ -44,6 +44,11 @@ class TrainingData:
         return self.splits["validation"]
 
     @property
+    def used(self) -> dict[str, Dataset]:
+        """Rows that decide what the model becomes, by split."""
+        return {"train": self.train, "validation": self.validation}
+
+    @property
     def evaluated(self) -> list[str]:
         """Languages of the validation, the source language first."""
         return [self.source, *self.languages]

@@ -194,7 +194,7 @@ def run_training(recipe: Recipe, output: Path, resume: bool = False, plots: bool
     trainer = make_trainer(recipe, data, output / CHECKPOINTS)
     _announce(recipe, data)
     report = train_recipe(trainer, recipe, resume)
-    report["data"] = training_facts(str(recipe.data), data.splits)
+    report["data"] = training_facts(str(recipe.data), data.used)
     if data.embeddings is not None:
         report["teacher"] = data.embeddings.teacher
     model = finish_lora(trainer.model, output) if recipe.lora else trainer.model

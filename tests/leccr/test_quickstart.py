@@ -45,7 +45,7 @@ def test_model_folder_is_ready_for_the_hub(output: Path) -> None:
 
 def test_its_card_says_what_it_was_trained_on_and_how(output: Path) -> None:
     card = run_card(output / "model").read_text(encoding="utf-8")
-    assert "Training data: Scenes (rows: 70 train, 12 validation, 12 test)" in card and "does not record" not in card
+    assert "Training data: Scenes (rows: 70 train, 12 validation)" in card and "does not record" not in card
     assert "| `learning_rate` | 0.001 |" in card and "Vision tower: `resnet`, trained from scratch." in card
 
 
@@ -55,9 +55,7 @@ def test_pictures_are_saved(output: Path) -> None:
     assert len(list((output / "pictures").glob("*.png"))) == 12
 
 
-def test_its_card_tells_the_data_and_its_recipe_the_run(output: Path) -> None:
-    card = run_card(output / "model").read_text(encoding="utf-8")
-    assert "Scenes" in card and "does not record what it was trained on" not in card
+def test_its_recipe_says_what_was_run(output: Path) -> None:
     recipe = load_recipe(output / "model" / "recipe.yaml")
     assert (recipe.data, recipe.seed, recipe.languages) == ("scenes", 0, sorted(set(LANGUAGES) - {"en"}))
 

@@ -31,7 +31,7 @@ def test_the_languages_are_those_of_the_data_or_of_the_recipe() -> None:
     assert (data.source, data.languages, data.evaluated) == ("en", ["de", "zh"], ["en", "de", "zh"])
     assert training_data(recipe(languages=["en", "zh", "zh"]), splits()).languages == ["zh"]
     assert training_data(recipe(languages=[]), splits()).languages == []
-    assert set(data.splits) == {"train", "validation", "test"}
+    assert set(data.splits) == {"train", "validation", "test"} and set(data.used) == {"train", "validation"}
 
 
 @pytest.mark.parametrize(
