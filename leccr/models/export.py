@@ -1,8 +1,10 @@
-"""Exporting a trained model: programs that run without our code, or without PyTorch altogether."""
+"""Exporting a trained model: programs that run without leccr, or even without PyTorch."""
 
+import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +16,7 @@ from processing import LeccrProcessor
 from processing.writing import atomic_folder
 
 from ..errors import UserError, missing_extra
-from .checkpoints import load_retriever
+from .encoder import Encoder
 from .export_programs import ImageProgram, TextProgram, convertible, export_program, onnx_runner, quantize, write_onnx
 
 FORMATS = ("onnx", "torch-export")
@@ -34,20 +36,31 @@ Batches may be of any size, and texts of any length up to {text_max_length} toke
 
 `tokenizer.json` cuts and pads texts as in training. Cut descriptions at their own length instead: \
 `tokenizer.enable_truncation({description_max_length})`. A row of zeros in `description_attention_mask` is a picture \
-without a description. `preprocessor_config.json` says how pictures become `pixel_values`; the class \
-`{image_processor}` of transformers does it.
+without a description.
 
-The score of a text and a picture is the largest inner product of the text's embedding with the picture's views.
+{pictures}The score of a text and a picture is the largest inner product of the text's embedding with the picture's \
+views.
 """
 
-EXAMPLE = """
-`search.py` needs only numpy, tokenizers and onnxruntime:
+PICTURES = """`preprocessor_config.json` says how pictures become `pixel_values`; the class `{image_processor}` of \
+transformers does it.
 
-    python search.py views.npy "ein roter Ball"
+"""
+VIEWS_EXAMPLE = """
+`views.py` embeds a folder of pictures, and needs only numpy, Pillow, tokenizers and onnxruntime:
+
+    python views.py PICTURES views.npz
+"""
+SEARCH_EXAMPLE = """
+`search.py` searches them, and needs only numpy, tokenizers and onnxruntime:
+
+    python search.py views.npz "ein roter Ball"
 
 ```python
 {example}```
 """
+# Most that a pixel of views.py may differ from the image processor's, whose library may resize a little differently.
+PIXEL_TOLERANCE = 0.05
 
 
 def run_export(
@@ -62,16 +75,16 @@ def run_export(
     Args:
         checkpoint: Folder or Hub name of a trained model.
         output: New or empty folder. It gets `text` and, unless the model takes videos or ready-made features,
-            `image`, with the tokenizer, a README and an example.
+            `image`, with the tokenizer, a README and examples.
         format: `"onnx"`, or `"torch-export"` for `torch.export.load`.
         int8: Whether to write the text tower a second time with weights of 8 bits, for the CPU.
-        picture_size: Side of the pictures in pixels, where the image processor leaves their size alone.
+        picture_size: Side of the pictures in pixels, if the image processor does not resize them.
 
     Returns:
         For each file the largest difference of its output from the model's own, on a few texts and random pictures.
 
     Raises:
-        UserError: If the output has files in it, the checkpoint or a library is not there, the pictures have no size,
+        UserError: If the output has files in it, the checkpoint or a library is missing, the pictures have no size,
             or PyTorch cannot export one of the towers.
     """
     output = Path(output)
@@ -83,8 +96,9 @@ def run_export(
         raise UserError(f"{output} is not empty; choose a new folder.")
     if format == "onnx":
         _check_libraries()
-    model, processor = load_retriever(checkpoint)
-    model = convertible(model)
+    # On the CPU, or else the programs would name a device that the next machine may not have.
+    encoder = Encoder.load(checkpoint, device="cpu", dtype="fp32")
+    model, processor = convertible(encoder.model), encoder.processor
     samples = {TEXT: text_sample(processor)}
     if model.config.vision_config is None or processor.num_frames is not None:
         print("The model takes videos or ready-made features; only its text tower is exported.")
@@ -107,7 +121,7 @@ def image_sample(processor: LeccrProcessor, picture_size: int | None = None) -> 
     """Return random pictures, the first without a description, as the image program takes them.
 
     Raises:
-        UserError: If the image processor leaves the pictures' size alone, and none is given.
+        UserError: If the image processor does not resize the pictures, and no size is given.
     """
     side = picture_size or 64
     generator = np.random.default_rng(0)
@@ -116,7 +130,7 @@ def image_sample(processor: LeccrProcessor, picture_size: int | None = None) -> 
     if picture_size is None:
         other = processor(images=[Image.new("RGB", (side + 32, side + 32))])["pixel_values"]
         if other.shape[1:] != inputs["pixel_values"].shape[1:]:
-            raise UserError("The image processor leaves pictures at their size; give that with --picture-size PIXELS.")
+            raise UserError("The image processor does not resize pictures; give their size with --picture-size PIXELS.")
     return {name: inputs[name] for name in _names(ImageProgram)}
 
 
@@ -159,6 +173,32 @@ def _write_companions(
     differences: dict[str, float],
     samples: dict[str, dict[str, Tensor]],
 ) -> None:
+    _write_tokenizer(processor, folder)
+    lengths = {name: getattr(processor, name) for name in ("text_max_length", "description_max_length")}
+    settings = {**lengths, "largest_difference": differences}
+    (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    pictures = examples = ""
+    if IMAGE in samples:
+        image_processor = sized(processor.image_processor, samples[IMAGE]["pixel_values"])
+        image_processor.save_pretrained(folder)
+        pictures = PICTURES.format(image_processor=type(image_processor).__name__)
+        if f"{IMAGE}.onnx" in differences and _views_script_agrees(image_processor):
+            _copy_script("exported_views.py", folder / "views.py")
+            examples = VIEWS_EXAMPLE
+    if f"{TEXT}.onnx" in differences:
+        examples += SEARCH_EXAMPLE.format(example=_copy_script("exported_search.py", folder / "search.py"))
+    rows = []
+    for file in differences:
+        kind = TEXT if file.startswith(TEXT) else IMAGE
+        shapes = ", ".join(f"`{key}` {_shape(value)}" for key, value in samples[kind].items())
+        rows.append(
+            f"| `{file}` | {shapes} | {'embeddings (B, D), unit length' if kind == TEXT else 'views (B, K, D)'} |"
+        )
+    readme = README.format(name=Path(name).name, files="\n".join(rows), pictures=pictures, **lengths)
+    (folder / "README.md").write_text(readme + examples, encoding="utf-8")
+
+
+def _write_tokenizer(processor: LeccrProcessor, folder: Path) -> None:
     tokenizer = type(processor.tokenizer.backend_tokenizer).from_str(processor.tokenizer.backend_tokenizer.to_str())
     tokenizer.enable_truncation(processor.text_max_length)
     tokenizer.enable_padding(
@@ -168,29 +208,42 @@ def _write_companions(
         length=processor.text_max_length if processor.pad_to_max_length else None,
     )
     tokenizer.save(str(folder / "tokenizer.json"))
-    if IMAGE in samples:
-        processor.image_processor.save_pretrained(folder)
-    lengths = {name: getattr(processor, name) for name in ("text_max_length", "description_max_length")}
-    settings = {**lengths, "largest_difference": differences}
-    (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-    rows = []
-    for file in differences:
-        kind = TEXT if file.startswith(TEXT) else IMAGE
-        shapes = ", ".join(f"`{key}` {_shape(value)}" for key, value in samples[kind].items())
-        rows.append(
-            f"| `{file}` | {shapes} | {'embeddings (B, D), unit length' if kind == TEXT else 'views (B, K, D)'} |"
-        )
-    readme = README.format(
-        name=Path(name).name,
-        files="\n".join(rows),
-        image_processor=type(processor.image_processor).__name__,
-        **lengths,
-    )
-    if f"{TEXT}.onnx" in differences:
-        example = Path(__file__).with_name("exported_search.py").read_text(encoding="utf-8")
-        (folder / "search.py").write_text(example, encoding="utf-8")
-        readme += EXAMPLE.format(example=example)
-    (folder / "README.md").write_text(readme, encoding="utf-8")
+
+
+def sized(image_processor: Any, pixel_values: Tensor) -> Any:
+    """Return an image processor that makes every picture as large as a program takes it.
+
+    Args:
+        image_processor: The model's, which may leave pictures at their size.
+        pixel_values: (B, 3, H, W) that the program takes.
+    """
+    height, width = pixel_values.shape[2:]
+    other = image_processor(images=[Image.new("RGB", (width + 32, height + 16))], return_tensors="pt")["pixel_values"]
+    if other.shape[2:] == (height, width):
+        return image_processor
+    exported = copy.deepcopy(image_processor)
+    exported.do_resize, exported.do_center_crop = True, False
+    exported.size = {"height": height, "width": width}
+    return exported
+
+
+def _views_script_agrees(image_processor: Any) -> bool:
+    """Return whether views.py, which knows the usual settings only, makes the pixels that an image processor makes."""
+    from .exported_views import pixel_values
+
+    picture = Image.linear_gradient("L").resize((300, 200)).convert("RGB")
+    expected = image_processor(images=[picture], return_tensors="np")["pixel_values"][0]
+    try:
+        found = pixel_values(picture, json.loads(image_processor.to_json_string()))
+    except (KeyError, TypeError, ValueError):
+        return False
+    return found.shape == expected.shape and bool(np.abs(found - expected).max() < PIXEL_TOLERANCE)
+
+
+def _copy_script(name: str, path: Path) -> str:
+    script = Path(__file__).with_name(name).read_text(encoding="utf-8")
+    path.write_text(script, encoding="utf-8")
+    return script
 
 
 def _shape(value: Tensor) -> str:
@@ -210,4 +263,4 @@ def _check_libraries() -> None:
         raise missing_extra("export", "--format onnx") from error
 
 
-__all__ = ["image_sample", "run_export", "text_sample"]
+__all__ = ["image_sample", "run_export", "sized", "text_sample"]

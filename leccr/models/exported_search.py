@@ -1,6 +1,6 @@
-"""Search an exported model with numpy, tokenizers and onnxruntime alone: python search.py VIEWS.npy QUERY [QUERY ...].
+"""Search an exported model with numpy, tokenizers and onnxruntime: python search.py VIEWS.npz QUERY [QUERY ...].
 
-VIEWS.npy holds the views (B, K, D) of B pictures, as image.onnx makes them.
+VIEWS.npz holds the names (B,) and the views (B, K, D) of B pictures, as views.py writes them.
 """
 
 import sys
@@ -13,7 +13,8 @@ from tokenizers import Tokenizer
 folder = Path(__file__).parent
 tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
 text_tower = onnxruntime.InferenceSession(folder / "text.onnx")
-views = np.load(sys.argv[1])
+gallery = np.load(sys.argv[1])
+names, views = gallery["names"], gallery["views"]
 encodings = tokenizer.encode_batch(sys.argv[2:])
 ids = np.array([encoding.ids for encoding in encodings])
 mask = np.array([encoding.attention_mask for encoding in encodings])
@@ -21,4 +22,4 @@ mask = np.array([encoding.attention_mask for encoding in encodings])
 scores = np.einsum("td,bkd->tbk", embeds, views).max(axis=2)
 for query, row in zip(sys.argv[2:], scores):
     for picture in row.argsort()[::-1][:5]:
-        print(f"{query}\t{picture}\t{row[picture]:.4f}")
+        print(f"{query}\t{names[picture]}\t{row[picture]:.4f}")

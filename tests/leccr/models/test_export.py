@@ -1,5 +1,8 @@
 """An exported model gives the model's own embeddings, in onnxruntime and in torch.export's programs."""
 
+import json
+import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,16 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image as PillowImage
 from tokenizers import Tokenizer
 from torch import Tensor
-from transformers import XLNetConfig
+from transformers import CLIPImageProcessorPil, XLNetConfig
 from typer.testing import CliRunner
 
 from leccr import UserError
 from leccr.cli import app
 from leccr.models.checkpoints import load_retriever
-from leccr.models.export import image_sample, run_export
+from leccr.models.export import image_sample, run_export, sized
 from leccr.models.export_programs import onnx_runner
+from leccr.models.exported_views import pixel_values
 from modeling_leccr import LeccrModel
 from processing import LeccrProcessor
 from tests.modeling_leccr.tiny import form, tiny_config
@@ -144,28 +149,81 @@ def test_int8_changes_the_embeddings_a_little_and_is_smaller(onnx: Export) -> No
     assert sizes[0] < sizes[1]
 
 
-def test_the_example_searches_without_torch_and_finds_what_the_model_finds(onnx: Export, tmp_path: Path) -> None:
-    np.save(tmp_path / "views.npy", onnx_runner(onnx.folder / "image.onnx")(**onnx.pictures).numpy())
-    script = onnx.folder / "search.py"
-    assert script.read_text() in (onnx.folder / "README.md").read_text()
-    # What may not be imported is not there for this process.
+def run_without_torch(script: Path, *words: str) -> list[str]:
+    """Run a script of an export as its README says, where torch and our packages are not installed."""
     start = (
         "import runpy, sys\n"
         "sys.modules.update(dict.fromkeys(['torch', 'transformers', 'leccr', 'modeling_leccr', 'processing']))\n"
-        f"sys.argv = ['search.py', {str(tmp_path / 'views.npy')!r}, *{TEXTS[:2]!r}]\n"
+        f"sys.argv = {[script.name, *words]!r}\n"
         f"runpy.run_path({str(script)!r}, run_name='__main__')\n"
     )
-    result = subprocess.run([sys.executable, "-c", start], capture_output=True, text=True, cwd=tmp_path)
+    result = subprocess.run([sys.executable, "-c", start], capture_output=True, text=True, cwd=script.parent)
     assert result.returncode == 0, result.stderr
+    return result.stdout.splitlines()
+
+
+def commands_of(readme: Path) -> list[list[str]]:
+    """Return the words of the commands that a README prints."""
+    lines = readme.read_text(encoding="utf-8").splitlines()
+    return [shlex.split(line)[1:] for line in lines if line.startswith("    python ")]
+
+
+def test_the_printed_commands_find_what_the_model_finds(onnx: Export, tmp_path: Path) -> None:
+    folder = shutil.copytree(onnx.folder, tmp_path / "exported")
+    pictures, said = folder / "PICTURES", dict(zip("abcde", DESCRIPTIONS))
+    pictures.mkdir()
+    shown = {name: PillowImage.effect_noise((40 + 9 * number, 50), 90) for number, name in enumerate("abcde")}
+    for name, image in shown.items():
+        image.save(pictures / f"{name}.png")
+    lines = [json.dumps({"id": f"{name}.png", "description": text}) for name, text in said.items() if text]
+    (pictures / "descriptions.jsonl").write_text("\n".join(lines))
+    (views_script, *views_words), (search_script, *search_words) = commands_of(folder / "README.md")
+    told = run_without_torch(folder / views_script, *views_words)
+    assert told == ["The views of 5 pictures are in views.npz."]
+    assert search_words == ["views.npz", "ein roter Ball"]
+    found = [line.split("\t") for line in run_without_torch(folder / search_script, search_words[0], *TEXTS[:2])]
     with torch.no_grad():
-        views = onnx.model.get_image_views(**onnx.pictures)
+        inputs = onnx.processor(images=[image.convert("RGB") for image in shown.values()], descriptions=DESCRIPTIONS)
+        views = onnx.model.get_image_views(**inputs)
         embeds = onnx.model.get_text_features(**onnx.processor(text=TEXTS[:2]))
     scores = torch.einsum("td,bkd->tbk", embeds, views).amax(dim=2)
-    found = [line.split("\t") for line in result.stdout.splitlines()]
     assert [line[0] for line in found] == [text for text in TEXTS[:2] for _ in range(5)]
-    for text, place, score in found:
-        assert float(score) == pytest.approx(scores[TEXTS.index(text), int(place)].item(), abs=1e-3)
+    for text, name, score in found:
+        expected = scores[TEXTS.index(text), "abcde".index(name.removesuffix(".png"))].item()
+        assert float(score) == pytest.approx(expected, abs=1e-3)
     assert [float(line[2]) for line in found[:5]] == sorted((float(line[2]) for line in found[:5]), reverse=True)
+    script = (folder / "search.py").read_text(encoding="utf-8")
+    assert script in (folder / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"size": {"shortest_edge": 40}, "do_center_crop": True, "crop_size": {"height": 32, "width": 32}},
+        {"size": {"height": 24, "width": 48}, "do_center_crop": False, "do_normalize": False},
+    ],
+)
+@pytest.mark.parametrize("size", [(90, 61), (33, 70)])
+def test_the_views_script_makes_the_pixels_of_the_image_processor(
+    settings: dict[str, Any], size: tuple[int, int]
+) -> None:
+    image_processor = CLIPImageProcessorPil(**settings)
+    picture = PillowImage.effect_noise(size, 90).convert("RGB")
+    expected = image_processor(images=[picture], return_tensors="np")["pixel_values"][0]
+    np.testing.assert_allclose(pixel_values(picture, image_processor.to_dict()), expected, atol=1e-5)
+
+
+def test_the_exported_preprocessor_makes_pictures_as_large_as_the_program_takes_them(tmp_path: Path) -> None:
+    made = processor(ROWS)
+    made.image_processor.do_resize = False
+    sized(made.image_processor, torch.zeros(1, 3, 48, 64)).save_pretrained(tmp_path)
+    saved = json.loads((tmp_path / "preprocessor_config.json").read_text(encoding="utf-8"))
+    assert saved["size"] == {"height": 48, "width": 64}
+    loaded = CLIPImageProcessorPil.from_pretrained(tmp_path)
+    assert loaded(images=[picture(size=(100, 90))], return_tensors="pt")["pixel_values"].shape == (1, 3, 48, 64)
+    assert not made.image_processor.do_resize, "the model's own is as it was"
+    made.image_processor.do_resize = True
+    assert sized(made.image_processor, torch.zeros(1, 3, PICTURE_SIZE, PICTURE_SIZE)) is made.image_processor
 
 
 def test_the_tokenizer_cuts_and_pads_as_the_processor(onnx: Export) -> None:
@@ -193,7 +251,7 @@ def test_a_model_of_features_gives_its_text_tower_alone(tmp_path: Path, capsys: 
 def test_pictures_that_are_not_resized_need_a_size(tmp_path: Path) -> None:
     made = processor(ROWS)
     made.image_processor.do_resize = False
-    with pytest.raises(UserError, match="give that with --picture-size PIXELS"):
+    with pytest.raises(UserError, match="give their size with --picture-size PIXELS"):
         image_sample(made)
     assert image_sample(made, PICTURE_SIZE)["pixel_values"].shape == (3, 3, PICTURE_SIZE, PICTURE_SIZE)
 
