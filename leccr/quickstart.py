@@ -14,6 +14,7 @@ from datasets import Dataset, DatasetDict
 from transformers import AutoModel, AutoProcessor
 
 from processing.captions import captions_by_language, languages_of
+from processing.device import to_device
 from processing.images import open_image
 from processing.scenes.build import build_scenes
 from processing.writing import atomic_file, write_json
@@ -26,7 +27,8 @@ from .errors import UserError
 from .evaluation.evaluate import evaluate_retrieval
 from .evaluation.metrics import format_table
 from .models.encoder import Encoder
-from .recipes import load_recipe
+from .recipes import load_recipe, override_training
+from .training.device import device_settings
 from .training.train import CHECKPOINTS, make_trainer, print_changes, save_retriever, train_recipe
 
 RECIPES = ("dual-encoder", "late-fusion", "leccr")
@@ -35,7 +37,12 @@ SHOWN = 5
 
 
 def run_quickstart(
-    output: Path, seed: int = 0, recipes: Sequence[str] = RECIPES, overwrite: bool = False, **sizes: int
+    output: Path,
+    seed: int = 0,
+    recipes: Sequence[str] = RECIPES,
+    overwrite: bool = False,
+    device: str = "auto",
+    **sizes: int,
 ) -> list[dict[str, Any]]:
     """Run the main job and print what it found; a folder that holds the same job, finished, is only shown again.
 
@@ -45,14 +52,17 @@ def run_quickstart(
         seed: Of the data and of training.
         recipes: Recipes to compare.
         overwrite: Start over if the folder holds another quickstart; other files in it stay.
+        device: Where to train and to search, as for `processing.device.choose_device`.
         **sizes: Sizes of Scenes, as `processing.scenes.build.build_scenes` takes them.
 
     Returns:
         Metrics by recipe and language on the unseen test scenes.
 
     Raises:
-        UserError: If the folder holds files of something else, or another quickstart that is not to be overwritten.
+        UserError: If the folder holds files of something else, or another quickstart that is not to be overwritten,
+            or there is no such device.
     """
+    device_settings(device)  # before anything is removed
     output = Path(output)
     job = {"leccr": __version__, "seed": seed, "recipes": list(recipes), **sizes}
     earlier = _earlier_job(output)
@@ -67,7 +77,7 @@ def run_quickstart(
         raise UserError(f"{output} is not empty and holds no quickstart; choose another folder with --out.")
     _remove_parts(output)
     write_json(output / JOB_FILE, {})
-    rows = _compare(output, seed, recipes, sizes)
+    rows = _compare(output, seed, recipes, device, sizes)
     write_json(output / JOB_FILE, job)
     print(_next_steps(output))
     return rows
@@ -102,14 +112,16 @@ def _remove_parts(output: Path) -> None:
     output.mkdir(parents=True, exist_ok=True)
 
 
-def _compare(output: Path, seed: int, recipes: Sequence[str], sizes: dict[str, int]) -> list[dict[str, Any]]:
+def _compare(
+    output: Path, seed: int, recipes: Sequence[str], device: str, sizes: dict[str, int]
+) -> list[dict[str, Any]]:
     started = time.monotonic()
     print("Drawing the pictures and writing their captions in six languages ...")
     data = build_scenes(seed=seed, **sizes)
     trained, rows = {}, []
     for name in recipes:
         print(f"\nTraining {name} ...")
-        trained[name], measured = _train_and_measure(name, data, output, seed)
+        trained[name], measured = _train_and_measure(name, data, output, seed, device)
         rows += [{"recipe": name, **result} for result in measured]
     print(f"\nUnseen scenes ({len(data['test'])}), queries without noise, in percent:\n\n{format_table(rows)}\n")
     write_json(output / RESULTS_FILE, rows)
@@ -117,14 +129,17 @@ def _compare(output: Path, seed: int, recipes: Sequence[str], sizes: dict[str, i
     save_retriever(output / "model", *trained[best])
     print(f"{best} is the best model; it is saved in {output / 'model'} and loaded back through AutoModel.")
     _save_pictures(output / "pictures", data["test"])
-    _answer_queries(output, data["test"])
+    _answer_queries(output, data["test"], device)
     print(f"\nThe answers as a picture: {output / ANSWERS_FILE}. Finished in {time.monotonic() - started:.0f} s.")
     return rows
 
 
-def _train_and_measure(name: str, data: DatasetDict, output: Path, seed: int) -> tuple[tuple[Any, ...], list[Any]]:
+def _train_and_measure(
+    name: str, data: DatasetDict, output: Path, seed: int, device: str
+) -> tuple[tuple[Any, ...], list[Any]]:
     """Return what `save_retriever` takes of a trained model, and its figures by language."""
     recipe = dataclasses.replace(load_recipe(name, towers="scenes"), data=SCENES, seed=seed)
+    recipe = override_training(recipe, device_settings(device))
     checked = training_data(recipe, data)
     recipe = dataclasses.replace(recipe, languages=checked.languages)
     print_changes(recipe)
@@ -148,9 +163,9 @@ def _save_pictures(folder: Path, test: Dataset, count: int = 12) -> None:
         open_image(test[number]["image"]).save(folder / f"{number}.png")
 
 
-def _answer_queries(output: Path, test: Dataset) -> None:
+def _answer_queries(output: Path, test: Dataset, device: str) -> None:
     model = AutoModel.from_pretrained(output / "model", trust_remote_code=True)
-    encoder = Encoder(model, AutoProcessor.from_pretrained(output / "model", trust_remote_code=True))
+    encoder = Encoder(to_device(model, device), AutoProcessor.from_pretrained(output / "model", trust_remote_code=True))
     views = encoder.row_views(test)
     languages = languages_of(test)
     asked = [len(test) * number // len(languages) for number in range(len(languages))]

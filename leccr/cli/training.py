@@ -109,11 +109,12 @@ def quickstart(
     out: Annotated[Path, typer.Option("--out", help="Folder to write.")] = Path("quickstart"),
     seed: Annotated[int, typer.Option(help="Seed of the data and the training.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start over if --out holds a quickstart.")] = False,
+    device: Device = "auto",
 ) -> None:
     """Draw the built-in data, train three recipes on it, compare them and answer queries in six languages."""
     from ..quickstart import run_quickstart
 
-    run_quickstart(output=out, seed=seed, overwrite=overwrite)
+    run_quickstart(output=out, seed=seed, overwrite=overwrite, device=device)
 
 
 def features(

@@ -40,13 +40,14 @@ def write_gallery(folder: Path, count: int = GALLERY_SCENES, seed: int = 0) -> N
     (folder / "ideas.json").write_text(ideas + "\n", encoding="utf-8")
 
 
-def prepare_scenes(cache: Path, say: Callable[[str], None], num_train: int) -> Path:
+def prepare_scenes(cache: Path, say: Callable[[str], None], num_train: int, device: str = "auto") -> Path:
     """Return a folder with `model` and `gallery`, which the first call makes and later calls find.
 
     Args:
         cache: Folder of such folders.
         say: Told about progress.
         num_train: Training scenes; fewer train faster but less accurately.
+        device: Where to train, as for `leccr.training.device.device_settings`.
     """
     made = cache / f"scenes-{num_train}-{_version()}"
     if made.is_dir():
@@ -57,7 +58,7 @@ def prepare_scenes(cache: Path, say: Callable[[str], None], num_train: int) -> P
         making = Path(work) / "made"
         say("Drawing the pictures …")
         write_gallery(making / "gallery")
-        _train(making / "model", Path(work) / "checkpoints", say, num_train)
+        _train(making / "model", Path(work) / "checkpoints", say, num_train, device)
         try:
             making.rename(made)
         except OSError:
@@ -81,7 +82,7 @@ def _version() -> str:
     return digest.hexdigest()[:12]
 
 
-def _train(folder: Path, checkpoints: Path, say: Callable[[str], None], num_train: int) -> None:
+def _train(folder: Path, checkpoints: Path, say: Callable[[str], None], num_train: int, device: str) -> None:
     from transformers import TrainerCallback
 
     from processing.scenes.build import build_scenes
@@ -89,7 +90,8 @@ def _train(folder: Path, checkpoints: Path, say: Callable[[str], None], num_trai
     from ..data.facts import training_facts
     from ..data.training_data import training_data
     from ..hub.push import run_card
-    from ..recipes import load_recipe
+    from ..recipes import load_recipe, override_training
+    from ..training.device import device_settings
     from ..training.train import make_trainer, save_retriever, train_recipe
 
     class Progress(TrainerCallback):
@@ -98,7 +100,7 @@ def _train(folder: Path, checkpoints: Path, say: Callable[[str], None], num_trai
 
     say("Writing captions in six languages …")
     data = build_scenes(num_train, min(200, num_train), num_test=0)
-    recipe = load_recipe("leccr", towers="scenes")
+    recipe = override_training(load_recipe("leccr", towers="scenes"), device_settings(device))
     trainer = make_trainer(recipe, training_data(recipe, data), checkpoints)
     total = int(-(-num_train // trainer.args.train_batch_size) * trainer.args.num_train_epochs)
     trainer.add_callback(Progress())

@@ -53,7 +53,7 @@ def run_demo(
             # A mistake is reported here and not after the training.
             space("sources").open_source(gallery)
         settings = setup.Settings(model or "", gallery or "")
-        load, train = _loader(device, dtype), _trainer(training_scenes)
+        load, train = _loader(device, dtype), _trainer(training_scenes, device)
         served = setup.Setup(lambda say: setup.build_ready(settings, say, load, train))
         if model:
             return page.serve(page.build_page(served.finish()), **options)
@@ -85,13 +85,13 @@ def _loader(device: str, dtype: str) -> Callable[[str], Any]:
     return load
 
 
-def _trainer(num_train: int) -> Callable[[Callable[[str], None]], tuple[str, str]]:
+def _trainer(num_train: int, device: str) -> Callable[[Callable[[str], None]], tuple[str, str]]:
     """Return what gives the Space a model and pictures where none are named."""
 
     def train(say: Callable[[str], None]) -> tuple[str, str]:
         from .scenes import cache_folder, prepare_scenes
 
-        made = prepare_scenes(cache_folder(), say, num_train)
+        made = prepare_scenes(cache_folder(), say, num_train, device)
         return str(made / "model"), str(made / "gallery")
 
     return train

@@ -44,8 +44,9 @@ def main(exported: Path, pictures: Path, output: Path) -> None:
     tokenizer = Tokenizer.from_file(str(exported / "tokenizer.json"))
     longest = json.loads((exported / "export.json").read_text())["description_max_length"]
     tokenizer.enable_truncation(longest)
-    if tokenizer.padding["length"]:
-        tokenizer.enable_padding(**{**tokenizer.padding, "length": longest})
+    padding = tokenizer.padding or {}
+    if padding.get("length"):
+        tokenizer.enable_padding(**{**padding, "length": longest})
     image_tower = onnxruntime.InferenceSession(exported / "image.onnx")
     described = pictures / "descriptions.jsonl"
     lines = described.read_text(encoding="utf-8").splitlines() if described.exists() else []

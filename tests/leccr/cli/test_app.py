@@ -200,8 +200,8 @@ def test_embed_captions_hands_over_everything(monkeypatch: pytest.MonkeyPatch) -
 
 def test_quickstart_hands_over_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     quickstart = stand_in(monkeypatch, "leccr.quickstart", "run_quickstart")
-    assert run("quickstart", "--out", "here", "--seed", "3", "--overwrite").exit_code == 0
-    quickstart.assert_called_once_with(output=Path("here"), seed=3, overwrite=True)
+    assert run("quickstart", "--out", "here", "--seed", "3", "--overwrite", "--device", "cpu").exit_code == 0
+    quickstart.assert_called_once_with(output=Path("here"), seed=3, overwrite=True, device="cpu")
 
 
 @pytest.mark.parametrize(

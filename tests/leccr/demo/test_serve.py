@@ -80,8 +80,8 @@ def test_without_a_model_one_is_trained_behind_the_page(
 ) -> None:
     asked, served = [], threading.Event()
 
-    def prepare(cache: Path, say: Callable[[str], None], num_train: int) -> Path:
-        asked.append((cache, num_train))
+    def prepare(cache: Path, say: Callable[[str], None], num_train: int, device: str) -> Path:
+        asked.append((cache, num_train, device))
         say("Training, step 3 of 9 …")
         assert served.wait(300)
         for name, source in (("model", "model"), ("gallery", "photos")):
@@ -102,4 +102,4 @@ def test_without_a_model_one_is_trained_behind_the_page(
         except AppError as error:
             assert "Not ready yet" in str(error)
             time.sleep(0.1)
-    assert asked == [(tmp_path / "leccr", 70)] and len(answer["results"]) == 6
+    assert asked == [(tmp_path / "leccr", 70, "auto")] and len(answer["results"]) == 6
