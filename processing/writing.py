@@ -28,8 +28,11 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     # The file of an earlier run that was stopped may have another mode.
     part.unlink(missing_ok=True)
     part.touch()
+    mode = part.stat().st_mode
     try:
         yield part
+        # Some libraries put a file of their own in its place, readable by its owner only.
+        part.chmod(mode)
         publish_file(part, path)
     finally:
         part.unlink(missing_ok=True)
@@ -72,7 +75,6 @@ def part_path(path: Path) -> Path:
 
 def publish_file(part: Path, path: Path) -> None:
     """Put a file that is written to its end in the place of another in the same folder, which need not exist."""
-    part.chmod(_new_file_mode(part))
     _flush(part)
     part.replace(path)
     _flush(path.parent)
@@ -80,7 +82,7 @@ def publish_file(part: Path, path: Path) -> None:
 
 def follow_umask(folder: Path) -> None:
     """Give all files in a folder the mode of new files: safetensors makes its own readable by their owner only."""
-    mode = _new_file_mode(folder / "file")
+    mode = _new_file_mode(folder)
     for path in folder.rglob("*"):
         if path.is_file() and not path.is_symlink():
             path.chmod(mode)
@@ -101,9 +103,9 @@ def write_json(path: str | Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
-def _new_file_mode(path: Path) -> int:
-    """Return the mode of a new file next to `path`; asking for the umask itself would change it for all threads."""
-    probe = path.with_name(f"{path.name}.mode")
+def _new_file_mode(folder: Path) -> int:
+    """Return the mode of a new file in a folder; asking for the umask itself would change it for all threads."""
+    probe = part_path(folder / "mode")
     probe.touch()
     try:
         return probe.stat().st_mode & 0o777

@@ -79,7 +79,7 @@ def crashes(original: Path | None, folder: Path, function: Callable[..., Any], *
         shutil.rmtree(folder, ignore_errors=True)
         if original is not None:
             shutil.copytree(original, folder)
-        child = Child(function, {"folder": folder, **arguments}, stop_before=step)
+        child = Child(function, {"folder": folder, **arguments}, step)
         if not child.stopped():
             child.result()
             assert step > 1, "the function reached the disk"
@@ -87,19 +87,25 @@ def crashes(original: Path | None, folder: Path, function: Callable[..., Any], *
         yield folder
 
 
+def stop_before(step: int, folder: Path, function: Callable[..., Any], **arguments: Any) -> Path:
+    """Run a function until before its `step`-th step that reaches the disk, and return the folder that it changes."""
+    assert Child(function, {"folder": folder, **arguments}, step).stopped()
+    return folder
+
+
 def _work(pipe: Connection, function: Callable[..., Any], arguments: dict[str, Any], stop_before: int) -> None:
     if stop_before:
-        _stop_before(stop_before, arguments["folder"])
+        _stop_at(stop_before, arguments["folder"])
     try:
         pipe.send((function(**arguments), None))
     except BaseException:
         pipe.send((None, traceback.format_exc()))
 
 
-def _stop_before(step: int, folder: Path) -> None:
-    """Count flushes, renamed and removed files and commits of SQLite, and end the process before one of them.
+def _stop_at(step: int, folder: Path) -> None:
+    """Count flushes, commits of SQLite, and renamed and removed files of a folder, and end the process before one.
 
-    What was added to files and not flushed is lost then, as it may be when the machine stops.
+    What was added to its files and not flushed is lost then, as it may be when the machine stops.
     """
     steps = itertools.count(1)
     flushed = {path.stat().st_ino: path.stat().st_size for path in folder.rglob("*")}
@@ -113,9 +119,10 @@ def _stop_before(step: int, folder: Path) -> None:
             os._exit(STOPPED)
 
     def counted(call: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapper(*args: Any, **options: Any) -> Any:
-            count()
-            return call(*args, **options)
+        def wrapper(path: Any, *args: Any, **options: Any) -> Any:
+            if Path(path).is_relative_to(folder):
+                count()
+            return call(path, *args, **options)
 
         return wrapper
 

@@ -1,25 +1,17 @@
-"""A small prepared data set, and a run in a process that is killed in the middle."""
+"""A small prepared data set, and what crash tests do to it."""
 
-import json
-import os
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image as PillowImage
 
+from leccr.data.describe import run_description
+from leccr.data.options import DescribeOptions, TranslateOptions
+from leccr.data.translate import run_translation
+from processing.generation.describe import DescriptionReport
+from processing.generation.translate import TranslationReport
 from processing.storage import write_rows
 from tests.processing.generation.tiny_models import WORDS
-
-PROGRAM = """
-import importlib, json, sys
-module, function, settings, data, options = json.loads(sys.argv[1])
-settings = getattr(importlib.import_module("leccr.data.options"), settings)
-getattr(importlib.import_module(module), function)(data, settings(**options))
-"""
 
 
 def build_data(folder: Path, rows: int = 40, pictures: bool = True) -> Path:
@@ -47,21 +39,9 @@ def build_data(folder: Path, rows: int = 40, pictures: bool = True) -> Path:
     return folder
 
 
-def run_and_kill(function: Any, settings: type, data: Path, options: dict[str, Any], journal: Path, lines: int) -> int:
-    """Start `function` in a process, kill it once the journal has some lines, and return how many records it has."""
-    arguments = json.dumps([function.__module__, function.__name__, settings.__name__, str(data), options])
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, arguments],
-        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads()), "TQDM_DISABLE": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    deadline = time.monotonic() + 120
-    while not journal.is_file() or journal.read_bytes().count(b"\n{") < lines:
-        assert process.poll() is None, process.communicate()[0].decode()
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    process.kill()
-    process.communicate()
-    assert process.returncode == -9
-    return journal.read_bytes().count(b"\n{")
+def describe(folder: str | Path, **options: Any) -> DescriptionReport:
+    return run_description(str(folder), DescribeOptions(**options))
+
+
+def translate(folder: str | Path, **options: Any) -> TranslationReport:
+    return run_translation(str(folder), TranslateOptions(**options))

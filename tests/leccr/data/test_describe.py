@@ -9,16 +9,14 @@ import pytest
 from PIL import Image as PillowImage
 
 from hub_card.data_facts import DataFacts
-from leccr.data import describe as module
 from leccr.data.facts import write_facts
-from leccr.data.options import DescribeOptions
 from leccr.errors import UserError
-from processing.generation.describe import DescriptionReport
-from processing.storage import read_splits, write_rows
+from processing.storage import read_column, read_splits, write_rows
+from tests.crashes import crashes, needs_forks, stop_before
 from tests.processing.generation.chat_server import ChatServer, Reply, question_of
 from tests.processing.generation.tiny_models import build_llava
 
-from ..generation_data import build_data, run_and_kill
+from ..generation_data import build_data, describe
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +32,12 @@ def options(prompts: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     return {"model": model, "prompts": prompts, "batch_size": 2, "device": "cpu", "temperature": 0.8, "seed": 5}
 
 
-def describe(data: str, **options: Any) -> DescriptionReport:
-    return module.run_description(data, DescribeOptions(**options))
-
-
 def descriptions(folder: Path) -> dict[str, str | None]:
-    return {row["id"]: row["description"] for rows in read_splits(folder).values() for row in rows}
+    names, texts = read_column(folder, "id"), read_column(folder, "description")
+    return {name: text for split in names for name, text in zip(names[split], texts[split])}
 
 
+@needs_forks
 def test_a_killed_run_goes_on_to_the_same_file(
     tmp_path: Path, options: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -54,10 +50,10 @@ def test_a_killed_run_goes_on_to_the_same_file(
     assert any(record["problems"] for record in records)
     assert "Described " in capsys.readouterr().out
 
-    killed = build_data(tmp_path / "killed")
+    # Step 1 opens the journal, and each of the next ones adds a batch of two pictures.
+    killed = stop_before(6, build_data(tmp_path / "killed"), describe, **options)
     journal = killed / "descriptions.jsonl"
-    done = run_and_kill(module.run_description, DescribeOptions, killed, options, journal, lines=5)
-    assert 5 <= done < 40
+    assert journal.read_bytes().count(b"\n{") == 8
     with journal.open("ab") as stream:
         stream.write(b'{"id": "p')
     assert set(descriptions(killed).values()) == {None}
@@ -65,7 +61,25 @@ def test_a_killed_run_goes_on_to_the_same_file(
     assert journal.read_bytes() == (whole / "descriptions.jsonl").read_bytes()
     assert descriptions(killed) == descriptions(whole)
     bar = re.search(r"Describing: [^|]*\|[^|]*\| (\d+)/40 ", capsys.readouterr().err)
-    assert bar and 0 < int(bar[1]) <= done
+    assert bar and int(bar[1]) == 8
+
+
+@needs_forks
+def test_a_run_that_is_stopped_anywhere_goes_on_to_the_same_file(tmp_path: Path, prompts: str) -> None:
+    start = build_data(tmp_path / "start", rows=8)
+    reply = lambda number, payload: Reply(f"{question_of(payload)} {width_of(payload)}.")  # noqa: E731
+    with ChatServer(reply) as server:
+        options = {"model": "tiny", "endpoint": server.url, "prompts": prompts, "requests": 3}
+        whole = build_data(tmp_path / "whole", rows=8)
+        describe(str(whole), **options)
+        expected = descriptions(whole)
+        assert None not in expected.values()
+        for folder in crashes(start, tmp_path / "data", describe, **options):
+            left = descriptions(folder)
+            assert all(text in (None, expected[name]) for name, text in left.items())
+            describe(str(folder), **options)
+            assert (folder / "descriptions.jsonl").read_bytes() == (whole / "descriptions.jsonl").read_bytes()
+            assert descriptions(folder) == expected
 
 
 def test_a_copy_gets_the_descriptions(tmp_path: Path, options: dict[str, Any]) -> None:

@@ -5,17 +5,15 @@ from typing import Any
 import pytest
 
 from hub_card.data_facts import DataFacts
-from leccr.data import translate as module
 from leccr.data.facts import write_facts
-from leccr.data.options import TranslateOptions
 from leccr.errors import UserError
-from processing.generation.translate import TranslationReport
 from processing.generation.write_back import rewrite_column
-from processing.storage import read_splits
+from processing.storage import read_column, read_splits
+from tests.crashes import crashes, needs_forks, stop_before
 from tests.processing.generation.chat_server import ChatServer, Reply, question_of
 from tests.processing.generation.tiny_models import build_marian, build_nllb
 
-from ..generation_data import build_data, run_and_kill
+from ..generation_data import build_data, translate
 
 
 @pytest.fixture(scope="module")
@@ -28,16 +26,13 @@ def options(nllb: str) -> dict[str, Any]:
     return {"model": nllb, "targets": ["de", "zh"], "batch_size": 4, "device": "cpu", "beams": 2, "max_new_tokens": 16}
 
 
-def translate(data: str, **options: Any) -> TranslationReport:
-    return module.run_translation(data, TranslateOptions(**options))
-
-
 def added(folder: Path) -> dict[str, list[dict[str, Any]]]:
     """Return the machine translations by row."""
+    names, captions = read_column(folder, "id"), read_column(folder, "target_captions")
     return {
-        row["id"]: [caption for caption in row["target_captions"] if caption["origin"] != "human"]
-        for rows in read_splits(folder).values()
-        for row in rows
+        name: [caption for caption in its_captions if caption["origin"] != "human"]
+        for split in names
+        for name, its_captions in zip(names[split], captions[split])
     }
 
 
@@ -45,6 +40,7 @@ def records(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
+@needs_forks
 def test_a_killed_run_goes_on_to_the_same_files(tmp_path: Path, options: dict[str, Any]) -> None:
     whole = build_data(tmp_path / "whole")
     translate(str(whole), **options, back_translate=True)
@@ -59,16 +55,33 @@ def test_a_killed_run_goes_on_to_the_same_files(tmp_path: Path, options: dict[st
     assert len({record["text"] for record in made}) > 10
     assert any(record["problems"] for record in made)
 
-    killed = build_data(tmp_path / "killed")
     options = {**options, "back_translate": True}
-    journal = killed / "translations.jsonl"
-    done = run_and_kill(module.run_translation, TranslateOptions, killed, options, journal, lines=20)
-    assert 20 <= done < 160
+    # Step 1 opens the journal, and each of the next ones adds a batch of four captions.
+    killed = stop_before(7, build_data(tmp_path / "killed"), translate, **options)
+    assert (killed / "translations.jsonl").read_bytes().count(b"\n{") == 20
     assert not any(added(killed).values())
     translate(str(killed), **options)
     for name in ("translations.jsonl", "back_translations.jsonl"):
         assert (killed / name).read_bytes() == (whole / name).read_bytes()
     assert added(killed) == added(whole)
+
+
+@needs_forks
+def test_a_run_that_is_stopped_anywhere_goes_on_to_the_same_files(tmp_path: Path) -> None:
+    start = build_data(tmp_path / "start", rows=8)
+    with ChatServer(lambda number, payload: Reply(f"Satz {question_of(payload)[-40:]}")) as server:
+        options = {"model": "tiny", "endpoint": server.url, "targets": ["de"], "back_translate": True, "requests": 3}
+        whole = build_data(tmp_path / "whole", rows=8)
+        translate(str(whole), **options)
+        expected = added(whole)
+        assert all(expected.values())
+        for folder in crashes(start, tmp_path / "data", translate, **options):
+            left = added(folder)
+            assert all(captions in ([], expected[name]) for name, captions in left.items())
+            translate(str(folder), **options)
+            for name in ("translations.jsonl", "back_translations.jsonl"):
+                assert (folder / name).read_bytes() == (whole / name).read_bytes()
+            assert added(folder) == expected
 
 
 def test_captions_have_their_source_their_system_and_their_weight(tmp_path: Path, options: dict[str, Any]) -> None:
