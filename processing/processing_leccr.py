@@ -108,7 +108,8 @@ class LeccrProcessor(ProcessorMixin):
     def _tokenize(self, texts: list[str], max_length: int, return_tensors: str | None) -> dict[str, Any]:
         return dict(
             self.tokenizer(
-                texts,
+                # Half of a surrogate pair, as a terminal or a cut-off answer may give, is no text to tokenizers.
+                [text.encode("utf-8", "replace").decode("utf-8") for text in texts],
                 padding="max_length" if self.pad_to_max_length else True,
                 truncation=True,
                 max_length=max_length,

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import re
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v")
 SPLIT_LISTS = {"train": "train", "validation": "val", "test": "test"}
 
 # "<id>#<tag>#<number> <text>", or "<id>#<number><tab><text>" as in COCO-CN.
-_CAPTION = re.compile(r"(?P<id>[^\s#]+)(?:#(?P<tag>\w+))?#(?P<number>\d+)(?:\s+(?P<text>.*))?")
+_CAPTION = re.compile(r"(?P<id>[^\s#]+)(?:#(?P<tag>\w+))?#(?P<number>\d{1,9})(?:\s+(?P<text>.*))?")
 
 
 class FeatureSource(Protocol):
@@ -89,11 +90,14 @@ def read_lines(path: Path) -> list[str]:
 
     Only `\n` ends a line, since files that are parallel line by line may have other separators within a line.
     """
-    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    content = path.read_bytes()
     try:
+        content = gzip.decompress(content) if path.suffix == ".gz" else content
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text at byte {error.start}; convert it to UTF-8.") from error
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise UserError(f"{path} is not whole: {error}. Fetch it again.") from error
     lines = [line.removesuffix("\r").removeprefix("\ufeff") for line in text.split("\n")]
     return lines[:-1] if lines[-1] == "" else lines
 
@@ -106,7 +110,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not whole JSON: {error}. Fetch it again.") from error
 
 

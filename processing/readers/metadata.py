@@ -55,7 +55,10 @@ class Metadata:
 
     def _read_columns(self, file: BinaryIO) -> None:
         header = _Lines(file, self._start)
-        first = next(header, "")
+        try:
+            first = next(header, "")
+        except UnicodeDecodeError as error:
+            raise UserError(f"{self.path} is not UTF-8 text in line 1; save it as UTF-8.") from error
         # Spreadsheets in some countries separate by semicolons, and some export tabs.
         self._delimiter = max(",;\t", key=first.count)
         self._columns = [name.strip() for name in next(csv.reader([first], delimiter=self._delimiter), [])]
@@ -82,7 +85,7 @@ class Metadata:
                 continue
             try:
                 columns = json.loads(line)
-            except json.JSONDecodeError as error:
+            except (ValueError, RecursionError) as error:
                 raise UserError(f"{self.path} line {lines.number} is not JSON: {error}.") from error
             if not isinstance(columns, dict):
                 raise UserError(f"{self.path} line {lines.number} is not a JSON object.")
@@ -91,7 +94,11 @@ class Metadata:
     def _csv_lines(self, lines: "_Lines", columns: list[str]) -> Iterator[tuple[int, int, dict[str, Any]]]:
         reader = csv.reader(lines, delimiter=self._delimiter)
         while True:
-            place, cells = lines.place, next(reader, None)
+            place = lines.place
+            try:
+                cells = next(reader, None)
+            except csv.Error as error:
+                raise UserError(f"{self.path} line {lines.number} cannot be read: {error}.") from error
             if cells is None:
                 return
             if len(cells) > len(columns):
