@@ -77,3 +77,22 @@ def check_folder(path: str | Path | None, hint: str) -> None:
     """
     if path is not None and not Path(path).is_dir():
         raise UserError(f"There is no folder {path}; {hint}.")
+
+
+def check_checkpoint(name: str | Path) -> None:
+    """Check that a name can be that of a model: a folder with a config.json, or a repository of the Hub.
+
+    Raises:
+        UserError: It cannot.
+    """
+    folder = Path(name)
+    if folder.is_dir():
+        possible = (folder / "config.json").is_file()
+    else:
+        from hub_card.names import is_repository
+
+        possible = is_repository(str(name))
+    if not possible:
+        raise UserError(
+            f"{name} is no model: there is no folder of this name with a config.json, and it is no name on the Hub."
+        )

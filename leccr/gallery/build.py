@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from processing.device import check_names
 from processing.writing import part_path
 
+from ..arguments import check_checkpoint
 from ..errors import UserError
 from .candidates import DESCRIPTIONS_FILE, Source, read_descriptions
 from .options import AddOptions, IndexOptions
@@ -118,6 +119,8 @@ def load_encoder(
 
 
 def _encoder(model: "str | Encoder", device: str, dtype: str) -> "Encoder":
+    if isinstance(model, str):
+        check_checkpoint(model)
     from ..models.encoder import Encoder
 
     return model if isinstance(model, Encoder) else Encoder.load(model, device, dtype)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from processing.readers.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from processing.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 from ..errors import UserError
 from .results import hash_file, is_encodable, stamp_of

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hub_card.names import is_repository
-
 from ..errors import UserError
 from .candidates import ENDINGS, Candidate, Source, kind_of, read_descriptions
 from .results import is_encodable
@@ -32,6 +30,9 @@ def open_source(name: str, split: str | None = None, roots: Sequence[str] = ()) 
         if not path.is_dir():
             return files_source([path], roots)
         return data_source(path, split) if _has_shards(path) else folder_source(path, roots)
+    # Imports huggingface_hub, which files do not need.
+    from hub_card.names import is_repository
+
     if is_repository(name):
         return hub_source(name, split)
     raise UserError(f"There is no folder, file or data set {name}.")

@@ -16,8 +16,6 @@ import numpy as np
 
 from ..errors import UserError
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v")
 SPLIT_LISTS = {"train": "train", "validation": "val", "test": "test"}
 
 # "<id>#<tag>#<number> <text>", or "<id>#<number><tab><text>" as in COCO-CN.

@@ -23,7 +23,8 @@ from typing import Any
 
 from ..errors import UserError
 from ..schema import ORIGIN_HUMAN
-from .files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Collection, Rows, Target, clean, make_row, require
+from ..suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from .files import Collection, Rows, Target, clean, make_row, require
 from .metadata import Metadata
 
 METADATA = ("metadata.csv", "metadata.jsonl", "captions.csv", "captions.jsonl")

@@ -13,8 +13,8 @@ from typing import Any
 
 from ..errors import UserError
 from ..schema import ORIGIN_HUMAN
+from ..suffixes import IMAGE_SUFFIXES
 from .files import (
-    IMAGE_SUFFIXES,
     Collection,
     Rows,
     Target,

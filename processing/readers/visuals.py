@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError
-from .files import VIDEO_SUFFIXES, FeatureSource, files_by_stem, read_lines, require
+from ..suffixes import VIDEO_SUFFIXES
+from .files import FeatureSource, files_by_stem, read_lines, require
 
 BIGFILE_PARTS = ("feature.bin", "shape.txt", "id.txt")
 FRAMES = "video2frames.txt"

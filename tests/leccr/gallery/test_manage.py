@@ -133,11 +133,24 @@ def test_a_mistake_is_one_clear_line(name: str, built: Path, model: Path, tmp_pa
     check_mistake(*MISTAKES[name], built=built, model=model, tmp_path=tmp_path)
 
 
-def test_looking_after_a_gallery_loads_nothing_heavy(built: Path) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["gallery", "info", "{built}/gallery"],
+        ["index", "{tmp}/none", "--model", "{model}", "--out", "{tmp}/g"],
+        ["index", "{built}/photos", "--model", "{tmp}/none", "--out", "{tmp}/g"],
+        ["gallery", "add", "{built}/gallery", "{tmp}/none"],
+        ["search", "{tmp}/none", "a dog"],
+        ["search", "{built}/gallery", "a dog", "--filter", "colour=red"],
+    ],
+    ids=" ".join,
+)
+def test_mistakes_are_reported_before_anything_heavy_is_imported(
+    words: list[str], built: Path, model: Path, tmp_path: Path
+) -> None:
+    arguments = [word.format(built=built, model=model, tmp=tmp_path) for word in words]
     program = (
-        "import sys\nfrom leccr.cli import app\n"
-        f"try:\n    app(['gallery', 'info', {str(built / 'gallery')!r}])\nexcept SystemExit as stop:\n"
-        "    assert not stop.code\n"
+        f"import sys\nfrom leccr.cli import app\ntry:\n    app({arguments!r})\nexcept SystemExit:\n    pass\n"
         "heavy = {'torch', 'transformers', 'datasets', 'pandas', 'faiss'} & set(sys.modules)\nassert not heavy, heavy\n"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
