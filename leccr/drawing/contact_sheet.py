@@ -70,17 +70,17 @@ WORD = re.compile(rf"[{UNSPACED}][{CLOSING}]*|[^\s{UNSPACED}]+|\s+")
 
 @dataclass(frozen=True)
 class ContactRow:
-    """One query and what was found for it.
+    """One query and its answers.
 
     Attributes:
-        query: the text that was searched for, in any script.
-        language: its language code, for example `"ja"`.
-        images: the answers, best first.
-        scores: one score per image.
-        correct: position in `images` of the right one, or None where it is not among them or not known.
-        gloss: what the query says in English, shown below it, and instead of it where this machine has no font for the
+        query: The text that was searched for, in any script.
+        language: Its language code, for example `"ja"`.
+        images: The answers, best first.
+        scores: One score per image.
+        correct: Index in `images` of the right one; None if it is not among them or not known.
+        gloss: What the query says in English, shown below it, and instead of it if this machine has no font for the
             query's script.
-        note: what stands beside the language, for example the rank of the right image.
+        note: A text next to the language, for example the rank of the right image.
     """
 
     query: str
@@ -96,15 +96,15 @@ def contact_sheet(rows: Sequence[ContactRow], title: str = "One query a row, bes
     """Draw the rows below a title. The right image of a row has a green frame and a tick.
 
     Args:
-        rows: the queries; they may have different numbers of images.
-        title: one line, cut where it is too long.
+        rows: The queries; they may have different numbers of images.
+        title: One line, cut if it is too long.
 
     Returns:
         An RGB picture, 234 pixels high per row, wide enough for the longest row.
 
     Raises:
-        ValueError: if there is no row, a row has no image or not one score per image, or `correct` is
-            not the position of one of them.
+        ValueError: If there is no row, a row has no image or not one score per image, or `correct` is
+            not the index of one of them.
     """
     if not rows:
         raise ValueError("A contact sheet needs at least one row.")
@@ -140,7 +140,7 @@ def _check(row: ContactRow, number: int) -> None:
     if row.correct is not None and not 0 <= row.correct < len(row.images):
         raise ValueError(
             f"Row {number} of the contact sheet calls image {row.correct} correct, but has {len(row.images)} images; "
-            "give None where the right one is not shown."
+            "give None if the right one is not shown."
         )
 
 
@@ -203,7 +203,7 @@ def _thumbnail(image: Image.Image) -> Image.Image:
 
 
 def _tick(size: int) -> Image.Image:
-    """Return a white tick on green: colour alone would not tell everybody which image is right."""
+    """Return a white tick on green: not everybody can see which image is right by colour only."""
     large = Image.new("RGB", (4 * size, 4 * size), GREEN)
     points = [(x * 4 * size, y * 4 * size) for x, y in ((0.27, 0.52), (0.43, 0.68), (0.73, 0.34))]
     ImageDraw.Draw(large).line(points, fill=WHITE, width=size // 2, joint="curve")
@@ -218,7 +218,7 @@ def _paste_rounded(sheet: Image.Image, image: Image.Image, position: tuple[int, 
 
 
 def _wrap(text: str, font: Font, width: int, max_lines: int) -> list[str]:
-    """Break into lines of at most `width` pixels; what is left over ends in an ellipsis."""
+    """Break into lines of at most `width` pixels; the last one ends in an ellipsis if the text is too long."""
     lines = [""]
     for word in WORD.findall(text):
         if lines[-1] and len(lines) < max_lines and font.getlength((lines[-1] + word).rstrip()) > width:
@@ -263,7 +263,7 @@ def _load_font(name: str, face: int, size: int) -> Font | None:
 
 
 def _covers(font: Font, text: str) -> bool:
-    """Tell whether no character of the text is drawn as the font's sign for a character that it lacks."""
+    """Return whether no character of the text is drawn as the font's sign for a missing character."""
     missing = font.getmask(NO_CHARACTER)
     signs = {char: font.getmask(char) for char in set(text) if not char.isspace()}
     return all((sign.size, bytes(sign)) != (missing.size, bytes(missing)) for sign in signs.values())

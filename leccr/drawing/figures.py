@@ -1,4 +1,4 @@
-"""What all plots share: their look, which reads without colour, fonts for every script, and writing files whole."""
+"""What all plots share: a look that is readable without colour, fonts for every script, and writing files whole."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -38,12 +38,12 @@ CHARACTERS_PER_INCH = 15
 def drawn(
     path: Path, title: str, caption: str, size: tuple[float, float], lines: int = 1, columns: int = 1, **share: Any
 ) -> Iterator[list[Any]]:
-    """Give axes to draw on, and save the figure under a title and above a caption if all went well.
+    """Give axes to draw on, and save the figure with a title and a caption if the block ends without an error.
 
     Args:
         path: PNG file to write.
         title: Of the whole figure.
-        caption: What the figures stand on; broken into lines.
+        caption: What the figures are based on; broken into lines.
         size: Width and height in inches.
         lines: Lines of axes.
         columns: Axes in a line.
@@ -61,11 +61,11 @@ def drawn(
 
 def finish_grid(axes: Sequence[Any], used: int, columns: int, label: str) -> None:
     """Hide the panels of a grid that are not used, and put a label below the lowest of each column."""
-    for place, axis in enumerate(axes):
-        axis.set_visible(place < used)
-        # Panels that share an axis have its numbers in the last line alone, which may be hidden.
+    for index, axis in enumerate(axes):
+        axis.set_visible(index < used)
+        # Panels that share an axis show its numbers only in the last line, which may be hidden.
         axis.tick_params(labelbottom=True)
-        if used - columns <= place < used:
+        if used - columns <= index < used:
             axis.set_xlabel(label)
 
 
@@ -82,13 +82,13 @@ def line_styles(count: int) -> list[dict[str, Any]]:
 def in_font(text: str, language: str, size: float) -> tuple[str, FontProperties]:
     """Return a text and a font of this machine that has its characters, as matplotlib's own has no Chinese.
 
-    Where there is none, the text says so.
+    If there is none, the returned text says so.
     """
-    found = font_for(text, language, 20)
-    if found is None:
+    font = font_for(text, language, 20)
+    if font is None:
         return f"(no font here for this text in {language})", FontProperties(size=size)
     # Pillow's built-in font has no file, and what it covers matplotlib's covers too.
-    file = getattr(found, "path", None)
+    file = getattr(font, "path", None)
     return text, FontProperties(fname=file if isinstance(file, str) else None, size=size)
 
 
