@@ -134,7 +134,7 @@ class LeccrPreTrainedModel(PreTrainedModel):
 
     def _towers_by_flag(self) -> dict[str, Tower]:
         """Return the towers that can be frozen, by the field of the configuration that says so."""
-        return {}
+        return {"freeze_text": self.text.tower}
 
     def _frozen_parts(self) -> list[nn.Module]:
         """Return what the configuration freezes."""

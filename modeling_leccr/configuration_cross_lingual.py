@@ -37,6 +37,7 @@ class CrossLingualConfig(PreTrainedConfig):
         logit_scale_init_value: Initial log of the inverse temperature.
 
     Training policy:
+        freeze_text: Freeze the text tower when the model is built or loaded, as in `LeccrConfig`.
         learn_temperature: Whether the temperature is trained, or stays at its initial value.
         dropout: Dropout on the embedding's head.
         token_dropout: Share of text tokens that training hides from the text tower; the first one always stays.
@@ -63,6 +64,7 @@ class CrossLingualConfig(PreTrainedConfig):
     word_temperature: float | int = 0.07
     logit_scale_init_value: float | int = 2.6592
 
+    freeze_text: bool = False
     learn_temperature: bool = True
     dropout: float | int = 0.1
     token_dropout: float | int = 0.0

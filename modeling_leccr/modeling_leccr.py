@@ -47,24 +47,21 @@ class LeccrModel(LeccrPreTrainedModel):
 
     def _towers_by_flag(self) -> dict[str, Tower]:
         vision = {} if self.image.tower is None else {"freeze_vision": self.image.tower}
-        return {**vision, "freeze_text": self.text.tower}
+        return vision | super()._towers_by_flag()
 
     def _frozen_parts(self) -> list[nn.Module]:
         frozen = super()._frozen_parts()
         if self.description_encoder is not None:
             frozen.append(self.description_encoder.tower)
-            # Distributed training stops at weights that take no part in the loss.
-            if not self._needs_description_embeds():
+            # Published slots take only a description's states, and distributed training stops at an unused head.
+            anchored = self.config.slot_anchor != "none"
+            if not (anchored if self.config.num_slots else self.config.description_fusion):
                 frozen.append(self.description_encoder.head)
         return frozen
 
     def _text_encoders(self) -> list[tuple[TextEncoder, PreTrainedConfig]]:
         described = [(self.description_encoder, self.config.description_config)]
         return [*super()._text_encoders(), *(described if self.description_encoder is not None else [])]
-
-    def _needs_description_embeds(self) -> bool:
-        """Return whether descriptions come into the queries' space; published slots take only their states."""
-        return self.config.slot_anchor != "none" if self.config.num_slots else self.config.description_fusion
 
     @classmethod
     def from_pretrained_towers(cls, vision: Any, text: Any, **config: Any) -> "LeccrModel":
@@ -114,9 +111,8 @@ class LeccrModel(LeccrPreTrainedModel):
         **visual: Any,
     ) -> Tensor:
         """Embed whole images: (B, D), unit length. Inputs as in `encode_images`."""
-        return self.encode_images(
-            pixel_values, description_input_ids, description_attention_mask, **visual
-        ).image_embeds
+        images = self.encode_images(pixel_values, description_input_ids, description_attention_mask, **visual)
+        return images.image_embeds
 
     def get_image_views(
         self,
@@ -130,7 +126,8 @@ class LeccrModel(LeccrPreTrainedModel):
         s = α·(v·h) + (1−α)·max_k(m_k·h) = max_k(w_k·h) with the views w_k = α·v + (1−α)·m_k, because v·h is the same
         for every k. Inputs as in `encode_images`.
         """
-        return self.encode_images(pixel_values, description_input_ids, description_attention_mask, **visual).image_views
+        images = self.encode_images(pixel_values, description_input_ids, description_attention_mask, **visual)
+        return images.image_views
 
     def encode_images(
         self,

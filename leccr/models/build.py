@@ -103,8 +103,8 @@ def build_model(recipe: Recipe, processor: Any, features: FeatureFile | None = N
         features: Visual features computed ahead; they set the width where there is no vision tower.
 
     Raises:
-        UserError: If there is neither a vision tower nor features.
-        UserError: If the features are of another tower, or the text tower cannot start from the model named for it.
+        UserError: If there is neither a vision tower nor features, the features are of another tower, or the text tower
+            cannot start from the model named for it.
     """
     fields, text = dict(recipe.model), recipe.text
     if recipe.dual_encoder is not None:
@@ -145,7 +145,7 @@ def start_warm(model: Any, recipe: Recipe) -> None:
         model.text.load_state_dict(teacher.text.state_dict())
     else:
         model.text.tower.load_state_dict(teacher.text.tower.state_dict())
-        print(f"The projection of {recipe.warm_start} is of another shape; it starts again.")
+        print(f"The projection of {recipe.warm_start} is of another shape, so the new one is random.")
 
 
 def _difference(model: Any, teacher: Any) -> str | None:

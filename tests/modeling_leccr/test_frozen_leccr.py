@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from transformers import AutoModel, Trainer, TrainingArguments
 
-from modeling_leccr import LeccrModel
+from modeling_leccr import CrossLingualModel, LeccrModel
 from modeling_leccr.base_leccr import Tower, is_frozen
 
 from .tiny import VISION_TOWERS, batch, gradients, step, tiny_config, tiny_cross_lingual, tiny_model
@@ -131,6 +131,13 @@ class TestSavedAndLoaded:
         loaded = reloaded(model, tmp_path)
         assert is_frozen(loaded.image.tower) and not is_frozen(loaded.text.tower)
         assert (loaded.config.freeze_vision, loaded.config.freeze_text) == (True, False)
+
+    def test_a_text_only_model(self, tmp_path: Path) -> None:
+        model = tiny_cross_lingual()
+        model.text.tower.requires_grad_(False)
+        model.save_pretrained(tmp_path)
+        loaded = CrossLingualModel.from_pretrained(tmp_path)
+        assert is_frozen(loaded.text.tower) and not is_frozen(loaded.text.head)
 
     def test_a_model_in_use_keeps_its_settings(self, tmp_path: Path) -> None:
         loaded = reloaded(tiny_model(freeze_text=True).requires_grad_(False), tmp_path)

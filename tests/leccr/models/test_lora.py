@@ -10,6 +10,7 @@ import torch
 from peft import PeftModel
 from safetensors.torch import load_file
 from torch import Tensor
+from transformers import Trainer, TrainingArguments
 from typer.testing import CliRunner
 
 from leccr.cli import app
@@ -113,6 +114,23 @@ def test_frozen_towers_of_a_dual_encoder_get_their_updates() -> None:
     trained = {name for name, weight in merged.named_parameters() if weight.requires_grad}
     assert "image.slot_head.weight" in trained
     assert not any(name.startswith(("image.tower.", "text.tower.")) for name in trained)
+
+
+def test_dropout_of_a_frozen_tower_is_on_where_its_updates_are_trained() -> None:
+    model = add_lora(tiny_model("resnet", slot_anchor="text", freeze_vision=True, freeze_text=True), 2)
+    base = model.train().get_base_model()
+    assert all(module.training for module in base.text.tower.modules())
+    assert not any(module.training for module in base.image.tower.modules())
+
+
+def test_the_stock_trainer_recomputes_activations(tmp_path: Path) -> None:
+    model = add_lora(tiny_model(slot_anchor="text", freeze_vision=True, freeze_text=True), 2)
+    rows = [{name: value[row] for name, value in batch().items()} for row in range(4)]
+    settings: dict[str, Any] = {"max_steps": 1, "report_to": [], "use_cpu": True, "save_strategy": "no"}
+    arguments = TrainingArguments(str(tmp_path), gradient_checkpointing=True, **settings)
+    Trainer(model=model, args=arguments, train_dataset=rows).train()
+    updates = {name: weight for name, weight in model.named_parameters() if "lora_B" in name}
+    assert len(updates) == 16 and all(weight.any() for weight in updates.values())
 
 
 def test_a_text_only_model() -> None:

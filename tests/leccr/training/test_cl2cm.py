@@ -70,7 +70,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
 
 def test_the_teacher_is_evaluated_by_sentences(runs: Runs) -> None:
     output = runs.folder / "teacher.json"
-    result = run("evaluate", runs.folder / "teacher", runs.data, "--languages", "de", "zh", "--out", output)
+    result = run("evaluate", runs.folder / "teacher", runs.data, "--languages", "de,zh", "--out", output)
     assert result.exit_code == 0, result.output
     assert "target-to-source hit@1/5/10" in result.stdout
     figures = json.loads(output.read_text())
