@@ -9,12 +9,12 @@ from space_languages import direction, language_name
 from space_search import Hit
 
 WHAT_A_SCORE_IS = (
-    "The score says how well a picture fits the query: higher is better. It ranks the pictures of one search and is no "
-    "probability."
+    "The score says how well a picture fits the query: higher is better. It only ranks the pictures of one search and "
+    "is not a probability."
 )
 WHAT_A_SLOT_IS = (
-    "A <em>slot</em> is one of a few vectors into which the model sorts what a picture and its description show, so "
-    "that each can stand for another aspect."
+    "The model splits what a picture and its description show into a few parts, called <em>slots</em>; a score counts "
+    "the whole picture and the slot that fits the query best."
 )
 # Clicks on anything with `data-action` reach Python; everything is a button, so the keyboard works, too.
 FORWARD_CLICKS = """
@@ -89,7 +89,7 @@ def legend(hits: Sequence[Hit]) -> str:
     """Return what the numbers below pictures mean, in plain words; nothing where there are no pictures."""
     if not hits:
         return ""
-    slots = f" {WHAT_A_SLOT_IS} The slot named with a score fits best." if any(hit.answered_by for hit in hits) else ""
+    slots = f" {WHAT_A_SLOT_IS} That slot is named next to the score." if any(hit.answered_by for hit in hits) else ""
     return f'<p class="note">{WHAT_A_SCORE_IS}{slots}</p>'
 
 
@@ -97,7 +97,7 @@ def _tile(result: Hit, scores: bool, small: bool) -> str:
     alternative = result.description or f"Picture {result.name}, without a description"
     caption = f'<span class="name"><bdi>{escape(result.name)}</bdi></span>'
     if scores:
-        slot = f" ·&nbsp;slot&nbsp;{result.answered_by}" if result.answered_by and not small else ""
+        slot = f" <small>slot&nbsp;{result.answered_by}</small>" if result.answered_by and not small else ""
         caption = f'<span class="rank">{result.rank}</span><span class="score">{result.score:.3f}{slot}</span>'
     return (
         f'<button type="button" class="tile" data-action="open" data-id="{escape(result.id)}" '

@@ -24,7 +24,7 @@ SECONDS_BETWEEN_LOOKS = 2.0
 def build_page(setup: Setup) -> gr.Blocks:
     """Return the page for what is, or will be, ready."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(600, 1800)) as page:
-        gr.Markdown(f"# {TITLE}\n\nOne model, many languages: nobody labelled these pictures in yours.")
+        gr.Markdown(f"# {TITLE}\n\nOne model, many languages; it needs no captions in yours.")
         banner = gr.HTML(elem_id="banner")
         with gr.Tabs(overflow_behavior="wrap"):
             with gr.Tab("Search"):

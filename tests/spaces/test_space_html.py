@@ -89,10 +89,10 @@ def test_an_explanation_says_which_slot_answered_and_its_share() -> None:
 
 def test_score_and_slots_are_explained_where_they_appear() -> None:
     hits = results("a")
-    assert "higher is better" in legend(hits) and "<em>slot</em> is" in legend(hits)
+    assert "higher is better" in legend(hits) and "called <em>slots</em>" in legend(hits)
     assert "higher is better" in legend(hits[1:]) and "slot" not in legend(hits[1:])
     assert legend([]) == ""
-    assert "<em>slot</em> is" in explanation(found("a dog"), "7", "Hund")
+    assert "called <em>slots</em>" in explanation(found("a dog"), "7", "Hund")
     assert "higher is better" in comparison({"en": ("dog", hits)}, 10)
 
 
