@@ -1,4 +1,5 @@
-import time
+import itertools
+from types import SimpleNamespace
 
 import pytest
 
@@ -25,8 +26,9 @@ def test_the_summary_is_in_milliseconds() -> None:
 
 def test_a_visitor_counts_answers_and_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(space_load, "Client", Answering)
-    monkeypatch.setattr(space_load, "READING_SECONDS", (0.0, 0.0))
-    visitor = Visitor("http://nowhere", ["ein Hund"], time.monotonic() + 0.2, seed=0)
+    ticks = itertools.count()
+    monkeypatch.setattr(space_load, "time", SimpleNamespace(monotonic=lambda: next(ticks), sleep=lambda seconds: None))
+    visitor = Visitor("http://nowhere", ["ein Hund"], 200, seed=0)
     visitor.run()
     asked = len(visitor.waited["search"]) + len(visitor.errors)
     assert len(visitor.errors) == asked // 3 > 0 and visitor.errors[0] == "ValueError('queue full')"

@@ -9,7 +9,7 @@ import pytest
 
 CHROMIUM = Path("/usr/bin/chromium")
 # The machine may be busy.
-MILLISECONDS = 60_000
+MILLISECONDS = 300_000
 
 
 @contextmanager

@@ -4,7 +4,6 @@ import ast
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -12,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import yaml
 from gradio_client import Client
 from gradio_client.exceptions import AppError
@@ -20,7 +18,8 @@ from gradio_client.exceptions import AppError
 from tests.spaces import SPACES
 from tests.spaces.alone import OURS
 
-SECONDS = 180
+SECONDS = 600
+ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
 PINNED = Path(__file__).parents[2] / "constraints.txt"
 
 
@@ -28,35 +27,25 @@ PINNED = Path(__file__).parents[2] / "constraints.txt"
 def running(folder: Path, **environment: str) -> Iterator[str]:
     """Run a copy of the Space in a folder, and give its address once the page answers."""
     shutil.copytree(SPACES, folder, ignore=shutil.ignore_patterns("__pycache__", "model"))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"http://127.0.0.1:{port}/"
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "LECCR"))}
     with (folder.parent / "log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("alone.py"))],
             cwd=folder,
-            env={**kept, **environment, "GRADIO_SERVER_PORT": str(port)},
+            env={**kept, **environment, "PYTHONUNBUFFERED": "1"},
             stdout=log,
             stderr=log,
         )
         try:
             deadline = time.monotonic() + SECONDS
-            while not _answers(address):
+            # The page takes the first port that is free.
+            while (address := ADDRESS.search((folder.parent / "log").read_text())) is None:
                 assert process.poll() is None and time.monotonic() < deadline, (folder.parent / "log").read_text()
                 time.sleep(0.2)
-            yield address
+            yield f"{address[0]}/"
         finally:
             process.kill()
             process.wait()
-
-
-def _answers(address: str) -> bool:
-    try:
-        return httpx.get(address, timeout=10).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def ask(client: Client, query: str) -> dict:

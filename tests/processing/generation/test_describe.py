@@ -185,7 +185,7 @@ def test_an_id_may_appear_once(tmp_path: Path) -> None:
 
 
 def endpoint(server: ChatServer, in_flight: int = 4, **options: Any) -> EndpointDescriber:
-    return EndpointDescriber(ChatClient(server.url, "tiny", timeout=5.0, first_wait=0.01, **options), in_flight)
+    return EndpointDescriber(ChatClient(server.url, "tiny", timeout=300.0, first_wait=0.01, **options), in_flight)
 
 
 def test_many_requests_are_in_flight_and_the_order_is_the_datas(tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_many_requests_are_in_flight_and_the_order_is_the_datas(tmp_path: Path) 
 
     def reply(number: int, payload: dict[str, Any]) -> Reply:
         if number < 4:
-            together.wait(timeout=20)  # Fails unless four requests are there at once.
+            together.wait(timeout=300)  # Fails unless four requests are there at once.
         time.sleep(0.02 * (number % 3))
         return Reply(f"Answer to: {question_of(payload)}")
 

@@ -216,7 +216,7 @@ def test_the_endpoint_translates_with_many_requests(tmp_path: Path) -> None:
         return Reply(question_of(payload).rsplit("\n\n", 1)[1].upper())
 
     with ChatServer(reply) as server:
-        client = ChatClient(server.url, "tiny", timeout=5.0, first_wait=0.01)
+        client = ChatClient(server.url, "tiny", timeout=300.0, first_wait=0.01)
         report = translate(tmp_path / "t.jsonl", EndpointTranslator(client, 4))
     assert report == TranslationReport(translated=7)
     assert all(record["text"] == record["source"].upper() for record in records(tmp_path / "t.jsonl"))

@@ -70,18 +70,6 @@ def test_the_ranking_is_that_of_all_fused_scores(views: int, k: int, make: Any) 
         assert ranking.views.tolist() == products.argmax(axis=1).tolist()
 
 
-def test_the_best_rows_hold_the_best_items() -> None:
-    """The best K·k rows belong to k items or more, and the best k items are among these."""
-    for seed in range(50):
-        views, k = 1 + seed % 5, 1 + seed % 7
-        gallery = random_views(30, views, 6, seed)
-        query = random_views(1, 1, 6, seed + 1000)[0, 0]
-        rows = np.argsort(-(gallery.reshape(-1, 6) @ query), kind="stable")[: views * k]
-        held = set((rows // views).tolist())
-        assert len(held) >= k
-        assert set(brute_force(gallery, query)[0][:k]) <= held
-
-
 def test_equal_views_of_an_item_do_not_crowd_out_the_next_item() -> None:
     gallery = np.repeat(random_views(40, 1), 4, axis=1)
     engine = NoisyEngine(gallery)
