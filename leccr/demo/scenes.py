@@ -1,5 +1,6 @@
 """The built-in Scenes for the demo: pictures to search, and a model that is trained once and kept in a cache."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -101,6 +102,7 @@ def _train(folder: Path, checkpoints: Path, say: Callable[[str], None], num_trai
     say("Writing captions in six languages …")
     data = build_scenes(num_train, min(200, num_train), num_test=0)
     recipe = override_training(load_recipe("leccr", towers="scenes"), device_settings(device))
+    recipe = dataclasses.replace(recipe, data="scenes")
     trainer = make_trainer(recipe, training_data(recipe, data), checkpoints)
     total = int(-(-num_train // trainer.args.train_batch_size) * trainer.args.num_train_epochs)
     trainer.add_callback(Progress())

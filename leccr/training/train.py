@@ -139,6 +139,8 @@ def _loading_towers(recipe: Recipe) -> Iterator[None]:
     except OSError as error:
         parts = (recipe.dual_encoder, recipe.vision, recipe.text, recipe.tokenizer, recipe.image_processor)
         names = list(dict.fromkeys(part for part in parts if isinstance(part, str) and part != "learned"))
+        if not names:
+            raise
         small = " or ".join(f"--towers {name}" for name in towers_without_download())
         reason = str(error).strip().splitlines()[0].rstrip(".")
         raise UserError(
