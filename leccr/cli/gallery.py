@@ -85,8 +85,8 @@ def search(
 ) -> None:
     """Find what matches a text in any language, or looks like a picture.
 
-    The score is the similarity of query and item; higher is better. `slot 2 of 4` means that of the 4 parts into which
-    the model divides an item's description, the second matched best, together with the whole picture.
+    The score is the similarity of item and query; higher is better. "slot 2 of 4": of the 4 parts that the model makes
+    of an item and its description, the second, together with the whole picture, matched best.
     """
     from ..gallery.search import run_search
 

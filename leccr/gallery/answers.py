@@ -46,13 +46,11 @@ def print_table(results: Sequence[Result], view_count: int) -> None:
 
 def explanation(view_count: int) -> str:
     """Return what the columns of the table mean, in one line."""
-    score = "score: similarity of query and item, higher is better; compare it only within one gallery."
+    score = "score: similarity to the query, higher is better."
     if view_count == 1:
         return score
-    return (
-        f"{score} slot: of the {view_count} parts into which the model divides an item's description, the one that "
-        "matched best; the whole picture counts, too."
-    )
+    part = "which of the parts that the model makes of an item and its description matched best."
+    return f"{score} slot n of {view_count}: {part}"
 
 
 def _width(text: str) -> int:

@@ -52,8 +52,11 @@ def test_queries_are_answered_until_an_empty_line(
     printed = capsys.readouterr()
     assert printed.out.startswith(WELCOME)
     assert answers(printed.out) == [gallery.search(query, 1)[0].path for query in queries]
-    assert printed.err.count("score: similarity of query and item") == 1
-    assert "of the 2 parts into which the model divides an item's description" in printed.err
+    assert printed.err.count("score: similarity to the query") == 1
+    assert (
+        "slot n of 2: which of the parts that the model makes of an item and its description matched best."
+        in printed.err
+    )
 
 
 @pytest.mark.parametrize("end", [CONTROL_D, f":quit{ENTER}", f"  {ENTER}"])
