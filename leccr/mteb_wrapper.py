@@ -17,8 +17,8 @@ Other tasks of captions in many languages are `XM3600T2IRetrieval`, `XFlickr30kC
 
 These data sets have no descriptions. Give them by the ids of a task's pictures,
 `LeccrEncoder(name, descriptions={"corpus-0001": "Two dogs ..."})`, or put a column `description` into its corpus or
-queries; an empty one is none. MTEB keeps results by the model's name and revision: here the revision tells a local
-folder's weights apart and the descriptions given by id, but not a column that you added to a data set.
+queries; an empty one is none. MTEB keeps results by the model's name and revision: here the revision distinguishes a
+local folder's weights and the descriptions given by id, but not a column that you added to a data set.
 """
 
 import hashlib
@@ -127,7 +127,7 @@ class LeccrEncoder:
             task_metadata: Which task it is for.
             hf_split: Not used.
             hf_subset: Not used.
-            prompt_type: Whether these are queries or documents, where the task tells them apart.
+            prompt_type: Whether these are queries or documents, if the task distinguishes them.
             **kwargs: `batch_size` of texts and `show_progress_bar`; others are ignored.
 
         Raises:

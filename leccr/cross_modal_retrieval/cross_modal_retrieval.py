@@ -1,4 +1,4 @@
-"""The metric `cross_modal_retrieval` for the library evaluate; README.md beside this file is its card."""
+"""The metric `cross_modal_retrieval` for the library evaluate; README.md next to this file is its card."""
 
 from typing import Any
 
@@ -20,8 +20,8 @@ Args:
     predictions: (T, D) embeddings of the texts.
     references: (T,) integers, for each text the position of its image in `image_views`.
     image_views: (N, K, D) embeddings of all images, K views each; (N, D) is read as one view each. Images that no
-        reference names are distractors. Given to `compute` alone.
-    chunk_size: texts, and images, that are scored at once; 1024 by default. It changes no figure.
+        reference names are distractors. Given to `compute` only.
+    chunk_size: texts, and images, that are scored per block; 1024 by default. It changes no figure.
 Returns:
     For both directions, `text_to_image` and `image_to_text`, over queries: `<direction>_hit_rate_1`, `_5` and `_10`
     (share with a right answer among the first k, in percent), `<direction>_median_rank` (from 1) and
@@ -29,8 +29,8 @@ Returns:
     model.
 Examples:
     >>> metric = evaluate.load(path)
-    >>> found = metric.compute(predictions=[[1.0, 0.0], [0.0, 1.0]], references=[0, 1], image_views=[[1, 0], [0, 1]])
-    >>> found["sum_of_hit_rates"]
+    >>> figures = metric.compute(predictions=[[1.0, 0.0], [0.0, 1.0]], references=[0, 1], image_views=[[1, 0], [0, 1]])
+    >>> figures["sum_of_hit_rates"]
     600.0
 """
 
@@ -63,14 +63,14 @@ class CrossModalRetrieval(evaluate.Metric):
         """
         if unknown:
             raise ValueError(f"add_batch takes predictions and references; {', '.join(unknown)} go to compute.")
-        texts, places = _array(predictions, "predictions"), _array(references, "references")
+        texts, positions = _array(predictions, "predictions"), _array(references, "references")
         if texts.ndim != 2 or texts.dtype.kind not in "fiu":
             raise ValueError(f"predictions must be text embeddings (T, D), but are {_kind(texts)}.")
-        if places.ndim != 1 or places.dtype.kind not in "iu":
-            raise ValueError(f"references must be (T,) integers, positions of images, but are {_kind(places)}.")
-        if len(texts) != len(places):
-            raise ValueError(f"There are {len(texts)} predictions but {len(places)} references; each text needs one.")
-        super().add_batch(predictions=texts, references=places)
+        if positions.ndim != 1 or positions.dtype.kind not in "iu":
+            raise ValueError(f"references must be (T,) integers, positions of images, but are {_kind(positions)}.")
+        if len(texts) != len(positions):
+            raise ValueError(f"{len(texts)} predictions have {len(positions)} references; each text needs one.")
+        super().add_batch(predictions=texts, references=positions)
 
     def compute(
         self, *, predictions: Any = None, references: Any = None, image_views: Any = None, chunk_size: int = 1024
@@ -100,11 +100,11 @@ class CrossModalRetrieval(evaluate.Metric):
                 f"image_views must be embeddings (N, K, {texts.shape[1]}), as wide as the texts', "
                 f"but are {_kind(views)}."
             )
-        places = np.asarray(references)
-        outside = places[(places < 0) | (places >= len(views))]
+        positions = np.asarray(references)
+        outside = positions[(positions < 0) | (positions >= len(views))]
         if len(outside):
             raise ValueError(f"There is no image {outside[0]}: references count from 0 to {len(views) - 1}.")
-        ranks = retrieval_ranks(_tensor(texts), _tensor(views), torch.from_numpy(places), chunk_size)
+        ranks = retrieval_ranks(_tensor(texts), _tensor(views), torch.from_numpy(positions), chunk_size)
         return retrieval_metrics(ranks)
 
 

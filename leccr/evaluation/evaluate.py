@@ -38,7 +38,7 @@ TEXT_COLUMNS = ["id", "source_language", "source_captions", "target_captions"]
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """What `leccr evaluate` can be told.
+    """What can be chosen for `leccr evaluate`.
 
     Attributes:
         split: Split to evaluate.

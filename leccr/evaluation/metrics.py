@@ -20,12 +20,12 @@ TEXT_TO_IMAGE = "text_to_image"
 IMAGE_TO_TEXT = "image_to_text"
 IMAGE_DIRECTIONS = (TEXT_TO_IMAGE, IMAGE_TO_TEXT)
 SENTENCE_DIRECTIONS = ("target_to_source", "source_to_target")
-"""The two directions where a row's source captions stand in the place of its image's views."""
+"""The two directions if a row's source captions replace its image's views."""
 
 
 @dataclass(frozen=True)
 class RetrievalRanks:
-    """Where the right answers stand, for T texts and N images. All tensors are on the CPU.
+    """Ranks of the right answers, for T texts and N images. All tensors are on the CPU.
 
     Attributes:
         text_to_image: (T,) int64, for each text the 1-based rank of its image among all N images.
@@ -48,8 +48,8 @@ def retrieval_ranks(
     """Rank the images for each text and the texts for each image.
 
     Scores are float32 whatever the inputs are. Each is summed in float64 and then rounded, so that it depends neither
-    on its place in a block nor on the block's shape: plain float32 products do, which breaks exact ties at random.
-    Memory: `chunk_size` x `chunk_size` x K scores at a time, beside the inputs.
+    on its position in a block nor on the block's shape: plain float32 products do, which breaks exact ties at random.
+    Memory: `chunk_size` x `chunk_size` x K scores at a time, in addition to the inputs.
 
     Args:
         text_embeds: (T, D) embeddings of the captions of one language.
@@ -126,7 +126,7 @@ def sentence_metrics(
 ) -> dict[str, float]:
     """Return the figures of retrieval between target captions and the rows of source captions that they belong to.
 
-    A row is found where any of its source captions is: they take the place of an image's views, so the score of a
+    A row is found if any of its source captions is: they replace an image's views, so the score of a
     target caption and a row is the largest inner product with one of the row's source captions. Rows without a source
     caption are left out, and so are their target captions.
 

@@ -34,7 +34,7 @@ def plot_evaluation(
     Args:
         folder: Folder for the pictures; files of the same names are replaced.
         rankings: What the evaluation ranked, one entry a language; the protocols name checkpoint, data and split.
-        rows: The rows that were ranked, for their pictures; None where there are only texts.
+        rows: The rows that were ranked, for their pictures; None if there are only texts.
         directions: Names of the directions in the metrics, that of the captions as queries first.
 
     Returns:
@@ -66,9 +66,9 @@ def plot_hit_rates(path: Path, rankings: Sequence[RankedQueries], directions: tu
     languages = [ranking.result["language"] for ranking in rankings]
     most = min(CURVE_LENGTH, max(len(ranking.views) for ranking in rankings))
     with drawn(path, "Hit rate by language", protocol(rankings), (10, 4.6), columns=2, sharey=True) as axes:
-        for axis, place, direction in zip(axes, (0, 1), directions):
+        for axis, side, direction in zip(axes, (0, 1), directions):
             for ranking, style in zip(rankings, line_styles(len(rankings))):
-                rates = hit_rates(both_ranks(ranking.ranks)[place], most)
+                rates = hit_rates(both_ranks(ranking.ranks)[side], most)
                 axis.plot(range(1, most + 1), rates, label=ranking.result["language"], **style)
             axis.set_title(readable(direction))
             axis.set_xlabel("k, answers looked at (count)")
@@ -77,7 +77,7 @@ def plot_hit_rates(path: Path, rankings: Sequence[RankedQueries], directions: tu
             axis.grid(axis="y", color="0.9")
         axes[0].set_ylabel("queries with a right answer among the first k (%)")
         axes[0].set_ylim(10 * (min(axes[0].get_ylim()[0], 99) // 10), 101)
-        # Several columns where there are many languages.
+        # Several columns for many languages.
         axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, ncols=1 + len(languages) // 18)
 
 
@@ -93,12 +93,12 @@ def plot_ranks(path: Path, rankings: Sequence[RankedQueries], directions: tuple[
     with drawn(path, title, protocol(rankings), size, lines, columns, sharex=True, sharey=True) as axes:
         for axis, ranking in zip(axes, rankings):
             medians = []
-            for place, direction in enumerate(directions):
-                ranks = both_ranks(ranking.ranks)[place]
+            for side, direction in enumerate(directions):
+                ranks = both_ranks(ranking.ranks)[side]
                 shares = [100 * float(((ranks >= low) & (ranks <= high)).double().mean()) for low, high in edges]
-                look = {"color": "0.25"} if place == 0 else {"color": "white", "edgecolor": "0.25", "hatch": "////"}
-                places = np.arange(len(edges)) + 0.4 * (place - 0.5)
-                bars = axis.bar(places, shares, width=0.4, label=readable(direction), **look)
+                look = {"color": "0.25"} if side == 0 else {"color": "white", "edgecolor": "0.25", "hatch": "////"}
+                positions = np.arange(len(edges)) + 0.4 * (side - 0.5)
+                bars = axis.bar(positions, shares, width=0.4, label=readable(direction), **look)
                 # Few queries come far behind, and they are what one looks for.
                 axis.bar_label(bars, [percent(share) for share in shares], fontsize=6, padding=1)
                 medians.append(f"{ranking.result[f'{direction}_median_rank']:g}")
@@ -139,9 +139,9 @@ def plot_similarity(path: Path, ranking: RankedQueries, noun: str) -> None:
 
 
 def worst_queries(rankings: Sequence[RankedQueries], rows: Dataset) -> Image.Image | None:
-    """Return a contact sheet of each language's queries whose picture came last, or None where there is nothing.
+    """Return a contact sheet of each language's queries whose picture came last, or None if there is nothing to show.
 
-    The right picture stands first, and then the best of those that came before it.
+    The right picture comes first, and then the best of those that came before it.
     """
     each = max(1, WORST_QUERIES // len(rankings))
     lines = [
@@ -152,8 +152,9 @@ def worst_queries(rankings: Sequence[RankedQueries], rows: Dataset) -> Image.Ima
     ]
     if not lines:
         return None
-    told = rankings[0].result["protocol"]
-    return contact_sheet(lines, f"Worst queries, right picture first: {_name(told['data'])}, {told['split']} split")
+    facts = rankings[0].result["protocol"]
+    title = f"Worst queries, right picture first: {_name(facts['data'])}, {facts['split']} split"
+    return contact_sheet(lines, title)
 
 
 def _worst_row(ranking: RankedQueries, text: int, rows: Dataset) -> ContactRow | None:
@@ -166,10 +167,10 @@ def _worst_row(ranking: RankedQueries, text: int, rows: Dataset) -> ContactRow |
     if rank == 1 or right is None:
         return None
     scores = pair_scores(ranking.text_embeds[text : text + 1], ranking.views)[0]
-    order = [place for place in scores.argsort(descending=True).tolist() if place != owner]
+    order = [index for index in scores.argsort(descending=True).tolist() if index != owner]
     wrong = order[: min(WRONG_ANSWERS, rank - 1)]
     missing = Image.new("RGB", (8, 8), "white")
-    pictures = [right, *(_picture(rows[place]) or missing for place in wrong)]
+    pictures = [right, *(_picture(rows[index]) or missing for index in wrong)]
     note = f"rank {rank:,} of {len(ranking.views):,}"
     query = ranking.queries[text]
     return ContactRow(query, language, pictures, scores[[owner, *wrong]].tolist(), 0, _gloss(rows[owner], query), note)
@@ -182,7 +183,7 @@ def _gloss(row: Mapping[str, Any], query: str) -> str | None:
 
 
 def _picture(row: Mapping[str, Any]) -> Image.Image | None:
-    """Return the picture, or the frame in the middle of the video, or None where features alone are left of it."""
+    """Return the picture, or the frame in the middle of the video, or None if only its features are left."""
     try:
         return open_visual(row, num_frames=1)[0]
     except UserError:
@@ -231,29 +232,36 @@ def pair_scores(text_embeds: Tensor, views: Tensor) -> Tensor:
 
 
 def protocol(rankings: Sequence[RankedQueries]) -> str:
-    """Return what the figures stand on, in words."""
-    told = rankings[0].result["protocol"]
-    size = f"{told['images']:,} pictures" if "images" in told else f"{told['rows']:,} rows of captions"
+    """Return what the figures are based on, in words."""
+    facts = rankings[0].result["protocol"]
+    size = f"{facts['images']:,} pictures" if "images" in facts else f"{facts['rows']:,} rows of captions"
     counts = sorted({len(ranking.queries) for ranking in rankings})
     captions = " to ".join(f"{count:,}" for count in (counts[0], counts[-1])[: len(counts)])
     queries = f"{captions} queries" if len(rankings) == 1 else f"{captions} queries a language"
     return (
-        f"Data: {_name(told['data'])}, {told['split']} split, {size}, {queries}. Model: {_name(told['checkpoint'])}, "
-        f"selected by: {_selection(told['checkpoint'])}. Ties count against the model."
+        f"Data: {_name(facts['data'])}, {facts['split']} split, {size}, {queries}. "
+        f"Model: {_name(facts['checkpoint'])}, selected by: {_selection(facts['checkpoint'])}. "
+        "Ties count against the model."
     )
 
 
 def _selection(checkpoint: str) -> str:
+    path = Path(checkpoint) / "training.json"
+    if not path.is_file():
+        return "not recorded"
     try:
-        report = json.loads((Path(checkpoint) / "training.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        report = {}
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        report = None
+    if not isinstance(report, dict):
+        # The figures are right all the same, so this costs no plot.
+        return "unknown (training.json is broken)"
     return report.get("selection", "not recorded")
 
 
-def _name(place: str) -> str:
+def _name(path: str) -> str:
     """Return the last two parts of a path: a picture goes to other machines, and long lines do not fit."""
-    return "/".join(Path(place).parts[-2:])
+    return "/".join(Path(path).parts[-2:])
 
 
 def readable(direction: str) -> str:

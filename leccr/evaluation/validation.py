@@ -23,13 +23,13 @@ class RetrievalMetrics:
         """Return `<language>_<metric>` for each language, and `sum_of_hit_rates` averaged over languages."""
         image_views, caption_embeds = (torch.from_numpy(np.asarray(array)) for array in prediction.predictions)
         caption_languages = torch.from_numpy(np.asarray(prediction.label_ids))
-        found = {}
-        for place, language in enumerate(self.languages):
-            rows, columns = (caption_languages == place).nonzero(as_tuple=True)
+        figures = {}
+        for number, language in enumerate(self.languages):
+            rows, columns = (caption_languages == number).nonzero(as_tuple=True)
             if len(rows):
                 ranks = retrieval_ranks(caption_embeds[rows, columns], image_views, rows)
-                found[language] = retrieval_metrics(ranks)
-        return _joined(found)
+                figures[language] = retrieval_metrics(ranks)
+        return _joined(figures)
 
 
 class SentenceMetrics:
@@ -48,15 +48,15 @@ class SentenceMetrics:
         caption_languages = torch.from_numpy(np.asarray(prediction.label_ids))
         source_row, source_column = (caption_languages == 0).nonzero(as_tuple=True)
         source_embeds = caption_embeds[source_row, source_column]
-        found = {}
-        for place, language in enumerate(self.languages[1:], start=1):
-            rows, columns = (caption_languages == place).nonzero(as_tuple=True)
+        figures = {}
+        for number, language in enumerate(self.languages[1:], start=1):
+            rows, columns = (caption_languages == number).nonzero(as_tuple=True)
             if torch.isin(rows, source_row).any():
-                found[language] = sentence_metrics(source_embeds, source_row, caption_embeds[rows, columns], rows)
-        return _joined(found)
+                figures[language] = sentence_metrics(source_embeds, source_row, caption_embeds[rows, columns], rows)
+        return _joined(figures)
 
 
-def _joined(found: dict[str, dict[str, float]]) -> dict[str, float]:
-    results = {f"{language}_{name}": value for language, metrics in found.items() for name, value in metrics.items()}
-    sums = [metrics["sum_of_hit_rates"] for metrics in found.values()]
+def _joined(figures: dict[str, dict[str, float]]) -> dict[str, float]:
+    results = {f"{language}_{name}": value for language, metrics in figures.items() for name, value in metrics.items()}
+    sums = [metrics["sum_of_hit_rates"] for metrics in figures.values()]
     return {**results, "sum_of_hit_rates": sum(sums) / len(sums)}

@@ -42,7 +42,7 @@ def load_retriever(checkpoint: str | Path) -> tuple[LeccrModel, LeccrProcessor]:
     """
     kind = model_type(checkpoint)
     if kind == CROSS_LINGUAL:
-        raise UserError(f"{checkpoint} knows texts alone: it is the first stage of CL2CM, and this needs the second.")
+        raise UserError(f"{checkpoint} embeds only texts: it is the first stage of CL2CM, and this needs the second.")
     if kind != RETRIEVER:
         raise UserError(
             f"{checkpoint} is a {kind or 'different'} model, not a LECCR one; train one with `leccr train`."

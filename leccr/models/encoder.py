@@ -22,7 +22,7 @@ from processing.read_ahead import read_ahead
 
 from .checkpoints import load_retriever, load_text_encoder
 
-# What changes views and has no weights of its own.
+# Settings that change views and are no weights.
 SCORING_FIELDS = ("alpha", "num_slots", "normalize_slots", "slot_anchor", "description_fusion", "text_pooling")
 VALUES_PER_TENSOR = 1024
 TEXT_BATCH, IMAGE_BATCH = 256, 64
@@ -123,7 +123,7 @@ class Encoder:
         Args:
             texts: None of them empty.
             batch_size: Texts encoded per batch.
-            progress: Show a progress bar where there are several batches.
+            progress: Show a progress bar if there are several batches.
         """
         embeds = np.empty((len(texts), self.width), dtype=np.float32)
         with tqdm(total=len(texts), desc="Encoding texts", disable=not progress or len(texts) <= batch_size) as bar:
@@ -183,7 +183,7 @@ class Encoder:
     ) -> np.ndarray:
         """Return the views (N, K, D) of the pictures, videos or features of rows, read ahead in threads.
 
-        A progress bar shows where there are several batches.
+        A progress bar shows if there are several batches.
 
         Args:
             rows: Rows in the project's schema, such as a `datasets.Dataset`.

@@ -70,7 +70,7 @@ def export_program(program: nn.Module, inputs: dict[str, Tensor], max_length: in
 
 
 def write_onnx(program: nn.Module, inputs: dict[str, Tensor], max_length: int, path: Path) -> None:
-    """Write a program as one ONNX file, beside which weights of more than 2 GB get a file of their own.
+    """Write a program as one ONNX file, and weights of more than 2 GB to a separate file next to it.
 
     Raises:
         UserError: If torch.export or torch.onnx cannot follow what one of the towers does.
@@ -138,7 +138,7 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _plain_errors(program: nn.Module) -> Iterator[None]:
-    """Say in one sentence what the exporters fail at: theirs speak of their own inside, and are of any class."""
+    """Say in one sentence what the exporters fail at: their own errors are of any class, and speak of internals."""
     try:
         yield
     except Exception as error:

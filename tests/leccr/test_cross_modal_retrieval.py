@@ -60,7 +60,7 @@ class TestFigures:
         assert found == ours(given)
 
     def test_they_are_those_of_evaluation(self, metric: Any) -> None:
-        rows = [row(name, captions=1 + place % 3, image=picture(name)) for place, name in enumerate(COLOURS)]
+        rows = [row(name, captions=1 + index % 3, image=picture(name)) for index, name in enumerate(COLOURS)]
         rows = dataset([*rows, row("grey", target_captions=None, image=picture("grey"))])
         torch.manual_seed(0)
         processor = build_processor(recipe(), training_texts(rows))
@@ -70,12 +70,12 @@ class TestFigures:
         views = Encoder(model, processor).row_views(rows)
         for result in expected:
             captions = [
-                (place, text)
-                for place, item in enumerate(rows)
+                (index, text)
+                for index, item in enumerate(rows)
                 for text in captions_by_language(item).get(result["language"], [])
             ]
             texts = Encoder(model, processor).texts([text for _, text in captions])
-            found = metric.compute(predictions=texts, references=[place for place, _ in captions], image_views=views)
+            found = metric.compute(predictions=texts, references=[index for index, _ in captions], image_views=views)
             assert found == {name: value for name, value in result.items() if name not in ("language", "protocol")}
 
     def test_an_independent_library_finds_them_too(self, metric: Any) -> None:
@@ -149,8 +149,8 @@ class TestBatches:
 
     def test_one_at_a_time(self, metric: Any) -> None:
         given = example(texts=5)
-        for text, place in zip(given["predictions"], given["references"]):
-            metric.add(prediction=text.numpy(), reference=place.item())
+        for text, index in zip(given["predictions"], given["references"]):
+            metric.add(prediction=text.numpy(), reference=index.item())
         assert metric.compute(image_views=given["image_views"]) == ours(given)
 
 
@@ -162,7 +162,7 @@ class TestBadInput:
             ({"predictions": None}, "predictions are missing."),
             ({"references": None}, "references are missing."),
             ({"predictions": None, "references": None}, "There are no texts: give compute predictions and references"),
-            ({"references": [0] * 59}, "There are 60 predictions but 59 references; each text needs one."),
+            ({"references": [0] * 59}, "60 predictions have 59 references; each text needs one."),
             ({"references": [0] * 59 + [23]}, "There is no image 23: references count from 0 to 22."),
             ({"references": [0] * 59 + [-1]}, "There is no image -1: references count from 0 to 22."),
             ({"references": [0.5] * 60}, "references must be (T,) integers, positions of images, but are float64"),

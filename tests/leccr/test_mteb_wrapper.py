@@ -106,9 +106,9 @@ def figures(encoder: LeccrEncoder, tasks: list[Any]) -> dict[str, dict[str, floa
 def ours(encoder: LeccrEncoder, rows: Dataset, descriptions: bool) -> dict[str, float]:
     """Return the figures of `leccr.evaluation.metrics`."""
     views = torch.from_numpy(encoder.encoder.row_views(rows, descriptions=descriptions))
-    captions = [(place, text) for place, row in enumerate(rows) for text in row["source_captions"]]
+    captions = [(index, text) for index, row in enumerate(rows) for text in row["source_captions"]]
     texts = torch.from_numpy(encoder.encoder.texts([text for _, text in captions]))
-    return retrieval_metrics(retrieval_ranks(texts, views, torch.tensor([place for place, _ in captions])))
+    return retrieval_metrics(retrieval_ranks(texts, views, torch.tensor([index for index, _ in captions])))
 
 
 def check_figures(found: dict[str, dict[str, float]], expected: dict[str, float], prefix: str = "Scenes") -> None:

@@ -58,7 +58,7 @@ class Oracle:
     """Gives each row's captions and picture the same vector, but those of row c the vector of row a."""
 
     config = SimpleNamespace(projection_dim=5)
-    places = {"a": 0, "b": 1, "c": 0, "d": 3, "e": 4}
+    vectors = {"a": 0, "b": 1, "c": 0, "d": 3, "e": 4}
     device = "cpu"
 
     def __init__(self, processor: LeccrProcessor) -> None:
@@ -76,7 +76,7 @@ class Oracle:
 
     def get_text_features(self, input_ids: Any, **_: Any) -> torch.Tensor:
         texts = self.processor.tokenizer.batch_decode(input_ids, skip_special_tokens=True)
-        return torch.eye(5)[[self.places[text.split()[1]] for text in texts]]
+        return torch.eye(5)[[self.vectors[text.split()[1]] for text in texts]]
 
 
 class TestEvaluateRetrieval:
@@ -113,10 +113,10 @@ class TestEvaluateRetrieval:
 
     def test_without_descriptions(self, retriever: tuple[LeccrModel, LeccrProcessor], rows: Dataset) -> None:
         stripped = rows.remove_columns("description").add_column("description", [None] * 5)
-        (alone,) = evaluate_retrieval(Encoder(*retriever), rows, ["de"], descriptions=False)
+        (without,) = evaluate_retrieval(Encoder(*retriever), rows, ["de"], descriptions=False)
         (expected,) = evaluate_retrieval(Encoder(*retriever), stripped, ["de"])
-        assert alone == expected
-        assert alone["protocol"]["images_with_description"] == 0
+        assert without == expected
+        assert without["protocol"]["images_with_description"] == 0
 
     def test_a_language_that_is_not_there(self, retriever: tuple[LeccrModel, LeccrProcessor], rows: Dataset) -> None:
         with pytest.raises(ValueError, match="no captions in fr; they have en, de, zh."):
@@ -198,7 +198,7 @@ class TestEvaluateSentences:
     def test_figures_of_a_known_ranking(self, results: list[dict[str, Any]]) -> None:
         assert [result["language"] for result in results] == ["de", "zh"]
         for result in results:
-            # Caption 0 of a and of b score 1 with both rows: ties count. Captions 1 and 2 are found in row a alone.
+            # Caption 0 of a and of b score 1 with both rows: ties count. Captions 1 and 2 are found in row a only.
             assert result["target_to_source_hit_rate_1"] == pytest.approx(50)
             assert result["target_to_source_hit_rate_5"] == 100
             # Row a has caption 1, which scores 0 with b, but caption 0 of b is as good for a as its own.

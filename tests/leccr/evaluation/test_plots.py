@@ -40,7 +40,7 @@ PROTOCOL = {"images": 5, "captions": 10, "data": "a/b/photos", "split": "test", 
 
 def ranking(language: str = "de", rows: list[dict[str, Any]] = ROWS, **fields: Any) -> RankedQueries:
     """Return a ranking where image i has the unit vector i, and its captions that of image i + 1 the more, the larger i
-    is: images 0 to 2 are found first by their captions, and image 3 and 4 second.
+    is: images 0 to 2 are ranked first by their captions, and image 3 and 4 second.
     """
     views = torch.eye(len(rows))[:, None]
     owners = torch.arange(len(rows)).repeat_interleave(2)
@@ -99,24 +99,24 @@ class TestPlotEvaluation:
             RANKS: ("Rank of the right answer", "queries (%)", "rank of the first right answer (1 is best)"),
             "similarity_de.png": ("Similarity of de queries and pictures", "no unit", "its number in the gallery"),
         }.items():
-            told = texts_of(figures[name])
-            assert all(word in told for word in words), told
-            assert "Data: b/photos, test split, 5 pictures, 10 queries" in told.replace("\n", " ")
-            assert "selected by: not recorded" in told
+            said = texts_of(figures[name])
+            assert all(word in said for word in words), said
+            assert "Data: b/photos, test split, 5 pictures, 10 queries" in said.replace("\n", " ")
+            assert "selected by: not recorded" in said
 
     def test_the_drawn_figures(self, tmp_path: Path, figures: dict[str, Any]) -> None:
-        found = ranking()
-        plot_evaluation(tmp_path, [found], dataset(ROWS), IMAGE_DIRECTIONS)
+        ranked = ranking()
+        plot_evaluation(tmp_path, [ranked], dataset(ROWS), IMAGE_DIRECTIONS)
         for axis, direction in zip(figures[HIT_RATES].axes, IMAGE_DIRECTIONS):
             (line,) = axis.get_lines()
             assert line.get_xdata().tolist() == [1, 2, 3, 4, 5]
-            assert line.get_ydata()[0] == pytest.approx(found.result[f"{direction}_hit_rate_1"])
+            assert line.get_ydata()[0] == pytest.approx(ranked.result[f"{direction}_hit_rate_1"])
             assert line.get_ydata()[4] == 100
         bars = [bar.get_height() for container in figures[RANKS].axes[0].containers for bar in container]
         # Ranks 1, 2, and 3 to 5: queries by text, then by image.
         assert bars == pytest.approx([60, 40, 0, 60, 0, 40])
         heat = figures["similarity_de.png"].axes[0].images[0].get_array()
-        np.testing.assert_allclose(heat, found.text_embeds[::2].numpy())
+        np.testing.assert_allclose(heat, ranked.text_embeds[::2].numpy())
         marks = [text.get_text() for text in figures["similarity_de.png"].axes[0].texts]
         assert marks == ["✓", "✓", "✓", "×", "×"]
 
@@ -131,21 +131,21 @@ class TestPlotEvaluation:
             assert np.allclose(shades, shades[:, :1]) and (np.diff(shades[:, 0]) < 0).all()
 
     def test_text_alone(self, tmp_path: Path, figures: dict[str, Any]) -> None:
-        told = {**PROTOCOL, "rows": 5, "source_captions": 9, "target_captions": 10}
-        del told["images"], told["captions"]
-        found = ranking()
-        result = {"language": "de", **retrieval_metrics(found.ranks, SENTENCE_DIRECTIONS), "protocol": told}
-        found = ranking(result=result)
-        written = plot_evaluation(tmp_path, [found], None, SENTENCE_DIRECTIONS)
+        said = {**PROTOCOL, "rows": 5, "source_captions": 9, "target_captions": 10}
+        del said["images"], said["captions"]
+        ranked = ranking()
+        result = {"language": "de", **retrieval_metrics(ranked.ranks, SENTENCE_DIRECTIONS), "protocol": said}
+        ranked = ranking(result=result)
+        written = plot_evaluation(tmp_path, [ranked], None, SENTENCE_DIRECTIONS)
         assert [path.name for path in written] == [HIT_RATES, RANKS, "similarity_de.png"]
         assert "target to source" in texts_of(figures[HIT_RATES])
         assert "5 rows of captions" in texts_of(figures[RANKS])
 
     def test_many_languages(self, tmp_path: Path, figures: dict[str, Any]) -> None:
-        found = [ranking(f"l{number}") for number in range(20)]
-        plot_hit_rates(tmp_path / HIT_RATES, found, IMAGE_DIRECTIONS)
+        ranked = [ranking(f"l{number}") for number in range(20)]
+        plot_hit_rates(tmp_path / HIT_RATES, ranked, IMAGE_DIRECTIONS)
         assert len(figures[HIT_RATES].axes[0].get_lines()) == 20
-        plot_ranks(tmp_path / RANKS, found[:4], IMAGE_DIRECTIONS)
+        plot_ranks(tmp_path / RANKS, ranked[:4], IMAGE_DIRECTIONS)
         panels = figures[RANKS].axes
         assert [axis.get_visible() for axis in panels] == [True] * 4 + [False] * 2
         # Below the lowest of each column.
@@ -243,9 +243,15 @@ class TestNumbers:
 
     def test_the_protocol_in_words(self, tmp_path: Path) -> None:
         (tmp_path / "training.json").write_text('{"selection": "best validation figure"}')
-        found = ranking(result={**ranking().result, "protocol": {**PROTOCOL, "checkpoint": str(tmp_path)}})
-        told = protocol([found, ranking(queries=["a"] * 1200)])
-        assert "10 to 1,200 queries a language" in told and "selected by: best validation figure" in told
+        ranked = ranking(result={**ranking().result, "protocol": {**PROTOCOL, "checkpoint": str(tmp_path)}})
+        said = protocol([ranked, ranking(queries=["a"] * 1200)])
+        assert "10 to 1,200 queries a language" in said and "selected by: best validation figure" in said
+
+    @pytest.mark.parametrize("content", ["{", "[1]", "\ufeff"])
+    def test_a_broken_report_of_the_training_is_named(self, tmp_path: Path, content: str) -> None:
+        (tmp_path / "training.json").write_text(content, encoding="utf-8")
+        ranked = ranking(result={**ranking().result, "protocol": {**PROTOCOL, "checkpoint": str(tmp_path)}})
+        assert "selected by: unknown (training.json is broken)" in protocol([ranked]).replace("\n", " ")
 
 
 class TestDrawing:
@@ -327,5 +333,5 @@ def test_videos_show_a_frame(tmp_path: Path) -> None:
 
     assert _picture({"id": "v", "image": None, "video": str(tmp_path / "none.mp4")}) is None
     write_video(tmp_path / "clip.mp4")
-    found = _picture({"id": "v", "image": None, "video": str(tmp_path / "clip.mp4")})
-    assert found is not None and found.mode == "RGB"
+    frame = _picture({"id": "v", "image": None, "video": str(tmp_path / "clip.mp4")})
+    assert frame is not None and frame.mode == "RGB"

@@ -20,7 +20,7 @@ class TestRetrievalMetrics:
     @pytest.mark.parametrize("model", [None, DUAL_ENCODER], ids=["slots", "dual-encoder"])
     def test_they_are_those_of_evaluation(self, tmp_path: Path, model: dict[str, Any] | None) -> None:
         # Seven images in batches of four: the last batch is smaller, and still counts. Rows differ in captions.
-        rows = dataset([row(name, captions=1 + place % 3) for place, name in enumerate("abcdefg")])
+        rows = dataset([row(name, captions=1 + index % 3) for index, name in enumerate("abcdefg")])
         ours = recipe(model=model)
         trainer = trainer_for(ours, {"train": rows, "validation": rows}, tmp_path)
         metrics = trainer.evaluate()
@@ -52,7 +52,7 @@ class TestRetrievalMetrics:
 class TestSentenceMetrics:
     def test_they_are_those_of_evaluation(self, tmp_path: Path) -> None:
         # Rows differ in captions, the last batch is smaller, and one row has no source caption.
-        rows = [row(name, captions=1 + place % 3, image=None) for place, name in enumerate("abcdefg")]
+        rows = [row(name, captions=1 + index % 3, image=None) for index, name in enumerate("abcdefg")]
         validation = dataset([*rows, row("h", source_captions=[], image=None)])
         ours = recipe(model={}, network="cross-lingual")
         trainer = trainer_for(ours, {"train": dataset(rows), "validation": validation}, tmp_path)

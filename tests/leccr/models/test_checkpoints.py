@@ -58,7 +58,7 @@ class TestLoadRetriever:
         assert load_retriever(str(checkpoint))[1].text_max_length == 32
 
     def test_others_may_read_all_files(self, retriever: Any, checkpoint: Path) -> None:
-        """The library that writes the weights leaves them to their owner alone."""
+        """The library that writes the weights makes them readable by their owner only."""
         modes = {path.name: path.stat().st_mode for path in checkpoint.iterdir()}
         assert modes == dict.fromkeys(modes, modes["config.json"])
 
@@ -167,7 +167,7 @@ class TestLoadTextEncoder:
             load_text_encoder(tmp_path)
 
     def test_a_teacher_is_no_retriever(self, teacher: tuple[Path, CrossLingualModel, Any]) -> None:
-        with pytest.raises(UserError, match="knows texts alone: it is the first stage of CL2CM"):
+        with pytest.raises(UserError, match="embeds only texts: it is the first stage of CL2CM"):
             load_retriever(teacher[0])
 
     def test_what_is_not_there(self, tmp_path: Path) -> None:

@@ -65,8 +65,8 @@ class TestDevice:
     @pytest.mark.parametrize("method", ["texts", "views", "whole_images", "image", "row_views"])
     def test_inputs_go_where_the_model_is(self, trained: Encoder, rows: Dataset, method: str) -> None:
         model = Recorder()
-        there = Encoder(model, trained.processor)
-        prepared = [there.prepare(rows[0])]
+        elsewhere = Encoder(model, trained.processor)
+        prepared = [elsewhere.prepare(rows[0])]
         arguments: dict[str, tuple[Any, ...]] = {
             "texts": (["en a 0", "de"],),
             "views": (prepared, ["This is a"]),
@@ -74,7 +74,7 @@ class TestDevice:
             "image": (rows[0],),
             "row_views": (rows,),
         }
-        found = getattr(there, method)(*arguments[method])
+        found = getattr(elsewhere, method)(*arguments[method])
         assert model.devices == {"meta"}
         assert isinstance(found, np.ndarray) and found.dtype == np.float32
 

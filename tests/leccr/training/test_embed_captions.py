@@ -17,7 +17,7 @@ from processing.features import FeatureFile
 from processing.storage import read_splits, write_rows
 from tests.tiny_data import dataset, recipe, row
 
-TRAIN = [row(name, captions=1 + place, image=None) for place, name in enumerate("abc")]
+TRAIN = [row(name, captions=1 + index, image=None) for index, name in enumerate("abc")]
 TEST = [TRAIN[1], row("d", captions=1, image=None), row("e", source_captions=[], target_captions=None, image=None)]
 
 

@@ -1,6 +1,8 @@
 import itertools
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -64,7 +66,42 @@ def test_every_row_has_the_towers_tokens(data: Path, recipe: Recipe) -> None:
     assert not (data / "features.parts").exists()
 
 
-def test_an_interrupted_run_goes_on(data: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+class Elsewhere(torch.nn.Module):
+    """A tower on a device that this machine need not have: it remembers where its pictures are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.empty(1, device="meta"))
+        self.devices: set[str] = set()
+
+    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        self.devices.add(pixel_values.device.type)
+        return torch.zeros(len(pixel_values), 2, 3)
+
+
+def test_pictures_go_where_the_tower_is(data: Path, recipe: Recipe) -> None:
+    tower: Any = Elsewhere()
+    _, image_processor = load_vision_tower(recipe)
+    tokens = list(encode_rows(tower, image_processor, read_splits(data)["train"]))
+    assert tower.devices == {"meta"}
+    assert [each.device.type for each in tokens] == ["cpu"] * 5
+
+
+def test_the_tower_runs_in_the_precision_asked_for(data: Path, recipe: Recipe, tmp_path: Path) -> None:
+    copied = shutil.copytree(data, tmp_path / "copy")
+    exact = FeatureFile(run_features(str(data), recipe, store="fp32"))
+    rounded = FeatureFile(run_features(str(copied), recipe, store="fp32", dtype="bf16"))
+    difference = (rounded["picture-0"] - exact["picture-0"]).abs().max()
+    assert rounded["picture-0"].dtype == torch.float32
+    assert 0 < difference < 0.1 * exact["picture-0"].abs().max()
+
+
+def test_an_unknown_way_to_store_features(data: Path, recipe: Recipe) -> None:
+    with pytest.raises(UserError, match="--store is 'fp8', but has to be one of fp16, fp32."):
+        run_features(str(data), recipe, store="fp8")
+
+
+def test_an_interrupted_run_resumes(data: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(featuring, "PART_ROWS", 2)
     seen: list[object] = []
 
