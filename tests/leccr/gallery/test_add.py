@@ -73,8 +73,8 @@ def test_changed_files_and_descriptions_are_replaced(tmp_path: Path, encoder: En
 def test_many_holes_are_closed(tmp_path: Path, encoder: Encoder, photos: Path) -> None:
     own = Path(shutil.copytree(photos, tmp_path / "photos"))
     with Gallery.build(own, encoder, tmp_path / "g") as gallery:
-        for place in range(4):
-            paint(own / f"{('green1', 'blue2', 'black4', 'gray5')[place]}.png", 100 + place)
+        for index in range(4):
+            paint(own / f"{('green1', 'blue2', 'black4', 'gray5')[index]}.png", 100 + index)
         gallery.add(own)
         assert (gallery.state.positions, gallery.state.generation) == (12, 2)
         assert sorted(path.name for path in gallery.folder.iterdir()) == ["gallery.sqlite", "views-2.fp32"]

@@ -88,7 +88,7 @@ def test_a_prepared_data_set(tmp_path: Path, encoder: Encoder) -> None:
 
 def test_a_data_set_of_features(tmp_path: Path) -> None:
     write_rows(tmp_path / "data", "test", [row(name, image=None) for name in NAMES])
-    features = [random(2 + place % 3, 16, seed=place) for place in range(12)]
+    features = [random(2 + index % 3, 16, seed=index) for index in range(12)]
     save_features(tmp_path / "data" / "features.safetensors", NAMES, features)
     model = tiny_gallery.encoder()
     with Gallery.build(tmp_path / "data", model, tmp_path / "g") as gallery:

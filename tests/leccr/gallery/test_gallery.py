@@ -1,10 +1,13 @@
+import contextlib
 import threading
 from pathlib import Path
 from typing import Any
 
+import hypothesis.strategies as st
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
 from PIL import Image as PillowImage
 
 from leccr.errors import UserError
@@ -22,7 +25,7 @@ def test_the_ranking_is_that_of_the_model_in_every_language(gallery: Gallery, en
     embeds = encoder.texts(QUERIES)
     for embed, results in zip(embeds, gallery.search(QUERIES, 12)):
         order, scores = brute_force(views, embed)
-        assert names_of(results) == [names[place] for place in order]
+        assert names_of(results) == [names[index] for index in order]
         assert [result.score for result in results] == scores
         assert [result.rank for result in results] == list(range(1, 13))
 
@@ -41,15 +44,15 @@ def test_views_are_those_of_the_model(gallery: Gallery, encoder: Encoder, photos
 
 
 def test_copies_tie_and_stand_in_their_order(tmp_path: Path, encoder: Encoder) -> None:
-    for place in range(9):
-        paint(tmp_path / "p" / f"{place}.png", seed=place % 3)
+    for index in range(9):
+        paint(tmp_path / "p" / f"{index}.png", seed=index % 3)
     with Gallery.build(tmp_path / "p", encoder, tmp_path / "g") as gallery:
         found = gallery.search("en red 1", 9)
     assert [round(result.score, 6) for result in found[::3]] == [round(result.score, 6) for result in found[2::3]]
     for start in range(0, 9, 3):
         copies = [int(Path(result.id).stem) for result in found[start : start + 3]]
         assert copies == sorted(copies)
-        assert len({place % 3 for place in copies}) == 1
+        assert len({index % 3 for index in copies}) == 1
 
 
 def test_texts_and_embeddings_one_or_several(gallery: Gallery, encoder: Encoder) -> None:
@@ -79,7 +82,7 @@ def test_what_cannot_be_asked_is_one_line(gallery: Gallery, query: Any, options:
         gallery.search(query, **options)
 
 
-def test_more_than_there_is_gives_all(gallery: Gallery) -> None:
+def test_a_large_k_gives_all_items(gallery: Gallery) -> None:
     assert len(gallery.search("en red 1", 1000)) == 12
 
 
@@ -116,15 +119,15 @@ def test_many_threads_search_at_once(gallery: Gallery) -> None:
     expected = [gallery.search(query, 5) for query in QUERIES]
     found: dict[int, Any] = {}
 
-    def search(place: int) -> None:
-        found[place] = [gallery.search(query, 5) for query in QUERIES]
+    def search(index: int) -> None:
+        found[index] = [gallery.search(query, 5) for query in QUERIES]
 
-    threads = [threading.Thread(target=search, args=(place,)) for place in range(6)]
+    threads = [threading.Thread(target=search, args=(index,)) for index in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert all(found[place] == expected for place in range(6))
+    assert all(found[index] == expected for index in range(6))
 
 
 def test_what_another_adds_is_found_at_once(gallery: Gallery, encoder: Encoder, tmp_path: Path) -> None:
@@ -183,3 +186,10 @@ def test_a_path_that_leads_out_of_its_folder_has_no_file(gallery: Gallery) -> No
     assert files["green1.png"] is None
     assert files["blue2.png"] is None
     assert sum(file is not None for file in files.values()) == 10
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(query=st.text(st.characters(exclude_categories=())), where=st.none() | st.text())
+def test_any_query_and_filter_are_answered_or_refused(gallery: Gallery, query: str, where: str | None) -> None:
+    with contextlib.suppress(UserError):
+        assert len(gallery.search(query, 12, where)) <= 12

@@ -74,8 +74,8 @@ def test_a_command_that_was_stopped_is_mentioned(own: Path) -> None:
 
 def test_broken_files_are_listed_at_the_end(built: Path, model: Path, tmp_path: Path) -> None:
     own = shutil.copytree(built / "photos", tmp_path / "photos")
-    for place in range(MOST_BROKEN_SHOWN + 5):
-        (own / f"{place}.jpg").write_text("text")
+    for index in range(MOST_BROKEN_SHOWN + 5):
+        (own / f"{index}.jpg").write_text("text")
     result = run("index", own, "--model", model, "--out", tmp_path / "g")
     assert result.exit_code == 0, result.output
     assert f"{MOST_BROKEN_SHOWN + 5} left out:\n  0.jpg: " in result.stdout
@@ -120,6 +120,20 @@ MISTAKES = {
     "converting nothing": (
         ["gallery", "convert", "{built}/gallery"],
         "Say what to change: --store, --ann or --engine.",
+    ),
+    "a gallery that does not exist": (["gallery", "info", "{tmp}/none"], "There is no gallery {tmp}/none"),
+    "converting a folder": (["gallery", "convert", "{tmp}/texts", "--ann", "hnsw"], "There is no gallery {tmp}/texts"),
+    "an unknown index": (
+        ["gallery", "convert", "{built}/gallery", "--ann", "annoy"],
+        "--ann is 'annoy', but has to be one of hnsw, ivfpq, none.",
+    ),
+    "an unknown engine": (
+        ["gallery", "convert", "{built}/gallery", "--engine", "lucene"],
+        "--engine is 'lucene', but has to be one of faiss, milvus.",
+    ),
+    "an address without a server": (
+        ["gallery", "convert", "{built}/gallery", "--uri", "http://localhost:19530"],
+        "--uri is the address of a Milvus server; use it with --engine milvus.",
     ),
     "a server without its address": (
         ["gallery", "convert", "{built}/gallery", "--engine", "milvus"],

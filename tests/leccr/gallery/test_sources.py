@@ -69,8 +69,8 @@ def test_pipes_and_dead_links_are_left_out(tmp_path: Path) -> None:
 
 def test_a_file_belongs_to_the_known_folder_that_it_lies_in(tmp_path: Path) -> None:
     path = paint(tmp_path / "a" / "b" / "p.png", 0)
-    [alone] = open_source(str(path)).read(0, 1)
-    assert (alone.location, alone.id) == (str(path.parent), "p.png")
+    [single] = open_source(str(path)).read(0, 1)
+    assert (single.location, single.id) == (str(path.parent), "p.png")
     [known] = open_source(str(path), roots=[str(tmp_path / "else"), str(tmp_path)]).read(0, 1)
     assert (known.location, known.id) == (str(tmp_path), "a/b/p.png")
 
@@ -96,9 +96,9 @@ def test_descriptions_of_the_folder_and_of_a_folder_above_are_used(tmp_path: Pat
     paint(tmp_path / "a" / "p.png", 0)
     paint(tmp_path / "a" / "q.png", 0)
     (tmp_path / "descriptions.jsonl").write_text('{"id": "a/p.png", "description": "above"}\n')
-    (tmp_path / "a" / "descriptions.jsonl").write_text('\n{"id": "q.png", "description": "beside"}\n\n')
+    (tmp_path / "a" / "descriptions.jsonl").write_text('\n{"id": "q.png", "description": "next to it"}\n\n')
     found = open_source(str(tmp_path / "a"), roots=[str(tmp_path)]).read(0, 2)
-    assert [candidate.description for candidate in found] == ["above", "beside"]
+    assert [candidate.description for candidate in found] == ["above", "next to it"]
     assert open_source(str(tmp_path)).read(0, 1)[0].description == "above"
 
 
@@ -121,12 +121,12 @@ def test_a_prepared_data_set_gives_its_rows(tmp_path: Path) -> None:
     rows = [row(name, description=text) for name, text in (("x", "said"), ("y", None), ("z", None))]
     write_rows(tmp_path, "train", rows[:2])
     write_rows(tmp_path, "test", rows[2:])
-    (tmp_path / "descriptions.jsonl").write_text('{"id": "y", "description": "beside"}\n')
+    (tmp_path / "descriptions.jsonl").write_text('{"id": "y", "description": "next to it"}\n')
     source = open_source(str(tmp_path))
     found = source.read(0, 3)
     assert [(candidate.id, candidate.description) for candidate in found] == [
         ("x", "said"),
-        ("y", "beside"),
+        ("y", "next to it"),
         ("z", None),
     ]
     assert found[0].hash() == found[1].hash(), "all of them show the same"

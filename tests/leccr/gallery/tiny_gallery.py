@@ -86,8 +86,8 @@ def brute_force(views: np.ndarray, query: np.ndarray) -> tuple[list[int], list[f
     """Return all items by their scores, ties by their order, and the scores: the definition that engines must meet."""
     products = np.einsum("nkd,d->nk", views.astype(np.float64), query.astype(np.float64)).astype(np.float32)
     scores = products.max(axis=1)
-    order = sorted(range(len(scores)), key=lambda place: (-scores[place], place))
-    return order, [float(scores[place]) for place in order]
+    order = sorted(range(len(scores)), key=lambda index: (-scores[index], index))
+    return order, [float(scores[index]) for index in order]
 
 
 def contents(folder: Path) -> list[Any]:

@@ -96,8 +96,8 @@ def test_reading_while_reading_sees_the_same(catalogue: Catalogue) -> None:
 
 def test_a_large_change_does_not_lock_readers_out(catalogue: Catalogue) -> None:
     with catalogue.writing() as connection:
-        for place in range(1000):
-            put_item(connection, item(f"{place}", place), b"x" * 10_000)
+        for index in range(1000):
+            put_item(connection, item(f"{index}", index), b"x" * 10_000)
         other = sqlite3.connect(catalogue.path, timeout=0)
         assert other.execute("SELECT count(*) FROM items").fetchone() == (0,)
         other.close()

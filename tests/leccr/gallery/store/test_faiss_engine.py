@@ -33,11 +33,11 @@ def test_views_come_back_as_close_as_their_format_allows(tmp_path: Path, dtype: 
     views = random_views(50, 3, WIDTH)
     state = stored(tmp_path, views, dtype)
     assert views_path(tmp_path, state).stat().st_size == 50 * 3 * WIDTH * size
-    there = Views(tmp_path, state)
-    error = np.abs(there.at(np.array([7, 3, 7])) - views[[7, 3, 7]]).max()
+    reopened = Views(tmp_path, state)
+    error = np.abs(reopened.at(np.array([7, 3, 7])) - views[[7, 3, 7]]).max()
     assert error <= {"fp32": 0.0, "fp16": 2.0**-11, "int8": 2.4 / 255}[dtype]
-    again = encode_views(state, there.at(np.arange(50)))
-    assert np.array_equal(again, there.codes), "storing them once more loses nothing"
+    again = encode_views(state, reopened.at(np.arange(50)))
+    assert np.array_equal(again, reopened.codes), "storing them once more loses nothing"
 
 
 def test_the_mapped_index_finds_what_a_plain_one_finds(tmp_path: Path) -> None:
@@ -49,6 +49,21 @@ def test_the_mapped_index_finds_what_a_plain_one_finds(tmp_path: Path) -> None:
     expected_scores, expected_rows = plain.search(queries, 30)
     assert np.array_equal(rows, expected_rows)
     assert np.array_equal(scores, expected_scores)
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "fp16", "int8"])
+def test_the_file_is_searched_in_place(tmp_path: Path, dtype: str) -> None:
+    """A copy in memory would not follow the file."""
+    views = random_views(10, 1, WIDTH)
+    state = stored(tmp_path, views, dtype)
+    engine = FaissEngine(tmp_path, state)
+    query = views[3]
+    assert engine.search(query, 1, None)[1][0, 0] == 3
+    path = views_path(tmp_path, state)
+    rows = np.array_split(np.frombuffer(path.read_bytes(), np.uint8), 10)
+    with path.open("r+b") as file:
+        file.write(b"".join(row.tobytes() for row in reversed(rows)))
+    assert engine.search(query, 1, None)[1][0, 0] == 6
 
 
 @pytest.mark.parametrize("dtype", ["fp32", "fp16", "int8"])
@@ -156,9 +171,9 @@ def test_a_filter_is_exact_in_spite_of_an_approximate_index(tmp_path: Path) -> N
 def damage(path: Path, index: Any) -> None:
     """Let the first neighbour in a graph point far outside of it."""
     content, links = bytearray(path.read_bytes()), faiss.vector_to_array(index.hnsw.neighbors).tobytes()
-    place = content.find(links)
-    assert place > 0
-    content[place : place + 4] = (10**8).to_bytes(4, "little")
+    start = content.find(links)
+    assert start > 0
+    content[start : start + 4] = (10**8).to_bytes(4, "little")
     path.write_bytes(content)
 
 

@@ -42,15 +42,15 @@ def test_moving_to_milvus_and_back_changes_no_answer(gallery: Gallery) -> None:
 
 
 def test_the_ranking_is_that_of_all_fused_scores_ties_included(tmp_path: Path, encoder: Encoder) -> None:
-    for place in range(15):
-        paint(tmp_path / "p" / f"{place:02}.png", seed=place % 5)
+    for index in range(15):
+        paint(tmp_path / "p" / f"{index:02}.png", seed=index % 5)
     with Gallery.build(tmp_path / "p", encoder, tmp_path / "g", **LITE) as gallery:
         views = stored_views(gallery)
         # Copies in other batches can differ in the last bit; here they tie exactly.
         for query in encoder.texts(QUERIES[::5]):
             order, scores = brute_force(views, query)
             found = gallery.search(query, 7)
-            assert names_of(found) == [f"{place:02}.png" for place in order[:7]]
+            assert names_of(found) == [f"{index:02}.png" for index in order[:7]]
             assert [result.score for result in found] == scores[:7]
 
 
