@@ -19,9 +19,8 @@ def check_choice(option: str, value: str | None, choices: Iterable[str]) -> None
     if value is None or value in known:
         return
     close = get_close_matches(value, known, 1)
-    raise UserError(
-        f"{option} {value} is not known" + (f': did you mean "{close[0]}"?' if close else f"; use {', '.join(known)}.")
-    )
+    hint = f': did you mean "{close[0]}"?' if close else f"; choose {', '.join(known[:-1])} or {known[-1]}."
+    raise UserError(f"{option} {value} is not known{hint}")
 
 
 def check_new_folder(folder: str | Path, also: str = "") -> None:
@@ -66,7 +65,7 @@ def check_file(option: str, path: str | Path | None) -> None:
         UserError: There is none.
     """
     if path is not None and not Path(path).is_file():
-        raise UserError(f"There is no file {path}; give one that exists to {option}.")
+        raise UserError(f"{path} does not exist; give a file that exists to {option}.")
 
 
 def check_folder(path: str | Path | None, hint: str) -> None:
@@ -79,8 +78,12 @@ def check_folder(path: str | Path | None, hint: str) -> None:
         raise UserError(f"There is no folder {path}; {hint}.")
 
 
-def check_checkpoint(name: str | Path) -> None:
+def check_checkpoint(name: str | Path, bare: bool = False) -> None:
     """Check that a name can be that of a model: a folder with a config.json, or a repository of the Hub.
+
+    Args:
+        name: Folder or Hub name.
+        bare: Also accept names without an organisation, as some old models of other people have.
 
     Raises:
         UserError: It cannot.
@@ -91,8 +94,32 @@ def check_checkpoint(name: str | Path) -> None:
     else:
         from hub_card.names import is_repository
 
-        possible = is_repository(str(name))
+        possible = is_repository(f"org/{name}" if bare and "/" not in str(name) else str(name))
     if not possible:
         raise UserError(
             f"{name} is no model: there is no folder of this name with a config.json, and it is no name on the Hub."
         )
+
+
+def check_towers(towers: str | None) -> None:
+    """Check that towers are built in or a file; None, the recipe's own, is all right.
+
+    Raises:
+        UserError: They are not.
+    """
+    if towers is not None and not Path(towers).is_file():
+        from .recipes import list_towers
+
+        check_choice("--towers", towers, list_towers())
+
+
+def check_source(name: str) -> None:
+    """Check that what is to be searched exists here, or has the form of a data set's name on the Hub.
+
+    Raises:
+        UserError: It does not.
+    """
+    from hub_card.names import is_repository
+
+    if not Path(name).exists() and not is_repository(name):
+        raise UserError(f"There is no folder, file or data set {name}; a data set on the Hub is written as org/name.")

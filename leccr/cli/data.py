@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ..arguments import check_choice, check_data, check_new_folder
+from ..arguments import check_checkpoint, check_choice, check_data, check_new_folder
 from ..data.options import DescribeOptions, PrepareOptions, TranslateOptions
 from ..errors import UserError
 from .lists import split_numbers, split_paths, split_words
@@ -180,10 +180,21 @@ def describe(
     from processing.generation.prompts import load_prompts
 
     load_prompts(prompts)
+    if endpoint is None:
+        _need_models(model)
 
     from ..data.describe import run_description
 
     run_description(data, options)
+
+
+def _need_models(*names: str | None) -> None:
+    for name in filter(None, names):
+        check_checkpoint(name, bare=True)
+
+    from ..hub.reach import need_from_hub
+
+    need_from_hub(names, otherwise="With --endpoint, a server runs the model.")
 
 
 def _list_languages(asked: bool) -> None:
@@ -264,6 +275,8 @@ def translate(
 
     for code in options.targets:
         language(code)
+    if endpoint is None:
+        _need_models(model, back_model)
 
     from ..data.translate import run_translation
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from ..arguments import check_checkpoint, check_source
 from .options import Device, Dtype
 
 
@@ -14,18 +15,27 @@ def demo(
     model: Annotated[
         str | None, typer.Option(help="Folder or Hub name of a trained model; by default one is trained, once.")
     ] = None,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to serve at.")] = 7860,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to serve on.")] = 7860,
     share: Annotated[bool, typer.Option("--share", help="Let others in by a public link, through Gradio's server.")] = (
         False
     ),
     training_scenes: Annotated[
-        int, typer.Option(min=50, help="Scenes to train the built-in model on; fewer are faster, and it is worse.")
+        int, typer.Option(min=50, help="Scenes to train the built-in model on; fewer is faster but less accurate.")
     ] = 2000,
     open_browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
     device: Device = "auto",
     dtype: Dtype = "auto",
 ) -> None:
     """Search in your browser: the Space, with your gallery or with the built-in Scenes."""
+    from ..hub.reach import need_from_hub
+
+    if gallery is not None:
+        check_source(gallery)
+        need_from_hub([gallery], "dataset")
+    if model is not None:
+        check_checkpoint(model)
+        need_from_hub([model], otherwise="Without --model, one is trained and nothing is downloaded.")
+
     from ..demo import run_demo
 
     run_demo(

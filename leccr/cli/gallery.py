@@ -49,6 +49,8 @@ def index(
     dtype: Dtype = IndexOptions.dtype,
 ) -> None:
     """Build a gallery from photos and videos. Resumable."""
+    _need(model, describe_with if endpoint is None else None, source=source)
+
     from ..gallery.manage import run_index
 
     options = IndexOptions(
@@ -88,6 +90,8 @@ def search(
     The score is the similarity of item and query; higher is better. "slot 2 of 4": of the 4 parts that the model makes
     of an item and its description, the second, together with the whole picture, matched best.
     """
+    _need_model(folder, model)
+
     from ..gallery.search import run_search
 
     run_search(
@@ -104,6 +108,28 @@ def search(
         device=device,
         dtype=dtype,
     )
+
+
+def _need(*models: str | None, source: str | None = None) -> None:
+    """Check that what has the name of a repository is in the cache, or that the Hub can be reached."""
+    from hub_card.names import is_repository
+
+    from ..hub.reach import need_from_hub
+
+    need_from_hub(name for name in models if name and is_repository(name))
+    if source is not None and is_repository(source):
+        need_from_hub([source], "dataset")
+
+
+def _need_model(folder: Path, model: str | None) -> None:
+    """Check that there is such a gallery, and the same of its model or another as `_need`."""
+    from ..gallery.store.catalogue import Catalogue, read_state
+
+    catalogue = Catalogue(folder)
+    with catalogue.reading() as connection:
+        state = read_state(connection, str(folder))
+    catalogue.close()
+    _need(model or state.model)
 
 
 gallery = typer.Typer(help="Manage a gallery.", no_args_is_help=True, rich_markup_mode=None)
@@ -123,6 +149,9 @@ def add(
     dtype: Dtype = "auto",
 ) -> None:
     """Add new items, replace changed ones, and leave the others as they are."""
+    _need_model(folder, model)
+    _need(describe_with if endpoint is None else None, source=source)
+
     from ..gallery.manage import run_add
 
     options = AddOptions(

@@ -5,23 +5,26 @@ from typing import Annotated
 
 import typer
 
+from ..arguments import check_checkpoint, check_choice, check_file, check_folder, check_new_folder
+from .lists import split_paths
+
 Results = Annotated[
     list[Path] | None,
-    typer.Option(metavar="FILE", help="What `leccr evaluate --out` wrote, for the card; may be given several times."),
+    typer.Option(metavar="FILE,...", help="What `leccr evaluate --out` wrote, for the card."),
 ]
 License = Annotated[str | None, typer.Option("--license", help="Licence of the weights, such as apache-2.0.")]
 DatasetName = Annotated[
     str | None,
     typer.Option("--dataset", metavar="ORG/NAME", help="The data on the Hub; adds records for its leaderboard."),
 ]
-Data = Annotated[Path | None, typer.Option(help="Folder of the training data, to tell in the card what they are.")]
+Data = Annotated[Path | None, typer.Option(help="Folder of the training data, so that the card can describe it.")]
 
 
 def push(
     folder: Annotated[Path, typer.Argument(help="Folder that `leccr train`, `prepare` or `index` wrote.")],
     repository: Annotated[str, typer.Argument(metavar="ORG/NAME", help="Name on the Hub.")],
-    private: Annotated[bool, typer.Option("--private", help="Let nobody else see it.")] = False,
-    revision: Annotated[str | None, typer.Option(metavar="BRANCH", help="Branch to write to, not main.")] = None,
+    private: Annotated[bool, typer.Option("--private", help="Create a private repository.")] = False,
+    revision: Annotated[str | None, typer.Option(metavar="BRANCH", help="Branch to push to (default: main).")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be uploaded, and upload nothing.")] = False,
     kind: Annotated[str | None, typer.Option(help="model or dataset; by default what the folder holds.")] = None,
     results: Results = None,
@@ -30,6 +33,16 @@ def push(
     data: Data = None,
 ) -> None:
     """Publish a trained model, prepared data or a gallery on the Hub, with a card. Can be repeated."""
+    check_folder(folder, "name one that `leccr train`, `prepare` or `index` wrote")
+    check_choice("--kind", kind, ("model", "dataset"))
+    chosen = split_paths(results) or []
+    for file in chosen:
+        check_file("--results", file)
+    if not dry_run:
+        from ..hub.reach import need_hub
+
+        need_hub("Publishing")
+
     from ..hub.push import run_push
 
     said = run_push(
@@ -39,7 +52,7 @@ def push(
         private=private,
         revision=revision,
         dry_run=dry_run,
-        results=results or (),
+        results=chosen,
         license=license,
         dataset=dataset,
         data=data,
@@ -59,9 +72,14 @@ def card(
     data: Data = None,
 ) -> None:
     """Write a trained model's card, and keep what a person wrote into it outside the marked sections."""
+    check_folder(checkpoint, "name one that `leccr train` wrote")
+    chosen = split_paths(results) or []
+    for file in chosen:
+        check_file("--results", file)
+
     from ..hub.push import run_card
 
-    path = run_card(checkpoint, out, name, results=results or (), license=license, dataset=dataset, data=data)
+    path = run_card(checkpoint, out, name, results=chosen, license=license, dataset=dataset, data=data)
     typer.echo(f"The card is in {path}.")
 
 
@@ -77,6 +95,13 @@ def convert_official(
     ] = None,
 ) -> None:
     """Turn a checkpoint of the authors' LECCR release into a folder that the other commands take."""
+    check_file("CHECKPOINT", checkpoint)
+    check_new_folder(out)
+
+    from ..hub.reach import need_from_hub
+
+    need_from_hub([tokenizer, text_config])
+
     from ..models.convert_official import convert_official as convert
 
     model = convert(checkpoint, out, tokenizer, text_config)
@@ -88,15 +113,21 @@ def export(
     checkpoint: Annotated[str, typer.Argument(help="Folder or Hub name of a trained model.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to write: new or empty.")],
     format: Annotated[str, typer.Option(help="onnx or torch-export.")] = "onnx",
-    int8: Annotated[
-        bool, typer.Option("--int8", help="Write the text tower with weights of 8 bits, too, for the CPU.")
-    ] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="Write the text tower also as int8, for CPUs.")] = False,
     picture_size: Annotated[
         int | None,
-        typer.Option(min=1, metavar="PIXELS", help="Side of the pictures, where the model takes them as they are."),
+        typer.Option(min=1, metavar="PIXELS", help="Input size in pixels, if the processor does not resize."),
     ] = None,
 ) -> None:
     """Write a trained model as programs that run without this package, or without PyTorch."""
+    check_choice("--format", format, ("onnx", "torch-export"))
+    check_checkpoint(checkpoint)
+    check_new_folder(out)
+
+    from ..hub.reach import need_from_hub
+
+    need_from_hub([checkpoint])
+
     from ..models.export import run_export
 
     run_export(checkpoint, out, format, int8, picture_size)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..arguments import check_checkpoint, check_choice, check_data, check_new_folder, check_towers
 from ..errors import UserError
 from .lists import split_words
 from .options import Device, Dtype
@@ -61,8 +62,16 @@ def train(
     if recipe.startswith("-"):
         raise UserError(f"The recipe comes first: leccr train RECIPE {recipe} ...")
     overrides = parse_overrides(context.args)
+    if not resume:
+        check_new_folder(out, "add --resume to resume the run in it")
+    if data is not None:
+        check_data(data, scenes=True)
+    check_towers(towers)
 
     from ..recipes import load_recipe, override_training
+
+    need_towers(recipe, towers, dual_encoder, warm_start)
+
     from ..training.device import device_settings
 
     overrides |= device_settings(device)
@@ -82,6 +91,23 @@ def train(
     run_training(adapted, output=out, resume=resume, plots=plots)
 
 
+def need_towers(
+    recipe: str, towers: str | None, dual_encoder: str | None = None, warm_start: str | None = None
+) -> None:
+    """Check that what a recipe starts from is here or can be downloaded.
+
+    Raises:
+        UserError: If not, or there is no such recipe.
+    """
+    from ..hub.reach import need_from_hub
+    from ..recipes import towers_without_download
+    from ..recipes.load import names_to_load
+
+    names = [*names_to_load(recipe, towers, dual_encoder), warm_start]
+    free = " or ".join(f"--towers {name}" for name in towers_without_download())
+    need_from_hub(names, otherwise=f"{free} needs no download.")
+
+
 def evaluate(
     checkpoint: Annotated[str, typer.Argument(help="Folder or Hub name of a trained model.")],
     data: DataArgument,
@@ -99,6 +125,13 @@ def evaluate(
     dtype: Dtype = "auto",
 ) -> None:
     """Measure how well a trained model finds images by texts, and texts by images; or a text-only one translations."""
+    check_checkpoint(checkpoint)
+    check_data(data, scenes=True)
+
+    from ..hub.reach import need_from_hub
+
+    need_from_hub([checkpoint])
+
     from ..evaluation.evaluate import EvaluationOptions, run_evaluation
 
     options = EvaluationOptions(split, languages, descriptions, batch_size, skip_broken, device, dtype)
@@ -112,6 +145,9 @@ def quickstart(
     device: Device = "auto",
 ) -> None:
     """Draw the built-in data, train three recipes on it, compare them and answer queries in six languages."""
+    if not overwrite:
+        check_new_folder(out, "add --overwrite to start over")
+
     from ..quickstart import run_quickstart
 
     run_quickstart(output=out, seed=seed, overwrite=overwrite, device=device)
@@ -130,6 +166,11 @@ def features(
     dtype: Dtype = "auto",
 ) -> None:
     """Compute a frozen tower's visual features once and write them next to the data."""
+    check_data(data)
+    check_choice("--store", store, ("fp16", "fp32"))
+    check_towers(towers)
+    need_towers(recipe, towers)
+
     from ..recipes import load_recipe
     from ..training.features import run_features
 
@@ -147,6 +188,13 @@ def embed_captions(
     dtype: Dtype = "auto",
 ) -> None:
     """Write a teacher's embeddings of all captions next to the data, for cl2cm and leccr-cl2cm."""
+    check_data(data)
+    check_checkpoint(model, bare=True)
+
+    from ..hub.reach import need_from_hub
+
+    need_from_hub([model])
+
     from ..training.embed_captions import run_embedding
 
     path = run_embedding(data, model, batch_size=batch_size, device=device, dtype=dtype)

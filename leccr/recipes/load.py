@@ -40,6 +40,31 @@ def _descriptions(folder: Path) -> dict[str, str]:
     return {path.stem: read_yaml(path).get("description", "") for path in sorted(folder.glob("*.yaml"))}
 
 
+def names_to_load(
+    name_or_path: str | Path, towers: str | Path | None = None, dual_encoder: str | None = None
+) -> list[str]:
+    """Return the names of all models and tokenizers that a recipe starts from, without checking the rest of it.
+
+    Unlike `load_recipe`, with the same arguments, it imports nothing heavy.
+
+    Raises:
+        UserError: There is no such recipe or file, or it is not YAML.
+    """
+    content, own_towers, folder = _read_method(_find("recipe", str(name_or_path), RECIPES_FOLDER))
+    if dual_encoder is not None:
+        return [dual_encoder]
+    if towers is not None:
+        own_towers, folder = str(towers), Path()
+    block = own_towers or {}
+    if isinstance(block, str):
+        block = read_yaml(_find("choice of towers", block, TOWERS_FOLDER, folder))
+    merged = {**content, **block} if isinstance(block, dict) else content
+    keys = ["text", "tokenizer", "warm_start", "dual_encoder"]
+    if merged.get("network") != "cross-lingual":
+        keys += ["vision", "image_processor"]
+    return [merged[key] for key in keys if isinstance(merged.get(key), str) and merged[key] != "learned"]
+
+
 def load_recipe(name_or_path: str | Path, towers: str | Path | None = None, dual_encoder: str | None = None) -> Recipe:
     """Read a recipe, which says the method, and put the towers under it.
 

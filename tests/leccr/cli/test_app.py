@@ -30,6 +30,17 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, module: str, name: str) -> Mock:
     return mock
 
 
+@pytest.fixture(autouse=True)
+def here(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in a folder with a data set `d` and a model `folder`, as if everything was in the cache of the Hub."""
+    folder = tmp_path_factory.mktemp("here")
+    for name, file in (("d", "train-00000-of-00001.parquet"), ("folder", "config.json")):
+        (folder / name).mkdir()
+        (folder / name / file).touch()
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("leccr.hub.reach.need_from_hub", lambda *args, **kwargs: None)
+
+
 @pytest.fixture
 def training(monkeypatch: pytest.MonkeyPatch) -> Mock:
     return stand_in(monkeypatch, "leccr.training.train", "run_training")
@@ -121,9 +132,9 @@ def test_a_saved_recipe_keeps_its_data_languages_and_seed(training: Mock, tmp_pa
     recipe = training.call_args.args[0]
     assert (recipe.name, recipe.data, recipe.languages, recipe.seed, recipe.lora) == ("leccr", "d", ["no"], 7, 8)
     assert recipe.skip_broken
-    assert run("train", str(saved), "--out", str(tmp_path / "out"), "--seed", "0", "--data", "e").exit_code == 0
+    assert run("train", str(saved), "--out", str(tmp_path / "out"), "--seed", "0", "--data", "scenes").exit_code == 0
     recipe = training.call_args.args[0]
-    assert (recipe.data, recipe.languages, recipe.seed) == ("e", ["no"], 0)
+    assert (recipe.data, recipe.languages, recipe.seed) == ("scenes", ["no"], 0)
 
 
 @pytest.mark.parametrize(

@@ -260,7 +260,6 @@ def test_pictures_that_are_not_resized_need_a_size(tmp_path: Path) -> None:
     ("options", "message"),
     [
         (["--format", "tflite"], "--format tflite is not known; choose onnx or torch-export."),
-        (["--format", "torch-export", "--int8"], "--int8 is for --format onnx; leave it out."),
         (["--format", "torch-export"], "is no model"),
     ],
 )
@@ -269,6 +268,11 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(tmp_path: Path, options: l
     assert result.exit_code == 2
     assert message in result.output
     assert not list(tmp_path.iterdir())
+
+
+def test_int8_is_for_onnx(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--int8 is for --format onnx; leave it out."):
+        run_export("org/none", tmp_path / "out", "torch-export", int8=True)
 
 
 def test_a_full_folder_is_left_alone(tmp_path: Path) -> None:
