@@ -1,5 +1,6 @@
 """Commands around recipes: listing them, and showing what one comes to."""
 
+import dataclasses
 from typing import Annotated
 
 import typer
@@ -36,10 +37,18 @@ def show(
     dual_encoder: Annotated[
         str | None, typer.Option(metavar="NAME", help="CLIP, SigLIP or the like to start from: Hub name or folder.")
     ] = None,
+    warm_start: Annotated[
+        str | None, typer.Option(metavar="TEACHER", help="Model whose text tower and tokenizer to start from.")
+    ] = None,
+    lora: Annotated[
+        int | None, typer.Option(metavar="RANK", min=1, help="Train the towers by LoRA of this rank, such as 16.")
+    ] = None,
 ) -> None:
     """Print all settings of a recipe over its towers, as YAML that `leccr train FILE` takes."""
     overrides = parse_overrides(context.args)
 
     from ..recipes import load_recipe, override_training
 
-    typer.echo(override_training(load_recipe(recipe, towers, dual_encoder), overrides).to_yaml(), nl=False)
+    shown = override_training(load_recipe(recipe, towers, dual_encoder), overrides)
+    shown = dataclasses.replace(shown, warm_start=warm_start or shown.warm_start, lora=lora or shown.lora)
+    typer.echo(shown.to_yaml(), nl=False)

@@ -79,6 +79,11 @@ def test_recipes_show_prints_a_file_to_train_from(training: Mock, tmp_path: Path
     assert (recipe.name, recipe.model["softened_weight"], recipe.training["learning_rate"]) == ("leccr", 0.0, 2e-3)
 
 
+def test_recipes_show_takes_what_training_starts_from() -> None:
+    shown = run("recipes", "show", "cl2cm", "--towers", "scenes", "--warm-start", "teacher", "--lora", "8").stdout
+    assert "\nwarm_start: teacher\n" in shown and "\nlora: 8\n" in shown
+
+
 def test_recipes_show_says_what_is_wrong() -> None:
     result = run("recipes", "show", "lecr")
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
