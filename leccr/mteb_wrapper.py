@@ -5,7 +5,7 @@ A multilingual image benchmark, German and French, both directions (this downloa
     import mteb
     from leccr.mteb_wrapper import LeccrEncoder
 
-    model = LeccrEncoder("org/leccr-multi30k")  # or a folder that `leccr train` wrote
+    model = LeccrEncoder("YOUR-NAME/your-model")  # or a folder that `leccr train` wrote
     names = [f"Multi30k{way}Retrieval" for way in ("T2I", "I2T")]
     results = mteb.evaluate(model, mteb.get_tasks(names, languages=["deu", "fra"]))
     print(results.to_dataframe())

@@ -78,3 +78,11 @@ def test_its_code_ranks_the_pictures(folder: Path, capsys: pytest.CaptureFixture
     assert sorted(number for number, _ in lines) == list("012345")
     scores = [float(score) for _, score in lines]
     assert scores == sorted(scores, reverse=True)
+
+
+def test_the_code_of_getting_started_searches(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (REPOSITORY / "docs" / "getting-started.md").read_text(encoding="utf-8")
+    [code] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(compile(code, "getting-started.md", "exec"), {})
+    lines = re.findall(r"^([123]) -?\d\.\d+ \d+\.png slot \d$", capsys.readouterr().out, re.MULTILINE)
+    assert lines == ["1", "2", "3"]
