@@ -1,8 +1,7 @@
 """A Hub on this machine: the part of the Hub's HTTP protocol that publishing and loading use, kept in memory.
 
 It answers as the Hub does where the client looks: error codes in headers, small files in the commit itself, large ones
-through the LFS batch and an upload, `resolve` with a redirect (a relative one to the cached small file, one to the
-storage for a large one). A path that it does not know fails the test that asked for it (`HubServer.problems`).
+through the LFS batch and an upload, `resolve` with a redirect. A path that it does not know is in `HubServer.problems`.
 """
 
 import base64
@@ -16,9 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import yaml
-
-from .hub_state import File, Hub, Refusal, Repository
+from .hub_state import File, Hub, Refusal, Repository, problems_of_card
 
 TOKEN = "hf_" + "t" * 34
 READ_TOKEN = "hf_" + "r" * 34
@@ -176,14 +173,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def validate(self, body: bytes, query: Any) -> None:
         self.token()
-        content = json.loads(body)["content"]
-        found = re.match(r"\s*---\n(.*?)\n---\n", content, re.DOTALL)
-        fields = yaml.safe_load(found.group(1)) if found else {}
-        errors = [f'"{name}" must be a string' for name in ("license", "library_name") if _is_no_text(fields, name)]
-        errors += [f'"{name}" must be an array' for name in ("tags", "datasets") if _is_no_list(fields, name)]
-        warnings = [] if fields else [{"message": "empty or missing yaml metadata in repo card"}]
-        messages = [{"message": error} for error in errors]
-        self.answer({"errors": messages, "warnings": warnings}, 400 if errors else 200)
+        problems = problems_of_card(json.loads(body)["content"])
+        self.answer(problems, 400 if problems["errors"] else 200)
 
     def preupload(self, body: bytes, query: Any, kind: str, name: str, revision: str) -> None:
         self.check_writing(name)
@@ -285,19 +276,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.answer(content[start : end + 1], 206, {"ETag": f'"{oid}"', "Content-Range": span})
 
 
-def _is_no_text(fields: dict[str, Any], name: str) -> bool:
-    return name in fields and not isinstance(fields[name], str)
-
-
-def _is_no_list(fields: dict[str, Any], name: str) -> bool:
-    return name in fields and not isinstance(fields[name], list)
-
-
 _NAME = r"(?P<name>[\w.-]+/[\w.-]+)"
 _API = rf"/api/(?P<kind>models|datasets)/{_NAME}"
 _REVISION = r"(?P<revision>[^/]+)"
 ROUTES: list[tuple[str, str, Callable[..., None]]] = [
-    # What the client asks for, once a day, to name itself in its requests.
+    # Once a day, for the name that the client gives itself.
     ("GET", r"/api/agent-harnesses", _Handler.harnesses),
     ("POST", r"/api/repos/create", _Handler.create),
     ("POST", r"/api/validate-yaml", _Handler.validate),

@@ -7,6 +7,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
+import yaml
+
 
 def git_oid(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
@@ -93,3 +95,17 @@ class Hub:
         repository = self.repositories[kind, name]
         files = repository.commits[repository.branches["main"]]
         repository.commit("main", {**files, path: File(content, False)}, f"Edit {path}")
+
+
+def problems_of_card(content: str) -> dict[str, list[dict[str, str]]]:
+    """Return what the Hub says about a card's front matter."""
+    found = re.match(r"\s*---\n(.*?)\n---\n", content, re.DOTALL)
+    fields = yaml.safe_load(found.group(1)) if found else {}
+    kinds = {"license": str, "library_name": str, "tags": list, "datasets": list}
+    errors = [
+        f'"{name}" must be {"a string" if kind is str else "an array"}'
+        for name, kind in kinds.items()
+        if name in fields and not isinstance(fields[name], kind)
+    ]
+    warnings = [] if fields else [{"message": "empty or missing yaml metadata in repo card"}]
+    return {"errors": [{"message": error} for error in errors], "warnings": warnings}

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ from PIL import Image
 import leccr.drawing.figures
 from leccr.drawing.contact_sheet import GREEN
 from leccr.drawing.figures import in_font, line_styles
-from leccr.evaluation.evaluate import EvaluationOptions, run_evaluation
 from leccr.evaluation.metrics import IMAGE_DIRECTIONS, SENTENCE_DIRECTIONS, retrieval_metrics, retrieval_ranks
 from leccr.evaluation.plots import (
     HIT_RATES,
@@ -27,11 +25,9 @@ from leccr.evaluation.plots import (
     worst_queries,
 )
 from leccr.evaluation.ranked import RankedQueries
-from leccr.models.build import build_model, build_processor, training_texts
-from leccr.training.train import save_retriever
-from processing.features import FEATURES_FILE, save_features
-from processing.storage import write_rows
-from tests.tiny_data import DUAL_ENCODER, dataset, picture, recipe, row, target
+from tests.tiny_data import dataset, picture, row, target
+
+from .drawn import texts_of
 
 COLOURS = ("red", "lime", "blue", "white", "black")
 ROWS = [row(name, captions=2, image=picture(name)) for name in COLOURS]
@@ -50,33 +46,6 @@ def ranking(language: str = "de", rows: list[dict[str, Any]] = ROWS, **fields: A
     ranks = retrieval_ranks(embeds, views, owners)
     result = {"language": language, **retrieval_metrics(ranks), "protocol": PROTOCOL}
     return RankedQueries(**{**vars(RankedQueries(result, queries, owners, embeds, views, ranks)), **fields})
-
-
-@pytest.fixture(autouse=True)
-def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw few pixels, to be quick."""
-    monkeypatch.setitem(leccr.drawing.figures.STYLE, "savefig.dpi", 40)
-
-
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
-    """Give what is saved, by the name of its file."""
-    saved: dict[str, Any] = {}
-    save = leccr.drawing.figures.save
-
-    def keep(picture: Any, path: Path) -> None:
-        save(picture, path)
-        saved[path.name] = picture
-
-    monkeypatch.setattr("leccr.drawing.figures.save", keep)
-    monkeypatch.setattr("leccr.evaluation.plots.save", keep)
-    yield saved
-
-
-def texts_of(figure: Any) -> str:
-    from matplotlib.text import Text
-
-    return "\n".join(" ".join(text.get_text().split()) for text in figure.findobj(Text))
 
 
 class TestPlotEvaluation:
@@ -266,65 +235,6 @@ class TestDrawing:
         monkeypatch.setattr(leccr.drawing.figures, "font_for", lambda text, language, size: None)
         text, font = in_font("一只狗", "zh", 8)
         assert text == "(no font here for this text in zh)" and font.get_size() == 8
-
-
-class TestRunEvaluation:
-    @pytest.fixture
-    def checkpoint(self, tmp_path: Path) -> Path:
-        torch.manual_seed(0)
-        ours = recipe()
-        processor = build_processor(ours, training_texts(dataset(ROWS)))
-        save_retriever(tmp_path / "model", build_model(ours, processor), processor, {"selection": "none"})
-        return tmp_path / "model"
-
-    def test_the_command_draws_what_it_prints(
-        self, checkpoint: Path, tmp_path: Path, figures: dict[str, Any], capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        write_rows(tmp_path / "data", "validation", ROWS)
-        options = EvaluationOptions(languages=["de", "zh"])
-        results = run_evaluation(str(checkpoint), str(tmp_path / "data"), options, plots=tmp_path / "plots")
-        assert results == run_evaluation(
-            str(checkpoint), str(tmp_path / "data"), EvaluationOptions(languages=["de", "zh"])
-        )
-        assert f"The plots are in {tmp_path / 'plots'}" in capsys.readouterr().out
-        for axis, direction in zip(figures[HIT_RATES].axes, IMAGE_DIRECTIONS):
-            for line, result in zip(axis.get_lines(), results):
-                assert line.get_label() == result["language"]
-                assert [line.get_ydata()[k - 1] for k in (1, 5)] == pytest.approx(
-                    [result[f"{direction}_hit_rate_{k}"] for k in (1, 5)]
-                )
-        assert "selected by: none" in texts_of(figures[HIT_RATES])
-
-    def test_features_without_pictures(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        torch.manual_seed(0)
-        rows = [{**item, "image": None} for item in ROWS]
-        write_rows(tmp_path / "data", "validation", rows)
-        save_features(tmp_path / "data" / FEATURES_FILE, list(COLOURS), [torch.randn(1, 6) for _ in COLOURS])
-        from processing.features import FeatureFile
-
-        ours = recipe(vision=None, model=DUAL_ENCODER)
-        processor = build_processor(ours, training_texts(dataset(ROWS)))
-        model = build_model(ours, processor, FeatureFile(tmp_path / "data"))
-        save_retriever(tmp_path / "model", model, processor)
-        run_evaluation(
-            str(tmp_path / "model"),
-            str(tmp_path / "data"),
-            EvaluationOptions(languages=["de"]),
-            plots=tmp_path / "plots",
-        )
-        assert "the data have no pictures" in capsys.readouterr().out
-        assert not (tmp_path / "plots" / WORST).exists() and (tmp_path / "plots" / HIT_RATES).exists()
-
-    def test_a_text_only_checkpoint(self, tmp_path: Path) -> None:
-        rows = [*ROWS, row("silent", source_captions=[], image=None)]
-        write_rows(tmp_path / "data", "validation", rows)
-        ours = recipe(model={}, network="cross-lingual")
-        tokenizer = build_processor(ours, training_texts(dataset(ROWS)))
-        save_retriever(tmp_path / "teacher", build_model(ours, tokenizer), tokenizer)
-        results = run_evaluation(str(tmp_path / "teacher"), str(tmp_path / "data"), plots=tmp_path / "plots")
-        assert [result["protocol"]["rows"] for result in results] == [5, 5]
-        names = {path.name for path in (tmp_path / "plots").iterdir()}
-        assert names == {HIT_RATES, RANKS, "similarity_de.png", "similarity_zh.png"}
 
 
 def test_videos_show_a_frame(tmp_path: Path) -> None:

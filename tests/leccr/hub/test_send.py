@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 import leccr.hub.send
 from leccr.cli import app
+from leccr.data.facts import CARD
 from leccr.errors import UserError
-from leccr.hub.card_facts import CARD
 from leccr.hub.push import run_push
 from tests.hub_card.figures import result
 from tests.hub_server import READ_TOKEN, TOKEN, HubServer, serving
