@@ -17,7 +17,7 @@ lowest: .lowest/.stamp
 .venv/.stamp: pyproject.toml constraints.txt
 	@echo "Building .venv, which takes a few minutes the first time ..."
 	@$(PYTHON) -m venv .venv
-	@# torch first: it is by far the largest, and a failure to get it shows at once.
+	@# torch first: it is by far the largest, and a failure to get it shows early.
 	@$(PIP) install -c constraints.txt torch
 	@$(PIP) install -c constraints.txt -e '.[demo,dev,docs]'
 	@touch $@

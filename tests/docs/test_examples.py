@@ -14,6 +14,7 @@ from transformers import TrainingArguments
 from typer.testing import CliRunner
 
 from leccr.cli.app import app
+from leccr.recipes import load_recipe
 
 REPOSITORY = Path(__file__).parents[2]
 PAGES = [
@@ -91,3 +92,13 @@ def test_code_uses_names_that_exist(page: str, code: str) -> None:
 def test_common_options_exist() -> None:
     for words in (["--help"], ["--version"], ["translate", "--list"], ["recipes"]):
         assert CliRunner().invoke(app, words).exit_code == 0, words
+
+
+def test_recipes_and_towers_of_the_manual_are_read(tmp_path: Path) -> None:
+    files = [tmp_path / "my-recipe.yaml", tmp_path / "my-towers.yaml"]
+    for path, text in zip(files, blocks(REPOSITORY / "docs" / "recipes.md", "yaml"), strict=True):
+        assert text.startswith(f"# {path.name}\n")
+        path.write_text(text, encoding="utf-8")
+    recipe = load_recipe(*files)
+    assert (recipe.model["num_slots"], recipe.model["freeze_vision"]) == (8, True)
+    assert (recipe.vision, recipe.training["num_train_epochs"]) == ("facebook/dinov2-small", 20)
