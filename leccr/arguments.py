@@ -7,6 +7,8 @@ from pathlib import Path
 from .errors import UserError
 
 SCENES = "scenes"
+QUICKSTART_FILE = "quickstart.json"
+"""What marks a folder that `leccr quickstart` wrote."""
 
 
 def check_choice(option: str, value: str | None, choices: Iterable[str]) -> None:

@@ -20,6 +20,7 @@ from processing.scenes.build import build_scenes
 from processing.writing import atomic_file, write_json
 
 from . import __version__
+from .arguments import QUICKSTART_FILE
 from .data.facts import SCENES, training_facts
 from .data.training_data import training_data
 from .drawing.contact_sheet import ContactRow, contact_sheet
@@ -32,7 +33,7 @@ from .training.device import device_settings
 from .training.train import CHECKPOINTS, make_trainer, print_changes, save_retriever, train_recipe
 
 RECIPES = ("dual-encoder", "late-fusion", "leccr")
-JOB_FILE, RESULTS_FILE, ANSWERS_FILE = "quickstart.json", "results.json", "answers.png"
+RESULTS_FILE, ANSWERS_FILE = "results.json", "answers.png"
 SHOWN = 5
 
 
@@ -76,16 +77,16 @@ def run_quickstart(
     if earlier is None and output.exists() and any(output.iterdir()):
         raise UserError(f"{output} is not empty and holds no quickstart; choose another folder with --out.")
     _remove_parts(output)
-    write_json(output / JOB_FILE, {})
+    write_json(output / QUICKSTART_FILE, {})
     rows = _compare(output, seed, recipes, device, sizes)
-    write_json(output / JOB_FILE, job)
+    write_json(output / QUICKSTART_FILE, job)
     print(_next_steps(output))
     return rows
 
 
 def _earlier_job(output: Path) -> dict[str, Any] | None:
     """Return what a finished quickstart in the folder was, `{}` for a stopped one, and None if there is none."""
-    path = output / JOB_FILE
+    path = output / QUICKSTART_FILE
     if not path.is_file():
         return None
     try:
@@ -107,7 +108,7 @@ def _remove_parts(output: Path) -> None:
     """Remove what a quickstart writes, the file that says what it was last."""
     for name in ("model", "pictures", CHECKPOINTS):
         shutil.rmtree(output / name, ignore_errors=True)
-    for name in (RESULTS_FILE, ANSWERS_FILE, JOB_FILE):
+    for name in (RESULTS_FILE, ANSWERS_FILE, QUICKSTART_FILE):
         (output / name).unlink(missing_ok=True)
     output.mkdir(parents=True, exist_ok=True)
 

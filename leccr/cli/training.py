@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..arguments import check_checkpoint, check_choice, check_data, check_new_folder, check_towers
+from ..arguments import QUICKSTART_FILE, check_checkpoint, check_choice, check_data, check_new_folder, check_towers
 from ..errors import UserError
 from .lists import split_words
 from .options import Device, Dtype
@@ -145,8 +145,8 @@ def quickstart(
     device: Device = "auto",
 ) -> None:
     """Draw the built-in data, train three recipes on it, compare them and answer queries in six languages."""
-    if not overwrite:
-        check_new_folder(out, "add --overwrite to start over")
+    if not (out / QUICKSTART_FILE).is_file():
+        check_new_folder(out)
 
     from ..quickstart import run_quickstart
 
