@@ -29,7 +29,7 @@ def tokenize(processor: Any, texts: list[str]) -> Any:
 class CaptionCollator:
     """Draws one (source caption, translation) from each row, or takes all captions of an evaluation row.
 
-    Each call draws anew, so over the epochs every caption and every target language comes up; randomness is torch's,
+    Each call draws again, so over the epochs every caption and every target language comes up; randomness is torch's,
     which `Trainer` seeds.
 
     Args:
@@ -59,7 +59,7 @@ class CaptionCollator:
         return self.caption_inputs(rows)
 
     def caption_inputs(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
-        """Build the caption side of a batch alone."""
+        """Build only the caption side of a batch."""
         return self._all_captions(rows) if "captions" in rows[0] else self._drawn_captions(rows)
 
     def _drawn_captions(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
@@ -110,14 +110,15 @@ def teacher_embeds(rows: Sequence[dict[str, Any]], pairs: Sequence[DrawnPair]) -
 
 def _checked_embeddings(row: dict[str, Any], side: str) -> Any:
     embeddings = row.get(f"{side}_embeddings")
-    there, wanted = 0 if embeddings is None else len(embeddings), len(row[f"{side}_captions"])
-    if embeddings is None or there != wanted:
+    count, captions = 0 if embeddings is None else len(embeddings), len(row[f"{side}_captions"])
+    if embeddings is None or count != captions:
         raise UserError(
-            f"Row {row['id']!r} has {there} embeddings for {wanted} {side} captions; make them anew: {EMBED_COMMAND}."
+            f"Row {row['id']!r} has {count} embeddings for {captions} {side} captions; make them again: "
+            f"{EMBED_COMMAND}."
         )
     return embeddings
 
 
 def stable_id(name: str) -> int:
-    """Return a 63-bit integer that depends on the text alone, so that processes agree on it."""
+    """Return a 63-bit integer that depends only on the text, so that processes agree on it."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") >> 1

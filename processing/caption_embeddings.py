@@ -1,4 +1,4 @@
-"""A teacher's embeddings of all captions, in one file beside the data, for training that needs no teacher in memory."""
+"""A teacher's embeddings of all captions, in one file next to the data, so that training needs no teacher."""
 
 import hashlib
 import json
@@ -52,12 +52,12 @@ class CaptionEmbeddings:
     def _check_row(self, row: dict[str, Any]) -> None:
         if not row["source_captions"]:
             raise UserError(f"Row {row['id']!r} has no source caption; training needs at least one an image.")
-        there = self._fingerprints.get(row["id"])
-        if there is None:
-            raise UserError(f"{self.path} has no embeddings for row {row['id']!r}; make them anew: {EMBED_COMMAND}.")
-        if there != fingerprint(row):
+        existing = self._fingerprints.get(row["id"])
+        if existing is None:
+            raise UserError(f"{self.path} has no embeddings for row {row['id']!r}; make them again: {EMBED_COMMAND}.")
+        if existing != fingerprint(row):
             raise UserError(
-                f"The captions of row {row['id']!r} have changed since {self.path} was made; make it anew: "
+                f"The captions of row {row['id']!r} have changed since {self.path} was made; make it again: "
                 f"{EMBED_COMMAND}."
             )
 

@@ -10,7 +10,7 @@ from .errors import UserError
 
 
 class DrawnPair(NamedTuple):
-    """A source caption, a target caption or None, and their places in the row's lists of them."""
+    """A source caption, a target caption or None, and their indices in the row's lists."""
 
     source: str
     target: dict[str, Any] | None
@@ -22,7 +22,7 @@ def draw_pair(row: dict[str, Any], languages: set[str] | None) -> DrawnPair:
     """Draw a target language, one of its captions, and the source caption that it translates.
 
     A target caption that translates nothing is paired with a random source caption of its image. Where `languages`
-    is empty, or is None and the row has no target caption, there is a source caption alone.
+    is empty, or is None and the row has no target caption, there is only a source caption.
 
     Raises:
         UserError: If the row has no source caption or none in `languages`, a drawn caption is empty, or a target
@@ -31,20 +31,20 @@ def draw_pair(row: dict[str, Any], languages: set[str] | None) -> DrawnPair:
     sources, targets = row["source_captions"], row.get("target_captions") or []
     if not sources:
         raise UserError(f"Row {row['id']!r} has no source caption; training needs at least one an image.")
-    there = sorted({target["language"] for target in targets})
-    wanted = [language for language in there if languages is None or language in languages]
-    if not wanted and not languages:
+    existing = sorted({target["language"] for target in targets})
+    choices = [language for language in existing if languages is None or language in languages]
+    if not choices and not languages:
         number = _draw(len(sources))
         return DrawnPair(_checked(sources[number], row), None, number, None)
-    if not wanted:
+    if not choices:
         raise UserError(
             f"Row {row['id']!r} has no caption in {', '.join(sorted(languages or []))}; "
-            f"it has {', '.join(there) or 'no target caption at all'}."
+            f"it has {', '.join(existing) or 'no target caption at all'}."
         )
-    language = wanted[_draw(len(wanted))]
-    candidates = [place for place, target in enumerate(targets) if target["language"] == language]
-    place = candidates[_draw(len(candidates))]
-    target = targets[place]
+    language = choices[_draw(len(choices))]
+    candidates = [index for index, target in enumerate(targets) if target["language"] == language]
+    index = candidates[_draw(len(candidates))]
+    target = targets[index]
     number = target.get("source_number")
     if number is None:
         number = _draw(len(sources))
@@ -54,7 +54,7 @@ def draw_pair(row: dict[str, Any], languages: set[str] | None) -> DrawnPair:
             f"captions are numbered 0 to {len(sources) - 1}."
         )
     _checked(target["text"], row)
-    return DrawnPair(_checked(sources[number], row), target, number, place)
+    return DrawnPair(_checked(sources[number], row), target, number, index)
 
 
 def _checked(text: str, row: dict[str, Any]) -> str:
@@ -68,11 +68,11 @@ def _draw(count: int) -> int:
 
 
 def evaluation_rows(dataset: Dataset, languages: Sequence[str]) -> Dataset:
-    """Give each row all its captions of the wanted languages, the source language included if it is among them.
+    """Give each row all its captions of the given languages, the source language included if it is among them.
 
     Args:
         dataset: Rows of `processing.schema`.
-        languages: Languages to evaluate; a caption's number in `caption_languages` is its language's place here.
+        languages: Languages to evaluate; a caption's number in `caption_languages` is its language's index here.
 
     Returns:
         The data set with the columns `captions` and `caption_languages` in place of source and target captions;
@@ -84,9 +84,9 @@ def evaluation_rows(dataset: Dataset, languages: Sequence[str]) -> Dataset:
     check_languages(dataset, languages)
 
     def collect(row: dict[str, Any]) -> dict[str, Any]:
-        found = captions_by_language(row)
-        numbered = [(text, place) for place, language in enumerate(languages) for text in found.get(language, [])]
-        return {"captions": [text for text, _ in numbered], "caption_languages": [place for _, place in numbered]}
+        captions = captions_by_language(row)
+        numbered = [(text, index) for index, language in enumerate(languages) for text in captions.get(language, [])]
+        return {"captions": [text for text, _ in numbered], "caption_languages": [index for _, index in numbered]}
 
     columns = [name for name in ("source_language", "source_captions", "target_captions") if name in dataset.features]
     # Said and not inferred: a data set may begin with many images that have no such caption.
@@ -97,7 +97,7 @@ def evaluation_rows(dataset: Dataset, languages: Sequence[str]) -> Dataset:
     merged = dataset.remove_columns(columns)
     for name in captions.column_names:
         merged = merged.add_column(name, captions[name])
-    return merged.select([place for place, texts in enumerate(captions["captions"]) if texts])
+    return merged.select([index for index, texts in enumerate(captions["captions"]) if texts])
 
 
 def captions_by_language(row: dict[str, Any]) -> dict[str, list[str]]:
@@ -106,10 +106,10 @@ def captions_by_language(row: dict[str, Any]) -> dict[str, list[str]]:
     Raises:
         UserError: If one of them is empty.
     """
-    found = {row["source_language"]: [_checked(text, row) for text in row["source_captions"]]}
+    captions = {row["source_language"]: [_checked(text, row) for text in row["source_captions"]]}
     for target in row.get("target_captions") or []:
-        found.setdefault(target["language"], []).append(_checked(target["text"], row))
-    return found
+        captions.setdefault(target["language"], []).append(_checked(target["text"], row))
+    return captions
 
 
 def languages_of(dataset: Dataset) -> list[str]:
@@ -122,7 +122,7 @@ def languages_of(dataset: Dataset) -> list[str]:
 
 def check_languages(dataset: Dataset, languages: Sequence[str]) -> None:
     """Raise UserError, listing what there is, if the data lack one of `languages`."""
-    there = languages_of(dataset)
-    missing = [language for language in languages if language not in there]
+    existing = languages_of(dataset)
+    missing = [language for language in languages if language not in existing]
     if missing:
-        raise UserError(f"The data have no captions in {', '.join(missing)}; they have {', '.join(there)}.")
+        raise UserError(f"The data have no captions in {', '.join(missing)}; they have {', '.join(existing)}.")

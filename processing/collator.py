@@ -15,7 +15,7 @@ from .video import is_video, open_visual
 class RetrievalCollator(CaptionCollator):
     """Draws one (image, source caption, translation) from each row, or takes all captions of an evaluation row.
 
-    A training batch has each image once. Each call draws anew, so over the epochs every caption and every target
+    A training batch has each image once. Each call draws again, so over the epochs every caption and every target
     language comes up; randomness is torch's, which `Trainer` seeds.
 
     Args:
@@ -48,7 +48,7 @@ class RetrievalCollator(CaptionCollator):
 
         Raises:
             UserError: If a row lacks a picture, or a translation that other rows have, a picture, a video or a caption
-                is broken, or a row is a video and the processor is for pictures alone.
+                is broken, or a row is a video and the processor is only for pictures.
         """
         evaluation = "captions" in rows[0]
         batch = self.image_inputs(rows, augment=None if evaluation else self.augment)
@@ -58,7 +58,7 @@ class RetrievalCollator(CaptionCollator):
     def image_inputs(
         self, rows: Sequence[dict[str, Any]], descriptions: bool = True, augment: Callable[[Any], Any] | None = None
     ) -> dict[str, Tensor]:
-        """Build the image side of a batch alone: pictures, videos or features, and descriptions where there are any."""
+        """Build only the image side of a batch: pictures, videos or features, and descriptions where there are any."""
         return {**self._visual_inputs(rows, augment), **(self._descriptions(rows) if descriptions else {})}
 
     def _visual_inputs(self, rows: Sequence[dict[str, Any]], augment: Callable[[Any], Any] | None) -> dict[str, Tensor]:
@@ -66,7 +66,7 @@ class RetrievalCollator(CaptionCollator):
         videos = [row["id"] for row in rows if frames is None and is_video(row)]
         if videos:
             raise UserError(
-                f"Row {videos[0]!r} is a video, but the processor is for pictures alone; set its num_frames, and "
+                f"Row {videos[0]!r} is a video, but the processor is only for pictures; set its num_frames, and "
                 'vision_summary="mean" of the model, or leave videos out.'
             )
         if rows[0].get("visual_features") is not None:

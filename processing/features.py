@@ -1,4 +1,4 @@
-"""Visual features computed ahead, in one safetensors file beside the data, read row by row without loading it."""
+"""Visual features computed ahead, in one safetensors file next to the data, read row by row without loading it."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -90,7 +90,7 @@ def save_features(path: str | Path, ids: Sequence[str], features: Iterable[Tenso
 def _stream(file: BinaryIO, ids: list[str], features: Iterable[Tensor], about: dict[str, str]) -> None:
     """Write the safetensors format by hand: length of the header, header, offsets, features.
 
-    The header tells how many tokens there are, which is known only at the end, so room is left for it.
+    The header gives the number of tokens, which is known only at the end, so room is left for it.
     """
     metadata = {"ids": json.dumps(ids), **about}
     room = len(_header(metadata, len(ids) + 1, _MOST_TOKENS, _MOST_TOKENS, torch.bfloat16))

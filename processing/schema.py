@@ -32,7 +32,7 @@ ROW_FEATURES = Features(
 )
 """Columns of a row.
 
-`image` is null for a video, whose file `video` names, and may be null where visual features stand beside the data.
+`image` is null for a video, whose file `video` names, and may be null where visual features are next to the data.
 `description` may be null.
 """
 

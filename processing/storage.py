@@ -172,21 +172,21 @@ def find_shards(folder: str | Path) -> dict[str, list[Path]]:
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no data folder {folder}.")
     names = sorted(path.name for path in folder.iterdir())
-    found = [match for name in names if (match := SHARD_NAME.fullmatch(name))]
-    if not found:
+    shards = [match for name in names if (match := SHARD_NAME.fullmatch(name))]
+    if not shards:
         raise FileNotFoundError(
             f"{folder} holds no prepared data: there is no file such as train-00000-of-00001.parquet in it."
         )
     expected = {
         f"{match['split']}-{number:05d}-of-{match['count']}.parquet"
-        for match in found
+        for match in shards
         for number in range(int(match["count"]))
     }
     missing = sorted(expected - set(names))
     if missing:
         raise FileNotFoundError(f"{folder} is incomplete, it lacks {', '.join(missing)}; prepare the data set again.")
-    splits = sorted({match["split"] for match in found}, key=lambda split: (_place(split), split))
-    return {split: [folder / match[0] for match in found if match["split"] == split] for split in splits}
+    splits = sorted({match["split"] for match in shards}, key=lambda split: (_place(split), split))
+    return {split: [folder / match[0] for match in shards if match["split"] == split] for split in splits}
 
 
 def _place(split: str) -> int:

@@ -29,7 +29,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary_size: int = 4000) -> PreTra
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocabulary_size,
         # The trainer numbers pieces within words in the order of a hash table, which changes from call to call and
-        # decides between equally frequent pairs, unless they are there from the start.
+        # decides between equally frequent pairs, unless they are known from the start.
         special_tokens=[*SPECIAL_TOKENS.values(), *("##" + letter for letter in letters)],
         initial_alphabet=letters,
         show_progress=False,
@@ -73,7 +73,7 @@ def prune_tokenizer(tokenizer: Any, texts: Iterable[str]) -> PreTrainedTokenizer
         characters.update(text if normalizer is None else normalizer.normalize_str(text))
     for character in characters:
         kept.update(vocabulary[piece] for piece in (character, "##" + character) if piece in vocabulary)
-    pieces = {names[number]: place for place, number in enumerate(sorted(kept))}
+    pieces = {names[number]: index for index, number in enumerate(sorted(kept))}
     state["model"]["vocab"] = pieces
     state["added_tokens"] = [
         {**token, "id": pieces[token["content"]]} for token in state["added_tokens"] if token["content"] in pieces

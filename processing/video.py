@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 NUM_FRAMES = 8
-"""Frames of a video unless told otherwise: about one a second of VATEX's ten-second clips, at no more than eight times
+"""Default number of frames of a video: about one a second of VATEX's ten-second clips, at no more than eight times
 the cost of a picture."""
 
 # Most encoders set a key frame, where decoding can begin, at least every ten seconds: shorter gaps are decoded through.
@@ -77,7 +77,7 @@ def open_frames(path: str | Path, count: int = NUM_FRAMES) -> list[PillowImage.I
         raise UserError(f"{path} does not exist; add the video, or skip broken ones.")
     with _opened(path) as (container, stream):
         start, end = _span(path, container, stream)
-    times = [start + (end - start) * (place + 0.5) / count for place in range(count)]
+    times = [start + (end - start) * (index + 0.5) / count for index in range(count)]
     with _opened(path) as (container, stream):
         frames = _frames(path, container, stream, times)
         pictures = {frame: _picture(frame) for frame in dict.fromkeys(frames)}
@@ -101,7 +101,7 @@ def _opened(path: str | Path) -> Iterator[tuple["InputContainer", "VideoStream"]
             if not streams:
                 problem = "has no pictures, only sound" if container.streams.audio else "cannot be decoded as a video"
                 raise UserError(f"{path} {problem}; replace or remove it, or skip broken ones.")
-            # Whoever needs speed decodes several videos at once.
+            # Whoever needs speed decodes several videos concurrently.
             streams[0].codec_context.thread_count = 1
             _check_size(path, streams[0].codec_context)
             yield container, streams[0]
@@ -126,7 +126,7 @@ def _span(path: str | Path, container: "InputContainer", stream: "VideoStream") 
             start, end = min(start, begins), max(end, ends)
     if start > end:
         raise UserError(f"{path} has no frames with a time; convert it to MP4 or remove it, or skip broken ones.")
-    # The header tells the duration of the longest stream, which may be the sound.
+    # The header gives the duration of the longest stream, which may be the sound.
     seconds, announced = last - min(first, 0.0), (container.duration or 0) / 10**6
     if seconds < WHOLE_SHARE * announced:
         raise UserError(

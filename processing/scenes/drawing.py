@@ -16,7 +16,7 @@ OVERSAMPLING = 4
 CANVAS_UNITS = 64
 
 # Side of a thing's square, centre of its column and ground line, in units of the canvas. The main thing stands in a
-# row of its own in front of the second thing, so that the two never overlap.
+# separate row in front of the second thing, so that the two never overlap.
 _MAIN_SIDE = {"big": 28.0, "small": 17.0}
 _SECOND_SIDE = 20.0
 _MAIN_GROUND, _SECOND_GROUND = 62.0, 32.5

@@ -33,7 +33,7 @@ DARK, LIGHT, GLASS, ORANGE, TRUNK = (28, 28, 34), (255, 255, 255), (198, 228, 24
 
 
 class Pencil:
-    """Draws on an image in units of its own: `scale` pixels a unit, from `offset` pixels on."""
+    """Draws on an image in its own units: `scale` pixels a unit, from `offset` pixels on."""
 
     def __init__(self, image: Image.Image, scale: float, offset: float = 0) -> None:
         self._draw = ImageDraw.Draw(image)

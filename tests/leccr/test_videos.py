@@ -287,5 +287,5 @@ class TestKindsOfData:
         ours = tiny(tower)
         rows = read_splits(data)["validation"]
         processor = build_processor(ours, training_texts(rows))
-        with pytest.raises(ValueError, match="Row '4.mp4' is a video, but the processor is for pictures alone"):
+        with pytest.raises(ValueError, match="Row '4.mp4' is a video, but the processor is only for pictures"):
             evaluate_retrieval(Encoder(build_model(ours, processor), processor), rows)

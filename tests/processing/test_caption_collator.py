@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 import torch
 
+from modeling_leccr.modeling_cross_lingual import PADDING_LANGUAGE
 from processing import CaptionCollator, LeccrProcessor, RetrievalCollator
 from processing.caption_collator import LANGUAGE_PADDING, tokenize
 from processing.captions import evaluation_rows
@@ -109,7 +110,7 @@ class TestTeacherEmbeds:
         self, ours: LeccrProcessor, fields: dict[str, Any], message: str
     ) -> None:
         command = "leccr embed-captions DATA --model TEACHER"
-        with pytest.raises(ValueError, match=f"{message}; make them anew: {command}"):
+        with pytest.raises(ValueError, match=f"{message}; make them again: {command}"):
             CaptionCollator(ours)([taught("a", 0), taught("b", 1, **fields)])
 
 
@@ -119,3 +120,8 @@ def test_evaluation_rows_need_no_picture(ours: LeccrProcessor) -> None:
     assert list(batch) == ["caption_input_ids", "caption_attention_mask", "caption_languages"]
     assert batch["caption_languages"].tolist() == [[0, 1, LANGUAGE_PADDING, LANGUAGE_PADDING], [0, 0, 1, 1]]
     assert read(ours, batch["caption_input_ids"][1]) == ["en b 0", "en b 1", "zh b 0", "zh b 1"]
+
+
+def test_the_model_knows_the_same_padding() -> None:
+    """Remote code can import nothing of ours, so the number is written twice."""
+    assert LANGUAGE_PADDING == PADDING_LANGUAGE

@@ -59,7 +59,7 @@ OTHER_TEXT = row("b", captions=2)["target_captions"][:3] + [target("zh", "anders
 )
 def test_changed_captions_are_an_error_that_names_row_file_and_command(folder: Path, fields: dict[str, Any]) -> None:
     embeddings, changed = CaptionEmbeddings(folder), row("b", captions=2, **fields)
-    message = f"captions of row 'b' have changed since .*{EMBEDDINGS_FILE} was made; make it anew: {EMBED_COMMAND}"
+    message = f"captions of row 'b' have changed since .*{EMBEDDINGS_FILE} was made; make it again: {EMBED_COMMAND}"
     with pytest.raises(ValueError, match=message):
         embeddings.of(changed)
     with pytest.raises(ValueError, match=message):
@@ -72,7 +72,7 @@ def test_what_is_no_text_may_change(folder: Path) -> None:
 
 
 def test_an_unknown_row_is_named(folder: Path) -> None:
-    with pytest.raises(ValueError, match=f"{EMBEDDINGS_FILE} has no embeddings for row 'd'; make them anew"):
+    with pytest.raises(ValueError, match=f"{EMBEDDINGS_FILE} has no embeddings for row 'd'; make them again"):
         CaptionEmbeddings(folder).check(dataset([*ROWS, row("d")]))
 
 

@@ -196,9 +196,7 @@ class TestVideos:
 
     def test_a_processor_for_pictures_takes_no_video(self, ours: LeccrProcessor, rows: list[dict[str, Any]]) -> None:
         for batch in ([row("c"), rows[0]], [{**rows[0], "visual_features": torch.ones(2, 5)}]):
-            with pytest.raises(
-                ValueError, match="Row 'a' is a video, but the processor is for pictures alone; set its"
-            ):
+            with pytest.raises(ValueError, match="Row 'a' is a video, but the processor is only for pictures; set its"):
                 RetrievalCollator(ours)(batch)
 
     def test_a_broken_video_is_named(self, clips: LeccrProcessor, tmp_path: Path) -> None:

@@ -112,4 +112,4 @@ def test_captions_translated_anew_need_new_embeddings(runs: Runs, tmp_path: Path
     result = changed.train("cl2cm", "out")
     assert result.exit_code == 2
     assert f"captions of row {rows[3]['id']!r} have changed" in result.stderr
-    assert result.stderr.splitlines()[-1].endswith("make it anew: leccr embed-captions DATA --model TEACHER.")
+    assert result.stderr.splitlines()[-1].endswith("make it again: leccr embed-captions DATA --model TEACHER.")
