@@ -42,7 +42,7 @@ def example(texts: int = 60, images: int = 23, views: int = 3, width: int = 8) -
     }
 
 
-def ours(given: dict[str, torch.Tensor]) -> dict[str, float]:
+def own_figures(given: dict[str, torch.Tensor]) -> dict[str, float]:
     return retrieval_metrics(retrieval_ranks(given["predictions"], given["image_views"], given["references"]))
 
 
@@ -56,8 +56,8 @@ class TestFigures:
             "lists": lambda value: value.tolist(),
             "float64": lambda value: value.numpy().astype(np.float64 if value.is_floating_point() else np.int32),
         }[kind]
-        found = metric.compute(**{name: convert(value) for name, value in given.items()}, chunk_size=7)
-        assert found == ours(given)
+        measured = metric.compute(**{name: convert(value) for name, value in given.items()}, chunk_size=7)
+        assert measured == own_figures(given)
 
     def test_they_are_those_of_evaluation(self, metric: Any) -> None:
         rows = [row(name, captions=1 + index % 3, image=picture(name)) for index, name in enumerate(COLOURS)]
@@ -75,44 +75,44 @@ class TestFigures:
                 for text in captions_by_language(item).get(result["language"], [])
             ]
             texts = Encoder(model, processor).texts([text for _, text in captions])
-            found = metric.compute(predictions=texts, references=[index for index, _ in captions], image_views=views)
-            assert found == {name: value for name, value in result.items() if name not in ("language", "protocol")}
+            measured = metric.compute(predictions=texts, references=[index for index, _ in captions], image_views=views)
+            assert measured == {name: value for name, value in result.items() if name not in ("language", "protocol")}
 
     def test_an_independent_library_finds_them_too(self, metric: Any) -> None:
         given = example()
-        found = metric.compute(**given)
+        measured = metric.compute(**given)
         scores = torch.einsum("td,nkd->tnk", given["predictions"], given["image_views"]).amax(dim=2).tolist()
         pairs = [(str(text), str(image)) for text, image in enumerate(given["references"].tolist())]
         cells = [(str(text), str(image), score) for text, line in enumerate(scores) for image, score in enumerate(line)]
         for direction, flip in (("text_to_image", False), ("image_to_text", True)):
-            # The independent library averages over the queries with a relevant document, as ours does.
+            # The independent library averages over the queries with a relevant document, as this package does.
             relevant = [ir_measures.Qrel(*(pair[::-1] if flip else pair), 1) for pair in pairs]
             answers = [
                 ir_measures.ScoredDoc(image, text, score) if flip else ir_measures.ScoredDoc(text, image, score)
                 for text, image, score in cells
             ]
             measures = [AP, *(Success @ cutoff for cutoff in CUTOFFS)]
-            theirs = ir_measures.calc_aggregate(measures, relevant, answers)
-            assert found[f"{direction}_mean_average_precision"] == pytest.approx(100 * theirs[AP], abs=1e-6)
+            independent = ir_measures.calc_aggregate(measures, relevant, answers)
+            assert measured[f"{direction}_mean_average_precision"] == pytest.approx(100 * independent[AP], abs=1e-6)
             for cutoff in CUTOFFS:
-                assert found[f"{direction}_hit_rate_{cutoff}"] == pytest.approx(100 * theirs[Success @ cutoff])
-            assert 0 <= theirs[Success @ 1] < theirs[Success @ 5] < theirs[Success @ 10] < 1
+                assert measured[f"{direction}_hit_rate_{cutoff}"] == pytest.approx(100 * independent[Success @ cutoff])
+            assert 0 <= independent[Success @ 1] < independent[Success @ 5] < independent[Success @ 10] < 1
 
     def test_flat_views_are_one_each(self, metric: Any) -> None:
         given = example(views=1)
-        assert metric.compute(**{**given, "image_views": given["image_views"][:, 0]}) == ours(given)
+        assert metric.compute(**{**given, "image_views": given["image_views"][:, 0]}) == own_figures(given)
 
     def test_nan_counts_against_the_model(self, metric: Any) -> None:
         given = example()
         given["predictions"][:] = float("nan")
-        found = metric.compute(**given)
-        assert found["sum_of_hit_rates"] == 0 and found["text_to_image_median_rank"] == 23
+        measured = metric.compute(**given)
+        assert measured["sum_of_hit_rates"] == 0 and measured["text_to_image_median_rank"] == 23
 
     def test_half_precision(self, metric: Any) -> None:
         given = example()
         halves = {name: value.bfloat16() if value.is_floating_point() else value for name, value in given.items()}
         rounded = {name: value.float() if value.is_floating_point() else value for name, value in halves.items()}
-        assert metric.compute(**halves) == ours(rounded)
+        assert metric.compute(**halves) == own_figures(rounded)
 
     def test_the_documented_keys_and_no_others(self, metric: Any) -> None:
         names = {f"hit_rate_{cutoff}" for cutoff in CUTOFFS} | {"median_rank", "mean_average_precision"}
@@ -140,18 +140,18 @@ class TestBatches:
             part = slice(start, start + 25)
             metric.add_batch(predictions=given["predictions"][part], references=given["references"][part])
         assert len(metric) == 60
-        assert metric.compute(image_views=given["image_views"]) == ours(given)
+        assert metric.compute(image_views=given["image_views"]) == own_figures(given)
 
     def test_each_computation_begins_anew(self, metric: Any) -> None:
         metric.compute(**example(texts=10))
         given = example(texts=20)
-        assert metric.compute(**given) == ours(given)
+        assert metric.compute(**given) == own_figures(given)
 
     def test_one_at_a_time(self, metric: Any) -> None:
         given = example(texts=5)
         for text, index in zip(given["predictions"], given["references"]):
             metric.add(prediction=text.numpy(), reference=index.item())
-        assert metric.compute(image_views=given["image_views"]) == ours(given)
+        assert metric.compute(image_views=given["image_views"]) == own_figures(given)
 
 
 class TestBadInput:
@@ -184,7 +184,7 @@ class TestBadInput:
         with pytest.raises(ValueError) as caught:
             metric.compute(**{**given, **changes})
         assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
-        assert metric.compute(**given) == ours(given)
+        assert metric.compute(**given) == own_figures(given)
 
     def test_batches_of_different_widths(self, metric: Any) -> None:
         metric.add_batch(predictions=[[1.0, 2.0]], references=[0])

@@ -71,7 +71,7 @@ def figures(encoder: LeccrEncoder, tasks: list[Any]) -> dict[str, dict[str, floa
     return {result.task_name: result.scores["test"][0] for result in results.task_results}
 
 
-def ours(encoder: LeccrEncoder, rows: Dataset, descriptions: bool) -> dict[str, float]:
+def own_figures(encoder: LeccrEncoder, rows: Dataset, descriptions: bool) -> dict[str, float]:
     """Return the figures of `leccr.evaluation.metrics`."""
     views = torch.from_numpy(encoder.encoder.row_views(rows, descriptions=descriptions))
     captions = [(index, text) for index, row in enumerate(rows) for text in row["source_captions"]]
@@ -79,12 +79,12 @@ def ours(encoder: LeccrEncoder, rows: Dataset, descriptions: bool) -> dict[str, 
     return retrieval_metrics(retrieval_ranks(texts, views, torch.tensor([index for index, _ in captions])))
 
 
-def check_figures(found: dict[str, dict[str, float]], expected: dict[str, float], prefix: str = "Scenes") -> None:
+def check_figures(measured: dict[str, dict[str, float]], expected: dict[str, float], prefix: str = "Scenes") -> None:
     for task, direction in ((f"{prefix}T2I", "text_to_image"), (f"{prefix}I2T", "image_to_text")):
         for cutoff in (1, 5, 10):
-            theirs = 100 * found[task][f"hit_rate_at_{cutoff}"]
-            assert theirs == pytest.approx(expected[f"{direction}_hit_rate_{cutoff}"], abs=1e-3)
-        precision = 100 * found[task]["map_at_1000"]
+            reported = 100 * measured[task][f"hit_rate_at_{cutoff}"]
+            assert reported == pytest.approx(expected[f"{direction}_hit_rate_{cutoff}"], abs=1e-3)
+        precision = 100 * measured[task]["map_at_1000"]
         assert precision == pytest.approx(expected[f"{direction}_mean_average_precision"], abs=1e-3)
 
 
@@ -94,15 +94,15 @@ def test_it_speaks_the_encoder_protocol(encoder: LeccrEncoder) -> None:
 
 @pytest.mark.parametrize("described", [True, False])
 def test_figures_are_those_of_our_own_metrics(encoder: LeccrEncoder, rows: Dataset, described: bool) -> None:
-    expected = ours(encoder, rows, described)
+    expected = own_figures(encoder, rows, described)
     assert 0 < expected["text_to_image_hit_rate_1"] < expected["text_to_image_hit_rate_10"] < 100
     check_figures(figures(encoder, scene_tasks(rows, described)), expected)
-    assert expected != ours(encoder, rows, not described)
+    assert expected != own_figures(encoder, rows, not described)
 
 
 def test_descriptions_by_id_do_what_a_column_does(encoder: LeccrEncoder, checkpoint: str, rows: Dataset) -> None:
     given = LeccrEncoder(checkpoint, descriptions=dict(zip(rows["id"], rows["description"])))
-    check_figures(figures(given, scene_tasks(rows, False)), ours(encoder, rows, True))
+    check_figures(figures(given, scene_tasks(rows, False)), own_figures(encoder, rows, True))
     # Or else mteb would take the results without descriptions from its cache.
     assert given.mteb_model_meta.experiment_kwargs
     assert given.mteb_model_meta.experiment_name != encoder.mteb_model_meta.experiment_name
@@ -112,7 +112,7 @@ def test_figures_of_the_mock_tasks_are_those_of_our_own_metrics(encoder: LeccrEn
     tasks = [MockAny2AnyRetrievalT2ITask(), MockAny2AnyRetrievalI2TTask()]
     for task in tasks:
         task.load_data()
-    found = figures(encoder, tasks)
+    measured = figures(encoder, tasks)
     texts = torch.from_numpy(encoder.encoder.texts(tasks[0].dataset["default"]["test"]["queries"]["text"]))
     for task, side in zip(tasks, ("corpus", "queries")):
         pictures = task.dataset["default"]["test"][side]["image"]
@@ -121,7 +121,9 @@ def test_figures_of_the_mock_tasks_are_those_of_our_own_metrics(encoder: LeccrEn
             views = encoder.encoder.model.get_image_views(**inputs)
         expected = retrieval_metrics(retrieval_ranks(texts, views, torch.tensor([0, 1])))
         name = task.metadata.name
-        check_figures({"T2I": found[name], "I2T": found[name]}, expected | mirrored(expected, name[-3:]), prefix="")
+        check_figures(
+            {"T2I": measured[name], "I2T": measured[name]}, expected | mirrored(expected, name[-3:]), prefix=""
+        )
 
 
 def mirrored(metrics: dict[str, float], task: str) -> dict[str, float]:
@@ -132,9 +134,9 @@ def mirrored(metrics: dict[str, float], task: str) -> dict[str, float]:
 
 def test_other_kinds_of_mock_tasks_run(encoder: LeccrEncoder) -> None:
     tasks = [MockImageClassificationTask(), MockImageTextPairClassificationTask(), MockRetrievalTask()]
-    found = figures(encoder, tasks)
-    assert set(found) == {task.metadata.name for task in tasks}
-    assert all(0 <= scores["main_score"] <= 1 for scores in found.values())
+    measured = figures(encoder, tasks)
+    assert set(measured) == {task.metadata.name for task in tasks}
+    assert all(0 <= scores["main_score"] <= 1 for scores in measured.values())
 
 
 def batch(**fields: Any) -> list[dict[str, Any]]:
@@ -169,10 +171,10 @@ def features(encoder: LeccrEncoder, descriptions: list[str] | None = None) -> Te
 def test_pictures_are_views_where_they_are_ranked(
     encoder: LeccrEncoder, task: Any, prompt: PromptType | None, shape: tuple[int, ...]
 ) -> None:
-    found = encoded(encoder, batch(), task(), prompt)
-    assert found.shape == shape
+    measured = encoded(encoder, batch(), task(), prompt)
+    assert measured.shape == shape
     if len(shape) == 2:
-        np.testing.assert_allclose(found, features(encoder), atol=1e-6)
+        np.testing.assert_allclose(measured, features(encoder), atol=1e-6)
 
 
 def test_a_picture_that_asks_for_pictures_is_one_vector(encoder: LeccrEncoder) -> None:
@@ -184,18 +186,18 @@ def test_a_picture_that_asks_for_pictures_is_one_vector(encoder: LeccrEncoder) -
 
 def test_the_text_beside_a_picture_describes_it(encoder: LeccrEncoder) -> None:
     texts = ["A red circle.", "A blue square.", "a"]
-    found = encoded(encoder, batch(text=texts), MockVisualSTSTask(), None)
-    np.testing.assert_allclose(found, features(encoder, texts), atol=1e-6)
-    assert np.abs(found - features(encoder).numpy()).max() > 1e-2
+    measured = encoded(encoder, batch(text=texts), MockVisualSTSTask(), None)
+    np.testing.assert_allclose(measured, features(encoder, texts), atol=1e-6)
+    assert np.abs(measured - features(encoder).numpy()).max() > 1e-2
 
 
 def test_a_model_without_descriptions_adds_the_text(rule: LeccrProcessor, tmp_path: Path) -> None:
     model = tiny_model(vocabulary=len(rule.tokenizer), num_slots=0)
     plain = LeccrEncoder(saved(model, rule, tmp_path / "plain"))
     texts = ["A red circle.", " ", "a"]
-    found = encoded(plain, batch(text=texts, description=["x", "y", "z"]), MockVisualSTSTask(), None)
+    measured = encoded(plain, batch(text=texts, description=["x", "y", "z"]), MockVisualSTSTask(), None)
     text_embeds = torch.from_numpy(plain.encoder.texts(["A red circle.", ".", "a"]))
-    np.testing.assert_allclose(found, functional.normalize(features(plain) + text_embeds, dim=-1), atol=1e-6)
+    np.testing.assert_allclose(measured, functional.normalize(features(plain) + text_embeds, dim=-1), atol=1e-6)
 
 
 def test_a_batch_of_something_else(encoder: LeccrEncoder) -> None:
@@ -252,12 +254,12 @@ def test_models_without_a_vision_tower_know_texts_alone(rule: LeccrProcessor, tm
     rule.tokenizer.model_max_length = 32
     sentences = tiny_cross_lingual(vocabulary=len(rule.tokenizer))
     over_features = tiny_model(None, vocabulary=len(rule.tokenizer))
-    found = {}
+    measured = {}
     for name, model, kept in (("a", sentences, rule.tokenizer), ("b", over_features, rule)):
         encoder = LeccrEncoder(saved(model, kept, tmp_path / name))
         assert encoder.mteb_model_meta.modalities == ["text"]
-        found[name] = figures(encoder, [MockRetrievalTask()])["MockRetrievalTask"]["main_score"]
-    assert all(0 <= score <= 1 for score in found.values())
+        measured[name] = figures(encoder, [MockRetrievalTask()])["MockRetrievalTask"]["main_score"]
+    assert all(0 <= score <= 1 for score in measured.values())
 
 
 def test_models_that_are_not_there_or_not_ours(tmp_path: Path) -> None:

@@ -17,17 +17,17 @@ from tests.tiny_data import row
 
 RUN_A_MODEL = {
     "quickstart": "--out {new}",
-    "describe": "{data} --model m",
-    "translate": "{data} --to de --model m",
-    "features": "{data}",
-    "train": "leccr --out {new}",
-    "embed-captions": "{data} --model m",
+    "describe": "{data} --model {model}",
+    "translate": "{data} --to de --model {model}",
+    "features": "{data} --towers scenes",
+    "train": "leccr --towers scenes --out {new}",
+    "embed-captions": "{data} --model {model}",
     "evaluate": "{model} {data}",
-    "index": "{photos} --model m --out {new}",
+    "index": "{photos} --model {model} --out {new}",
     "search": "{gallery} red",
     "gallery add": "{gallery} {photos}",
     "gallery check": "{gallery} --repair",
-    "demo": "--gallery {photos} --model m",
+    "demo": "--gallery {photos} --model {model}",
 }
 RUN_NONE = {
     "prepare",
@@ -109,12 +109,20 @@ def test_the_device_reaches_the_function_that_chooses_it(
             "Error: There is no device 'gpu'; choose auto, cpu, cuda, mps, or",
         ),
         ("evaluate m d --dtype half", "Error: There is no precision 'half'; choose one of auto, fp32, bf16, fp16."),
-        ("evaluate m d --device cuda:99", "Error: This machine has no device cuda:99 that PyTorch can use; choose"),
-        ("train leccr --out {new} --device cuda:99", "Error: This machine has no device cuda:99 that PyTorch can use"),
+        (
+            "evaluate {model} {data} --device cuda:99",
+            "Error: This machine has no device cuda:99 that",
+        ),
+        (
+            "train leccr --towers scenes --out {new} --device cuda:99",
+            "Error: This machine has no device cuda:99 that",
+        ),
     ],
 )
-def test_a_device_that_is_not_there_is_one_line(words: str, message: str, tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, words.format(new=tmp_path / "new").split())
+def test_a_device_that_is_not_there_is_one_line(
+    words: str, message: str, folders: dict[str, Path], tmp_path: Path
+) -> None:
+    result = CliRunner().invoke(app, words.format(new=tmp_path / "new", **folders).split())
     assert result.exit_code == 2
     assert result.stderr.startswith(message) and result.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())

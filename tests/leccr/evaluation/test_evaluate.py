@@ -191,9 +191,9 @@ class TestEvaluateSentences:
         rows = [row("a", image=None), row("b", captions=1, image=None), row("c", source_captions=[], image=None)]
         words = processor(rows)
         dictionary: Any = Dictionary(words)
-        found = evaluate_sentences(Encoder(dictionary, words.tokenizer), dataset(rows), batch_size=2)
+        results = evaluate_sentences(Encoder(dictionary, words.tokenizer), dataset(rows), batch_size=2)
         assert not dictionary.trained
-        return found
+        return results
 
     def test_figures_of_a_known_ranking(self, results: list[dict[str, Any]]) -> None:
         assert [result["language"] for result in results] == ["de", "zh"]
@@ -223,9 +223,9 @@ class TestTextOnlyCheckpoint:
     ) -> None:
         broken = row("f", image={"bytes": b"text", "path": "f.jpg"})
         write_rows(tmp_path / "data", "validation", [*ROWS, broken])
-        ours = recipe(model={}, network="cross-lingual")
-        tokenizer = build_processor(ours, training_texts(dataset(ROWS)))
-        save_retriever(tmp_path / "teacher", build_model(ours, tokenizer), tokenizer)
+        tiny = recipe(model={}, network="cross-lingual")
+        tokenizer = build_processor(tiny, training_texts(dataset(ROWS)))
+        save_retriever(tmp_path / "teacher", build_model(tiny, tokenizer), tokenizer)
         output = tmp_path / "result.json"
         results = run_evaluation(
             str(tmp_path / "teacher"), str(tmp_path / "data"), EvaluationOptions(skip_broken=True), output

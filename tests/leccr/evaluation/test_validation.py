@@ -21,8 +21,8 @@ class TestRetrievalMetrics:
     def test_they_are_those_of_evaluation(self, tmp_path: Path, model: dict[str, Any] | None) -> None:
         # Seven images in batches of four: the last batch is smaller, and still counts. Rows differ in captions.
         rows = dataset([row(name, captions=1 + index % 3) for index, name in enumerate("abcdefg")])
-        ours = recipe(model=model)
-        trainer = trainer_for(ours, {"train": rows, "validation": rows}, tmp_path)
+        tiny = recipe(model=model)
+        trainer = trainer_for(tiny, {"train": rows, "validation": rows}, tmp_path)
         metrics = trainer.evaluate()
         expected = evaluate_retrieval(Encoder(trainer.model, trainer.processing_class), rows)
         assert [result["language"] for result in expected] == ["en", "de", "zh"]
@@ -54,8 +54,8 @@ class TestSentenceMetrics:
         # Rows differ in captions, the last batch is smaller, and one row has no source caption.
         rows = [row(name, captions=1 + index % 3, image=None) for index, name in enumerate("abcdefg")]
         validation = dataset([*rows, row("h", source_captions=[], image=None)])
-        ours = recipe(model={}, network="cross-lingual")
-        trainer = trainer_for(ours, {"train": dataset(rows), "validation": validation}, tmp_path)
+        tiny = recipe(model={}, network="cross-lingual")
+        trainer = trainer_for(tiny, {"train": dataset(rows), "validation": validation}, tmp_path)
         metrics = trainer.evaluate()
         expected = evaluate_sentences(Encoder(trainer.model, trainer.processing_class), validation)
         assert [result["language"] for result in expected] == ["de", "zh"]

@@ -23,9 +23,9 @@ TEXTS = ["en a 0", "zh b 1"]
 
 def made(folder: Path, **fields: Any) -> tuple[Any, Any]:
     torch.manual_seed(0)
-    ours = recipe(**fields)
-    processor = build_processor(ours, training_texts(dataset([row("a"), row("b")])))
-    model = build_model(ours, processor).eval()
+    tiny = recipe(**fields)
+    processor = build_processor(tiny, training_texts(dataset([row("a"), row("b")])))
+    model = build_model(tiny, processor).eval()
     save_retriever(folder, model, processor)
     return model, processor
 

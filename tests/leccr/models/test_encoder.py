@@ -74,9 +74,9 @@ class TestDevice:
             "image": (rows[0],),
             "row_views": (rows,),
         }
-        found = getattr(elsewhere, method)(*arguments[method])
+        embeds = getattr(elsewhere, method)(*arguments[method])
         assert model.devices == {"meta"}
-        assert isinstance(found, np.ndarray) and found.dtype == np.float32
+        assert isinstance(embeds, np.ndarray) and embeds.dtype == np.float32
 
     def test_a_device_that_is_not_there_is_refused_before_anything_is_loaded(self) -> None:
         with pytest.raises(UserError, match="This machine has no device cuda:99"):
@@ -84,18 +84,21 @@ class TestDevice:
         with pytest.raises(UserError, match="There is no precision 'int3'"):
             Encoder.load("none", dtype="int3")
 
-    def test_another_precision_is_another_arithmetic_but_the_same_model(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(("dtype", "expected_dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16)])
+    def test_another_precision_is_another_arithmetic_but_the_same_model(
+        self, tmp_path: Path, dtype: str, expected_dtype: torch.dtype
+    ) -> None:
         saved = encoder()
         save_model(tmp_path / "model")
         exact = Encoder.load(tmp_path / "model", "cpu")
-        rounded = Encoder.load(tmp_path / "model", "cpu", "bf16")
+        rounded = Encoder.load(tmp_path / "model", "cpu", dtype)
         assert {weight.dtype for weight in exact.model.parameters()} == {torch.float32}
-        assert {weight.dtype for weight in rounded.model.parameters()} == {torch.bfloat16}
+        assert {weight.dtype for weight in rounded.model.parameters()} == {expected_dtype}
         texts, shown = [f"de {name} 1" for name in NAMES], row("a", image=picture(), description=description("red"))
         for embed in (lambda model: model.texts(texts), lambda model: model.row_views([shown])):
-            found, expected = embed(rounded), embed(exact)
-            assert found.dtype == np.float32
-            assert 0 < np.abs(found - expected).max() < 0.05
+            embeds, expected = embed(rounded), embed(exact)
+            assert embeds.dtype == np.float32
+            assert 0 < np.abs(embeds - expected).max() < 0.05
         assert rounded.fingerprint() == exact.fingerprint() == saved.fingerprint()
 
 
@@ -110,9 +113,9 @@ class TestLoad:
             Encoder.load(str(tmp_path / "none"))
 
     def test_a_text_only_checkpoint_is_loaded_for_texts_only(self, rows: Dataset, tmp_path: Path) -> None:
-        ours = recipe(model={}, network="cross-lingual")
-        tokenizer = build_processor(ours, training_texts(rows))
-        model = build_model(ours, tokenizer)
+        tiny = recipe(model={}, network="cross-lingual")
+        tokenizer = build_processor(tiny, training_texts(rows))
+        model = build_model(tiny, tokenizer)
         save_retriever(tmp_path / "out", model, tokenizer)
         loaded = Encoder.load(tmp_path / "out", text_only=True)
         assert not loaded.takes_images and not loaded.takes_videos
@@ -158,8 +161,8 @@ class TestTokenBatches:
         assert sorted(np.concatenate([positions for positions, _ in batches])) == [0, 1, 2, 3]
         assert {frozenset(positions.tolist()) for positions, _ in batches} == {frozenset({1, 3}), frozenset({0, 2})}
         for positions, inputs in batches:
-            alone = processor(text=[texts[position] for position in positions])
-            assert all(torch.equal(inputs[name], value) for name, value in alone.items())
+            separate = processor(text=[texts[position] for position in positions])
+            assert all(torch.equal(inputs[name], value) for name, value in separate.items())
 
     def test_padding_stays_where_models_read_it(self, trained: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
         processor = trained.processor

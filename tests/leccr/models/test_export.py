@@ -68,8 +68,8 @@ class Export:
             assert_near(image(**pictures), expected[1])
         pictures["description_attention_mask"] = torch.zeros_like(pictures["description_attention_mask"])
         with torch.no_grad():
-            alone = self.model.get_image_views(pictures["pixel_values"])
-        assert_near(image(**pictures), alone)
+            plain = self.model.get_image_views(pictures["pixel_values"])
+        assert_near(image(**pictures), plain)
 
 
 def assert_near(actual: Tensor, expected: Tensor) -> None:
@@ -178,20 +178,20 @@ def test_the_printed_commands_find_what_the_model_finds(onnx: Export, tmp_path: 
     lines = [json.dumps({"id": f"{name}.png", "description": text}) for name, text in said.items() if text]
     (pictures / "descriptions.jsonl").write_text("\n".join(lines))
     (views_script, *views_words), (search_script, *search_words) = commands_of(folder / "README.md")
-    told = run_without_torch(folder / views_script, *views_words)
-    assert told == ["The views of 5 pictures are in views.npz."]
+    printed = run_without_torch(folder / views_script, *views_words)
+    assert printed == ["The views of 5 pictures are in views.npz."]
     assert search_words == ["views.npz", "ein roter Ball"]
-    found = [line.split("\t") for line in run_without_torch(folder / search_script, search_words[0], *TEXTS[:2])]
+    answers = [line.split("\t") for line in run_without_torch(folder / search_script, search_words[0], *TEXTS[:2])]
     with torch.no_grad():
         inputs = onnx.processor(images=[image.convert("RGB") for image in shown.values()], descriptions=DESCRIPTIONS)
         views = onnx.model.get_image_views(**inputs)
         embeds = onnx.model.get_text_features(**onnx.processor(text=TEXTS[:2]))
     scores = torch.einsum("td,bkd->tbk", embeds, views).amax(dim=2)
-    assert [line[0] for line in found] == [text for text in TEXTS[:2] for _ in range(5)]
-    for text, name, score in found:
+    assert [line[0] for line in answers] == [text for text in TEXTS[:2] for _ in range(5)]
+    for text, name, score in answers:
         expected = scores[TEXTS.index(text), "abcde".index(name.removesuffix(".png"))].item()
         assert float(score) == pytest.approx(expected, abs=1e-3)
-    assert [float(line[2]) for line in found[:5]] == sorted((float(line[2]) for line in found[:5]), reverse=True)
+    assert [float(line[2]) for line in answers[:5]] == sorted((float(line[2]) for line in answers[:5]), reverse=True)
     script = (folder / "search.py").read_text(encoding="utf-8")
     assert script in (folder / "README.md").read_text(encoding="utf-8")
 
@@ -236,7 +236,7 @@ def test_the_tokenizer_cuts_and_pads_as_the_processor(onnx: Export) -> None:
     assert len(encodings[0].ids) == 32
 
 
-def test_a_model_of_features_gives_its_text_tower_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_of_features_gives_only_its_text_tower(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint = save(tmp_path / "model", "published", None)
     run_export(checkpoint, tmp_path / "out", "torch-export")
     assert "only its text tower is exported" in capsys.readouterr().out
@@ -275,7 +275,7 @@ def test_int8_is_for_onnx(tmp_path: Path) -> None:
         run_export("org/none", tmp_path / "out", "torch-export", int8=True)
 
 
-def test_a_full_folder_is_left_alone(tmp_path: Path) -> None:
+def test_a_full_folder_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(UserError, match="is not empty; choose a new folder"):
         run_export("anything", tmp_path)

@@ -30,9 +30,9 @@ def data(tmp_path: Path) -> Path:
 
 def teacher(folder: Path, seed: int = 0, **fields: Any) -> tuple[Any, Any]:
     torch.manual_seed(seed)
-    ours = recipe(**fields)
-    processor = build_processor(ours, training_texts(dataset([*TRAIN, *TEST])))
-    model = build_model(ours, processor).eval()
+    tiny = recipe(**fields)
+    processor = build_processor(tiny, training_texts(dataset([*TRAIN, *TEST])))
+    model = build_model(tiny, processor).eval()
     save_retriever(folder, model, processor)
     return model, processor
 
@@ -51,21 +51,21 @@ def test_every_caption_of_every_split_is_embedded(
     embeddings.check(splits["train"])
     for item in [*splits["train"], splits["test"][1]]:
         expected = Encoder(model, processor).texts(caption_texts(item))
-        found = torch.cat(list(embeddings.of(item).values()))
-        assert found.dtype == torch.float16
-        np.testing.assert_allclose(found.float(), expected, atol=1e-3, rtol=1e-3)
-    # A row in two splits is there once, and one without captions not at all.
+        embedded = torch.cat(list(embeddings.of(item).values()))
+        assert embedded.dtype == torch.float16
+        np.testing.assert_allclose(embedded.float(), expected, atol=1e-3, rtol=1e-3)
+    # A row in two splits is in the file once, and one without captions is not.
     assert json.loads(FeatureFile(path).metadata["ids"]) == ["a", "b", "c", "d"]
 
 
 def test_captions_embedded_anew_replace_the_old(data: Path, tmp_path: Path) -> None:
     for seed in (0, 1):
         teacher(tmp_path / str(seed), seed, model={}, network="cross-lingual")
-    found = []
+    embedded = []
     for seed in (0, 1):
         run_embedding(str(data), str(tmp_path / str(seed)))
-        found.append(CaptionEmbeddings(data).of(TRAIN[0])["source_embeddings"])
-    assert not torch.allclose(*found, atol=1e-2)
+        embedded.append(CaptionEmbeddings(data).of(TRAIN[0])["source_embeddings"])
+    assert not torch.allclose(*embedded, atol=1e-2)
     # The remedy that a stale file's error names.
     write_rows(data, "train", [row("a", captions=2, image=None), *TRAIN[1:]])
     with pytest.raises(ValueError, match="captions of row 'a' have changed"):
