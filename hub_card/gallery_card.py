@@ -27,7 +27,7 @@ def gallery_card(name: str, items: int, model: str, kept_as: str) -> str:
         "limits": (
             "## Limits\n\n- Whoever has the gallery sees thumbnails, file names and descriptions of everything in it.\n"
             "- Only the model that made it can search it.\n"
-            "- Scores rank what is there; a query that fits nothing still gets a first answer."
+            "- Scores only rank the items; a query that fits nothing still gets a first answer."
         ),
     }
     return join_card({"pretty_name": title, "tags": ["leccr", "gallery", "cross-modal-retrieval"]}, sections)

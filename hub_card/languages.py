@@ -13,5 +13,5 @@ QUERIES = {
 
 
 def example_query(languages: Sequence[str]) -> str:
-    """Return a query in one of the languages, not English if there is another, which is what the models are for."""
+    """Return a query in one of the languages, English only if there is no other."""
     return next((text for code, text in QUERIES.items() if code in languages), QUERIES["en"])

@@ -10,7 +10,7 @@ Config = Mapping[str, Any]
 
 
 def is_text_only(config: Config) -> bool:
-    """Return whether the model is the first stage of CL2CM, which knows texts alone."""
+    """Return whether the model is the first stage of CL2CM, which encodes only texts."""
     return config.get("model_type") == TEXT_ONLY
 
 
@@ -33,13 +33,13 @@ def method_section(config: Config) -> str:
     space = (
         f"The model has two encoders: one{_kind(config, 'vision')} turns an image or video, the other"
         f"{_kind(config, 'text')} a sentence, into {config['projection_dim']} numbers, so that a picture and the "
-        "sentences that fit it point the same way. One text encoder serves all languages. It learns from captions in a "
-        "source language, usually English, and from their translations, which can be machine translations: no captions "
-        "written in the query's language are needed."
+        "sentences that fit it point in the same direction. One text encoder serves all languages. It learns from "
+        "captions in a source language, usually English, and from their translations, which can be made by machine: "
+        "no captions written in the query's language are needed."
     )
     if config.get("transfer_weight", 0) > 0:
         space += (
-            " A second network, which was trained on sentence pairs alone, says how similar the captions of a batch "
+            " A second network, which was trained only on sentence pairs, says how similar the captions of a batch "
             "are; the encoders are trained to find the same similarities between captions and pictures "
             "([CL2CM](https://arxiv.org/abs/2312.08984); the losses are a reconstruction)."
         )
@@ -83,13 +83,14 @@ def _description_paragraph(config: Config) -> str:
 
 
 _UNDESCRIBED = (
-    "Pictures without a description can be searched, too, but are found less often, above all among pictures that have "
-    "one."
+    "Pictures without a description can be searched, too, but are found less often, especially among pictures that "
+    "have one."
 )
 _TEXT_ONLY_SPACE = (
-    "The model turns sentences in several languages into vectors, so that a sentence and its translation point the "
-    "same way. It has never seen a picture. It is the first stage of [CL2CM](https://arxiv.org/abs/2312.08984): its "
-    "similarities between captions are then handed on to a model of pictures and sentences."
+    "The model turns sentences in several languages into vectors, so that a sentence and its translation point in "
+    "the same direction. It has never seen a picture. It is the first stage of "
+    "[CL2CM](https://arxiv.org/abs/2312.08984): its similarities between captions are then passed on to a model of "
+    "pictures and sentences."
 )
 _TEXT_ONLY_TRAINING = (
     "It is trained on captions and their translations: translations of one caption are drawn together and all other "
@@ -233,15 +234,15 @@ print(features @ features.T)
 def limits_section(config: Config, processor: Mapping[str, Any]) -> str:
     """Return what the model cannot do and what to beware of."""
     lines = [
-        "Scores rank the items of one collection. They are no probabilities, and a query that fits nothing still gets "
+        "Scores rank the items of one collection. They are not probabilities, and a query that fits nothing still gets "
         "a first answer.",
         "Languages other than those above are untested, even if the tokenizer knows them.",
         "Training captions describe everyday scenes in one or two plain sentences. Names, written words in pictures, "
         "counts, negation and special subjects are likely to be missed.",
         "Machine translations carry their errors into the model, and the way in which captions speak of people, "
         "of their sex, age or origin, carries over, too, as does what pretrained encoders have learnt from the web. "
-        "Look at what is found, and at what is not, before people depend on it.",
-        "Not meant for identifying or watching people, nor for decisions about them.",
+        "Check what it finds and what it misses before people depend on it.",
+        "Not meant for identifying or monitoring people, nor for decisions about them.",
     ]
     if takes_descriptions(config):
         lines.append(

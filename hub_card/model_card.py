@@ -26,7 +26,7 @@ from .training_section import training_section
 
 ADDRESS = re.compile(r"(?<![\w./])(?:[\w-]+\.)+[a-z]+/[^\s,]+")
 # What to know before editing a card; it is not shown.
-FOR_EDITORS = "<!-- Text between the markers is written anew when the model is published again; yours goes outside. -->"
+FOR_EDITORS = "<!-- Text between the markers is replaced when the model is published again; yours goes outside. -->"
 PAPERS = ("2409.19961", "2312.08984")
 CITATIONS = """\
 ```bibtex
@@ -62,7 +62,7 @@ class ModelFacts:
         recipe: Its `recipe.yaml`: method, towers and settings.
         results: What `leccr evaluate --out` wrote.
         license: Identifier of the weights' licence, as the Hub has them; None if nobody chose one.
-        dataset: Name of the training data on the Hub, if they are there.
+        dataset: Name of the training data on the Hub, if they are published.
         data: What the training data are: `title`, `reader` and `options` of `leccr prepare`, `published`, `languages`,
             `rows` by split, and, as in `DataFacts`, `descriptions` and `translations`.
         base_models: Hub names of the pretrained towers.
@@ -154,14 +154,14 @@ def _what(facts: ModelFacts) -> str:
     recipe = facts.training.get("recipe")
     trained = f"was trained with the recipe `{recipe}` of" if recipe else "has the form of the models of"
     return (
-        f"{text} It gives vectors: what fits lies close together. It does not write text or make pictures."
-        f"\n\nIt {trained} leccr, a package for image search across languages, and loads with transformers alone."
+        f"{text} It gives vectors: what fits is close together. It does not write text or make pictures."
+        f"\n\nIt {trained} leccr, a package for image search across languages, and needs only transformers to load."
     )
 
 
 def _languages(languages: Sequence[str]) -> str:
     if not languages:
-        return "The checkpoint does not tell which languages it was trained in."
+        return "The checkpoint does not record which languages it was trained in."
     *others, last = [f"{language_name(code)} (`{code}`)" for code in languages]
     return f"Trained or measured in {', '.join(others)}{' and ' if others else ''}{last}."
 

@@ -105,8 +105,8 @@ def protocol_list(results: Sequence[EvaluationResult], takes_descriptions: bool 
     lines = []
     if "images" in protocol:
         described, count = protocol["images_with_description"], protocol["images"]
-        some = "each" if described == count else f"{described:,} of them"
-        use = f", {some} with its description" if described and takes_descriptions else ""
+        share = "each" if described == count else f"{described:,} of them"
+        use = f", {share} with its description" if described and takes_descriptions else ""
         lines.append(f"Searched: all {count:,} pictures of the split{use}.")
     for result in results:
         own = result["protocol"]
@@ -135,7 +135,7 @@ def model_index(
     Args:
         results: What `leccr evaluate --out` wrote.
         model_name: Name of the model.
-        dataset: Name of the data set on the Hub, if it is there.
+        dataset: Name of the data set on the Hub, if it is published.
     """
     entries = [
         EvalResult(
@@ -157,17 +157,17 @@ def model_index(
 
 
 def _headlines(results: Sequence[EvaluationResult]) -> list[EvaluationResult]:
-    """Return results without those that differ from another one in using no descriptions: the index has no place."""
-    found: dict[tuple[str, ...], EvaluationResult] = {}
+    """Return results without those that differ from another only by using no descriptions: the index cannot say it."""
+    kept: dict[tuple[str, ...], EvaluationResult] = {}
     for result in sorted(results, key=lambda result: not result["protocol"].get("images_with_description")):
-        found.setdefault((data_name(result), result["protocol"]["split"], result["language"]), result)
-    return [result for result in results if any(result is kept for kept in found.values())]
+        kept.setdefault((data_name(result), result["protocol"]["split"], result["language"]), result)
+    return [result for result in results if any(result is headline for headline in kept.values())]
 
 
 def eval_records(results: Sequence[EvaluationResult], dataset: str) -> dict[str, list[EvalResultEntry]]:
     """Return records for the Hub's leaderboards by the name of their file in `.eval_results/`.
 
-    One file holds one data set, split and language. A record's task is `<language>_<metric>`; the notes tell the
+    One file holds one data set, split and language. A record's task is `<language>_<metric>`; the notes say the
     protocol. No dates: the Hub takes that of the commit.
 
     Args:

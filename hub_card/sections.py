@@ -20,7 +20,7 @@ def join_card(metadata: Mapping[str, Any], sections: Mapping[str, str]) -> str:
 
     Args:
         metadata: Fields of the front matter.
-        sections: Markdown by name, in the order in which they stand.
+        sections: Markdown by name, in their order.
     """
     return _front_matter(metadata) + "\n" + "\n\n".join(_marked(name, text) for name, text in sections.items()) + "\n"
 
@@ -28,7 +28,7 @@ def join_card(metadata: Mapping[str, Any], sections: Mapping[str, str]) -> str:
 def merge_cards(old: str, new: str, name: str = "README.md") -> str:
     """Return the old card with its generated sections and fields as in the new one.
 
-    What stands outside the markers stays as it is. Sections that the old card lacks come after the one that precedes
+    Text outside the markers is kept. Sections that the old card lacks come after the one that precedes
     them in the new card; sections that the new card lacks go. Fields of the front matter that only the old card has
     stay, and so do its own entries in lists such as tags. A card that only Trainer drafted is replaced.
 
@@ -72,18 +72,18 @@ def split_card(card: str, name: str) -> tuple[dict[str, Any], str]:
     Raises:
         UserError: If the front matter is no YAML mapping.
     """
-    found = FRONT_MATTER.match(card)
-    if found is None:
+    match = FRONT_MATTER.match(card)
+    if match is None:
         return {}, card
     try:
-        fields = yaml.safe_load(found.group(1)) or {}
+        fields = yaml.safe_load(match.group(1)) or {}
     except yaml.YAMLError as error:
         raise UserError(
             f"The front matter of {name} is no YAML; repair the lines between the first two ---."
         ) from error
     if not isinstance(fields, dict):
         raise UserError(f"The front matter of {name} has no fields; write it as name: value.")
-    return fields, card[found.end() :]
+    return fields, card[match.end() :]
 
 
 def _pieces(body: str, name: str) -> list[tuple[str | None, str]]:
@@ -110,18 +110,18 @@ def _pieces(body: str, name: str) -> list[tuple[str | None, str]]:
 def _with_missing(pieces: list[tuple[str | None, str]], sections: Mapping[str, str]) -> list[tuple[str | None, str]]:
     merged = list(pieces)
     order = list(sections)
-    for place, key in enumerate(order):
+    for index, key in enumerate(order):
         present = [name for name, _ in merged]
         if key in present:
             continue
-        before = [present.index(name) for name in order[:place] if name in present]
+        before = [present.index(name) for name in order[:index] if name in present]
         after = max(before) + 1 if before else 0
         if before or any(name in present for name in order):
             merged[after:after] = [(None, "\n\n" if before else "\n"), (key, sections[key])]
             if not before:
                 merged.insert(after + 2, (None, "\n"))
         else:
-            # Nothing of ours is in it: all of it is a person's, and comes first.
+            # It has no generated section: all of it is a person's, and comes first.
             merged = [(None, "".join(text for _, text in merged).rstrip("\n") + "\n\n"), (key, sections[key])]
     return merged
 

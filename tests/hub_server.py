@@ -280,6 +280,8 @@ _NAME = r"(?P<name>[\w.-]+/[\w.-]+)"
 _API = rf"/api/(?P<kind>models|datasets)/{_NAME}"
 _REVISION = r"(?P<revision>[^/]+)"
 ROUTES: list[tuple[str, str, Callable[..., None]]] = [
+    # Whether the Hub can be reached.
+    ("HEAD", "/", lambda handler, body, query: handler.answer({})),
     # Once a day, for the name that the client gives itself.
     ("GET", r"/api/agent-harnesses", _Handler.harnesses),
     ("POST", r"/api/repos/create", _Handler.create),

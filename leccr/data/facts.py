@@ -109,7 +109,7 @@ def count_splits(folder: str | Path) -> dict[str, SplitCounts]:
 
 
 def training_facts(data: str | Path, splits: Mapping[str, Sized]) -> dict[str, Any]:
-    """Return what a training report tells about its data, for the model's card.
+    """Return what a training report says about its data, for the model's card.
 
     Args:
         data: Folder that `leccr prepare` wrote, or `scenes`.
@@ -120,7 +120,7 @@ def training_facts(data: str | Path, splits: Mapping[str, Sized]) -> dict[str, A
 
 
 def data_facts(data: str | Path) -> dict[str, Any]:
-    """Return what a model's card tells about its data; nothing if their folder has no `facts.json`.
+    """Return what a model's card says about its data; nothing if their folder has no `facts.json`.
 
     Args:
         data: Folder that `leccr prepare` wrote, or `scenes`.

@@ -33,7 +33,8 @@ def read_facts(
     """
     config = read_json(checkpoint / "config.json")
     if not str(config.get("model_type", "")).startswith("leccr"):
-        raise UserError(f"{checkpoint} holds a {config.get('model_type')} model, not a LECCR one, and we know no card.")
+        kind = config.get("model_type")
+        raise UserError(f"{checkpoint} holds a {kind} model, not a LECCR one; name a folder that `leccr train` wrote.")
     training = read_json(checkpoint / "training.json", {})
     recipe = public_recipe(read_recipe(checkpoint))
     figures = [
@@ -85,7 +86,7 @@ def _with_title(result: EvaluationResult) -> EvaluationResult:
 
 
 def _base_models(config: Mapping[str, Any], recipe: Mapping[str, Any]) -> list[str]:
-    """Return the Hub names of what the model started from; towers from a folder have a path there instead."""
+    """Return the Hub names of what the model started from; a tower from a folder has none."""
     parts = [config.get(f"{part}_config") or {} for part in ("vision", "text", "description")]
     names = [str(name or "") for name in (recipe.get("dual_encoder"), *(part.get("_name_or_path") for part in parts))]
     return list(dict.fromkeys(name for name in names if is_repository(name) and not Path(name).exists()))

@@ -108,7 +108,7 @@ def plan_upload(
     dataset: str | None = None,
     data: Path | None = None,
 ) -> Upload:
-    """Return what there is to publish in a folder.
+    """Return what a folder holds to publish.
 
     Args:
         folder: A checkpoint that `leccr train` wrote, data that `leccr prepare` wrote, or a gallery.
@@ -117,7 +117,7 @@ def plan_upload(
         results: Files that `leccr evaluate --out` wrote, for a checkpoint's card.
         license: Identifier of the licence of a checkpoint's weights.
         dataset: Hub name of the data that the figures are on.
-        data: Folder of the training data, whose card tells what they are.
+        data: Folder of the training data, whose facts say what they are.
 
     Raises:
         UserError: If the folder holds nothing of the kind.
@@ -153,9 +153,7 @@ def _checkpoint(folder: Path, facts: ModelFacts) -> Upload:
             text = yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False, allow_unicode=True)
             files[f"{RECORDS}/{name}"] = text.encode()
     elif facts.results:
-        notes.append(
-            "The figures go into the card alone; add --dataset org/name for records on the Hub's leaderboards."
-        )
+        notes.append("The figures go only into the card; add --dataset org/name for records on the Hub's leaderboards.")
     if not facts.license:
         notes.append("No licence was chosen; add --license, for example --license apache-2.0.")
     return Upload("checkpoint", MODEL, _with_own_text(folder, model_card(facts)), files, left_out, notes)
@@ -180,7 +178,7 @@ def _publishable_recipe(path: Path) -> Path | bytes:
     kept = public_recipe(recipe)
     if kept == recipe:
         return path
-    # What the towers changed is told in comments at the beginning.
+    # Comments at the beginning list what the towers changed.
     comments = takewhile(lambda line: line.startswith("#"), path.read_text(encoding="utf-8").splitlines())
     return ("".join(f"{line}\n" for line in comments) + to_yaml(kept)).encode()
 

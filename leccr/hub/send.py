@@ -28,7 +28,7 @@ _TRANSPORT_ERROR: type[Exception] = next(base for base in HfHubHTTPError.__bases
 
 
 def send(upload: Upload, repository: str, private: bool = False, revision: str | None = None) -> str:
-    """Upload in one commit and return its address; the repository and the branch are made if they are not there.
+    """Upload in one commit and return its address; the repository and the branch are created if need be.
 
     Large files that have arrived once are not sent again, so that an interrupted upload can simply be repeated.
 
@@ -42,7 +42,7 @@ def send(upload: Upload, repository: str, private: bool = False, revision: str |
         UserError: If the Hub refuses, cannot be reached, or the repository is public and should be private.
     """
     if constants.HF_HUB_OFFLINE:
-        raise UserError("HF_HUB_OFFLINE is set, so that nothing can be uploaded; unset it and try again.")
+        raise UserError("HF_HUB_OFFLINE is set, so nothing can be uploaded; unset it and try again.")
     token = get_token()
     if not token:
         raise UserError(f"There is no token for the Hub: {LOG_IN}.")
@@ -54,13 +54,13 @@ def send(upload: Upload, repository: str, private: bool = False, revision: str |
         info = api.repo_info(repository, repo_type=upload.repo_type, revision=revision)
         if private and not info.private:
             raise UserError(
-                f"{repository} is there already, and everybody can see it; make it private in its settings on the Hub, "
+                f"{repository} exists already and is public; make it private in its settings on the Hub, "
                 "or choose another name."
             )
-        there = api.list_repo_files(repository, repo_type=upload.repo_type, revision=info.sha)
+        existing = api.list_repo_files(repository, repo_type=upload.repo_type, revision=info.sha)
         commit = api.create_commit(
             repository,
-            operations=_operations(api, upload, repository, there, info.sha),
+            operations=_operations(api, upload, repository, existing, info.sha),
             commit_message=f"Publish the {upload.kind} with leccr",
             repo_type=upload.repo_type,
             revision=revision,
@@ -71,17 +71,17 @@ def send(upload: Upload, repository: str, private: bool = False, revision: str |
 
 
 def _operations(
-    api: HfApi, upload: Upload, repository: str, there: list[str], commit: str | None
+    api: HfApi, upload: Upload, repository: str, existing: list[str], commit: str | None
 ) -> list[CommitOperationAdd | CommitOperationDelete]:
     operations: list[CommitOperationAdd | CommitOperationDelete] = [
         CommitOperationAdd(name, file if isinstance(file, bytes) else str(file)) for name, file in upload.files.items()
     ]
     if upload.card is not None:
         card = upload.card
-        if CARD in there:
+        if CARD in existing:
             card = _merged(_read_card(api, upload, repository, commit), card, repository)
         operations.append(CommitOperationAdd(CARD, card.encode()))
-    stale = [name for name in there if name not in upload.files and any(fnmatch(name, pattern) for pattern in STALE)]
+    stale = [name for name in existing if name not in upload.files and any(fnmatch(name, pattern) for pattern in STALE)]
     return [*operations, *(CommitOperationDelete(name) for name in stale)]
 
 
@@ -91,12 +91,12 @@ def _read_card(api: HfApi, upload: Upload, repository: str, commit: str | None) 
         return Path(path).read_text(encoding="utf-8")
 
 
-def _merged(there: str, card: str, repository: str) -> str:
+def _merged(published: str, card: str, repository: str) -> str:
     name = f"{CARD} of {repository}"
-    own_here, own_there = own_text(card), own_text(there, name)
-    if own_here and own_here != own_there:
-        print(f"{CARD} has other text of its own here than on the Hub; the Hub's stays. Edit it there.")
-    return merge_cards(there, card, name)
+    own, published_own = own_text(card), own_text(published, name)
+    if own and own != published_own:
+        print(f"{CARD} has other text outside its sections than the one on the Hub, which is kept; edit it there.")
+    return merge_cards(published, card, name)
 
 
 @contextmanager
@@ -140,5 +140,5 @@ def _answer(error: HfHubHTTPError, repository: str, again: str) -> str:
     if status in (409, 412):
         return f"{repository} was changed by somebody else during the upload; {again}."
     if status >= 500:
-        return f"The Hub is out of order (answer {status}); wait a little, then {again}."
-    return f"The Hub refuses the upload to {repository} (answer {status}): {error.server_message or 'no reason given'}"
+        return f"The Hub is unavailable (status {status}); wait a little, then {again}."
+    return f"The Hub refuses the upload to {repository} (status {status}): {error.server_message or 'no reason given'}"

@@ -28,6 +28,9 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
         template = "/{repo_id}/resolve/{revision}/{filename}"
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.url + template)
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        # The command looks at the environment before the client is imported.
+        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
         monkeypatch.setenv("HF_TOKEN", TOKEN)
         yield server
@@ -68,7 +71,7 @@ def test_what_a_person_edits_on_the_hub_stays(
     (folder / CARD).write_text("Other words.\n")
     run_push(folder, NAME)
     assert "Other words." not in hub.files(NAME)[CARD].decode()
-    assert "the Hub's stays" in capsys.readouterr().out
+    assert "the one on the Hub, which is kept" in capsys.readouterr().out
 
 
 def test_a_branch_leaves_main_alone(hub: HubServer, folder: Path) -> None:
@@ -94,7 +97,7 @@ def test_private_means_private(hub: HubServer, folder: Path) -> None:
     assert hub.repositories["model", NAME].private
     run_push(folder, "org/public")
     assert not hub.repositories["model", "org/public"].private
-    with pytest.raises(UserError, match="everybody can see it"):
+    with pytest.raises(UserError, match="exists already and is public"):
         run_push(folder, "org/public", private=True)
 
 
