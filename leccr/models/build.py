@@ -1,7 +1,8 @@
 """From a recipe and training texts to a processor and a model."""
 
+import functools
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from datasets import Dataset
@@ -16,7 +17,7 @@ from processing import LeccrProcessor
 from processing.features import FeatureFile
 from processing.tokenizers import prune_tokenizer, train_tokenizer
 
-from ..errors import UserError
+from ..errors import UserError, settings_of_the_user
 from ..recipes.recipe import Recipe
 from .checkpoints import load_text_encoder
 from .dual_encoders import dual_encoder_processor
@@ -32,6 +33,18 @@ def training_texts(rows: Dataset) -> Iterator[str]:
             yield row["description"]
 
 
+def _blames_the_recipe(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function of a recipe whose errors about settings are errors of the user, and name the recipe."""
+
+    @functools.wraps(function)
+    def checked(recipe: Recipe, *args: Any, **kwargs: Any) -> Any:
+        with settings_of_the_user(f"Recipe {recipe.name}"):
+            return function(recipe, *args, **kwargs)
+
+    return checked
+
+
+@_blames_the_recipe
 def build_processor(recipe: Recipe, texts: Iterable[str]) -> Any:
     """Make the recipe's processor, or its tokenizer if it is text-only.
 
@@ -81,6 +94,7 @@ def _tokenizer(recipe: Recipe, texts: Iterable[str]) -> Any:
     return prune_tokenizer(tokenizer, texts) if recipe.prune_tokenizer else tokenizer
 
 
+@_blames_the_recipe
 def build_image_processor(recipe: Recipe) -> Any:
     """Make the recipe's image processor; errors as for `build_processor`."""
     if isinstance(recipe.image_processor, dict):
@@ -93,6 +107,7 @@ def build_image_processor(recipe: Recipe) -> Any:
     return AutoImageProcessor.from_pretrained(name, backend="pil")
 
 
+@_blames_the_recipe
 def build_model(recipe: Recipe, processor: Any, features: FeatureFile | None = None) -> Any:
     """Make the recipe's model: a `LeccrModel`, or a `CrossLingualModel` if it is text-only.
 

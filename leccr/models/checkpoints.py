@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoModel, AutoTokenizer, PreTrainedConfig
 
@@ -78,7 +79,7 @@ def _load(model_class: Any, processor_class: Any, checkpoint: str | Path) -> tup
         # Without the configuration transformers looks for it once more, and warns that it does not know its kind;
         # without trust_remote_code it asks at the terminal where a file is missing.
         processor = processor_class.from_pretrained(checkpoint, trust_remote_code=False, config=model.config)
-    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+    except (OSError, RuntimeError, ValueError, SafetensorError, StrictDataclassError) as error:
         raise UserError(
             f"{checkpoint} cannot be loaded: a file of the model or of its processor is missing, broken, or does not "
             "fit its config.json; train or download it again."
