@@ -1,8 +1,7 @@
 """Training by a recipe, with the stock Trainer."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +26,7 @@ from ..evaluation.evaluate import TEXT_COLUMNS
 from ..evaluation.validation import RetrievalMetrics, SentenceMetrics
 from ..models.build import build_model, build_processor, parameter_groups, standardize, training_texts
 from ..models.lora import add_lora, finish_lora
-from ..recipes import Recipe, towers_without_download
+from ..recipes import Recipe
 from ..recipes.recipe import RECIPE_FILE
 from .report import LossTerms, plot_training
 
@@ -70,9 +69,8 @@ def make_trainer(recipe: Recipe, data: TrainingData, output: Path) -> Trainer:
     """
     set_seed(recipe.seed)
     recipe = for_videos(recipe, data.splits)
-    with _loading_towers(recipe):
-        processor = build_processor(recipe, training_texts(data.train))
-        model = build_model(recipe, processor, data.features)
+    processor = build_processor(recipe, training_texts(data.train))
+    model = build_model(recipe, processor, data.features)
     batches = _batches(recipe, data, processor)
     if recipe.network == "cross-modal":
         standardize(model, data.features, data.train)
@@ -125,28 +123,6 @@ def _batches(recipe: Recipe, data: TrainingData, processor: Any) -> _Batches:
         RetrievalCollator(processor, data.languages, augment),
         RetrievalMetrics(data.evaluated),
     )
-
-
-@contextmanager
-def _loading_towers(recipe: Recipe) -> Iterator[None]:
-    """Turn the failure to load a tower into a sentence that names towers which need no download.
-
-    Raises:
-        UserError: If a name is neither a folder nor on the Hub, or the Hub cannot be reached.
-    """
-    try:
-        yield
-    except OSError as error:
-        parts = (recipe.dual_encoder, recipe.vision, recipe.text, recipe.tokenizer, recipe.image_processor)
-        names = list(dict.fromkeys(part for part in parts if isinstance(part, str) and part != "learned"))
-        if not names:
-            raise
-        small = " or ".join(f"--towers {name}" for name in towers_without_download())
-        reason = str(error).strip().splitlines()[0].rstrip(".")
-        raise UserError(
-            f"The towers of recipe {recipe.name}, {' and '.join(names)}, cannot be loaded: {reason}. "
-            f"These need no download: {small}."
-        ) from error
 
 
 def _optimizer(model: Any, recipe: Recipe, arguments: TrainingArguments) -> torch.optim.AdamW:

@@ -105,6 +105,17 @@ def test_train_hands_over_everything(training: Mock, tmp_path: Path) -> None:
     assert training.call_args.kwargs == {"output": tmp_path, "resume": True, "plots": True}
 
 
+def test_towers_that_are_not_here_name_some_that_need_no_download(
+    training: Mock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need = Mock(side_effect=UserError("It is not here."))
+    monkeypatch.setattr("leccr.hub.reach.need_from_hub", need)
+    (tmp_path / "mine.yaml").write_text("text: nobody/no-text\ntokenizer: learned\n")
+    assert run("train", str(tmp_path / "mine.yaml"), "--out", str(tmp_path / "out")).exit_code == 2
+    need.assert_called_once_with(["nobody/no-text", None], otherwise="--towers scenes needs no download.")
+    assert not training.called
+
+
 def test_train_puts_other_towers_under_the_recipe(training: Mock, tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text("text: small-text\n")
     result = run("train", "leccr", "--towers", str(tmp_path / "small.yaml"), "--out", str(tmp_path / "out"))

@@ -95,14 +95,6 @@ class TestRunTraining:
         assert lines[1] == "  model.softened_weight: 0.5 -> 0.0"
         assert f"leccr translate {folder} --to de" in lines[2] and f"leccr describe {folder}" in lines[3]
 
-    def test_towers_that_cannot_be_loaded_name_some_that_need_no_download(self, folder: Path, tmp_path: Path) -> None:
-        tiny = recipe(text="nobody/no-text", tokenizer=None, data=str(folder))
-        with pytest.raises(UserError) as error:
-            run_training(tiny, tmp_path / "out")
-        assert str(error.value).startswith("The towers of recipe tiny, nobody/no-text, cannot be loaded: ")
-        assert str(error.value).endswith("These need no download: --towers scenes.")
-        assert not (tmp_path / "out").exists()
-
     def test_a_finished_run_can_be_resumed_for_longer(self, folder: Path, tmp_path: Path) -> None:
         output = tmp_path / "out"
         self.run(recipe(training={"num_train_epochs": 1}), folder, output)
