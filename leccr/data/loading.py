@@ -9,6 +9,7 @@ from datasets import Dataset, DatasetDict
 from tqdm.auto import tqdm
 
 from processing.features import FEATURES_FILE, FeatureFile
+from processing.notes import note
 from processing.video import NUM_FRAMES, open_visual
 
 from ..errors import UserError
@@ -52,7 +53,7 @@ def without_broken_pictures(rows: Dataset, name: str) -> Dataset:
     noun = "videos" if has_videos(rows) else "pictures"
     kept = [index for index, row in enumerate(tqdm(rows, desc=f"Checking {noun} of {name}")) if _opens(row)]
     if len(kept) < len(rows):
-        print(f"{name}: skipped {len(rows) - len(kept)} of {len(rows)} rows, their {noun} cannot be decoded.")
+        note(f"{name}: skipped {len(rows) - len(kept)} of {len(rows)} rows, their {noun} cannot be decoded.")
     return rows.select(kept)
 
 

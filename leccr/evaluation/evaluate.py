@@ -11,6 +11,7 @@ from datasets import Dataset
 from processing.captions import captions_by_language, check_languages, languages_of
 from processing.device import choose_device
 from processing.features import FeatureFile
+from processing.notes import note
 from processing.writing import write_json
 
 from ..data.loading import load_data, split_of
@@ -225,7 +226,7 @@ def run_evaluation(
     print(format_table(results, label_columns=["language"], directions=directions))
     if output is not None:
         write_json(output, results)
-        print(f"The figures and their protocol are in {output}.")
+        note(f"The figures and their protocol are in {output}.")
     if plots is not None:
         plot_evaluation(plots, list(ranked), None if text_only else rows, directions)
     return results

@@ -11,6 +11,7 @@ from datasets import Dataset
 from PIL import Image
 from torch import Tensor
 
+from processing.notes import note
 from processing.video import open_visual
 
 from ..drawing.contact_sheet import ContactRow, contact_sheet
@@ -57,7 +58,7 @@ def plot_evaluation(
         print(
             "There is no picture of worst queries: every query finds its picture first, or the data have no pictures."
         )
-    print(f"The plots are in {folder}: {', '.join(path.name for path in written)}.")
+    note(f"The plots are in {folder}: {', '.join(path.name for path in written)}.")
     return written
 
 

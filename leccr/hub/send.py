@@ -17,6 +17,7 @@ from huggingface_hub.errors import (
 )
 
 from hub_card.sections import merge_cards, own_text
+from processing.notes import note
 
 from ..data.facts import CARD
 from ..errors import UserError
@@ -95,7 +96,7 @@ def _merged(published: str, card: str, repository: str) -> str:
     name = f"{CARD} of {repository}"
     own, published_own = own_text(card), own_text(published, name)
     if own and own != published_own:
-        print(f"{CARD} has other text outside its sections than the one on the Hub, which is kept; edit it there.")
+        note(f"{CARD} has other text outside its sections than the one on the Hub, which is kept; edit it there.")
     return merge_cards(published, card, name)
 
 

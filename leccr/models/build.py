@@ -15,6 +15,7 @@ from transformers.models.auto.image_processing_auto import AutoImageProcessor
 from modeling_leccr import CrossLingualModel, LeccrModel
 from processing import LeccrProcessor
 from processing.features import FeatureFile
+from processing.notes import note
 from processing.tokenizers import prune_tokenizer, train_tokenizer
 
 from ..errors import UserError, settings_of_the_user
@@ -160,7 +161,7 @@ def start_warm(model: Any, recipe: Recipe) -> None:
         model.text.load_state_dict(teacher.text.state_dict())
     else:
         model.text.tower.load_state_dict(teacher.text.tower.state_dict())
-        print(f"The projection of {recipe.warm_start} is of another shape, so the new one is random.")
+        note(f"The projection of {recipe.warm_start} is of another shape, so the new one is random.")
 
 
 def _difference(model: Any, teacher: Any) -> str | None:

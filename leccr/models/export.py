@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from modeling_leccr import LeccrModel
 from processing import LeccrProcessor
+from processing.notes import note
 from processing.writing import atomic_folder
 
 from ..errors import UserError, missing_extra
@@ -101,7 +102,7 @@ def run_export(
     model, processor = convertible(encoder.model), encoder.processor
     samples = {TEXT: text_sample(processor)}
     if model.config.vision_config is None or processor.num_frames is not None:
-        print("The model takes videos or ready-made features; only its text tower is exported.")
+        note("The model takes videos or ready-made features; only its text tower is exported.")
     else:
         samples[IMAGE] = image_sample(processor, picture_size)
     with atomic_folder(output) as part:

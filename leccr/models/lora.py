@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from processing.notes import note
+
 from ..errors import UserError, missing_extra
 
 ADAPTER = "adapter"
@@ -40,7 +42,7 @@ def add_lora(model: Any, rank: int) -> Any:
     config = LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=DROPOUT, **settings)
     adapted = get_peft_model(model, config)
     trained = sum(weight.numel() for weight in adapted.parameters() if weight.requires_grad)
-    print(f"LoRA of rank {rank}: {trained:,} weights are trained, {trained / total:.1%} of {total:,}.")
+    note(f"LoRA of rank {rank}: {trained:,} weights are trained, {trained / total:.1%} of {total:,}.")
     return adapted
 
 

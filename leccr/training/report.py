@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 from transformers import TrainerCallback
 
+from processing.notes import note
+
 from ..recipes.recipe import Recipe
 
 SELECTED_BY = "eval_sum_of_hit_rates"
@@ -105,15 +107,15 @@ def plot_training(
         written.append(folder / LOSS)
         plot_terms(written[-1], history, caption)
     else:
-        print("There is no plot of the loss: the run ended before anything was logged; try --logging_steps 1.")
+        note("There is no plot of the loss: the run ended before anything was logged; try --logging_steps 1.")
     if any(SELECTED_BY in entry for entry in history):
         written.append(folder / VALIDATION)
         kept = report.get("validation", {}).get("step")
         plot_validation(written[-1], history, f"{caption} Selection: {report['selection']}.", kept)
     else:
-        print("There is no plot of the validation: nothing was validated.")
+        note("There is no plot of the validation: nothing was validated.")
     if written:
-        print(f"The plots are in {folder}: {', '.join(path.name for path in written)}.")
+        note(f"The plots are in {folder}: {', '.join(path.name for path in written)}.")
     return written
 
 

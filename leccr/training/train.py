@@ -16,6 +16,7 @@ from processing.caption_embeddings import with_caption_embeddings
 from processing.captions import evaluation_rows
 from processing.features import with_features
 from processing.images import RandomCrop
+from processing.notes import note
 from processing.writing import follow_umask, write_json, write_text
 
 from ..data.facts import SCENES, training_facts
@@ -179,16 +180,16 @@ def run_training(recipe: Recipe, output: Path, resume: bool = False, plots: bool
     save_retriever(output, model, trainer.processing_class, report, recipe)
     if plots:
         plot_training(output / "plots", trainer.state.log_history, report, recipe)
-    print(f"The trained model is in {output}; measure it with: leccr evaluate {output} {recipe.data}")
+    note(f"The trained model is in {output}; measure it with: leccr evaluate {output} {recipe.data}")
     if recipe.network == "cross-lingual":
-        print(f"Let it teach cl2cm or leccr-cl2cm with: leccr embed-captions {recipe.data} --model {output}")
+        note(f"Let it teach cl2cm or leccr-cl2cm with: leccr embed-captions {recipe.data} --model {output}")
 
 
 def _announce(recipe: Recipe, data: TrainingData) -> None:
     """Print what the towers changed in the method, and what the data lack."""
     print_changes(recipe)
-    for note in missing_texts(recipe, data):
-        print(f"Note: {note}")
+    for remark in missing_texts(recipe, data):
+        note(f"Note: {remark}")
 
 
 def print_changes(recipe: Recipe) -> None:
