@@ -31,7 +31,7 @@ class HubServer(Hub):
         self.httpd = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
         self.httpd.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.httpd.server_port}"
-        # Another host in the client's eyes, as the Hub's storage is: it must not follow there for metadata.
+        # Another host, as the Hub's storage is: a client must not follow there for metadata.
         self.storage = f"http://localhost:{self.httpd.server_port}/storage"
 
 
@@ -39,14 +39,12 @@ class HubServer(Hub):
 def serving() -> Iterator[HubServer]:
     """Run a Hub for as long as this lasts."""
     hub = HubServer()
-    thread = threading.Thread(target=hub.httpd.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
+    threading.Thread(target=hub.httpd.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     try:
         yield hub
     finally:
         hub.httpd.shutdown()
         hub.httpd.server_close()
-        thread.join()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -195,12 +193,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.check_writing(name)
         objects = []
         for wanted in json.loads(body)["objects"]:
-            known = {"oid": wanted["oid"], "size": wanted["size"]}
-            if wanted["oid"] not in self.hub.stored:
-                known["actions"] = {
-                    "upload": {"href": f"{self.hub.storage}/{wanted['oid']}", "header": {}},
-                    "verify": {"href": f"{self.hub.url}/verify/{wanted['oid']}", "header": {}},
-                }
+            oid = wanted["oid"]
+            known = {"oid": oid, "size": wanted["size"]}
+            if oid not in self.hub.stored:
+                links = {"upload": f"{self.hub.storage}/{oid}", "verify": f"{self.hub.url}/verify/{oid}"}
+                known["actions"] = {name: {"href": link, "header": {}} for name, link in links.items()}
             objects.append(known)
         self.answer({"transfer": "basic", "objects": objects})
 
@@ -272,8 +269,8 @@ class _Handler(BaseHTTPRequestHandler):
         if found is None:
             return self.answer(content, headers={"ETag": f'"{oid}"', "Accept-Ranges": "bytes"})
         start, end = int(found.group(1)), int(found.group(2) or len(content) - 1)
-        span = f"bytes {start}-{end}/{len(content)}"
-        self.answer(content[start : end + 1], 206, {"ETag": f'"{oid}"', "Content-Range": span})
+        headers = {"ETag": f'"{oid}"', "Content-Range": f"bytes {start}-{end}/{len(content)}"}
+        self.answer(content[start : end + 1], 206, headers)
 
 
 _NAME = r"(?P<name>[\w.-]+/[\w.-]+)"

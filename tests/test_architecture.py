@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-MOST_FILES = 12
+MOST_FILES, MOST_LINES = 12, 300
 
 
 def test_imports_follow_the_contracts() -> None:
@@ -17,3 +17,11 @@ def test_imports_follow_the_contracts() -> None:
 def test_the_application_is_sorted_into_folders() -> None:
     files = [path.name for path in (ROOT / "leccr").iterdir() if path.is_file()]
     assert len(files) <= MOST_FILES, sorted(files)
+
+
+def test_no_file_is_long() -> None:
+    folders = ["benchmarks", "hub_card", "leccr", "modeling_leccr", "notebooks", "processing", "spaces", "tests"]
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    lines = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in files}
+    assert len(lines) > 200
+    assert {file: count for file, count in lines.items() if count > MOST_LINES} == {}
