@@ -74,7 +74,7 @@ def answer_twice(
     longest: Callable[[int], int],
     temperature: float,
 ) -> list[tuple[str | None, list[str]]]:
-    """Ask about several items at once, and a second time about those whose answer is of no use.
+    """Ask about several items in one batch, and a second time about those whose answer is of no use.
 
     Args:
         count: How many items there are.

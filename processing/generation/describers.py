@@ -30,7 +30,7 @@ class Describer(Protocol):
     Attributes:
         settings: What the answers depend on besides the question: the model, its revision and so on.
         batch_size: Pictures a call.
-        in_flight: Calls at once.
+        in_flight: Concurrent calls.
     """
 
     settings: dict[str, Any]
@@ -49,7 +49,7 @@ class LocalDescriber:
         revision: Branch, tag or commit on the Hub.
         dtype: As for `load_model`.
         device: As for `load_model`.
-        batch_size: Pictures at once.
+        batch_size: Pictures per batch.
 
     Raises:
         UserError: If the model cannot be loaded, or has no chat template.
@@ -112,7 +112,7 @@ class EndpointDescriber:
 
     Args:
         client: Client of the server.
-        in_flight: Requests at once.
+        in_flight: Concurrent requests.
     """
 
     batch_size = 1

@@ -85,7 +85,7 @@ class ChatClient:
         self._stopped = threading.Event()
 
     def close(self) -> None:
-        """Make requests that wait for their next attempt give up at once."""
+        """Make requests that wait for their next attempt give up immediately."""
         self._stopped.set()
 
     def ask(self, content: str | list[dict[str, Any]], decoding: Decoding) -> Answer:

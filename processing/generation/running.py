@@ -1,4 +1,4 @@
-"""Working through many items in batches or many at once, journalling each result."""
+"""Working through many items in batches or concurrently, journalling each result."""
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -32,9 +32,9 @@ def run_jobs(
 
     Args:
         jobs: Items that are worked on together.
-        work: Turns the items of a job into records; called from `in_flight` threads at once if there is more than 1.
+        work: Turns the items of a job into records; called concurrently from `in_flight` threads if above 1.
         journal: Where the records go: in the order of the jobs, or as they come if several are in flight.
-        in_flight: Jobs at once.
+        in_flight: Concurrent jobs.
         progress: Bar that is moved on by the number of items of each job done.
 
     Raises:
@@ -50,7 +50,7 @@ def run_jobs(
                 failures += 1
                 if failures >= FAILURES_IN_A_ROW:
                     raise
-                tqdm.write(f"{error} Going on with the others.")
+                tqdm.write(f"{error} Continuing with the others.")
                 continue
             failures = 0
             journal.append(records)
@@ -99,5 +99,5 @@ def check_settings(journal: Journal, keys: Iterable[Key], settings: Record) -> N
             if name not in FREE_SETTINGS and there.get(name) != settings.get(name):
                 raise UserError(
                     f"{journal.path} was begun with {name} {there.get(name)!r}, not {settings.get(name)!r}; "
-                    "go on with the same settings, or begin anew with --restart, which discards it."
+                    "use the same settings, or start over with --restart, which discards it."
                 )

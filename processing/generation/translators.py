@@ -25,7 +25,7 @@ class Translator(Protocol):
     Attributes:
         settings: What the translations depend on besides the text: the model, its revision and so on.
         batch_size: Sentences a call.
-        in_flight: Calls at once.
+        in_flight: Concurrent calls.
     """
 
     settings: dict[str, Any]
@@ -51,7 +51,7 @@ class LocalTranslator:
         revision: Branch, tag or commit on the Hub.
         dtype: As for `load_model`.
         device: As for `load_model`.
-        batch_size: Sentences at once.
+        batch_size: Sentences per batch.
         beams: Width of the beam search; 1 is greedy.
 
     Raises:
@@ -153,7 +153,7 @@ class EndpointTranslator:
 
     Args:
         client: Client of the server.
-        in_flight: Requests at once.
+        in_flight: Concurrent requests.
     """
 
     batch_size = 1

@@ -1,4 +1,4 @@
-"""Filling one column of a prepared data set anew."""
+"""Replacing one column of a prepared data set."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from ..writing import atomic_file
 
 
 def copy_data(source: str | Path, target: str | Path) -> None:
-    """Copy a prepared data set with what lies beside it; files that `target` has already are left as they are.
+    """Copy a prepared data set with the other files in its folder; those that `target` has already are kept.
 
     Raises:
         FileNotFoundError: If `source` holds no prepared data.
@@ -36,8 +36,8 @@ def rewrite_column(
 ) -> None:
     """Give each row of a prepared data set a new value in one column.
 
-    All shards are written beside the old ones before the first is replaced, row group by row group, and all other
-    columns stay as they are. Each shard is replaced at once, so the data set can be read at any moment.
+    All shards are written next to the old ones before the first is replaced, row group by row group, and all other
+    columns stay as they are. Each shard is replaced in one step, so the data set can be read at any moment.
 
     Args:
         folder: The data set.
