@@ -65,8 +65,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.hub.drops_now(request):
             self.close_connection = True
-            self.connection.close()
-            return
+            return self.connection.close()
         url = urlsplit(self.path)
         try:
             for method, pattern, answer in ROUTES:
@@ -277,9 +276,8 @@ _NAME = r"(?P<name>[\w.-]+/[\w.-]+)"
 _API = rf"/api/(?P<kind>models|datasets)/{_NAME}"
 _REVISION = r"(?P<revision>[^/]+)"
 ROUTES: list[tuple[str, str, Callable[..., None]]] = [
-    # Whether the Hub can be reached.
+    # Whether the Hub can be reached; and once a day, the name that the client gives itself.
     ("HEAD", "/", lambda handler, body, query: handler.answer({})),
-    # Once a day, for the name that the client gives itself.
     ("GET", r"/api/agent-harnesses", _Handler.harnesses),
     ("POST", r"/api/repos/create", _Handler.create),
     ("POST", r"/api/validate-yaml", _Handler.validate),
