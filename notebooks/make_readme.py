@@ -8,14 +8,16 @@ INTRODUCTION = """\
 # Notebooks
 
 Each runs from top to bottom without a GPU, on pictures that the package draws itself, and ends with what to change for
-your own. The times are CPU seconds on one busy core; a free one takes less.
+your own. They are stored with what they print and draw. The times are CPU seconds on one busy core; a free one takes
+less.
 
 | notebook | what you see | CPU time |
 | --- | --- | ---: |
 """
 ENDING = """
-Run one here with `pip install -e '.[gallery,plots]' jupyter`, then `jupyter lab notebooks`; or press its Colab badge.
-This table is made by `python notebooks/make_readme.py`.
+To run one, install in a checkout: `pip install -e '.[gallery,plots]' jupyter`, then `jupyter lab notebooks`.
+After a change, `python notebooks/run.py NAME` runs a notebook and stores its outputs, and
+`python notebooks/make_readme.py` writes this page.
 """
 
 

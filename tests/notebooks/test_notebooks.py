@@ -1,19 +1,21 @@
 import base64
-import os
+import io
 import re
 import runpy
-import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
+from PIL import Image, ImageChops, ImageStat
+
+from tests.tiny_data import picture
 
 REPOSITORY = Path(__file__).parents[2]
 FOLDER = REPOSITORY / "notebooks"
-NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
-COLAB = "https://colab.research.google.com/github/org/leccr/blob/main/notebooks"
+RUN: dict[str, Any] = runpy.run_path(str(FOLDER / "run.py"))
+NAMES = RUN["names"]()
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -33,8 +35,8 @@ def check_search(text: str) -> None:
 
 
 def check_training(text: str) -> None:
-    assert "Descriptions: 430; pictures without one: 0." in text
-    assert "Translations: 1720; captions without one: 0." in text
+    assert "Described 430 pictures; 0 have no description." in text
+    assert "Translated 1720 captions; 0 have no translation." in text
     rates = numbers(r"\| (?:de|zh) +\| +([\d.]+) /", text)
     assert len(rates) == 2 and min(rates) > 25  # guessing: 1
     assert "Nothing was uploaded." in text
@@ -49,7 +51,7 @@ def check_transfer(text: str) -> None:
 
 
 def check_inside(text: str) -> None:
-    rates = numbers(r"(?:en|de): slots alone [\d.]+ %, at α = 0.8 ([\d.]+) %", text)
+    rates = numbers(r"(?:en|de): slots only [\d.]+ %, at α = 0.8 ([\d.]+) %", text)
     assert len(rates) == 2 and min(rates) > 45  # guessing: 1
     [hard] = numbers(r"hard labels: ([\d.]+) % for the first picture", text)
     [softened] = numbers(r"softened labels: ([\d.]+) % for the first picture", text)
@@ -64,8 +66,19 @@ CONTENT: dict[str, Callable[[str], None]] = {
 }
 
 
-def read(name: str) -> nbformat.NotebookNode:
-    return nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
+def pictures_of(cell: nbformat.NotebookNode) -> list[str]:
+    return [output.data["image/png"] for output in cell.outputs if "image/png" in output.get("data", {})]
+
+
+def as_png(image: Image.Image) -> str:
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return base64.b64encode(stream.getvalue()).decode()
+
+
+def promised(cell: nbformat.NotebookNode) -> int:
+    """Return how many pictures the code of a cell shows."""
+    return len(re.findall(r"^(?:plt\.show|display)\(", cell.source, re.MULTILINE))
 
 
 def test_every_notebook_is_tested() -> None:
@@ -73,25 +86,83 @@ def test_every_notebook_is_tested() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_is_stored_without_outputs_and_noise(name: str) -> None:
+def test_it_is_stored_in_the_form_that_nbformat_writes(name: str) -> None:
     text = (FOLDER / f"{name}.ipynb").read_text(encoding="utf-8")
-    notebook = read(name)
+    notebook = RUN["read"](name)
     nbformat.validate(notebook)
     about = notebook.metadata.pop("leccr")
-    assert set(about) == {"summary", "time"}
+    assert set(about) == {"summary", "time", "code"}
     assert notebook.metadata == METADATA
-    for cell in notebook.cells:
-        assert cell.metadata == {} and re.fullmatch(r"[a-z]+(-[a-z]+)*", cell.id), cell.id
-        assert cell.cell_type == "markdown" or (cell.outputs == [] and cell.execution_count is None), cell.id
+    assert all(cell.metadata == {} and re.fullmatch(r"[a-z]+(-[a-z]+)*", cell.id) for cell in notebook.cells)
     assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
-    assert text == nbformat.writes(read(name)) + "\n", "run `ruff format notebooks`, or save it with nbformat"
+    assert text == nbformat.writes(RUN["read"](name)) + "\n", "run `ruff format notebooks`, or save it with nbformat"
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_can_be_opened_in_colab_and_says_what_to_change(name: str) -> None:
-    first, install, *_, last = read(name).cells
-    assert f"{COLAB}/{name}.ipynb" in first.source
-    assert 'find_spec("leccr") is None' in install.source and "%pip install" in install.source
+def test_it_is_stored_with_the_outputs_of_its_code(name: str) -> None:
+    notebook = RUN["read"](name)
+    assert notebook.metadata.leccr.code == RUN["code_hash"](notebook), f"run `python notebooks/run.py {name}`"
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert sum(map(promised, code)) > 0
+    for cell in code:
+        assert cell.execution_count is None
+        assert len(pictures_of(cell)) == promised(cell), cell.id
+        assert all(output.get("name") != "stderr" and output.output_type != "error" for output in cell.outputs)
+    CONTENT[name](printed(notebook))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_outputs_have_nothing_that_only_one_run_has(name: str) -> None:
+    text = printed(RUN["read"](name))
+    assert not re.search(r"\r|\x1b|%\||it/s|s/it|\bfinished in\b|0x[0-9a-f]{6}", text, re.IGNORECASE)
+    assert not re.search(r"(?<![\w.~])/(?:tmp|home|root|usr|work|var|Users)\b", text)
+    assert (FOLDER / f"{name}.ipynb").stat().st_size < 600_000
+
+
+def printed(notebook: nbformat.NotebookNode) -> str:
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return "".join(output.text for output in outputs if output.get("name") == "stdout")
+
+
+def test_stripping_keeps_pictures_and_printed_lines() -> None:
+    new = nbformat.v4.new_output
+    encoded = as_png(picture())
+    cell = nbformat.v4.new_code_cell("x", execution_count=7, metadata={"execution": {"started": "now"}})
+    cell.outputs = [
+        new("stream", name="stdout", text="  0%|    | 0/2\r100%|####| 2/2 [00:01, 2.00it/s]\nstep 2: "),
+        new("stream", name="stderr", text="A warning"),
+        new("stream", name="stdout", text="half\rSumR 3\r\n\x1b[Aend\n"),
+        new(
+            "display_data", data={"image/png": encoded, "text/plain": "<Figure>"}, metadata={"image/png": {"width": 3}}
+        ),
+        new("execute_result", data={"text/plain": "5"}, execution_count=7),
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"leccr": {}})
+    RUN["strip"](notebook)
+    assert (cell.execution_count, cell.metadata) == (None, {})
+    printed_lines, shown, value = cell.outputs
+    assert (printed_lines.text, value.data) == ("SumR 3\nend\n", {"text/plain": "5"})
+    assert shown.data == {"image/png": encoded} and shown.metadata == {}
+    assert notebook.metadata.leccr.code == RUN["code_hash"](notebook)
+
+
+def test_a_large_picture_is_stored_in_fewer_bytes() -> None:
+    noise = Image.effect_noise((400, 400), 20)
+    large = Image.merge("RGB", (noise, noise.rotate(90), noise.rotate(180)))
+    cell = nbformat.v4.new_code_cell("x")
+    cell.outputs = [nbformat.v4.new_output("display_data", data={"image/png": as_png(large)})]
+    RUN["strip"](nbformat.v4.new_notebook(cells=[cell], metadata={"leccr": {}}))
+    data = base64.b64decode(pictures_of(cell)[0])
+    kept = Image.open(io.BytesIO(data)).convert("RGB")
+    assert len(data) < len(as_png(large)) / 2 and kept.size == large.size
+    difference = ImageStat.Stat(ImageChops.difference(kept, large)).mean
+    assert max(difference) < 10
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_says_how_to_run_it_and_what_to_change(name: str) -> None:
+    first, *_, last = RUN["read"](name).cells
+    assert "pip install -e" in first.source
     assert last.source.startswith("## For the real thing\n")
 
 
@@ -103,29 +174,14 @@ def test_the_table_of_the_readme_is_current() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_it_runs_and_shows_what_it_promises(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = {
-        "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])),  # where `leccr` is
-        "PYTHONPATH": os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(REPOSITORY)))),
-        "HF_HUB_OFFLINE": "1",
-        # Nothing answers there: what is not on this machine cannot be reached.
-        **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9"),
-        **dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost"),
-        "TMPDIR": str(tmp_path),
-        "IPYTHONDIR": str(tmp_path / "ipython"),
-    }
-    for variable, value in settings.items():
+    for variable, value in RUN["settings"](tmp_path).items():
         monkeypatch.setenv(variable, value)
-    notebook = read(name)
+    notebook = RUN["read"](name)
     watching = "from tests.notebooks.plot_rules import watch_plots\n\nwatch_plots()"
     notebook.cells.insert(0, nbformat.v4.new_code_cell(watching))
-    # Any error in a cell is raised here.
-    NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    printed = []
+    RUN["execute"](notebook, tmp_path)
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            pictures = [output.data["image/png"] for output in cell.outputs if "image/png" in output.get("data", {})]
-            wanted = len(re.findall(r"^(?:plt\.show|display)\(", cell.source, re.MULTILINE))
-            assert len(pictures) == wanted, cell.id
-            assert all(base64.b64decode(picture).startswith(PNG) for picture in pictures)
-            printed += [output.text for output in cell.outputs if output.get("name") == "stdout"]
-    CONTENT[name]("".join(printed))
+            assert len(pictures_of(cell)) == promised(cell), cell.id
+            assert all(base64.b64decode(picture).startswith(PNG) for picture in pictures_of(cell))
+    CONTENT[name](printed(notebook))
