@@ -186,9 +186,12 @@ def _answer_queries(output: Path, test: Dataset, device: str) -> None:
 
 
 def _next_steps(output: Path) -> str:
+    model, gallery = output / "model", output / "gallery"
     return (
         "\nWhat to type next:\n"
-        f"  leccr evaluate {output / 'model'} scenes --split test\n"
-        "  leccr train leccr --towers scenes --data scenes --out runs/scenes-leccr\n"
+        f"  leccr index {output / 'pictures'} --model {model} --out {gallery}\n"
+        f'  leccr search {gallery} "Ein braunes Haus am Strand" -k 3\n'
+        f"  leccr demo --gallery {gallery}\n"
+        f"  leccr evaluate {model} scenes --split test\n"
         "  leccr recipes"
     )

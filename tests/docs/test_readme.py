@@ -4,6 +4,7 @@ import re
 import shlex
 import tomllib
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("readme")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        run_quickstart(Path("quickstart"), recipes=["leccr"], **SMALL)
+        with (folder / "said.txt").open("w", encoding="utf-8") as said, redirect_stdout(said):
+            run_quickstart(Path("quickstart"), recipes=["leccr"], **SMALL)
         yield folder
+
+
+def test_the_quickstart_ends_with_the_next_commands(folder: Path) -> None:
+    _, steps = (folder / "said.txt").read_text(encoding="utf-8").split("What to type next:\n")
+    typed = [shlex.split(line)[1:] for line in steps.splitlines()]
+    assert typed[:3] == commands("leccr")[1:]
 
 
 def test_its_commands_work(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
