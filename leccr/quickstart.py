@@ -16,6 +16,7 @@ from transformers import AutoModel, AutoProcessor
 from processing.captions import captions_by_language, languages_of
 from processing.device import to_device
 from processing.images import open_image
+from processing.notes import note
 from processing.scenes.build import build_scenes
 from processing.writing import atomic_file, write_json
 
@@ -80,7 +81,7 @@ def run_quickstart(
     write_json(output / QUICKSTART_FILE, {})
     rows = _compare(output, seed, recipes, device, sizes)
     write_json(output / QUICKSTART_FILE, job)
-    print(_next_steps(output))
+    note(_next_steps(output))
     return rows
 
 
@@ -99,8 +100,8 @@ def _earlier_job(output: Path) -> dict[str, Any] | None:
 def _show_again(output: Path, seed: int) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = json.loads((output / RESULTS_FILE).read_text(encoding="utf-8"))
     print(f"{output} holds this quickstart already (seed {seed}). Unseen scenes, in percent:\n\n{format_table(rows)}")
-    print("\nStart over with --overwrite, or choose another folder with --out.")
-    print(_next_steps(output))
+    note("\nStart over with --overwrite, or choose another folder with --out.")
+    note(_next_steps(output))
     return rows
 
 
@@ -117,21 +118,21 @@ def _compare(
     output: Path, seed: int, recipes: Sequence[str], device: str, sizes: dict[str, int]
 ) -> list[dict[str, Any]]:
     started = time.monotonic()
-    print("Drawing the pictures and writing their captions in six languages ...")
+    note("Drawing the pictures and writing their captions in six languages ...")
     data = build_scenes(seed=seed, **sizes)
     trained, rows = {}, []
     for name in recipes:
-        print(f"\nTraining {name} ...")
+        note(f"\nTraining {name} ...")
         trained[name], measured = _train_and_measure(name, data, output, seed, device)
         rows += [{"recipe": name, **result} for result in measured]
     print(f"\nUnseen scenes ({len(data['test'])}), queries without noise, in percent:\n\n{format_table(rows)}\n")
     write_json(output / RESULTS_FILE, rows)
     best = max(recipes, key=lambda name: _mean_sum(rows, name))
     save_retriever(output / "model", *trained[best])
-    print(f"{best} is the best model; it is saved in {output / 'model'} and loaded back through AutoModel.")
+    note(f"{best} is the best model; it is saved in {output / 'model'} and loaded back through AutoModel.")
     _save_pictures(output / "pictures", data["test"])
     _answer_queries(output, data["test"], device)
-    print(f"\nThe answers as a picture: {output / ANSWERS_FILE}. Finished in {time.monotonic() - started:.0f} s.")
+    note(f"\nThe answers as a picture: {output / ANSWERS_FILE}. Finished in {time.monotonic() - started:.0f} s.")
     return rows
 
 

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from processing.notes import note
+
 from ..arguments import check_checkpoint, check_choice, check_file, check_folder, check_new_folder
 from .lists import split_paths
 
@@ -80,7 +82,7 @@ def card(
     from ..hub.push import run_card
 
     path = run_card(checkpoint, out, name, results=chosen, license=license, dataset=dataset, data=data)
-    typer.echo(f"The card is in {path}.")
+    note(f"The card is in {path}.")
 
 
 def convert_official(
@@ -106,7 +108,7 @@ def convert_official(
 
     model = convert(checkpoint, out, tokenizer, text_config)
     kind = "videos' features" if model.config.vision_config is None else "images"
-    typer.echo(f"The model of {kind} is in {out}; measure it with: leccr evaluate {out} DATA")
+    note(f"The model of {kind} is in {out}; measure it with: leccr evaluate {out} DATA")
 
 
 def export(
@@ -131,4 +133,4 @@ def export(
     from ..models.export import run_export
 
     run_export(checkpoint, out, format, int8, picture_size)
-    typer.echo(f"How to use them is in {out / 'README.md'}.")
+    note(f"How to use them is in {out / 'README.md'}.")

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from processing.notes import note
+
 from .overrides import parse_overrides
 
 recipes = typer.Typer(help="List the built-in recipes and towers, or show a recipe.", invoke_without_command=True)
@@ -21,7 +23,7 @@ def list_all(context: typer.Context) -> None:
         typer.echo(f"{title}:")
         for name, description in entries.items():
             typer.echo(f"  {name:<14} {description}")
-    typer.echo("One in full, with its towers: leccr recipes show leccr --towers scenes")
+    note("One in full, with its towers: leccr recipes show leccr --towers scenes")
 
 
 @recipes.command(

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from processing.notes import note
+
 from ..arguments import QUICKSTART_FILE, check_checkpoint, check_choice, check_data, check_new_folder, check_towers
 from ..errors import UserError
 from .lists import split_words
@@ -175,7 +177,7 @@ def features(
     from ..training.features import run_features
 
     path = run_features(data, load_recipe(recipe, towers), store, batch_size, copies, device=device, dtype=dtype)
-    typer.echo(f"The features are in {path}; `leccr train` uses them in place of the pictures.")
+    note(f"The features are in {path}; `leccr train` uses them in place of the pictures.")
 
 
 def embed_captions(
@@ -198,4 +200,4 @@ def embed_captions(
     from ..training.embed_captions import run_embedding
 
     path = run_embedding(data, model, batch_size=batch_size, device=device, dtype=dtype)
-    typer.echo(f"The embeddings are in {path}; `leccr train cl2cm` and `leccr train leccr-cl2cm` learn from them.")
+    note(f"The embeddings are in {path}; `leccr train cl2cm` and `leccr train leccr-cl2cm` learn from them.")

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from processing.notes import note
+
 from ..errors import UserError
 from .gallery import Gallery
 from .options import AddOptions, IndexOptions
@@ -23,14 +25,14 @@ def run_index(source: str, model: str, out: Path, options: IndexOptions) -> None
     with Gallery.build(source, model, out, **vars(options)) as gallery:
         if gallery.report is not None:
             _print_added(gallery.report)
-        print(f"The gallery {out} has {len(gallery)} items. Search it: leccr search {out} ")
+        note(f"The gallery {out} has {len(gallery)} items. Search it: leccr search {out}")
 
 
 def run_add(folder: Path, source: str, model: str | None, options: AddOptions, dtype: str = "auto") -> None:
     """Add to a gallery."""
     with Gallery.open(folder, model, device=options.device, dtype=dtype) as gallery:
         _print_added(gallery.add(source, **vars(options)))
-        print(f"The gallery {folder} has {len(gallery)} items.")
+        note(f"The gallery {folder} has {len(gallery)} items.")
 
 
 def _print_added(report: "AddReport") -> None:

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from processing.notes import is_quiet
+from processing.notes import note
 
 from ..errors import UserError
 from .answers import explanation, print_json, print_table
@@ -85,8 +85,8 @@ class Prompt:
         print_table(self.results, self.view_count)
         if not self.results:
             print(f"No item matches the filter {self.where}.")
-        elif not self._explained and not is_quiet():
-            print(explanation(self.view_count), file=sys.stderr)
+        elif not self._explained:
+            note(explanation(self.view_count), sys.stderr)
             self._explained = True
 
     def _picture(self, line: str, folder: Path) -> Path:

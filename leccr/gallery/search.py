@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from processing.notes import is_quiet
+from processing.notes import note
 
 from ..errors import UserError
 from .answers import check_sheet, draw_sheet, explanation, print_json, print_table
@@ -69,9 +69,9 @@ def run_search(
             _print_answer(text, results, view_count, as_json, len(answered) > 1)
         _note_few(gallery, answered[0][1], k, where)
         if not as_json and any(results for _, results in answered):
-            _note(explanation(view_count))
+            note(explanation(view_count), sys.stderr)
         if sheet is not None and draw_sheet(gallery, answered, sheet):
-            _note(f"The answers as a picture: {sheet}.")
+            note(f"The answers as a picture: {sheet}.", sys.stderr)
 
 
 def _check_items(gallery: Gallery) -> None:
@@ -79,21 +79,15 @@ def _check_items(gallery: Gallery) -> None:
     if not state.items:
         raise UserError(f"The gallery {gallery.folder} is empty; add pictures with `leccr gallery add`.")
     if state.unfinished:
-        _note(f"Indexing {state.unfinished} was not finished: only {state.items} items are searched.")
-
-
-def _note(text: str) -> None:
-    """Print a remark where it does not mix with the answers."""
-    if not is_quiet():
-        print(text, file=sys.stderr)
+        note(f"Indexing {state.unfinished} was not finished: only {state.items} items are searched.", sys.stderr)
 
 
 def _note_few(gallery: Gallery, results: Sequence[Result], k: int, where: str | None) -> None:
     if where is not None and not results:
-        _note(f"No item matches the filter {where}.")
+        note(f"No item matches the filter {where}.", sys.stderr)
     elif len(results) < k:
         what = f"match the filter {where}" if where else "are in the gallery"
-        _note(f"{k} items were requested, but {len(results)} {what}; all of them are shown.")
+        note(f"{k} items were requested, but {len(results)} {what}; all of them are shown.", sys.stderr)
 
 
 def _lines(path: Path) -> list[str]:

@@ -14,6 +14,7 @@ from hub_card.model_card import ModelFacts, model_card
 from hub_card.names import is_repository
 from hub_card.results import eval_records
 from hub_card.sections import merge_cards
+from processing.notes import note
 from processing.writing import write_text
 
 from ..data.facts import CARD, current_card
@@ -94,8 +95,8 @@ def run_push(
         return upload.listing(repository)
     from .send import send
 
-    for note in upload.notes:
-        print(note)
+    for remark in upload.notes:
+        note(remark)
     return send(upload, repository, private=private, revision=revision)
 
 

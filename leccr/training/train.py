@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from transformers import ProgressCallback, Trainer, TrainingArguments, set_seed
+from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments, set_seed
 from transformers.integrations import is_tensorboard_available
 from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 from transformers.trainer_utils import get_last_checkpoint
@@ -16,7 +16,7 @@ from processing.caption_embeddings import with_caption_embeddings
 from processing.captions import evaluation_rows
 from processing.features import with_features
 from processing.images import RandomCrop
-from processing.notes import note
+from processing.notes import is_quiet, note
 from processing.writing import follow_umask, write_json, write_text
 
 from ..data.facts import SCENES, training_facts
@@ -94,6 +94,9 @@ def make_trainer(recipe: Recipe, data: TrainingData, output: Path) -> Trainer:
         # In a notebook, Trainer has another one, a table with every figure.
         trainer.remove_callback(DEFAULT_PROGRESS_CALLBACK)
         trainer.add_callback(QuietProgress)
+    elif is_quiet():
+        # Without bars, Trainer prints every figure that it logs.
+        trainer.remove_callback(PrinterCallback)
     # In front of those that write down what is logged, such as TensorBoard's.
     trainer.callback_handler.callbacks.insert(0, LossTerms())
     return trainer
@@ -195,7 +198,7 @@ def _announce(recipe: Recipe, data: TrainingData) -> None:
 def print_changes(recipe: Recipe) -> None:
     """Print the settings for which the towers' value replaced the recipe's, one a line."""
     if recipe.changes:
-        print(f"The towers change recipe {recipe.name}:", *(f"  {change}" for change in recipe.changes), sep="\n")
+        note("\n".join([f"The towers change recipe {recipe.name}:", *(f"  {change}" for change in recipe.changes)]))
 
 
 def save_retriever(

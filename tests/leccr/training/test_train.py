@@ -14,6 +14,7 @@ from modeling_leccr import CrossLingualModel
 from processing import CaptionCollator
 from processing.caption_embeddings import EMBEDDINGS_FILE, CaptionEmbeddings, save_caption_embeddings
 from processing.features import FEATURES_FILE, FeatureFile, save_features
+from processing.notes import QUIET_VARIABLE
 from tests.tiny_data import DUAL_ENCODER, dataset, recipe, row, scenes, trainer_for
 
 CL2CM: dict[str, Any] = {**DUAL_ENCODER, "source_target_weight": 0.0, "transfer_weight": 1.0}
@@ -73,6 +74,21 @@ class TestMakeTrainer:
         assert trainer_for(recipe(), data, tmp_path).data_collator.augment is None
         trainer = trainer_for(recipe(augmentation={"scale": [0.7, 1.0]}), data, tmp_path)
         assert trainer.data_collator.augment.scale == [0.7, 1.0]
+
+    @pytest.mark.parametrize("quiet", [False, True])
+    def test_quiet_training_prints_no_logs(
+        self,
+        data: DatasetDict,
+        tmp_path: Path,
+        quiet: bool,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.setenv(QUIET_VARIABLE, "1" if quiet else "0")
+        settings = {"max_steps": 1, "logging_steps": 1, "disable_tqdm": True, "eval_strategy": "no"}
+        settings |= {"save_strategy": "no", "load_best_model_at_end": False}
+        trainer_for(recipe(training=settings), data, tmp_path).train()
+        assert ("loss" in capsys.readouterr().out) is not quiet
 
     def test_noise_on_word_embeddings_is_a_setting_of_trainer(self, data: DatasetDict, tmp_path: Path) -> None:
         losses = []
