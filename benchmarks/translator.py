@@ -29,6 +29,7 @@ from transformers import (
 )
 from transformers.trainer_utils import get_last_checkpoint
 
+from leccr.data.options import TranslateOptions
 from processing.generation.answers import Decoding
 from processing.generation.translators import LocalTranslator
 from processing.readers.multi30k import read_multi30k_captions
@@ -171,7 +172,9 @@ def score(folder: Path, pairs: Sequence[Pair], target: str) -> tuple[dict[str, f
     """Return BLEU and chrF of the translations by `leccr translate`'s model class, and the translations."""
     from sacrebleu import corpus_bleu, corpus_chrf
 
-    translator = LocalTranslator(str(folder), device="cpu")
+    translator = LocalTranslator(
+        str(folder), device="cpu", batch_size=TranslateOptions.batch_size, beams=TranslateOptions.beams
+    )
     translator.check(SOURCE, target)
     texts = []
     for start in range(0, len(pairs), 64):

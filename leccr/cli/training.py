@@ -9,6 +9,7 @@ import typer
 from processing.notes import note
 
 from ..arguments import QUICKSTART_FILE, check_checkpoint, check_choice, check_data, check_new_folder, check_towers
+from ..defaults import EMBEDDING_BATCH, EVALUATION_BATCH, FEATURES_BATCH
 from ..errors import UserError
 from .lists import split_words
 from .options import Device, Dtype
@@ -116,7 +117,7 @@ def evaluate(
     languages: Languages = None,
     split: Annotated[str, typer.Option(help="Split to evaluate.")] = "validation",
     out: Annotated[Path | None, typer.Option("--out", help="JSON file for the figures and their protocol.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images or texts per batch.")] = 64,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images or texts per batch.")] = EVALUATION_BATCH,
     descriptions: Annotated[bool, typer.Option(help="Use the images' descriptions, or only the images.")] = True,
     skip_broken: SkipBroken = False,
     plots: Annotated[
@@ -160,7 +161,7 @@ def features(
     towers: Annotated[str | None, typer.Option(help="Built-in towers or a YAML file with the vision tower.")] = None,
     recipe: Annotated[str, typer.Option(help="Recipe whose towers to use if --towers is left out.")] = "dual-encoder",
     store: Annotated[str, typer.Option(metavar="FORMAT", help="How features are stored: fp16 or fp32.")] = "fp16",
-    batch_size: Annotated[int, typer.Option(min=1, help="Pictures or frames per batch.")] = 8,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures or frames per batch.")] = FEATURES_BATCH,
     copies: Annotated[
         int, typer.Option(min=0, help="Randomly cropped copies of each training picture, for training to draw from.")
     ] = 0,
@@ -185,7 +186,7 @@ def embed_captions(
     model: Annotated[
         str, typer.Option(metavar="TEACHER", help="Folder or Hub name of a model that embeds texts of all languages.")
     ],
-    batch_size: Annotated[int, typer.Option(min=1, help="Captions per batch.")] = 256,
+    batch_size: Annotated[int, typer.Option(min=1, help="Captions per batch.")] = EMBEDDING_BATCH,
     device: Device = "auto",
     dtype: Dtype = "auto",
 ) -> None:

@@ -87,7 +87,9 @@ def open_describer(options: ModelOptions) -> Iterator[Describer]:
         if client:
             yield EndpointDescriber(client, options.requests)
         else:
-            yield LocalDescriber(options.model, options.revision, options.dtype, options.device, options.batch_size)
+            yield LocalDescriber(
+                options.model, options.revision, options.dtype, options.device, batch_size=options.batch_size
+            )
 
 
 @contextmanager
@@ -100,7 +102,7 @@ def open_client(options: ModelOptions, model: str) -> Iterator[ChatClient | None
     if options.endpoint is None:
         yield None
         return
-    client = ChatClient(options.endpoint, model, os.environ.get(options.key_variable), options.timeout)
+    client = ChatClient(options.endpoint, model, os.environ.get(options.key_variable), timeout=options.timeout)
     try:
         yield client
     except EndpointError as error:

@@ -101,7 +101,9 @@ def _open_translator(options: TranslateOptions, model: str, revision: str | None
         if client:
             yield EndpointTranslator(client, options.requests)
         else:
-            yield LocalTranslator(model, revision, options.dtype, options.device, options.batch_size, options.beams)
+            yield LocalTranslator(
+                model, revision, options.dtype, options.device, batch_size=options.batch_size, beams=options.beams
+            )
 
 
 def _captions(folder: Path, targets: Sequence[str], system: str, data: str) -> list[Caption]:

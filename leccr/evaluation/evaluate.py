@@ -15,6 +15,7 @@ from processing.notes import note
 from processing.writing import write_json
 
 from ..data.loading import load_data, split_of
+from ..defaults import EVALUATION_BATCH
 from ..errors import UserError
 from ..models.checkpoints import CROSS_LINGUAL, model_type
 from ..models.encoder import Encoder
@@ -54,7 +55,7 @@ class EvaluationOptions:
     split: str = "validation"
     languages: Sequence[str] | None = None
     descriptions: bool = True
-    batch_size: int = 64
+    batch_size: int = EVALUATION_BATCH
     skip_broken: bool = False
     device: str = "auto"
     dtype: str = "auto"
@@ -66,7 +67,7 @@ def evaluate_retrieval(
     languages: Sequence[str] | None = None,
     features: FeatureFile | None = None,
     descriptions: bool = True,
-    batch_size: int = 64,
+    batch_size: int = EVALUATION_BATCH,
 ) -> list[dict[str, Any]]:
     """Rank all images for each caption and all captions for each image, one language at a time.
 
@@ -93,7 +94,7 @@ def rank_retrieval(
     languages: Sequence[str] | None = None,
     features: FeatureFile | None = None,
     descriptions: bool = True,
-    batch_size: int = 64,
+    batch_size: int = EVALUATION_BATCH,
 ) -> Iterator[RankedQueries]:
     """Do what `evaluate_retrieval` does, and yield one language after the other with everything that was ranked."""
     languages = languages_of(rows) if languages is None else list(languages)
@@ -120,7 +121,7 @@ def rank_retrieval(
 
 
 def evaluate_sentences(
-    encoder: Encoder, rows: Dataset, languages: Sequence[str] | None = None, batch_size: int = 64
+    encoder: Encoder, rows: Dataset, languages: Sequence[str] | None = None, batch_size: int = EVALUATION_BATCH
 ) -> list[dict[str, Any]]:
     """Rank all rows' source captions for each target caption, and the other way round, one language at a time.
 
@@ -140,7 +141,7 @@ def evaluate_sentences(
 
 
 def rank_sentences(
-    encoder: Encoder, rows: Dataset, languages: Sequence[str] | None = None, batch_size: int = 64
+    encoder: Encoder, rows: Dataset, languages: Sequence[str] | None = None, batch_size: int = EVALUATION_BATCH
 ) -> Iterator[RankedQueries]:
     """Do what `evaluate_sentences` does, and yield one language after the other with everything that was ranked."""
     texts = rows.select_columns(TEXT_COLUMNS)

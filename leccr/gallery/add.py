@@ -18,7 +18,7 @@ from ..drawing.thumbnail import jpeg_thumbnail
 from ..errors import UserError
 from ..models.encoder import Encoder, Inputs
 from .candidates import Candidate, Source
-from .options import SECONDS_BETWEEN_COMMITS
+from .options import AddOptions
 from .store.catalogue import VIDEO, Catalogue, Item, put_item, read_state, select_items, source_number, write_state
 from .store.state import State
 from .store.storage import Storage
@@ -84,9 +84,9 @@ class Adder:
         catalogue: Catalogue,
         storage: Storage,
         encoder: Encoder,
-        batch_size: int = 32,
-        workers: int = 4,
-        seconds: float = SECONDS_BETWEEN_COMMITS,
+        batch_size: int = AddOptions.batch_size,
+        workers: int = AddOptions.workers,
+        seconds: float = AddOptions.commit_seconds,
     ) -> None:
         self.catalogue = catalogue
         self.storage = storage

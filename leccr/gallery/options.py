@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-SECONDS_BETWEEN_COMMITS = 5.0
-
 
 @dataclass(frozen=True)
 class AddOptions:
@@ -24,7 +22,7 @@ class AddOptions:
     endpoint: str | None = None
     batch_size: int = 32
     workers: int = 4
-    commit_seconds: float = SECONDS_BETWEEN_COMMITS
+    commit_seconds: float = 5.0
     device: str = "auto"
 
 

@@ -21,13 +21,16 @@ from processing.caption_embeddings import (
 from processing.device import choose_device
 
 from ..data.loading import SCENES, load_data
+from ..defaults import EMBEDDING_BATCH
 from ..errors import UserError
 from ..models.encoder import Encoder
 
 ROWS_PER_CHUNK = 1024
 
 
-def run_embedding(data: str, teacher: str, batch_size: int = 256, device: str = "auto", dtype: str = "auto") -> Path:
+def run_embedding(
+    data: str, teacher: str, batch_size: int = EMBEDDING_BATCH, device: str = "auto", dtype: str = "auto"
+) -> Path:
     """Write `caption_embeddings.safetensors` next to a prepared data set: what `leccr embed-captions` does.
 
     The file appears once all captions are embedded, in place of an existing one.
@@ -72,7 +75,7 @@ def unique_rows(splits: DatasetDict) -> list[dict[str, Any]]:
     return [row for row in unique.values() if caption_texts(row)]
 
 
-def embed_rows(encoder: Encoder, rows: list[dict[str, Any]], batch_size: int = 256) -> Iterator[Tensor]:
+def embed_rows(encoder: Encoder, rows: list[dict[str, Any]], batch_size: int = EMBEDDING_BATCH) -> Iterator[Tensor]:
     """Yield the embeddings (captions, D) of each row's captions, unit length, float16, under a progress bar."""
     with tqdm(total=len(rows), desc="Embedding captions", unit="row") as bar:
         for start in range(0, len(rows), ROWS_PER_CHUNK):

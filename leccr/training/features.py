@@ -21,6 +21,7 @@ from processing.video import open_visual
 from processing.writing import atomic_file, write_text
 
 from ..data.loading import for_videos, load_data
+from ..defaults import FEATURES_BATCH
 from ..errors import UserError
 from ..models.build import build_image_processor
 from ..recipes import Recipe
@@ -33,7 +34,7 @@ def run_features(
     data: str,
     recipe: Recipe,
     store: str = "fp16",
-    batch_size: int = 8,
+    batch_size: int = FEATURES_BATCH,
     copies: int = 0,
     device: str = "auto",
     dtype: str = "auto",
@@ -147,7 +148,7 @@ def encode_rows(
     tower: VisionTower,
     image_processor: Any,
     rows: Dataset,
-    batch_size: int = 8,
+    batch_size: int,
     num_frames: int | None = None,
     vary: Variation | None = None,
 ) -> Iterator[Tensor]:

@@ -63,7 +63,8 @@ class LocalDescriber:
         revision: str | None = None,
         dtype: str = "auto",
         device: str | torch.device = "auto",
-        batch_size: int = 8,
+        *,
+        batch_size: int,
     ) -> None:
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
@@ -117,7 +118,7 @@ class EndpointDescriber:
 
     batch_size = 1
 
-    def __init__(self, client: ChatClient, in_flight: int = 16) -> None:
+    def __init__(self, client: ChatClient, in_flight: int) -> None:
         self.client = client
         self.in_flight = in_flight
         self.settings = {"model": client.model, "revision": None, "backend": "endpoint"}

@@ -69,7 +69,8 @@ class ChatClient:
         url: str,
         model: str,
         key: str | None = None,
-        timeout: float = 120.0,
+        *,
+        timeout: float,
         attempts: int = 6,
         first_wait: float = 1.0,
     ) -> None:

@@ -66,8 +66,9 @@ class LocalTranslator:
         revision: str | None = None,
         dtype: str = "auto",
         device: str | torch.device = "auto",
-        batch_size: int = 32,
-        beams: int = 4,
+        *,
+        batch_size: int,
+        beams: int,
     ) -> None:
         from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
@@ -158,7 +159,7 @@ class EndpointTranslator:
 
     batch_size = 1
 
-    def __init__(self, client: ChatClient, in_flight: int = 16) -> None:
+    def __init__(self, client: ChatClient, in_flight: int) -> None:
         self.client = client
         self.in_flight = in_flight
         self.settings = {"model": client.model, "revision": None, "backend": "endpoint"}

@@ -53,12 +53,12 @@ def test_the_saved_translator_is_what_leccr_translate_needs(
     assert json.loads(results.read_text())["translator-en-de"]["validation"]["bleu"] > 95
     assert not (folder / "checkpoints").exists()
     with pytest.raises(ValueError, match="translates into de, not fr"):
-        LocalTranslator(str(folder), device="cpu").check("en", "fr")
+        LocalTranslator(str(folder), device="cpu", batch_size=1, beams=1).check("en", "fr")
 
     data = tmp_path / "data"
     row = {"id": "p", "source_language": "en", "source_captions": [PAIRS[0][0], PAIRS[5][0]], "target_captions": []}
     write_rows(data, "train", [row])
-    run_translation(str(data), TranslateOptions(targets=["de"], model=str(folder), device="cpu"))
+    run_translation(str(data), TranslateOptions(targets=["de"], model=str(folder), device="cpu", batch_size=1, beams=1))
     captions = read_splits(data)["train"][0]["target_captions"]
     assert [(caption["text"], caption["source_number"]) for caption in captions] == [(PAIRS[0][1], 0), (PAIRS[5][1], 1)]
     assert {caption["origin"] for caption in captions} == {"machine:translator-en-de"}

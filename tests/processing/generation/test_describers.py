@@ -33,7 +33,7 @@ def test_a_batch_answers_as_each_picture_alone(llava: Path) -> None:
 
 
 def test_the_question_and_the_picture_both_matter(llava: Path) -> None:
-    describer = LocalDescriber(str(llava), device="cpu")
+    describer = LocalDescriber(str(llava), device="cpu", batch_size=1)
     answers = [
         describer.answer([PICTURES[picture : picture + 1]], question, Decoding(8))[0].text
         for picture in (0, 4)
@@ -43,7 +43,7 @@ def test_the_question_and_the_picture_both_matter(llava: Path) -> None:
 
 
 def test_drawn_answers_depend_on_the_seed_alone(llava: Path) -> None:
-    describer = LocalDescriber(str(llava), device="cpu")
+    describer = LocalDescriber(str(llava), device="cpu", batch_size=1)
     shown = [[picture] for picture in PICTURES]
     drawn = []
     for seed in (1, 1, 2):
@@ -53,7 +53,7 @@ def test_drawn_answers_depend_on_the_seed_alone(llava: Path) -> None:
 
 
 def test_an_answer_at_the_limit_is_cut_off(llava: Path) -> None:
-    describer = LocalDescriber(str(llava), device="cpu")
+    describer = LocalDescriber(str(llava), device="cpu", batch_size=1)
     describer.model.generation_config.update(eos_token_id=2, suppress_tokens=[2])
     short, long = (describer.answer([PICTURES[:1]], "What runs?", Decoding(tokens))[0] for tokens in (3, 6))
     assert (short.finished, long.finished) == (False, False)
@@ -68,17 +68,17 @@ def test_settings_name_the_model_and_its_number_format(llava: Path) -> None:
 
 def test_models_that_cannot_be_used_are_named(llava: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"Cannot load .*nowhere"):
-        LocalDescriber(str(tmp_path / "nowhere"))
+        LocalDescriber(str(tmp_path / "nowhere"), batch_size=1)
     with pytest.raises(ValueError, match="There is no precision .int3."):
-        LocalDescriber(str(llava), dtype="int3")
+        LocalDescriber(str(llava), dtype="int3", batch_size=1)
     with pytest.raises(ValueError, match="no chat template"):
-        LocalDescriber(str(build_marian(tmp_path / "marian")))
+        LocalDescriber(str(build_marian(tmp_path / "marian")), batch_size=1)
 
 
 def test_the_endpoint_gets_the_pictures_and_the_question() -> None:
     large = PillowImage.new("RGB", (4096, 1024), (255, 0, 0))
     with ChatServer(in_turn(Reply("Red."), Reply("Two.", finish_reason="length"))) as server:
-        describer = EndpointDescriber(ChatClient(server.url, "tiny"), 3)
+        describer = EndpointDescriber(ChatClient(server.url, "tiny", timeout=300.0), 3)
         answers = describer.answer([[large], PICTURES[:2]], "What runs?", Decoding(9))
     assert answers == [Answer("Red."), Answer("Two.", finished=False)]
     assert (describer.in_flight, describer.batch_size, describer.settings["model"]) == (3, 1, "tiny")

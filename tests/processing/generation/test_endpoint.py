@@ -36,7 +36,7 @@ def test_what_is_sent_and_what_comes_back() -> None:
 
 def test_the_address_may_be_the_whole_one_and_no_key_is_needed() -> None:
     with ChatServer(in_turn(GOOD)) as server:
-        ChatClient(server.url + "/chat/completions/", "tiny").ask("What?", DECODING)
+        ChatClient(server.url + "/chat/completions/", "tiny", timeout=300.0).ask("What?", DECODING)
     assert server.headers[0]["path"] == "/v1/chat/completions"
     assert "Authorization" not in server.headers[0]
 
@@ -167,4 +167,4 @@ def test_closing_ends_the_waiting() -> None:
 @pytest.mark.parametrize("url", ["localhost:8000", "file:///etc/passwd", "ftp://host/v1"])
 def test_only_web_addresses(url: str) -> None:
     with pytest.raises(ValueError, match="is no web address"):
-        ChatClient(url, "tiny")
+        ChatClient(url, "tiny", timeout=300.0)

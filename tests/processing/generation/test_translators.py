@@ -34,7 +34,7 @@ class Spy:
 
 
 def open_model(build: Callable[..., Path], folder: Path, *arguments: Any) -> LocalTranslator:
-    return LocalTranslator(str(build(folder / "model", *arguments)), device="cpu", beams=2)
+    return LocalTranslator(str(build(folder / "model", *arguments)), device="cpu", batch_size=1, beams=2)
 
 
 @pytest.mark.parametrize(("build", "written"), [(build_nllb, "{nllb}"), (build_m2m100, "__{code}__")])
@@ -146,7 +146,7 @@ def test_models_of_another_kind_are_named(tmp_path: Path) -> None:
 
 def test_the_endpoint_is_asked_in_words() -> None:
     with ChatServer(in_turn(Reply('"Ein Hund rennt."'), Reply("Ein Hund", finish_reason="length"))) as server:
-        translator = EndpointTranslator(ChatClient(server.url, "tiny"), 5)
+        translator = EndpointTranslator(ChatClient(server.url, "tiny", timeout=300.0), 5)
         translator.check("en", "de")
         answers = translator.translate(["A dog runs.", "A dog"], "en", "de", DECODING)
     assert answers == [Answer("Ein Hund rennt."), Answer("Ein Hund", finished=False)]
@@ -167,5 +167,5 @@ def test_the_endpoint_is_asked_in_words() -> None:
 )
 def test_only_added_quotation_marks_go(text: str, translation: str, expected: str) -> None:
     with ChatServer(in_turn(Reply(translation))) as server:
-        translator = EndpointTranslator(ChatClient(server.url, "tiny"))
+        translator = EndpointTranslator(ChatClient(server.url, "tiny", timeout=300.0), 1)
         assert translator.translate([text], "en", "de", DECODING)[0].text == expected

@@ -1,0 +1,5 @@
+"""Items per batch where nothing is given, for Python and for the command line, which imports nothing heavy."""
+
+EVALUATION_BATCH = 64
+FEATURES_BATCH = 8
+EMBEDDING_BATCH = 256
