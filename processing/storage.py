@@ -12,7 +12,7 @@ from datasets import Dataset, DatasetDict, Features, Image, load_dataset
 
 from .errors import UserError
 from .schema import ROW_FEATURES
-from .writing import part_path, publish_file
+from .writing import new_part, publish_file
 
 SPLIT_ORDER = ("train", "validation", "test")
 SHARD_NAME = re.compile(r"(?P<split>\w+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.parquet")
@@ -60,7 +60,7 @@ def write_rows(
     written = 0
     try:
         while written == rows_per_shard * len(parts):
-            parts.append(part_path(folder / f"{split}-{len(parts):05d}.parquet"))
+            parts.append(new_part(folder / f"{split}-{len(parts):05d}.parquet"))
             written += _write_shard(parts[-1], islice(stored, rows_per_shard), columns.arrow_schema)
         if len(parts) > 1 and written == rows_per_shard * (len(parts) - 1):
             # The last shard is empty: the rows ended with the one before.

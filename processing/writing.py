@@ -1,12 +1,22 @@
-"""Writing files and folders so that they appear whole or not at all, even if the process or the machine stops."""
+"""Writing files and folders so that they appear whole or not at all, even if the process or the machine stops.
+
+Nothing here writes through a link: a folder that came from elsewhere may hold links to any file under the names that
+are written next. Whole files replace a link, and what is changed in place has to be a regular file of its own.
+"""
 
 import json
 import os
 import shutil
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+from .errors import UserError
+
+# Windows has no such flag, and lets only administrators make links.
+NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
 @contextmanager
@@ -24,11 +34,8 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = part_path(path)
-    # The file of an earlier run that was stopped may have another mode.
-    part.unlink(missing_ok=True)
-    part.touch()
-    mode = part.stat().st_mode
+    part = new_part(path)
+    mode = part.stat().st_mode & 0o777
     try:
         yield part
         # Some libraries put a file of their own in its place, readable by its owner only.
@@ -53,6 +60,8 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path).absolute()
     part = part_path(path)
+    if part.is_symlink():
+        part.unlink()
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
@@ -71,6 +80,76 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
 def part_path(path: Path) -> Path:
     """Return where the new content of a file or folder is kept until it is whole."""
     return path.with_name(f".{path.stem}.part{path.suffix}")
+
+
+def new_part(path: Path) -> Path:
+    """Make the empty file in which the new content of a file is kept until it is whole, and return its path.
+
+    What an earlier run left, or somebody prepared, under its name is removed: it may have another mode, or be a link.
+    """
+    part = part_path(path)
+    part.unlink(missing_ok=True)
+    os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_FOLLOW, 0o666))
+    return part
+
+
+def open_in_place(path: Path) -> BinaryIO:
+    """Open a file for reading and changing it where it is, which is made if need be; the position is its start.
+
+    Raises:
+        UserError: If there is something else under its name, such as a link to another file.
+    """
+    refuse_links([path])
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | NO_FOLLOW | getattr(os, "O_BINARY", 0), 0o666)
+    return os.fdopen(descriptor, "r+b")
+
+
+def own_folder(path: Path) -> Path:
+    """Make a folder in a folder of ours, unless there is one, and return it.
+
+    Raises:
+        UserError: If it is a link, or a file.
+    """
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        raise UserError(
+            f"{path} is no folder of its own, but a link or a file, and nothing is written into it; remove it."
+        )
+    path.mkdir(exist_ok=True)
+    return path
+
+
+def refuse_links(paths: Iterable[Path]) -> None:
+    """Refuse to change files in place that would change another one with them.
+
+    Args:
+        paths: Files; those that do not exist are all right.
+
+    Raises:
+        UserError: If one is a symbolic link, has a second name, or is no regular file.
+    """
+    for path in paths:
+        try:
+            status = path.lstat()
+        except FileNotFoundError:
+            continue
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            raise UserError(
+                f"{path} is a link to another file, or no regular file, and nothing is written through it; make a copy "
+                "of the folder with files of its own (cp -rL)."
+            )
+
+
+def refuse_links_below(folder: Path) -> None:
+    """Refuse a folder that has a link in it, before a library writes there that would follow it.
+
+    Raises:
+        UserError: If there is a link, or something that is neither file nor folder, at any depth.
+    """
+    for parent, folders, names in os.walk(folder):
+        for path in (Path(parent, name) for name in sorted([*folders, *names])):
+            mode = path.lstat().st_mode
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                raise UserError(f"{path} is a link, or no regular file, and nothing is written through it; remove it.")
 
 
 def publish_file(part: Path, path: Path) -> None:
@@ -105,8 +184,7 @@ def write_json(path: str | Path, content: Any) -> None:
 
 def _new_file_mode(folder: Path) -> int:
     """Return the mode of a new file in a folder; asking for the umask itself would change it for all threads."""
-    probe = part_path(folder / "mode")
-    probe.touch()
+    probe = new_part(folder / "mode")
     try:
         return probe.stat().st_mode & 0o777
     finally:

@@ -8,7 +8,7 @@ from PIL import Image as PillowImage
 from processing.images import open_image
 
 from ..drawing.thumbnail import jpeg_thumbnail
-from ..gallery.results import Result, file_of
+from ..gallery.results import Result, existing_file, file_of
 from ..gallery.store.catalogue import VIDEO, Item, select_items, sources_of
 from .space import space
 
@@ -93,5 +93,4 @@ class GallerySearcher:
             raise space("errors").SpaceError("There is no picture with this id.")
         [item] = items
         small = None if stored is None else open_image({"bytes": stored[0], "path": None}, item.id)
-        file = file_of(item, sources)
-        return item, file if file is not None and file.is_file() else None, small
+        return item, existing_file(file_of(item, sources), item.path), small

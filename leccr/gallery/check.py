@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from ..errors import UserError
 from ..models.encoder import Encoder
 from .add import Adder
-from .results import file_of, hash_file, stamp_of
+from .results import existing_file, file_of, hash_file, stamp_of
 from .sources import files_source
 from .store.catalogue import FOLDER, Catalogue, Item, items_at, read_state, select_items, sources_of, write_state
 from .store.maintenance import blocks, leftovers, remove_items, set_approximation, tidy
@@ -158,8 +158,8 @@ def _encode_again(catalogue: Catalogue, encoder: Encoder, damaged: Sequence[Item
     files: dict[str, list[Path]] = {}
     descriptions = {}
     for item in damaged:
-        file, location = file_of(item, sources), sources[item.source][1]
-        if file is not None and file.is_file():
+        file, location = existing_file(file_of(item, sources), item.path), sources.get(item.source, ("", ""))[1]
+        if file is not None:
             files.setdefault(location, []).append(file)
             if item.description is not None:
                 descriptions[f"{location}/{item.id}"] = item.description

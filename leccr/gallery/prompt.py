@@ -15,7 +15,7 @@ from ..errors import UserError
 from .answers import explanation, print_json, print_table
 from .candidates import kind_of
 from .gallery import Gallery
-from .results import Result
+from .results import Result, existing_file
 
 PROMPT = "query> "
 WELCOME = "Type a query in any language; :help lists the commands, an empty line or Ctrl-D ends."
@@ -102,8 +102,9 @@ class Prompt:
             raise UserError(f"Name one answer by its rank, from 1 to {len(self.results)}, such as :open 1.")
         result = self.results[int(match[1]) - 1]
         # An untrusted gallery must not make the system open anything but pictures and videos.
-        if result.file is not None and kind_of(result.file) is not None and result.file.is_file():
-            return result.file.absolute()
+        file = existing_file(result.file, result.path)
+        if file is not None and kind_of(file) is not None:
+            return file.absolute()
         thumbnail = self.gallery.thumbnail(result)
         if thumbnail is None:
             raise UserError(f"{result.file or result.path} does not exist, and no thumbnail of it is stored.")

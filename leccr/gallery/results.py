@@ -111,6 +111,23 @@ def file_of(item: Item, sources: dict[int, tuple[str, str]]) -> Path | None:
     return None if kind != FOLDER or leads_out else Path(location, item.path)
 
 
+def existing_file(file: Path | None, path: str) -> Path | None:
+    """Return an item's file if there is one; None also where it is a link that leads out of the item's folder.
+
+    Args:
+        file: What `file_of` returned.
+        path: The item's path in its source.
+    """
+    if file is None:
+        return None
+    try:
+        root = file.parents[len(Path(path).parts) - 1].resolve()
+        is_inside = file.resolve(strict=True).is_relative_to(root)
+    except (OSError, RuntimeError, IndexError, ValueError):
+        return None
+    return file if is_inside and file.is_file() else None
+
+
 def hash_file(path: Path) -> str:
     """Return the content hash of a file."""
     with path.open("rb") as stream:

@@ -18,7 +18,7 @@ from processing.features import FEATURES_FILE, copy_id, save_features
 from processing.images import RandomCrop, open_image
 from processing.read_ahead import read_ahead
 from processing.video import open_visual
-from processing.writing import atomic_file, write_text
+from processing.writing import atomic_file, own_folder, write_text
 
 from ..data.loading import for_videos, load_data
 from ..defaults import FEATURES_BATCH
@@ -77,8 +77,7 @@ def run_features(
     num_frames = recipe.processor.get("num_frames")
     tower, image_processor = load_vision_tower(recipe)
     tower = to_device(tower, chosen, dtype)
-    parts = target.parent / "features.parts"
-    parts.mkdir(exist_ok=True)
+    parts = own_folder(target.parent / "features.parts")
     _check_same_run(parts, _settings(recipe, store, dtype, copies))
     rounds = [(name, 0) for name in splits] + [("train", copy) for copy in range(1, copies + 1) if "train" in splits]
     ids = [copy_id(row_id, copy) if copy else row_id for name, copy in rounds for row_id in splits[name]["id"]]

@@ -17,7 +17,7 @@ from processing.captions import evaluation_rows
 from processing.features import with_features
 from processing.images import RandomCrop
 from processing.notes import is_quiet, note
-from processing.writing import follow_umask, write_json, write_text
+from processing.writing import follow_umask, refuse_links_below, write_json, write_text
 
 from ..data.facts import SCENES, training_facts
 from ..data.loading import for_videos
@@ -170,6 +170,7 @@ def run_training(recipe: Recipe, output: Path, resume: bool = False, plots: bool
     output = Path(output)
     if output.exists() and any(output.iterdir()) and not resume:
         raise UserError(f"{output} is not empty; choose a new folder, or add --resume to resume the run in it.")
+    refuse_links_below(output)
     recipe = dataclasses.replace(recipe, data=recipe.data or SCENES)
     data = open_training_data(recipe)
     recipe = dataclasses.replace(recipe, languages=data.languages)

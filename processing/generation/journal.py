@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from ..errors import UserError
-from ..writing import atomic_file
+from ..writing import atomic_file, open_in_place
 
 Key = tuple[Any, ...]
 
@@ -88,7 +88,7 @@ class Journal:
         self._file.close()
 
     def _open(self) -> None:
-        self._file: BinaryIO = self.path.open("a+b")
+        self._file: BinaryIO = open_in_place(self.path)
         self._places: dict[Key, int] = {}
         self._closed_batch = False
         try:
@@ -151,6 +151,7 @@ class Journal:
         return self._file.readline()
 
     def _write(self, data: bytes) -> None:
+        self._file.seek(0, os.SEEK_END)
         self._file.write(data)
         self._file.flush()
         os.fsync(self._file.fileno())

@@ -10,12 +10,15 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 
 from ..errors import UserError
+from ..notes import note
 from ..storage import SHARD_NAME, find_shards
 from ..writing import atomic_file
 
 
 def copy_data(source: str | Path, target: str | Path) -> None:
     """Copy a prepared data set with the other files in its folder; those that `target` has already are kept.
+
+    A link that leads out of the folder is left out and told, unless it is a shard: what it leads to may be private.
 
     Raises:
         FileNotFoundError: If `source` holds no prepared data.
@@ -24,6 +27,10 @@ def copy_data(source: str | Path, target: str | Path) -> None:
     target = Path(target)
     target.mkdir(parents=True, exist_ok=True)
     others = [path for path in sorted(Path(source).iterdir()) if path.is_file() and not SHARD_NAME.fullmatch(path.name)]
+    linked = [path for path in others if not path.resolve().is_relative_to(Path(source).resolve())]
+    others = [path for path in others if path not in linked]
+    if linked:
+        note(f"Left out: {', '.join(path.name for path in linked)}, as they are links that lead out of {source}.")
     for path in [*others, *shards]:
         copy = target / path.name
         if not copy.exists():

@@ -160,3 +160,15 @@ def test_folders_without_whole_data_are_refused(tmp_path: Path) -> None:
 def test_split_names_that_are_no_file_names_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cannot be named '../train'"):
         write_rows(tmp_path, "../train", [])
+
+
+def test_shards_are_not_written_through_links(tmp_path: Path) -> None:
+    victim = tmp_path / "precious"
+    victim.write_text("precious")
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / ".train-00000.part.parquet").symlink_to(victim)
+    (folder / "train-00000-of-00001.parquet").symlink_to(victim)
+    write_rows(folder, "train", [row(0)])
+    assert victim.read_text() == "precious"
+    assert len(read_splits(folder)["train"]) == 1

@@ -8,7 +8,17 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from processing.writing import atomic_file, atomic_folder, follow_umask, write_json, write_text
+from processing.errors import UserError
+from processing.writing import (
+    atomic_file,
+    atomic_folder,
+    follow_umask,
+    open_in_place,
+    own_folder,
+    refuse_links_below,
+    write_json,
+    write_text,
+)
 
 
 @pytest.fixture(params=[0o022, 0o077, 0o007])
@@ -139,3 +149,62 @@ def test_json_is_readable_and_whole(tmp_path):
         write_json(path, {"text": object()})
     assert json.loads(path.read_text(encoding="utf-8")) == {"text": "一只狗"}
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("make", [os.symlink, os.link], ids=["symbolic", "hard"])
+def test_nothing_is_changed_in_place_through_a_link(tmp_path, make):
+    victim = tmp_path / "precious"
+    victim.write_text("precious")
+    make(victim, tmp_path / "link")
+    with pytest.raises(UserError, match="link is a link to another file"):
+        open_in_place(tmp_path / "link")
+    assert victim.read_text() == "precious"
+
+
+def test_a_file_is_changed_in_place(tmp_path, new_mode):
+    with open_in_place(tmp_path / "new") as file:
+        file.write(b"one two")
+    assert mode(tmp_path / "new") == new_mode
+    with open_in_place(tmp_path / "new") as file:
+        assert file.read(3) == b"one"
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="no regular file"):
+        open_in_place(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize("name", [".notes.part.txt", "notes.txt"])
+def test_a_link_that_was_prepared_is_replaced(tmp_path, name):
+    victim = tmp_path / "precious"
+    victim.write_text("precious")
+    (tmp_path / name).symlink_to(victim)
+    write_text(tmp_path / "notes.txt", "new")
+    assert victim.read_text() == "precious"
+    assert (tmp_path / "notes.txt").read_text() == "new" and not (tmp_path / "notes.txt").is_symlink()
+
+
+def test_the_mode_of_new_files_is_found_out_without_following_a_link(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / ".mode.part").symlink_to(tmp_path / "made")
+    follow_umask(tmp_path / "folder")
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_folder_that_was_prepared_as_a_link_is_not_filled(tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "parts").symlink_to(tmp_path / "other")
+    with pytest.raises(UserError, match="parts is no folder of its own"):
+        own_folder(tmp_path / "parts")
+    (tmp_path / ".model.part").symlink_to(tmp_path / "other")
+    with atomic_folder(tmp_path / "model") as part:
+        (part / "weights").write_text("1")
+    assert list((tmp_path / "other").iterdir()) == []
+    assert (tmp_path / "model" / "weights").read_text() == "1"
+
+
+@pytest.mark.parametrize("name", ["link", "below/link"])
+def test_a_folder_with_a_link_is_refused_before_a_library_writes_into_it(tmp_path, name):
+    (tmp_path / "run" / "below").mkdir(parents=True)
+    refuse_links_below(tmp_path / "run")
+    (tmp_path / "run" / name).symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=f"run/{name} is a link"):
+        refuse_links_below(tmp_path / "run")

@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from processing.writing import atomic_file
+from processing.writing import atomic_file, refuse_links
 
 from ...errors import UserError
 from .state import State
+from .untrusted import check_database, files_changed_in_place
 
 FILE = "gallery.sqlite"
 FOLDER, DATA, HUB = "folder", "data", "hub"
@@ -133,7 +134,12 @@ class Catalogue:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """Change the gallery from one complete state to the next, or not at all if the block raises."""
+        """Change the gallery from one complete state to the next, or not at all if the block raises.
+
+        Raises:
+            UserError: If a file that changes would be a link to another one.
+        """
+        refuse_links(files_changed_in_place(self.folder))
         connection = self._connection()
         with self._plain_errors():
             connection.execute("BEGIN IMMEDIATE")
@@ -153,8 +159,10 @@ class Catalogue:
         return self._local.connection
 
     def _connect(self) -> sqlite3.Connection:
-        # Without `rw` a folder that vanished would come back with an empty catalogue.
-        address = f"{self.path.absolute().as_uri()}?mode={'rw' if os.access(self.path, os.W_OK) else 'ro'}"
+        check_database(self.path)
+        # Without `rw` a folder that vanished would come back with an empty catalogue; a link is never written through.
+        writable = os.access(self.path, os.W_OK) and not self.path.is_symlink()
+        address = f"{self.path.absolute().as_uri()}?mode={'rw' if writable else 'ro'}"
         connection = sqlite3.connect(address, uri=True, timeout=SECONDS_TO_WAIT, isolation_level=None)
         for setting in SETTINGS:
             connection.execute(f"PRAGMA {setting}")

@@ -194,6 +194,7 @@ def leftovers(folder: Path, state: State) -> list[Path]:
         path
         for path in folder.iterdir()
         if path.name not in used
+        and (path.is_symlink() or not path.is_dir())
         # The hidden ones are not yet whole.
         and (path.name.removeprefix(".").startswith(STORED_FILES) or path.name.startswith(unfinished_catalogue))
     )

@@ -54,7 +54,9 @@ def address_of(folder: Path, uri: str) -> str:
             f"{uri!r} is not the address of a Milvus server: write http://host:19530, or a name such as views.db for a "
             "file in the gallery's folder."
         )
-    return str((folder / uri).resolve())
+    if (folder / uri).is_symlink():
+        raise UserError(f"{folder / uri} is a link to another file, and nothing is written through it; remove it.")
+    return str(folder.resolve() / uri)
 
 
 def connect(folder: Path, uri: str) -> Any:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from processing.writing import open_in_place
+
 from ...errors import UserError, missing_extra
 from .state import State
 
@@ -120,8 +122,7 @@ def append_codes(folder: Path, state: State, codes: np.ndarray) -> list[int]:
     They overwrite what a killed writer left. Readers look no further than their state says, so they notice nothing
     until a new state is written.
     """
-    path = views_path(folder, state)
-    with path.open("r+b" if path.exists() else "w+b") as file:
+    with open_in_place(views_path(folder, state)) as file:
         file.truncate(state.positions * state.view_count * empty_index(state).sa_code_size())
         file.seek(0, os.SEEK_END)
         file.write(codes.tobytes())

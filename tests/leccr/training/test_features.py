@@ -127,6 +127,16 @@ def test_parts_of_another_run_are_not_mixed_in(data: Path, recipe: Recipe) -> No
         run_features(str(data), recipe)
 
 
+def test_parts_are_not_written_or_removed_in_a_linked_folder(data: Path, recipe: Recipe, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "mine.txt").write_text("mine")
+    (data / "features.parts").symlink_to(other)
+    with pytest.raises(UserError, match="features.parts is no folder of its own"):
+        run_features(str(data), recipe)
+    assert [path.name for path in other.iterdir()] == ["mine.txt"]
+
+
 def test_existing_features_are_kept(data: Path, recipe: Recipe) -> None:
     run_features(str(data), recipe)
     with pytest.raises(UserError, match="exists already"):

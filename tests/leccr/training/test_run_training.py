@@ -113,6 +113,16 @@ class TestRunTraining:
             self.run(recipe(), folder, output)
         assert [path.name for path in output.iterdir()] == ["mine.txt"]
 
+    @pytest.mark.parametrize("name", ["config.json", "checkpoints", "adapter/README.md", "model.safetensors"])
+    def test_a_run_is_not_resumed_through_links(self, folder: Path, tmp_path: Path, name: str) -> None:
+        victim = tmp_path / "precious"
+        victim.write_text("precious")
+        (tmp_path / "out" / name).parent.mkdir(parents=True)
+        (tmp_path / "out" / name).symlink_to(victim)
+        with pytest.raises(UserError, match=f"{name} is a link"):
+            self.run(recipe(training={"max_steps": 1}), folder, tmp_path / "out", resume=True)
+        assert victim.read_text() == "precious"
+
     def test_broken_pictures_are_skipped_if_wanted(
         self, data: DatasetDict, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -94,3 +94,27 @@ def test_copying_takes_everything_and_leaves_what_is_there(data: Path, tmp_path:
     assert read_splits(copy)["test"]["description"][:] == ["new", "new"]
     with pytest.raises(FileNotFoundError):
         copy_data(tmp_path / "nowhere", copy)
+
+
+def test_links_that_lead_out_of_the_folder_are_not_copied(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "secret.txt").write_text("secret")
+    (data / "notes.txt").symlink_to(tmp_path / "secret.txt")
+    (data / "own.txt").write_text("own")
+    (data / "alias.txt").symlink_to("own.txt")
+    copy_data(data, tmp_path / "copy")
+    assert not (tmp_path / "copy" / "notes.txt").exists()
+    assert (tmp_path / "copy" / "alias.txt").read_text() == "own"
+    said = "".join(capsys.readouterr())
+    assert "Left out: notes.txt" in said and "secret.txt" not in said
+
+
+def test_a_copy_is_not_written_through_links(data: Path, tmp_path: Path) -> None:
+    victim = tmp_path / "precious"
+    victim.write_text("precious")
+    (tmp_path / "copy").mkdir()
+    for shard in data.glob("*.parquet"):
+        (tmp_path / "copy" / f".{shard.stem}.part.parquet").symlink_to(victim)
+    copy_data(data, tmp_path / "copy")
+    assert victim.read_text() == "precious"
