@@ -28,10 +28,26 @@ def settings_of_the_user(subject: str) -> Iterator[None]:
         raise UserError(f"{subject}: {' '.join(str(error).split())}") from error
 
 
+@contextmanager
+def inputs_of_the_user() -> Iterator[None]:
+    """Turn what a network says about its inputs into a `UserError`.
+
+    Raises:
+        UserError: Within the context a batch did not fit the network.
+    """
+    try:
+        yield
+    except ValueError as error:
+        # By name: a checkpoint that was loaded with its own code has its own copy of the class.
+        if type(error).__name__ != "InputError":
+            raise
+        raise UserError(str(error)) from error
+
+
 def _is_about_settings(error: Exception) -> bool:
     from huggingface_hub.errors import StrictDataclassError
 
     return isinstance(error, (ValueError, OSError, ImportError, StrictDataclassError))
 
 
-__all__ = ["MissingLibraryError", "UserError", "missing_extra", "settings_of_the_user"]
+__all__ = ["MissingLibraryError", "UserError", "inputs_of_the_user", "missing_extra", "settings_of_the_user"]

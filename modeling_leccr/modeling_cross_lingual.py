@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .base_leccr import LeccrPreTrainedModel
 from .configuration_cross_lingual import CrossLingualConfig
-from .inputs_leccr import check_rows
+from .inputs_leccr import InputError, check_rows
 from .layers_leccr import Gate
 from .objectives_leccr import all_gather_with_gradient, contrastive_loss, different_image_ids, same_image_labels
 from .outputs_leccr import CrossLingualOutput
@@ -97,7 +97,7 @@ class CrossLingualModel(LeccrPreTrainedModel):
         if caption_input_ids is not None:
             return self._evaluation_output(caption_input_ids, caption_attention_mask, caption_languages, return_loss)
         if source_input_ids is None and target_input_ids is None:
-            raise ValueError("Give source_input_ids and target_input_ids, or caption_input_ids to evaluate.")
+            raise InputError("Give source_input_ids and target_input_ids, or caption_input_ids to evaluate.")
         check_rows(
             len(target_input_ids if source_input_ids is None else source_input_ids),
             "source captions",

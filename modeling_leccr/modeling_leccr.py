@@ -9,7 +9,7 @@ from transformers import PreTrainedConfig
 from .base_leccr import LeccrPreTrainedModel, Tower
 from .configuration_leccr import LeccrConfig
 from .image_encoder_leccr import ImageEncoder
-from .inputs_leccr import check_description_inputs, check_rows, check_visual_inputs, check_visual_mask
+from .inputs_leccr import InputError, check_description_inputs, check_rows, check_visual_inputs, check_visual_mask
 from .interaction_leccr import Description
 from .layers_leccr import Gate
 from .matching_leccr import MatchingObjective, weighted_total
@@ -100,7 +100,7 @@ class LeccrModel(LeccrPreTrainedModel):
     def get_visual_tokens(self, pixel_values: Tensor) -> Tensor:
         """Return the vision tower's tokens (B, N, F): what `visual_features` takes when they are computed ahead."""
         if self.image.tower is None:
-            raise ValueError("This model has no vision tower; give it visual_features instead of pixel_values.")
+            raise InputError("This model has no vision tower; give it visual_features instead of pixel_values.")
         return self.image.tower(pixel_values)
 
     def get_image_features(

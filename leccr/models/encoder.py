@@ -20,6 +20,7 @@ from processing.device import choose_device, choose_dtype, to_device
 from processing.features import FeatureFile, with_features
 from processing.read_ahead import read_ahead
 
+from ..errors import inputs_of_the_user
 from .checkpoints import load_retriever, load_text_encoder
 
 # Settings that change views and are no weights.
@@ -128,7 +129,8 @@ class Encoder:
         embeds = np.empty((len(texts), self.width), dtype=np.float32)
         with tqdm(total=len(texts), desc="Encoding texts", disable=not progress or len(texts) <= batch_size) as bar:
             for positions, inputs in token_batches(self.processor, texts, batch_size):
-                output = self.model.get_text_features(**self._on_device(inputs))
+                with inputs_of_the_user():
+                    output = self.model.get_text_features(**self._on_device(inputs))
                 # Models of transformers itself return more than the embeddings.
                 values = _array(getattr(output, "pooler_output", output))
                 if embeds.shape[1] != values.shape[1]:
@@ -230,7 +232,8 @@ class Encoder:
 
     @torch.inference_mode()
     def _run(self, embed: Any, inputs: Inputs) -> np.ndarray:
-        return _array(embed(**self._on_device(inputs)))
+        with inputs_of_the_user():
+            return _array(embed(**self._on_device(inputs)))
 
     def _on_device(self, inputs: Inputs) -> Inputs:
         return {name: value.to(self.model.device) for name, value in inputs.items()}

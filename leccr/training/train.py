@@ -22,7 +22,7 @@ from processing.writing import follow_umask, refuse_links_below, write_json, wri
 from ..data.facts import SCENES, training_facts
 from ..data.loading import for_videos
 from ..data.training_data import TrainingData, missing_texts, open_training_data
-from ..errors import UserError
+from ..errors import UserError, inputs_of_the_user
 from ..evaluation.evaluate import TEXT_COLUMNS
 from ..evaluation.validation import RetrievalMetrics, SentenceMetrics
 from ..models.build import build_model, build_processor, parameter_groups, standardize, training_texts
@@ -139,7 +139,8 @@ def _optimizer(model: Any, recipe: Recipe, arguments: TrainingArguments) -> torc
 def train_recipe(trainer: Trainer, recipe: Recipe, resume: bool = False) -> dict[str, Any]:
     """Train, keep the best checkpoint by validation, and return what the run was and what it reached."""
     last = get_last_checkpoint(trainer.args.output_dir) if resume else None
-    run = trainer.train(resume_from_checkpoint=last)
+    with inputs_of_the_user():
+        run = trainer.train(resume_from_checkpoint=last)
     validations = [entry for entry in trainer.state.log_history if "eval_sum_of_hit_rates" in entry]
     best = [entry for entry in validations if entry["eval_sum_of_hit_rates"] == trainer.state.best_metric]
     return {

@@ -30,7 +30,7 @@ def refused(call: Callable[..., Any], message: str, **inputs: Any) -> None:
 
 class TestVisualInputs:
     def test_neither(self, pictures_model: LeccrModel) -> None:
-        refused(pictures_model.get_image_features, "either pixel_values or visual_features; neither were given")
+        refused(pictures_model.get_image_features, "either pixel_values or visual_features; neither was given")
 
     def test_both(self, pictures_model: LeccrModel) -> None:
         inputs = visual_inputs("clip") | {"visual_features": random(4, 17, 32)}

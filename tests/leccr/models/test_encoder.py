@@ -239,6 +239,20 @@ class TestViews:
         assert sizes == [2, 2, 1], "features of different lengths share a batch"
         assert evaluate_retrieval(model, rows, ["de"], features)[0]["protocol"]["images"] == 5
 
+    def test_data_that_do_not_fit_the_model_are_the_users(self, rows: Dataset, tmp_path: Path) -> None:
+        """Also where the checkpoint brings its own copy of the network's code."""
+        for width in (6, 9):
+            (tmp_path / str(width)).mkdir()
+            save_features(tmp_path / str(width) / FEATURES_FILE, list("abcde"), [torch.randn(2, width)] * 5)
+        blind = recipe(vision=None, model=DUAL_ENCODER)
+        processor = build_processor(blind, training_texts(rows))
+        save_retriever(tmp_path / "out", build_model(blind, processor, FeatureFile(tmp_path / "6")), processor)
+        loaded = Encoder.load(tmp_path / "out")
+        with pytest.raises(UserError, match="This model has no vision tower"):
+            loaded.row_views(rows)
+        with pytest.raises(UserError, match="visual_features are 9 wide, but this model was built for 6"):
+            loaded.row_views(rows, FeatureFile(tmp_path / "9"))
+
     def test_a_whole_image_has_one_embedding(self, trained: Encoder, rows: Dataset) -> None:
         inputs = trained.processor(images=picture("red"), descriptions=["This is a"])
         with torch.inference_mode():

@@ -197,6 +197,12 @@ class TestTransfer:
 
 
 class TestTrainRecipe:
+    def test_data_that_do_not_fit_the_model_are_the_users(self, data: DatasetDict, tmp_path: Path) -> None:
+        trainer = trainer_for(recipe(), data, tmp_path)
+        trainer.data_collator = lambda rows: {"input_ids": torch.ones(1, 2).long(), "return_loss": True}
+        with pytest.raises(UserError, match="^Give either pixel_values or visual_features; neither was given"):
+            train_recipe(trainer, recipe())
+
     @pytest.mark.parametrize("model", [None, DUAL_ENCODER], ids=["slots", "dual-encoder"])
     def test_the_best_epoch_is_kept(self, data: DatasetDict, tmp_path: Path, model: dict[str, Any] | None) -> None:
         tiny = recipe(model=model, training={"num_train_epochs": 3, "logging_steps": 1})
