@@ -80,6 +80,8 @@ def _read(name: str, root: Path | None, options: Mapping[str, Any]) -> Collectio
     if reader is None:
         raise UserError(f"There is no reader {name}; choose one of {', '.join([*READERS, SCENES])}.")
     if root is None:
+        if reader.published is None:
+            raise UserError("Say with --root which folder the images or videos are in.")
         raise UserError(
             f"Say with --root where the files of {reader.title} are; they are published at {reader.published}."
         )

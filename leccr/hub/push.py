@@ -11,7 +11,7 @@ from huggingface_hub import eval_result_entries_to_yaml
 
 from hub_card.gallery_card import gallery_card
 from hub_card.model_card import ModelFacts, model_card
-from hub_card.names import is_repository
+from hub_card.names import is_repository, public_name
 from hub_card.results import eval_records
 from hub_card.sections import merge_cards
 from processing.notes import note
@@ -42,6 +42,7 @@ MODEL_FILES = (
 )
 # Fields that may hold a folder of the machine that trained, by file.
 PATHS = {"config.json": ("_name_or_path",), "training.json": ("teacher",)}
+JOURNALS = ("descriptions.jsonl", "translations.jsonl", "back_translations.jsonl")
 NEVER = (".*", "*.part", "*-journal", "*.lock", "*.tmp", "*~")
 
 
@@ -184,6 +185,27 @@ def _publishable_recipe(path: Path) -> Path | bytes:
     return ("".join(f"{line}\n" for line in comments) + to_yaml(kept)).encode()
 
 
+def _publishable_journal(path: Path) -> Path | bytes:
+    """Return a file, or, of what a model said, the content with only the last part of the model's folder."""
+    if path.name not in JOURNALS:
+        return path
+    lines = path.read_text(encoding="utf-8").split("\n")
+    kept = [_with_public_model(line) for line in lines]
+    return path if kept == lines else "\n".join(kept).encode()
+
+
+def _with_public_model(line: str) -> str:
+    try:
+        record = json.loads(line)
+        model = record["settings"]["model"]
+    except (ValueError, KeyError, TypeError):
+        return line
+    if not isinstance(model, str) or public_name(model) == model:
+        return line
+    record["settings"]["model"] = public_name(model)
+    return json.dumps(record, ensure_ascii=False)
+
+
 def _gallery(folder: Path, repository: str) -> Upload:
     from ..gallery.store.catalogue import Catalogue, read_state
 
@@ -196,7 +218,7 @@ def _gallery(folder: Path, repository: str) -> Upload:
     names, left_out = _chosen(folder, ("*",))
     card = gallery_card(repository, state.items, Path(state.model).name, state.dtype)
     note = f"It shows thumbnails, file names and descriptions of {state.items:,} items to whoever can read it."
-    files = {name: folder / name for name in names}
+    files = {name: _publishable_journal(folder / name) for name in names}
     return Upload("gallery", DATASET, _with_own_text(folder, card), files, left_out, [note])
 
 
@@ -204,7 +226,7 @@ def _data_set(folder: Path) -> Upload:
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     names = [path.relative_to(folder) for path in paths]
     kept = [name for name in names if not any(fnmatch(part, pattern) for part in name.parts for pattern in NEVER)]
-    files = {name.as_posix(): folder / name for name in kept if name.as_posix() != CARD}
+    files = {name.as_posix(): _publishable_journal(folder / name) for name in kept if name.as_posix() != CARD}
     if not files:
         raise UserError(f"{folder} holds no files.")
     left_out = [name.as_posix() for name in names if name not in kept]

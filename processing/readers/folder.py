@@ -24,7 +24,7 @@ from typing import Any
 from ..errors import UserError
 from ..schema import ORIGIN_HUMAN
 from ..suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from .files import Collection, Rows, Target, clean, make_row, require
+from .files import Collection, Rows, Target, clean, make_row
 from .metadata import Metadata
 
 METADATA = ("metadata.csv", "metadata.jsonl", "captions.csv", "captions.jsonl")
@@ -50,7 +50,8 @@ def folder_rows(root: str | Path, source_language: str = "en", shares: Sequence[
             three numbers that add up to 1.
     """
     root = Path(root)
-    require([root], "The folder", "nowhere: it is yours")
+    if not root.is_dir():
+        raise FileNotFoundError(f"There is no folder {root}; name one with images or videos.")
     if len(shares) != 3 or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
         raise UserError(f"The shares of train, validation and test should add up to 1, unlike {list(shares)}.")
     media = _media(root)

@@ -21,7 +21,7 @@ class Reader:
 
     title: str
     read: Callable[..., Collection]
-    published: str
+    published: str | None
     protocol: str
 
     @property
@@ -31,7 +31,7 @@ class Reader:
 
 
 _NO_HUMAN_TRAINING = (
-    "A cross-lingual run trains on English captions and machine translations alone, never on captions that people "
+    "A cross-lingual run trains on English captions and machine translations only, never on captions that people "
     "wrote in a target language, and selects on the validation split."
 )
 
@@ -89,7 +89,7 @@ READERS = {
     "folder": Reader(
         "A folder of images or videos",
         folder.folder_rows,
-        "nowhere: it is yours",
+        None,
         "The splits are those of the metadata or of the folder's subfolders, or drawn at random by file name.",
     ),
 }

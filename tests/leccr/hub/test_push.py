@@ -133,6 +133,19 @@ def test_files_without_such_folders_stay_as_they_are(checkpoint: Path) -> None:
     assert all(files[name] == checkpoint / name for name in ("config.json", "training.json"))
 
 
+@pytest.mark.parametrize("name", ["descriptions.jsonl", "translations.jsonl", "back_translations.jsonl"])
+def test_what_a_model_said_is_published_without_the_folder_of_the_model(name: str, tmp_path: Path) -> None:
+    records = [{"id": "ä\u2028", "settings": {"model": model}} for model in (str(tmp_path / "blip"), "org/blip")]
+    lines = [json.dumps(record, ensure_ascii=False) for record in (*records, {"id": "mine"})]
+    (tmp_path / name).write_text("\n".join([*lines[:1], "", *lines[1:]]) + "\n", encoding="utf-8")
+    content = plan_upload(tmp_path, "org/data", kind="dataset").files[name]
+    assert isinstance(content, bytes)
+    expected = [lines[0].replace(str(tmp_path / "blip"), "blip"), "", *lines[1:]]
+    assert content.decode() == "\n".join(expected) + "\n"
+    (tmp_path / name).write_bytes(content)
+    assert plan_upload(tmp_path, "org/data", kind="dataset").files[name] == tmp_path / name
+
+
 def test_a_data_set_and_a_gallery_are_recognised(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
