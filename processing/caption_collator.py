@@ -23,6 +23,8 @@ def tokenize(processor: Any, texts: list[str]) -> Any:
     """
     if hasattr(processor, "tokenizer"):
         return processor(text=texts)
+    # Half of a surrogate pair is no text to tokenizers; a processor sees to it itself.
+    texts = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
     return processor(texts, padding=True, truncation=True, return_tensors="pt", return_token_type_ids=False)
 
 
@@ -35,10 +37,12 @@ class CaptionCollator:
     Args:
         processor: A `LeccrProcessor` or a tokenizer.
         languages: Target languages to draw from; None means all that a row has.
+        lower_case: Share of the drawn captions that become lower case, as many people type their queries.
     """
 
-    def __init__(self, processor: Any, languages: Sequence[str] | None = None) -> None:
+    def __init__(self, processor: Any, languages: Sequence[str] | None = None, lower_case: float = 0.0) -> None:
         self.processor = processor
+        self.lower_case = lower_case
         self.languages = None if languages is None else set(languages)
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
@@ -64,18 +68,24 @@ class CaptionCollator:
 
     def _drawn_captions(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         pairs = [draw_pair(row, self.languages) for row in rows]
-        batch = self._texts("source", [pair.source for pair in pairs])
+        batch = self._texts("source", self._recased([pair.source for pair in pairs]))
         targets = [pair.target for pair in pairs if pair.target is not None]
         if targets and len(targets) < len(rows):
             lacking = next(row["id"] for row, pair in zip(rows, pairs) if pair.target is None)
             raise UserError(f"Row {lacking!r} has no target caption, but other rows do; translate it, or leave it out.")
         if targets:
-            batch.update(self._texts("target", [target["text"] for target in targets]))
+            batch.update(self._texts("target", self._recased([target["text"] for target in targets])))
             weights = [1.0 if target.get("weight") is None else target["weight"] for target in targets]
             batch["target_weights"] = torch.tensor(weights)
         batch["image_ids"] = torch.tensor([stable_id(row["id"]) for row in rows])
         batch.update(teacher_embeds(rows, pairs))
         return batch
+
+    def _recased(self, texts: list[str]) -> list[str]:
+        if not self.lower_case:
+            return texts
+        lower = torch.rand(len(texts)) < self.lower_case
+        return [text.lower() if chosen else text for text, chosen in zip(texts, lower.tolist())]
 
     def _texts(self, prefix: str, texts: list[str]) -> dict[str, Tensor]:
         return {f"{prefix}_{name}": value for name, value in tokenize(self.processor, texts).items()}

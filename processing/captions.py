@@ -7,6 +7,7 @@ import torch
 from datasets import Dataset, Features, List, Value
 
 from .errors import UserError
+from .text_rule_leccr import is_blank
 
 
 class DrawnPair(NamedTuple):
@@ -58,7 +59,7 @@ def draw_pair(row: dict[str, Any], languages: set[str] | None) -> DrawnPair:
 
 
 def _checked(text: str, row: dict[str, Any]) -> str:
-    if not text or not text.strip():
+    if not text or is_blank(text):
         raise UserError(f"Row {row.get('id')!r} has an empty caption; write at least one word, or leave it out.")
     return text
 

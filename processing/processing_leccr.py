@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from transformers import BatchFeature, ProcessorMixin
 
+from .text_rule_leccr import add_text_rule, is_blank, unknown_shares
+
 
 class LeccrProcessor(ProcessorMixin):
     """Prepares pictures, texts and descriptions by one rule for training and for search, saved with the model.
@@ -22,6 +24,13 @@ class LeccrProcessor(ProcessorMixin):
             a model of pictures alone.
         pad_to_max_length: Whether every text is padded to the full length, as SigLIP wants it, or a batch to its
             longest text.
+        normalize_text: Whether texts and descriptions are brought into one plain form first: composed and half-width
+            letters, plain quotes, dashes and dots where the vocabulary lacks the typographic ones, nothing invisible,
+            single spaces. It becomes part of the tokenizer, in place. False leaves a tokenizer as it is, as for models
+            that were trained elsewhere.
+
+    Raises:
+        ValueError: If texts are to be normalized, and the tokenizer is no fast one.
     """
 
     def __init__(
@@ -32,12 +41,16 @@ class LeccrProcessor(ProcessorMixin):
         description_max_length: int = 128,
         num_frames: int | None = None,
         pad_to_max_length: bool = False,
+        normalize_text: bool = True,
     ) -> None:
         super().__init__(image_processor, tokenizer)
+        if normalize_text and tokenizer is not None:
+            add_text_rule(tokenizer)
         self.text_max_length = text_max_length
         self.description_max_length = description_max_length
         self.num_frames = num_frames
         self.pad_to_max_length = pad_to_max_length
+        self.normalize_text = normalize_text
 
     def __call__(
         self,
@@ -97,11 +110,21 @@ class LeccrProcessor(ProcessorMixin):
             padded[place, : len(clip)] = clip
         return BatchFeature({"pixel_values": padded, "visual_attention_mask": mask}, tensor_type=return_tensors)
 
-    @staticmethod
-    def _checked_texts(text: str | list[str]) -> list[str]:
+    def unknown_shares(self, text: str | list[str]) -> list[float]:
+        """Return the share of each text's tokens that the model does not know, from 0 to 1.
+
+        It is 1 for emoji and for scripts that the vocabulary lacks: the model cannot read such a text, and answers it
+        with pictures all the same.
+        """
+        return unknown_shares(self.tokenizer, [text] if isinstance(text, str) else text)
+
+    def _is_blank(self, text: str) -> bool:
+        return is_blank(text) if self.normalize_text else not text.strip()
+
+    def _checked_texts(self, text: str | list[str]) -> list[str]:
         texts = [text] if isinstance(text, str) else list(text)
         for number, value in enumerate(texts):
-            if not isinstance(value, str) or not value.strip():
+            if not isinstance(value, str) or self._is_blank(value):
                 raise ValueError(f"Text {number} is empty; give every caption or query at least one word.")
         return texts
 
@@ -128,7 +151,7 @@ class LeccrProcessor(ProcessorMixin):
                 f"{len(values)} descriptions for {len(pixel_values)} images or videos: give one for each, "
                 "None where there is none."
             )
-        present = [bool(value and value.strip()) for value in values]
+        present = [bool(value and not self._is_blank(value)) for value in values]
         texts = [value if there and value else " " for value, there in zip(values, present, strict=True)]
         tokens = self._tokenize(texts, self.description_max_length, return_tensors)
         for mask, there in zip(tokens["attention_mask"], present, strict=True):

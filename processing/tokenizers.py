@@ -8,11 +8,14 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import PreTrainedTokenizerFast
 
 from .errors import UserError
+from .text_rule_leccr import add_text_rule, has_text_rule, text_rule
 
 SPECIAL_TOKENS = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
 
 
-def train_tokenizer(texts: Iterable[str], vocabulary_size: int = 4000) -> PreTrainedTokenizerFast:
+def train_tokenizer(
+    texts: Iterable[str], vocabulary_size: int = 4000, normalize_text: bool = True
+) -> PreTrainedTokenizerFast:
     """Learn a cased word-piece tokenizer from texts in any languages; equal texts give an equal tokenizer.
 
     Every letter of the texts is a piece at the start of a word and inside one, so that unseen words can be spelled.
@@ -20,9 +23,11 @@ def train_tokenizer(texts: Iterable[str], vocabulary_size: int = 4000) -> PreTra
     Args:
         texts: Training texts only; validation text must not shape the vocabulary.
         vocabulary_size: Largest number of pieces.
+        normalize_text: Whether it follows the text rule of `processing.text_rule_leccr`.
     """
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False, handle_chinese_chars=True, strip_accents=False)
+    own = normalizers.BertNormalizer(lowercase=False, handle_chinese_chars=True, strip_accents=False)
+    tokenizer.normalizer = normalizers.Sequence([text_rule(), own]) if normalize_text else own
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     texts = list(texts)
     letters = sorted({letter for text in texts for word in _words(tokenizer, text) if len(word) > 1 for letter in word})
@@ -48,7 +53,7 @@ def prune_tokenizer(tokenizer: Any, texts: Iterable[str]) -> PreTrainedTokenizer
     """Cut a word-piece tokenizer down to the pieces that occur in `texts`, so that few embeddings are trained.
 
     The single characters of the texts stay, too, as word starts and as continuations, so that most unseen words can
-    still be spelled.
+    still be spelled. A text rule in front of it stays, and fits what is left of the vocabulary.
 
     Args:
         tokenizer: A fast tokenizer with a word-piece model, for example mBERT's.
@@ -79,7 +84,10 @@ def prune_tokenizer(tokenizer: Any, texts: Iterable[str]) -> PreTrainedTokenizer
         {**token, "id": pieces[token["content"]]} for token in state["added_tokens"] if token["content"] in pieces
     ]
     state["post_processor"] = None
-    return _wrapped(Tokenizer.from_str(json.dumps(state)), model_max_length=tokenizer.model_max_length)
+    small = _wrapped(Tokenizer.from_str(json.dumps(state)), model_max_length=tokenizer.model_max_length)
+    if has_text_rule(tokenizer):
+        add_text_rule(small, again=True)
+    return small
 
 
 def _wrapped(tokenizer: Tokenizer, model_max_length: int) -> PreTrainedTokenizerFast:

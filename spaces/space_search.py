@@ -1,6 +1,7 @@
 """What the page searches: anything with the methods of `Searcher`, such as pictures held in memory."""
 
 import io
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -109,7 +110,8 @@ def check_query(text: object) -> str:
         raise SpaceError("The query has to be a text.")
     # A lone half of a surrogate pair is no character, and no tokenizer takes it.
     text = " ".join(text.encode("utf-8", "replace").decode("utf-8").split())
-    if not text:
+    # Joiners, marks of direction and the like cannot be seen.
+    if not any(unicodedata.category(character)[0] in "LNPS" for character in text):
         raise SpaceError("Type what you are looking for, in a word or a sentence.")
     if len(text) > LONGEST_QUERY:
         raise SpaceError(f"The query has {len(text):,} characters; the most is {LONGEST_QUERY}. Make it shorter.")

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from processing.text_rule_leccr import is_blank
+
 from ..errors import UserError
 from .store.catalogue import FOLDER, LARGEST_INTEGER, SMALLEST_INTEGER, Item, select_items, sources_of
 from .store.ranking import Ranking
@@ -60,7 +62,7 @@ def checked_texts(texts: Sequence[str]) -> list[str]:
         raise UserError("There is no query; say in a word or a sentence what to look for.")
     for number, text in enumerate(texts, start=1):
         name = f"Query {number}" if len(texts) > 1 else "The query"
-        if not text.strip():
+        if is_blank(text):
             raise UserError(f"{name} is empty; say in a word or a sentence what to look for.")
         if not is_encodable(text):
             raise UserError(f"{name} has characters that are no valid text: {text[:60]!r}.")

@@ -2,12 +2,13 @@
 
 import functools
 import inspect
+import random
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from datasets import Dataset
 from torch import nn
-from transformers import AutoConfig, AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 
 # Not from the top: without torchvision, transformers 5.6 has an empty stand-in there.
 from transformers.models.auto.image_processing_auto import AutoImageProcessor
@@ -16,6 +17,7 @@ from modeling_leccr import CrossLingualModel, LeccrModel
 from processing import LeccrProcessor
 from processing.features import FeatureFile
 from processing.notes import note
+from processing.text_rule_leccr import add_text_rule
 from processing.tokenizers import prune_tokenizer, train_tokenizer
 
 from ..errors import UserError, settings_of_the_user
@@ -86,13 +88,39 @@ def _tokenizer(recipe: Recipe, texts: Iterable[str]) -> Any:
     if recipe.warm_start is not None:
         processor = load_text_encoder(recipe.warm_start)[1]
         return getattr(processor, "tokenizer", processor)
+    normalized = recipe.processor.get("normalize_text", True)
     if recipe.tokenizer == "learned":
-        return train_tokenizer(texts)
+        return train_tokenizer(with_lower_case(texts, recipe.lower_case_share, recipe.seed), normalize_text=normalized)
     name = recipe.tokenizer or recipe.text
     if not isinstance(name, str):
         raise UserError(f"Recipe {recipe.name} needs a tokenizer: name one, or write tokenizer: learned.")
     tokenizer = AutoTokenizer.from_pretrained(name)
+    if normalized:
+        tokenizer = _with_text_rule(tokenizer)
     return prune_tokenizer(tokenizer, texts) if recipe.prune_tokenizer else tokenizer
+
+
+def _with_text_rule(tokenizer: Any) -> Any:
+    """Return a pretrained tokenizer with the text rule, as one that keeps it when it is saved and loaded."""
+    add_text_rule(tokenizer)
+    # The classes of most families make their normalizer themselves, and do not read the one in tokenizer.json.
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer.backend_tokenizer,
+        model_max_length=tokenizer.model_max_length,
+        padding_side=tokenizer.padding_side,
+        truncation_side=tokenizer.truncation_side,
+        model_input_names=tokenizer.model_input_names,
+        **tokenizer.special_tokens_map,
+    )
+
+
+def with_lower_case(texts: Iterable[str], share: float, seed: int) -> Iterator[str]:
+    """Yield the texts, and for a share of them, drawn by the seed, their copies in lower case."""
+    draw = random.Random(seed)
+    for text in texts:
+        yield text
+        if share and draw.random() < share:
+            yield text.lower()
 
 
 @_blames_the_recipe
@@ -229,4 +257,5 @@ __all__ = [
     "standardize",
     "start_warm",
     "training_texts",
+    "with_lower_case",
 ]

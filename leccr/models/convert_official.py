@@ -194,7 +194,9 @@ def _processor(tokenizer: str, config: LeccrConfig) -> LeccrProcessor:
     side = 224 if config.vision_config is None else config.vision_config.image_size
     images = CLIPImageProcessorPil(size={"height": side, "width": side}, do_center_crop=False)
     longest = config.text_config.max_position_embeddings
-    return LeccrProcessor(images, loaded, text_max_length=min(64, longest), description_max_length=min(128, longest))
+    lengths = {"text_max_length": min(64, longest), "description_max_length": min(128, longest)}
+    # Their weights were trained on texts as the tokenizer alone makes them.
+    return LeccrProcessor(images, loaded, **lengths, normalize_text=False)
 
 
 __all__ = ["convert_official", "official_config", "official_model", "read_official"]

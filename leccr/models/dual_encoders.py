@@ -41,10 +41,12 @@ def dual_encoder_processor(name: str | Path, **settings: Any) -> LeccrProcessor:
     # AutoTokenizer would otherwise look for a configuration once more.
     tokenizer = AutoTokenizer.from_pretrained(name, config=config)
     is_siglip = config.text_config.model_type == "siglip_text_model"
-    lengths = {
+    lengths: dict[str, Any] = {
         "text_max_length": longest if is_siglip else min(TEXT_LENGTH, longest),
         "description_max_length": min(DESCRIPTION_LENGTH, longest),
         "pad_to_max_length": is_siglip,
+        # Each family's text rule belongs to its tokenizer.
+        "normalize_text": False,
     }
     return LeccrProcessor(AutoImageProcessor.from_pretrained(name, backend="pil"), tokenizer, **(lengths | settings))
 

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from ..errors import UserError
 from .fields import check_fields, check_names, read_value, training_fields
 from .yaml_text import to_yaml
 
 RECIPE_FILE = "recipe.yaml"
+LOWER_CASE_SHARE = 0.3
 # What the command line may set besides the fields of TrainingArguments.
 _OWN_FIELDS: dict[str, Any] = {"new_layers_learning_rate": float | None}
 
@@ -49,6 +51,9 @@ class Recipe:
         dual_encoder: Name or folder of a dual encoder of transformers, such as CLIP or SigLIP, to start from in place
             of towers, tokenizer and image processor, or None. `slot_anchor: image` starts at its scores.
         prune_tokenizer: Keep only the word pieces that occur in the training texts.
+        lower_case: Share of the training captions, from 0 to 1, that the model sees in lower case; a learned
+            vocabulary has their pieces, too. None is 0.3 for `tokenizer: learned`, because such a model knows no word
+            in lower case that it has never seen so, and 0 for pretrained ones.
         image_processor: Name or folder, or settings of a CLIP image processor, or None for the vision tower's own.
         processor: Lengths, as `processing.LeccrProcessor` takes them.
         augmentation: Settings of `processing.images.RandomCrop`; empty trains on the pictures as they are.
@@ -71,6 +76,7 @@ class Recipe:
     text: str | dict[str, Any] | None = None
     tokenizer: str | None = None
     prune_tokenizer: bool = False
+    lower_case: float | None = None
     warm_start: str | None = None
     dual_encoder: str | None = None
     image_processor: str | dict[str, Any] | None = None
@@ -85,6 +91,17 @@ class Recipe:
     skip_broken: bool = False
     seed: int = 0
     changes: tuple[Change, ...] = field(default=(), compare=False)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.lower_case_share <= 1:
+            raise UserError(f"lower_case in recipe {self.name} has to be from 0 to 1, but is {self.lower_case}.")
+
+    @property
+    def lower_case_share(self) -> float:
+        """Share of the training captions in lower case, with the default filled in."""
+        if self.lower_case is None:
+            return LOWER_CASE_SHARE if self.tokenizer == "learned" else 0.0
+        return self.lower_case
 
     def to_yaml(self) -> str:
         """Return the recipe as the text of a file that `load_recipe` reads as the same recipe.

@@ -7,7 +7,7 @@ from modeling_leccr.modeling_cross_lingual import PADDING_LANGUAGE
 from processing import CaptionCollator, LeccrProcessor, RetrievalCollator
 from processing.caption_collator import LANGUAGE_PADDING, tokenize
 from processing.captions import evaluation_rows
-from tests.tiny_data import dataset, processor, read, row
+from tests.tiny_data import dataset, processor, read, row, target
 
 ROWS = [row(name, image=None) for name in "abcd"]
 
@@ -125,3 +125,29 @@ def test_evaluation_rows_need_no_picture(ours: LeccrProcessor) -> None:
 def test_the_model_knows_the_same_padding() -> None:
     """Remote code can import nothing of ours, so the number is written twice."""
     assert LANGUAGE_PADDING == PADDING_LANGUAGE
+
+
+class TestLowerCase:
+    def test_a_share_of_the_drawn_captions_is_in_lower_case(self, ours: LeccrProcessor) -> None:
+        seen: list[str] = []
+
+        def spy(texts: list[str], **_: Any) -> dict[str, torch.Tensor]:
+            seen.extend(texts)
+            return {"input_ids": torch.zeros(len(texts), 1)}
+
+        rows = [
+            row(str(n), source_captions=["En"], target_captions=[target("de", "Ein")], image=None) for n in range(200)
+        ]
+        torch.manual_seed(0)
+        CaptionCollator(spy, lower_case=0.3)(rows)
+        assert [text.lower() for text in seen] == ["en"] * 200 + ["ein"] * 200
+        assert 40 < seen.count("en") < 80 and 40 < seen.count("ein") < 80
+
+    def test_evaluation_is_as_written(self, ours: LeccrProcessor) -> None:
+        [found] = evaluation_rows(dataset([row("a", captions=1, source_captions=["En"])]), ["en"])
+        batch = CaptionCollator(ours, lower_case=1.0)([found])
+        assert torch.equal(batch["caption_input_ids"][0], ours(text=["En"])["input_ids"])
+
+
+def test_half_of_a_surrogate_pair_is_no_reason_to_fail(ours: LeccrProcessor) -> None:
+    assert torch.equal(tokenize(ours.tokenizer, ["\ud83d"])["input_ids"], tokenize(ours, ["\ud83d"])["input_ids"])

@@ -2,7 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tokenizers import Tokenizer, models
+from tokenizers import Tokenizer, models, normalizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from processing.tokenizers import prune_tokenizer, train_tokenizer
@@ -101,7 +101,7 @@ class TestPruneTokenizer:
 
     def test_a_lower_casing_tokenizer_keeps_the_letters_it_uses(self) -> None:
         backend = train_tokenizer([text.lower() for text in TEXTS], 300).backend_tokenizer
-        backend.normalizer = type(backend.normalizer)(lowercase=True)
+        backend.normalizer = normalizers.BertNormalizer(lowercase=True)
         uncased = PreTrainedTokenizerFast(
             tokenizer_object=backend, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
         )

@@ -5,14 +5,22 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import BertConfig, BertModel, CLIPImageProcessorPil
+from transformers import AutoTokenizer, BertConfig, BertModel, CLIPImageProcessorPil
 
 from leccr.errors import UserError
-from leccr.models.build import build_model, build_processor, parameter_groups, standardize, training_texts
+from leccr.models.build import (
+    build_model,
+    build_processor,
+    parameter_groups,
+    standardize,
+    training_texts,
+    with_lower_case,
+)
 from leccr.recipes import load_recipe
 from modeling_leccr import CrossLingualModel, LeccrModel
 from processing.features import FEATURES_FILE, FeatureFile, save_features
 from processing.scenes.build import draw_scene, sample_scenes
+from processing.text_rule_leccr import has_text_rule
 from tests.modeling_leccr.tiny import tiny_model
 from tests.tiny_data import DUAL_ENCODER, dataset, recipe, row
 
@@ -27,6 +35,14 @@ def features(folder: Path, **tensors: Tensor) -> FeatureFile:
 def test_training_texts_are_all_captions_and_descriptions() -> None:
     rows = dataset([row("a", ["de"], captions=1), row("b", target_captions=None, captions=1, description=None)])
     assert list(training_texts(rows)) == ["en a 0", "de a 0", "This is a", "en b 0"]
+
+
+def test_lower_case_copies_are_drawn_by_the_seed() -> None:
+    texts = [f"Dog {number}" for number in range(200)]
+    drawn = [list(with_lower_case(texts, 0.3, seed)) for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert [text for text in drawn[0] if text[0] == "D"] == texts and 240 < len(drawn[0]) < 280
+    assert list(with_lower_case(texts, 0.0, 0)) == texts
 
 
 class TestBuildProcessor:
@@ -55,6 +71,28 @@ class TestBuildProcessor:
         assert loaded.tokenizer.get_vocab() == made.tokenizer.get_vocab()
         assert type(loaded.image_processor).__name__ == "CLIPImageProcessorPil"
         assert loaded.image_processor.size["height"] == 16
+
+    @pytest.mark.parametrize("fields", [{}, {"network": "cross-lingual", "vision": None, "image_processor": None}])
+    @pytest.mark.parametrize("pruned", [False, True])
+    def test_a_real_tokenizer_follows_the_text_rule_after_loading_too(
+        self, fields: dict[str, Any], pruned: bool, shared_dir: Path, tmp_path: Path
+    ) -> None:
+        name = str(shared_dir / "tokenizers" / "bert-base-multilingual-cased")
+        build_processor(recipe(tokenizer=name, prune_tokenizer=pruned, **fields), TEXTS).save_pretrained(tmp_path)
+        loaded = AutoTokenizer.from_pretrained(tmp_path)
+        assert loaded("Hu\u0308nd ’")["input_ids"] == loaded("Hünd '")["input_ids"]
+        assert loaded("ｒｅｄ")["input_ids"] == loaded("red")["input_ids"]
+        assert (loaded.mask_token is None, loaded.pad_token, loaded.sep_token) == (pruned, "[PAD]", "[SEP]")
+
+    @pytest.mark.parametrize("fields", [{}, {"network": "cross-lingual", "vision": None, "image_processor": None}])
+    def test_the_text_rule_can_be_left_out(self, fields: dict[str, Any]) -> None:
+        made = build_processor(recipe(processor={"normalize_text": False}, **fields), TEXTS)
+        assert not has_text_rule(getattr(made, "tokenizer", made))
+
+    def test_a_learned_vocabulary_has_words_in_lower_case_too(self) -> None:
+        vocabularies = [build_processor(recipe(lower_case=share), TEXTS).tokenizer.get_vocab() for share in (0.0, 1.0)]
+        assert ["hund" in vocabulary for vocabulary in vocabularies] == [False, True]
+        assert all("Hund" in vocabulary for vocabulary in vocabularies)
 
     def test_a_tokenizer_can_be_cut_down(self, tmp_path: Path) -> None:
         build_processor(recipe(), TEXTS).tokenizer.save_pretrained(tmp_path)

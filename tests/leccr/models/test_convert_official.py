@@ -18,6 +18,7 @@ from leccr.cli import app
 from leccr.models.checkpoints import load_retriever
 from leccr.models.convert_official import convert_official, official_config, official_model, read_official
 from modeling_leccr import LeccrModel
+from processing.text_rule_leccr import has_text_rule
 from processing.tokenizers import train_tokenizer
 
 Weights = dict[str, Tensor]
@@ -41,7 +42,7 @@ def weights(image: Path) -> Weights:
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("tokenizer")
-    train_tokenizer(["ein Hund", "a dog"], vocabulary_size=40).save_pretrained(folder)
+    train_tokenizer(["ein Hund", "a dog"], vocabulary_size=40, normalize_text=False).save_pretrained(folder)
     return str(folder)
 
 
@@ -79,6 +80,7 @@ def test_the_folder_is_an_ordinary_one(golden: Path, tokenizer: str, text_config
     stranger, report = AutoModel.from_pretrained(out, trust_remote_code=True, output_loading_info=True)
     assert {problem: keys for problem, keys in report.items() if keys} == {}
     assert_golden(stranger, golden)
+    assert not processor.normalize_text and not has_text_rule(processor.tokenizer)
     batch = processor(text=["ein Hund"], images=[Image.new("RGB", (50, 40))])
     assert model.get_text_features(batch["input_ids"], batch["attention_mask"]).shape == (1, 24)
     if "image" in golden.name:

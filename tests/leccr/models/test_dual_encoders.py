@@ -17,6 +17,7 @@ from leccr.models.dual_encoders import dual_encoder_processor
 from leccr.recipes import Recipe, load_recipe
 from modeling_leccr import LeccrModel
 from processing import LeccrProcessor
+from processing.text_rule_leccr import has_text_rule
 from processing.tokenizers import train_tokenizer
 from tests.modeling_leccr.tiny_dual_encoders import LENGTH, dual_encoder
 from tests.tiny_data import picture, scenes
@@ -27,7 +28,7 @@ TEXTS = ["a dog", "a brown dog runs over a meadow"]
 def save(family: str, folder: Path) -> None:
     dual_encoder(family).save_pretrained(folder)
     # SigLIP's tokenizers give no mask.
-    tokenizer = train_tokenizer(TEXTS, vocabulary_size=50)
+    tokenizer = train_tokenizer(TEXTS, vocabulary_size=50, normalize_text=False)
     tokenizer.model_input_names = ["input_ids"]
     tokenizer.save_pretrained(folder)
     CLIPImageProcessorPil(size={"height": 32, "width": 32}, do_center_crop=False).save_pretrained(folder)
@@ -55,6 +56,12 @@ def test_texts_go_from_processor_to_model_as_in_the_original(family: str, tmp_pa
         ).image_views.shape[1]
         == 2
     )
+
+
+def test_each_keeps_its_own_text_rule(tmp_path: Path) -> None:
+    save("clip", tmp_path)
+    processor = dual_encoder_processor(tmp_path)
+    assert not processor.normalize_text and not has_text_rule(processor.tokenizer)
 
 
 def test_long_texts_are_cut_where_the_positions_end(tmp_path: Path) -> None:

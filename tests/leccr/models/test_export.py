@@ -228,7 +228,7 @@ def test_the_exported_preprocessor_makes_pictures_as_large_as_the_program_takes_
 
 def test_the_tokenizer_cuts_and_pads_as_the_processor(onnx: Export) -> None:
     tokenizer = Tokenizer.from_file(str(onnx.folder / "tokenizer.json"))
-    texts = ["en a 1", "de b 2 " * 30]
+    texts = ["en a 1", "de b 2 " * 30, "ｅｎ\u00a0a\u200b 1"]
     encodings = tokenizer.encode_batch(texts)
     expected = onnx.processor(text=texts)
     assert [encoding.ids for encoding in encodings] == expected["input_ids"].tolist()

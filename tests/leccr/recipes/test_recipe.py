@@ -239,3 +239,16 @@ def test_a_wrong_override_is_refused(overrides: dict[str, str], message: str) ->
     with pytest.raises(UserError) as error:
         override_training(Recipe(name="mine"), overrides)
     assert str(error.value) == message
+
+
+def test_captions_in_lower_case_are_for_learned_vocabularies_unless_said() -> None:
+    shares = {towers: load_recipe("leccr", towers).lower_case_share for towers in ("scenes", "published", "siglip2")}
+    assert shares == {"scenes": 0.3, "published": 0.0, "siglip2": 0.0}
+    assert Recipe("own", tokenizer="learned", lower_case=0).lower_case_share == 0
+    assert Recipe("own", lower_case=0.5).lower_case_share == 0.5
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
+def test_a_share_that_is_none_is_refused(share: float) -> None:
+    with pytest.raises(UserError, match="lower_case in recipe own has to be from 0 to 1, but is"):
+        Recipe("own", lower_case=share)

@@ -1,0 +1,118 @@
+"""The text rule: one plain form for all ways to write the same text. It travels as remote code.
+
+It is a normalizer in front of the tokenizer's own, and saved in `tokenizer.json`. So whatever reads texts with that
+tokenizer follows it: training, search, an exported model, sentence-transformers, and programs that know nothing of us.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from tokenizers import Regex, normalizers
+
+# Control characters, and what has no width: joiners, marks of direction, soft hyphens, selectors of emoji's forms. The
+# blank letters of Korean are left, because a text with letters stays one with letters.
+IGNORED = r"[\p{Cc}\p{Default_Ignorable_Code_Point}\x{FFF9}-\x{FFFB}&&[^\s\p{L}]]"
+# NFKC would take these apart, into a space and a mark.
+TORN_BY_NFKC = {"'": "´\u1ffd", '"': "″‶"}
+TYPOGRAPHIC = {"'": "‘’‚‛ʼ′‵‹›", '"': "“”„‟«»〝〞〟", "-": "‐‑‒–—―−⸺⸻", "...": "…⋯"}
+
+
+def text_rule(kept: str = "", compatibility: bool = True) -> normalizers.Normalizer:
+    """Return the rule: composed letters, plain quotes, dashes and dots, nothing invisible, single spaces.
+
+    Args:
+        kept: Typographic characters to leave as they are, because the vocabulary has them.
+        compatibility: Whether full-width letters, ligatures and the like become plain ones, too: NFKC in place of NFC.
+    """
+    steps = [normalizers.Replace(Regex(IGNORED), "")]
+    steps += [normalizers.Replace(Regex(f"[{characters}]"), plain) for plain, characters in TORN_BY_NFKC.items()]
+    steps.append(normalizers.NFKC() if compatibility else normalizers.NFC())
+    for plain, characters in TYPOGRAPHIC.items():
+        mapped = "".join(character for character in characters if character not in kept)
+        steps += [normalizers.Replace(Regex(f"[{mapped}]"), plain)] if mapped else []
+    return normalizers.Sequence([*steps, normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()])
+
+
+def has_text_rule(tokenizer: Any) -> bool:
+    """Return whether the rule is in front of a fast tokenizer's own normalizer."""
+    return bool(_rule_length(_steps(tokenizer.backend_tokenizer.normalizer)))
+
+
+def add_text_rule(tokenizer: Any, again: bool = False) -> None:
+    """Put the rule in front of a fast tokenizer's own normalizer, in place; one that has it stays as it is.
+
+    What the tokenizer does itself, or its vocabulary has, is left to it.
+
+    Args:
+        tokenizer: A fast tokenizer of transformers.
+        again: Whether to replace the rule if the tokenizer has it, because its vocabulary is another one now.
+
+    Raises:
+        ValueError: If it is no fast tokenizer.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise ValueError(
+            f"The text rule needs a fast tokenizer, and {type(tokenizer).__name__} is none; name another, or set "
+            "normalize_text to false."
+        )
+    steps = _steps(backend.normalizer)
+    if _rule_length(steps):
+        if not again:
+            return
+        steps = steps[_rule_length(steps) :]
+    own = _normalizer(steps)
+    backend.normalizer = own or normalizers.Sequence([])
+    compatibility = own is None or own.normalize_str("ｆ") != "f"
+    kept = "".join(
+        character
+        for characters in TYPOGRAPHIC.values()
+        for character in characters
+        if unknown_tokens(tokenizer, character)[0] == 0
+    )
+    rule = text_rule(kept, compatibility)
+    backend.normalizer = rule if own is None else normalizers.Sequence([rule, own])
+
+
+def unknown_tokens(tokenizer: Any, text: str) -> tuple[int, int]:
+    """Return how many tokens of a text a tokenizer does not know, and how many there are, special ones apart."""
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids.count(tokenizer.unk_token_id), len(ids)
+
+
+def unknown_shares(tokenizer: Any, texts: Sequence[str]) -> list[float]:
+    """Return the share of each text's tokens, from 0 to 1, that a tokenizer does not know; 1 where there is none."""
+    counts = [unknown_tokens(tokenizer, text.encode("utf-8", "replace").decode("utf-8")) for text in texts]
+    return [unknown / total if total else 1.0 for unknown, total in counts]
+
+
+def is_blank(text: str) -> bool:
+    """Return whether a text has nothing but what the rule removes."""
+    return not text.strip() or not _VISIBLE.normalize_str(text.encode("utf-8", "replace").decode("utf-8"))
+
+
+_VISIBLE = normalizers.Sequence([normalizers.Replace(Regex(IGNORED), ""), normalizers.Strip()])
+
+
+def _steps(normalizer: Any) -> list[dict[str, Any]]:
+    """Return the state of a normalizer as a list of steps."""
+    if normalizer is None:
+        return []
+    state = json.loads(normalizer.__getstate__())
+    return list(state["normalizers"]) if state["type"] == "Sequence" else [state]
+
+
+def _normalizer(steps: list[dict[str, Any]]) -> Any:
+    if not steps:
+        return None
+    normalizer = normalizers.Sequence([])
+    normalizer.__setstate__(json.dumps({"type": "Sequence", "normalizers": steps}).encode())
+    return normalizer
+
+
+def _rule_length(steps: list[dict[str, Any]]) -> int:
+    """Return how many of the steps are the rule, which ends with stripping; 0 where there is none."""
+    if not steps or steps[0].get("pattern") != {"Regex": IGNORED}:
+        return 0
+    return next(number for number, step in enumerate(steps, start=1) if step["type"] == "Strip")
