@@ -25,7 +25,7 @@ def text_rule(kept: str = "", compatibility: bool = True) -> normalizers.Normali
         kept: Typographic characters to leave as they are, because the vocabulary has them.
         compatibility: Whether full-width letters, ligatures and the like become plain ones, too: NFKC in place of NFC.
     """
-    steps = [normalizers.Replace(Regex(IGNORED), "")]
+    steps: list[normalizers.Normalizer] = [normalizers.Replace(Regex(IGNORED), "")]
     steps += [normalizers.Replace(Regex(f"[{characters}]"), plain) for plain, characters in TORN_BY_NFKC.items()]
     steps.append(normalizers.NFKC() if compatibility else normalizers.NFC())
     for plain, characters in TYPOGRAPHIC.items():

@@ -35,7 +35,8 @@ README = """# {name}, exported
 Batches may be of any size, and texts of any length up to {text_max_length} tokens, descriptions up to \
 {description_max_length}. Ids and masks are int64, pictures float32.
 
-`tokenizer.json` cuts and pads texts as in training. Cut descriptions at their own length instead: \
+`tokenizer.json` brings texts into the form that the model was trained on, with composed letters, plain spaces and the \
+like if its processor does, and cuts and pads them. Cut descriptions at their own length instead: \
 `tokenizer.enable_truncation({description_max_length})`. A row of zeros in `description_attention_mask` is a picture \
 without a description.
 
