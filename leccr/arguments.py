@@ -4,6 +4,9 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
+from processing.notes import is_main_process
+from processing.writing import check_writable
+
 from .errors import UserError
 
 SCENES = "scenes"
@@ -33,11 +36,15 @@ def check_new_folder(folder: str | Path, also: str = "") -> None:
         also: What else the user can do, such as `"add --resume to resume the run in it"`.
 
     Raises:
-        UserError: It has files in it, or is a file.
+        UserError: It has files in it, is a file, or nothing can be written there.
     """
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if not is_main_process():
+        # The main process decides, before it writes anything there.
+        return
+    if folder.is_dir() and any(folder.iterdir()):
         raise UserError(f"{folder} is not empty; {also or 'remove it'}, or choose another folder with --out.")
+    check_writable(folder, folder=True)
 
 
 def check_data(data: str | Path, scenes: bool = False) -> None:

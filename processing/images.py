@@ -9,6 +9,7 @@ from PIL import Image as PillowImage
 from PIL import ImageOps
 
 from .errors import UserError
+from .names import stored_path
 
 MAX_PIXELS = 100_000_000
 
@@ -42,7 +43,7 @@ def _source(value: Any, name: str) -> tuple[str, Any]:
     if isinstance(value, dict):
         content, path = value.get("bytes"), value.get("path")
         label = path or f"The picture of row {name!r}"
-        value = path if content is None else io.BytesIO(content)
+        value = (path and stored_path(path)) if content is None else io.BytesIO(content)
     else:
         label = f"The picture of row {name!r}" if isinstance(value, PillowImage.Image) else str(value)
     if value is None:

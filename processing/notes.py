@@ -3,13 +3,23 @@
 import os
 from typing import TextIO
 
+from .screen import shown
+
 QUIET_VARIABLE = "LECCR_QUIET"
 
 
 def note(text: str, file: TextIO | None = None) -> None:
-    """Print a remark that is no result, such as where a file is, to the standard output or to `file`."""
-    if not is_quiet():
-        print(text, file=file)
+    """Print a remark that is no result, such as where a file is, to the standard output or to `file`.
+
+    Of the processes of one run only the first prints it.
+    """
+    if is_main_process() and not is_quiet():
+        print(shown(text), file=file)
+
+
+def is_main_process() -> bool:
+    """Return whether this is the only process of a run, or of those that torchrun started the first."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def is_quiet() -> bool:

@@ -11,6 +11,7 @@ import pyarrow.parquet as parquet
 from datasets import Dataset, DatasetDict, Features, Image, load_dataset
 
 from .errors import UserError
+from .names import stored_name
 from .schema import ROW_FEATURES
 from .writing import new_part, publish_file
 
@@ -78,7 +79,7 @@ def _stored_images(row: dict[str, Any], features: Features, embed: bool) -> dict
 
 
 def _stored_video(row: dict[str, Any]) -> dict[str, Any]:
-    return {"video": str(Path(row["video"]).absolute())} if row.get("video") else {}
+    return {"video": stored_name(Path(row["video"]).absolute())} if row.get("video") else {}
 
 
 def _stored_image(value: Any, row: dict[str, Any], embed: bool) -> dict[str, Any]:
@@ -87,9 +88,9 @@ def _stored_image(value: Any, row: dict[str, Any], embed: bool) -> dict[str, Any
         return image
     path = Path(image["path"])
     if not embed:
-        return {"path": str(path.absolute()), "bytes": None}
+        return {"path": stored_name(path.absolute()), "bytes": None}
     try:
-        return {"path": path.name, "bytes": path.read_bytes()}
+        return {"path": stored_name(path.name), "bytes": path.read_bytes()}
     except FileNotFoundError:
         raise FileNotFoundError(f"The image of row {row.get('id')!r} does not exist: {path}.") from None
 

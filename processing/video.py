@@ -9,6 +9,7 @@ from PIL import Image as PillowImage
 
 from .errors import UserError, missing_extra
 from .images import MAX_PIXELS, open_image
+from .names import stored_path
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -71,6 +72,7 @@ def open_frames(path: str | Path, count: int = NUM_FRAMES) -> list[PillowImage.I
             million pixels; the message names the file.
         ImportError: If PyAV is not installed.
     """
+    path = stored_path(path)
     if count < 1:
         raise ValueError(f"A video cannot be shown in {count} frames; take at least 1.")
     if not Path(path).is_file():

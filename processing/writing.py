@@ -4,10 +4,12 @@ Nothing here writes through a link: a folder that came from elsewhere may hold l
 are written next. Whole files replace a link, and what is changed in place has to be a regular file of its own.
 """
 
+import errno
 import json
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,13 +20,16 @@ from .errors import UserError
 # Windows has no such flag, and lets only administrators make links.
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
+# Bytes of a name, with room for what is added while it is being written.
+LONGEST_NAME = 240
+
 
 @contextmanager
 def atomic_file(path: str | Path) -> Iterator[Path]:
     """Give a path to write to, whose file replaces `path` when the block ends without an error.
 
     The path is in the same folder, which is created if need be. Its name begins with a dot, and it has the same
-    ending, because some libraries choose the format by it.
+    ending, because some libraries choose the format by it. A terminal or a pipe is written to when the block ends.
 
     Args:
         path: The file to write.
@@ -33,6 +38,14 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
         Path of an empty file next to it.
     """
     path = Path(path)
+    if is_device(path):
+        with tempfile.TemporaryDirectory(prefix="leccr-") as folder:
+            part = Path(folder, path.name)
+            part.touch()
+            yield part
+            with path.open("wb") as device:
+                device.write(part.read_bytes())
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     part = new_part(path)
     mode = part.stat().st_mode & 0o777
@@ -201,3 +214,58 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def check_writable(path: str | Path, folder: bool = False) -> None:
+    """Check that a file or a folder can be written, before the work whose result it is to hold.
+
+    Nothing is left behind: folders that are missing are not made, and an existing file is not opened.
+
+    Args:
+        path: The file or folder.
+        folder: Whether it is a folder.
+
+    Raises:
+        UserError: If it, or what is above it, is of another kind, read-only, on a full disk, or not ours to write.
+    """
+    if "\0" in str(path):
+        raise UserError(f"{path} has a NUL in it, which no name can have; choose another one.")
+    path = Path(path).absolute()
+    try:
+        if len(os.fsencode(path.name)) > LONGEST_NAME:
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+        if not folder and path.is_dir():
+            raise UserError(f"{path} is a folder; name a file to write.")
+        existing = next(above for above in ([path] if folder else []) + list(path.parents) if os.path.lexists(above))
+        if not existing.is_dir():
+            if existing == path:
+                raise UserError(f"{path} is a file; name a folder to write.")
+            raise UserError(f"{existing} is a file, so that nothing can be written below it; choose another place.")
+        if folder or not is_device(path):
+            _probe(existing)
+    except OSError as error:
+        raise UserError(f"Nothing can be written to {path}: {reason_of(error)}.") from error
+
+
+def is_device(path: Path) -> bool:
+    """Return whether a path is a terminal, a pipe or the like, which is written to and not replaced.
+
+    Links to one are not, but for those of the system itself, such as `/dev/stdout`.
+    """
+    if path.parent == Path("/dev"):
+        return path.exists() and not path.is_dir()
+    return os.path.lexists(path) and stat.S_IFMT(path.lstat().st_mode) in (stat.S_IFIFO, stat.S_IFCHR)
+
+
+def reason_of(error: OSError) -> str:
+    """Return in a few words why the system refused something."""
+    words = error.strerror or str(error)
+    return words[:1].lower() + words[1:]
+
+
+def _probe(folder: Path) -> None:
+    """Write a little into a folder and remove it again."""
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".leccr-", suffix=".part") as file:
+        file.write(bytes(4096))
+        file.flush()
+        os.fsync(file.fileno())

@@ -9,6 +9,9 @@ from typing import Annotated, Any, Never
 import typer
 from typer.core import TyperGroup
 
+from processing.faults import FULL, fault_of_the_machine
+from processing.screen import guard_output, shown
+
 from .. import __version__
 from ..errors import UserError
 from .data import describe, prepare, translate
@@ -55,13 +58,15 @@ class _Commands(TyperGroup):
             # What reads our output has gone; typer ends quietly then.
             if os.environ.get("LECCR_DEBUG") == "1" or getattr(error, "errno", None) == errno.EPIPE:
                 raise
-            _stop(f"Error: {_one_line(error)}", 2)
+            _stop(f"Error: {_one_line(error, ctx.invoked_subcommand)}", 2)
         except Exception as error:
             # typer's own, which end the program and are none.
             if isinstance(error, (typer.Exit, typer.Abort)) or hasattr(error, "exit_code"):
                 raise
             if _is_out_of_memory(error):
                 _stop("Error: The memory does not suffice; use a smaller --batch-size, or a smaller model.", 2)
+            if fault_of_the_machine(error) and os.environ.get("LECCR_DEBUG") != "1":
+                _stop(f"Error: {_one_line(error, ctx.invoked_subcommand)}", 2)
             traceback.print_exc()
             _stop(REPORT, 1)
 
@@ -126,11 +131,13 @@ for _typer in (app, gallery, recipes):
             _registered.callback = with_quiet(_registered.callback)
 
 
-def _one_line(error: Exception) -> str:
-    """Return the error's message; for one of the operating system, what is wrong and with which file."""
-    if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return f"{error.filename}: {error.strerror}."
-    return " ".join(str(error).split()) or type(error).__name__
+def _one_line(error: Exception, command: str | None) -> str:
+    """Return the error's message; for one of the machine, what is wrong, with which file, and how to resume."""
+    fault = fault_of_the_machine(error)
+    if fault is not None:
+        again = HOW_TO_RESUME.get(str(command), SAME_COMMAND.replace(" to resume", "")) if FULL in fault.lower() else ""
+        return shown(f"{fault}. {again}".rstrip())
+    return shown(" ".join(str(error).split()) or type(error).__name__)
 
 
 def _is_out_of_memory(error: Exception) -> bool:
@@ -139,10 +146,11 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def _stop(message: str, code: int) -> Never:
-    typer.echo(message, err=True)
+    print(message, file=sys.stderr)
     raise SystemExit(code)
 
 
 def main() -> None:
     """Run the command line; exit with 2 on bad input, 1 on a bug and 130 when interrupted."""
+    guard_output()
     app(prog_name="leccr")

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from processing.writing import check_writable
+
 from ..arguments import check_checkpoint, check_choice, check_data, check_new_folder
 from ..data.options import DescribeOptions, PrepareOptions, TranslateOptions
 from ..errors import UserError
@@ -176,6 +178,7 @@ def describe(
         restart=restart,
     )
     check_data(data)
+    check_writable(out or data, folder=True)
 
     from processing.generation.prompts import load_prompts
 
@@ -270,6 +273,7 @@ def translate(
         restart=restart,
     )
     check_data(data)
+    check_writable(out or data, folder=True)
 
     from processing.generation.language_codes import language
 

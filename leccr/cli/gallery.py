@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from processing.writing import check_writable
+
 from ..gallery.options import AddOptions, IndexOptions
 from .options import Device, Dtype
 
@@ -49,6 +51,7 @@ def index(
     dtype: Dtype = IndexOptions.dtype,
 ) -> None:
     """Build a gallery from photos and videos. Resumable."""
+    check_writable(out, folder=True)
     _need(model, describe_with if endpoint is None else None, source=source)
 
     from ..gallery.manage import run_index
@@ -150,6 +153,7 @@ def add(
 ) -> None:
     """Add new items, replace changed ones, and leave the others as they are."""
     _need_model(folder, model)
+    check_writable(folder, folder=True)
     _need(describe_with if endpoint is None else None, source=source)
 
     from ..gallery.manage import run_add
@@ -172,6 +176,8 @@ def remove(
     where: Filter = None,
 ) -> None:
     """Remove items (the files are kept)."""
+    check_writable(folder, folder=True)
+
     from ..gallery.manage import run_remove
 
     run_remove(folder, names or [], where)
@@ -195,6 +201,9 @@ def check(
     dtype: Dtype = "auto",
 ) -> None:
     """Check that a gallery is complete and as it was written; exit with 1 if not."""
+    if repair:
+        check_writable(folder, folder=True)
+
     from ..gallery.manage import run_check
 
     if not run_check(folder, model, repair, files, device, dtype):
@@ -206,6 +215,8 @@ def convert(
     folder: GalleryFolder, store: Store = None, ann: Ann = None, engine: EngineName = None, uri: Uri = None
 ) -> None:
     """Change how a gallery is stored: smaller, with an approximate index, or on a Milvus server."""
+    check_writable(folder, folder=True)
+
     from ..gallery.manage import run_convert
 
     run_convert(folder, store=store, ann=ann, engine=engine, uri=uri)

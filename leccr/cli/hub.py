@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from processing.notes import note
+from processing.writing import check_writable
 
 from ..arguments import check_checkpoint, check_choice, check_file, check_folder, check_new_folder
 from .lists import split_paths
@@ -78,6 +79,8 @@ def card(
     chosen = split_paths(results) or []
     for file in chosen:
         check_file("--results", file)
+
+    check_writable(out or checkpoint / "README.md")
 
     from ..hub.push import run_card
 

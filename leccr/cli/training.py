@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from processing.notes import note
+from processing.writing import check_writable
 
 from ..arguments import QUICKSTART_FILE, check_checkpoint, check_choice, check_data, check_new_folder, check_towers
 from ..defaults import EMBEDDING_BATCH, EVALUATION_BATCH, FEATURES_BATCH
@@ -65,7 +66,9 @@ def train(
     if recipe.startswith("-"):
         raise UserError(f"The recipe comes first: leccr train RECIPE {recipe} ...")
     overrides = parse_overrides(context.args)
-    if not resume:
+    if resume:
+        check_writable(out, folder=True)
+    else:
         check_new_folder(out, "add --resume to resume the run in it")
     if data is not None:
         check_data(data, scenes=True)
@@ -130,6 +133,10 @@ def evaluate(
     """Measure how well a trained model finds images by texts, and texts by images; or a text-only one translations."""
     check_checkpoint(checkpoint)
     check_data(data, scenes=True)
+    if out is not None:
+        check_writable(out)
+    if plots is not None:
+        check_writable(plots, folder=True)
 
     from ..hub.reach import need_from_hub
 
@@ -148,7 +155,9 @@ def quickstart(
     device: Device = "auto",
 ) -> None:
     """Draw the built-in data, train three recipes on it, compare them and answer queries in six languages."""
-    if not (out / QUICKSTART_FILE).is_file():
+    if (out / QUICKSTART_FILE).is_file():
+        check_writable(out, folder=True)
+    else:
         check_new_folder(out)
 
     from ..quickstart import run_quickstart
@@ -170,6 +179,7 @@ def features(
 ) -> None:
     """Compute a frozen tower's visual features once and write them next to the data."""
     check_data(data)
+    check_writable(data, folder=True)
     check_choice("--store", store, ("fp16", "fp32"))
     check_towers(towers)
     need_towers(recipe, towers)
@@ -192,6 +202,7 @@ def embed_captions(
 ) -> None:
     """Write a teacher's embeddings of all captions next to the data, for cl2cm and leccr-cl2cm."""
     check_data(data)
+    check_writable(data, folder=True)
     check_checkpoint(model, bare=True)
 
     from ..hub.reach import need_from_hub

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from hub_card.results import CUTOFFS
 from hub_card.tables import markdown_table
+from processing.screen import shown
 
 TEXT_TO_IMAGE = "text_to_image"
 IMAGE_TO_TEXT = "image_to_text"
@@ -187,7 +188,7 @@ def format_table(
                 title: " / ".join(f"{row[f'{direction}_hit_rate_{cutoff}']:5.{digits}f}" for cutoff in CUTOFFS)
                 for direction, title in titles.items()
             }
-            labels = {name: str(row[name]) for name in label_columns}
+            labels = {name: shown(row[name]) for name in label_columns}
             lines.append({**labels, **rates, "SumR": f"{row['sum_of_hit_rates']:.{digits}f}"})
         except KeyError as error:
             raise ValueError(f"A row of the table lacks {error}: it has {', '.join(map(str, row))}.") from error

@@ -1,6 +1,7 @@
 """Plots of an evaluation: `leccr evaluate --plots DIR`. All of them read without colour."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,9 @@ def plot_evaluation(
     plot_ranks(folder / RANKS, rankings, directions)
     written = [folder / HIT_RATES, folder / RANKS]
     for ranking in rankings:
-        path = folder / f"similarity_{ranking.result['language']}.png"
+        # A data set may call its languages what it likes.
+        language = re.sub(r"[^\w-]", "_", ranking.result["language"])
+        path = folder / f"similarity_{language}.png"
         plot_similarity(path, ranking, "picture" if rows is not None else "row")
         written.append(path)
     sheet = worst_queries(rankings, rows) if rows is not None else None

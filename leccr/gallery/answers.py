@@ -2,13 +2,13 @@
 
 import dataclasses
 import datetime
-import json
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from processing.writing import atomic_file
+from processing.screen import json_line, shown
+from processing.writing import atomic_file, check_writable
 
 from ..errors import UserError
 from .results import Result
@@ -33,9 +33,9 @@ def print_table(results: Sequence[Result], view_count: int) -> None:
         (
             str(result.rank),
             f"{result.score:.4f}",
-            result.path,
+            shown(result.path),
             f"{result.answered_by} of {view_count}" if view_count > 1 else result.answered_by,
-            " ".join((result.description or "").split())[:LONGEST_DESCRIPTION],
+            shown(" ".join((result.description or "").split())[:LONGEST_DESCRIPTION]),
         )
         for result in results
     ]
@@ -60,7 +60,7 @@ def _width(text: str) -> int:
 
 def print_json(query: str, results: Sequence[Result]) -> None:
     """Print a query and its results as one line of JSON."""
-    print(json.dumps({"query": query, "results": [as_fields(result) for result in results]}, ensure_ascii=False))
+    print(json_line({"query": query, "results": [as_fields(result) for result in results]}))
 
 
 def as_fields(result: Result) -> dict[str, Any]:
@@ -73,11 +73,12 @@ def as_fields(result: Result) -> dict[str, Any]:
 
 
 def check_sheet(sheet: Path) -> None:
-    """Raise UserError if the ending of a file is not that of a picture."""
+    """Raise UserError if the ending of a file is not that of a picture, or the file cannot be written."""
     from PIL import Image
 
     if Image.registered_extensions().get(sheet.suffix.lower()) not in Image.SAVE:
         raise UserError(f"{sheet} does not have the ending of a picture; write for example --sheet answers.png.")
+    check_writable(sheet)
 
 
 def draw_sheet(gallery: "Gallery", answered: Iterable[tuple[str, Sequence[Result]]], sheet: Path) -> bool:
@@ -99,7 +100,7 @@ def draw_sheet(gallery: "Gallery", answered: Iterable[tuple[str, Sequence[Result
     ]
     if rows:
         with atomic_file(sheet) as part:
-            contact_sheet(rows, f"Answers from {gallery.folder.resolve().name}").save(part)
+            contact_sheet(rows, f"Answers from {shown(gallery.folder.resolve().name)}").save(part)
     return bool(rows)
 
 

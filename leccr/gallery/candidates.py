@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from processing.names import ByName
 from processing.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 from ..errors import UserError
@@ -124,7 +125,7 @@ def kind_of(name: str | Path) -> str | None:
     return IMAGE if suffix in IMAGE_SUFFIXES else VIDEO if suffix in VIDEO_SUFFIXES else None
 
 
-def read_descriptions(folder: Path) -> dict[str, str]:
+def read_descriptions(folder: Path) -> ByName[str]:
     """Return the descriptions in a folder's `descriptions.jsonl`, by id; none without such a file.
 
     Raises:
@@ -132,8 +133,8 @@ def read_descriptions(folder: Path) -> dict[str, str]:
     """
     path = folder / DESCRIPTIONS_FILE
     if not path.is_file():
-        return {}
-    descriptions: dict[str, str] = {}
+        return ByName()
+    descriptions: ByName[str] = ByName()
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
         if not line.strip():
             continue

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
+from processing.names import stored_path
+
 from ..errors import UserError
 from ..models.encoder import Encoder
 from .add import Adder
@@ -171,7 +173,7 @@ def _encode_again(catalogue: Catalogue, encoder: Encoder, damaged: Sequence[Item
             "UPDATE items SET hash = '', time = 0 WHERE number = ?", [(item.number,) for item in damaged]
         )
     for root, paths in files.items():
-        Adder(catalogue, storage, encoder).add(files_source(paths, [root], Path(root)), descriptions)
+        Adder(catalogue, storage, encoder).add(files_source(paths, [root], stored_path(root)), descriptions)
     with catalogue.reading() as connection:
         lost = select_items(connection, "hash = ''")
     if lost:
@@ -193,7 +195,7 @@ def _file_problems(catalogue: Catalogue, read: bool) -> list[str]:
     for item in tqdm(_all_items(catalogue), desc="Checking files", disable=not read):
         kind, location = sources.get(item.source, ("", ""))
         if kind == FOLDER:
-            problem = _compare(file_of(item, sources), Path(location), item, read)
+            problem = _compare(file_of(item, sources), stored_path(location), item, read)
             if problem:
                 items_by_problem.setdefault(problem, []).append(item)
     folder = catalogue.folder

@@ -4,9 +4,10 @@ import datetime
 import re
 from typing import Any
 
+from processing.names import comparable, stored_name
+
 from ..errors import UserError
-from .results import is_encodable
-from .store.catalogue import IMAGE, LARGEST_INTEGER, SMALLEST_INTEGER, VIDEO
+from .store.catalogue import IMAGE, LARGEST_INTEGER, SMALLEST_INTEGER, VIDEO, searchable
 
 TEXT_COLUMNS = ("id", "path", "kind", "description", "hash")
 NUMBER_COLUMNS = ("size", "time")
@@ -32,8 +33,8 @@ def parse_filter(text: str) -> tuple[str, list[Any]]:
     Raises:
         UserError: If the filter has another form, or names an unknown column.
     """
-    if not is_encodable(text):
-        raise UserError(f"The filter {text!r} has characters that are no valid text; type them again.")
+    # A name that is not UTF-8 is typed, or copied from an answer, as it is stored.
+    text = stored_name(text)
     conditions, values, position = [], [], 0
     while True:
         match = _CONDITION.match(text, position)
@@ -72,10 +73,10 @@ def _condition(column: str, operator: str, value: str) -> tuple[str, Any]:
     if column == "kind" and operator in ("=", "!=") and value not in KINDS:
         raise UserError(f"There is no kind {value!r}; use {' or '.join(KINDS)}.")
     if operator == "~":
-        return f"contains({column}, ?)", value.casefold()
+        return f"contains({column}, ?)", searchable(value)
     if operator in ("=", "!="):
         # A missing description is different from every text.
-        return f"{column} {'IS' if operator == '=' else 'IS NOT'} ?", value
+        return f"plain({column}) {'IS' if operator == '=' else 'IS NOT'} ?", comparable(value)
     return f"{column} {operator} ?", value
 
 

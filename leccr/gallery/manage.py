@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from processing.notes import note
+from processing.screen import shown
 
 from ..errors import UserError
 from .gallery import Gallery
@@ -40,7 +41,7 @@ def _print_added(report: "AddReport") -> None:
     if report.broken:
         print(f"{len(report.broken)} left out:")
     for name, reason in report.broken[:MOST_BROKEN_SHOWN]:
-        print(f"  {name}: {reason}")
+        print(f"  {shown(name)}: {shown(reason)}")
     if len(report.broken) > MOST_BROKEN_SHOWN:
         print(f"  ... and {len(report.broken) - MOST_BROKEN_SHOWN} more")
 
@@ -51,7 +52,7 @@ def run_remove(folder: Path, names: Sequence[str], where: str | None) -> None:
         raise UserError("Say what to remove: ids, files or folders, or a filter with --filter.")
     with Gallery.open(folder) as gallery:
         removed = gallery.remove(names, where)
-        print(f"{len(removed)} removed; the gallery {folder} has {len(gallery)} items. The files were kept.")
+        print(f"{len(removed)} removed; the gallery {shown(folder)} has {len(gallery)} items. The files were kept.")
 
 
 def run_check(
@@ -66,11 +67,11 @@ def run_check(
 
 def _print_check(report: "CheckReport") -> None:
     for path in report.removed:
-        print(f"Removed {path.name}, left over from an earlier state.")
+        print(f"Removed {shown(path.name)}, left over from an earlier state.")
     for sentence in report.repaired:
-        print(f"Repaired: {sentence}")
+        print(f"Repaired: {shown(sentence)}")
     for sentence in report.problems:
-        print(f"Problem: {sentence}")
+        print(f"Problem: {shown(sentence)}")
     print(f"{report.items} items checked, {len(report.problems)} problems left.")
 
 
@@ -98,9 +99,9 @@ def run_info(folder: Path) -> None:
         "sources": ", ".join(location for _, location in sources.values()) or "none",
     }
     for name, value in lines.items():
-        print(f"{name:<8} {value}")
+        print(f"{name:<8} {shown(value)}")
     if state.unfinished:
-        print(f"{'note':<8} Indexing {state.unfinished} was not finished; run the same command again to resume.")
+        print(f"{'note':<8} Indexing {shown(state.unfinished)} was not finished; run the same command again to resume.")
 
 
 def _search_words(state: State) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from processing.notes import note
+from processing.screen import shown
 
 from ..errors import UserError
 from .answers import explanation, print_json, print_table
@@ -65,7 +66,7 @@ class Prompt:
                 try:
                     self._answer(line, Path(folder))
                 except UserError as error:
-                    print(error)
+                    print(shown(error))
 
     def _answer(self, line: str, folder: Path) -> None:
         if line == ":help":
@@ -84,7 +85,7 @@ class Prompt:
             return
         print_table(self.results, self.view_count)
         if not self.results:
-            print(f"No item matches the filter {self.where}.")
+            print(f"No item matches the filter {shown(self.where)}.")
         elif not self._explained:
             note(explanation(self.view_count), sys.stderr)
             self._explained = True

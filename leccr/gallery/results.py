@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from processing.names import comparable, stored_name, stored_path
 from processing.text_rule_leccr import is_blank
 
 from ..errors import UserError
@@ -110,7 +111,7 @@ def file_of(item: Item, sources: dict[int, tuple[str, str]]) -> Path | None:
     """Return the file of an item of a folder; None for other items, and if the path would lead out of the folder."""
     kind, location = sources.get(item.source, ("", ""))
     leads_out = os.path.isabs(item.path) or ".." in re.split(r"[\\/]", item.path)
-    return None if kind != FOLDER or leads_out else Path(location, item.path)
+    return None if kind != FOLDER or leads_out else stored_path(Path(stored_path(location), item.path))
 
 
 def existing_file(file: Path | None, path: str) -> Path | None:
@@ -151,21 +152,21 @@ def find_items(connection: Any, name: str, gallery: str) -> list[Item]:
     Raises:
         UserError: If there are none.
     """
-    if not is_encodable(name):
-        raise UserError(f"The name {name!r} is no valid text, so no item has it; nothing was removed.")
-    items = select_items(connection, "id = ? OR path = ?", [name, name])
+    path = Path(os.path.abspath(name))
+    path = Path(stored_name(path.parent.resolve() / path.name))
+    name = stored_name(name)
+    items = select_items(connection, "plain(id) = ? OR plain(path) = ?", [comparable(name)] * 2)
     if items:
         return items
-    path = Path(os.path.abspath(name))
-    path = path.parent.resolve() / path.name
     for number, (_, location) in sources_of(connection).items():
         if Path(location).is_relative_to(path):
             items += select_items(connection, "source = ?", [number])
             continue
         part = path.relative_to(location).as_posix() if path.is_relative_to(location) else name.rstrip("/")
+        part = comparable(part)
         items += select_items(
             connection,
-            "source = ? AND (id = ? OR substr(id, 1, ?) = ?)",
+            "source = ? AND (plain(id) = ? OR substr(plain(id), 1, ?) = ?)",
             [number, part, len(part) + 1, part + "/"],
         )
     if not items:

@@ -1,10 +1,11 @@
 """`leccr search`: answers a query, a picture, the lines of a file or of the standard input, or what is typed."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from processing.notes import note
+from processing.screen import shown
 
 from ..errors import UserError
 from .answers import check_sheet, draw_sheet, explanation, print_json, print_table
@@ -82,6 +83,10 @@ def _check_items(gallery: Gallery) -> None:
         note(f"Indexing {state.unfinished} was not finished: only {state.items} items are searched.", sys.stderr)
 
 
+def _warn(text: object) -> None:
+    print(shown(text), file=sys.stderr)
+
+
 def _note_few(gallery: Gallery, results: Sequence[Result], k: int, where: str | None) -> None:
     if where is not None and not results:
         note(f"No item matches the filter {where}.", sys.stderr)
@@ -92,13 +97,24 @@ def _note_few(gallery: Gallery, results: Sequence[Result], k: int, where: str | 
 
 def _lines(path: Path) -> list[str]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read as a text file of queries: {error}.") from error
-    texts = [line.strip() for line in lines if line.strip()]
+        with path.open("rb") as file:
+            texts = [line for line in _read_queries(file, str(path)) if line]
+    except OSError as error:
+        raise UserError(f"{path} cannot be read as a text file of queries: {error.strerror or error}.") from error
     if not texts:
         raise UserError(f"{path} has no queries; write one per line.")
     return texts
+
+
+def _read_queries(lines: Iterable[bytes], name: str) -> Iterator[str]:
+    """Yield the lines as text; one that is not UTF-8 is named, and the others are answered."""
+    for number, line in enumerate(lines, start=1):
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+            # Shells and terminals can hand over half of a character, or a NUL.
+            yield text.replace("\0", "")
+        except UnicodeDecodeError as error:
+            _warn(f"Line {number} of {name} is not UTF-8 text at byte {error.start + 1}; it is left out.")
 
 
 def _answer_input(gallery: Gallery, k: int, where: str | None, as_json: bool) -> None:
@@ -111,15 +127,19 @@ def _answer_input(gallery: Gallery, k: int, where: str | None, as_json: bool) ->
         Prompt(gallery, k, where, as_json).run()
         return
     view_count = gallery.state.view_count
-    for line in sys.stdin:
-        query = line.strip()
+    for query in _read_queries(_input_lines(), "the standard input"):
         if not query:
             continue
         try:
             _print_answer(query, gallery.search(query, k, where), view_count, as_json, True)
         except UserError as error:
-            print(error, file=sys.stderr)
+            _warn(error)
         sys.stdout.flush()
+
+
+def _input_lines() -> Iterable[bytes]:
+    """Return the lines of the standard input as bytes, which may be in any encoding."""
+    return getattr(sys.stdin, "buffer", None) or (line.encode("utf-8", "surrogateescape") for line in sys.stdin)
 
 
 def _print_answer(query: str, results: Sequence[Result], view_count: int, as_json: bool, name_query: bool) -> None:
@@ -127,5 +147,5 @@ def _print_answer(query: str, results: Sequence[Result], view_count: int, as_jso
         print_json(query, results)
         return
     if name_query:
-        print(f"\n{query}")
+        print(f"\n{shown(query)}")
     print_table(results, view_count)

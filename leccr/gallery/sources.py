@@ -1,14 +1,15 @@
 """Where items come from: a folder of photos and videos, single files, a prepared data set, or one from the Hub."""
 
-import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from processing.folders import walk_files
+from processing.names import stored_name, stored_path
+
 from ..errors import UserError
 from .candidates import ENDINGS, Candidate, Source, kind_of, read_descriptions
-from .results import is_encodable
 from .store.catalogue import DATA, FOLDER, HUB, IMAGE, VIDEO
 
 
@@ -25,8 +26,6 @@ def open_source(name: str, split: str | None = None, roots: Sequence[str] = ()) 
     """
     path = Path(name)
     if path.exists():
-        if not is_encodable(os.path.realpath(path)):
-            raise UserError(f"The path {os.path.realpath(path)!r} is no valid text; rename the folder or file.")
         if not path.is_dir():
             return files_source([path], roots)
         return data_source(path, split) if _has_shards(path) else folder_source(path, roots)
@@ -58,24 +57,16 @@ def folder_source(folder: Path, roots: Sequence[str] = ()) -> Source:
         UserError: If there are none.
     """
     root = folder.resolve()
-    files = sorted(_walk(root))
+    unreadable: list[tuple[str, str]] = []
+    files = sorted(file for file in walk_files(root, unreadable) if kind_of(file) is not None)
     if not files:
+        if unreadable:
+            name, reason = unreadable[0]
+            raise UserError(f"{folder} has no photos or videos that can be read: {name}: {reason}.")
         raise UserError(f"{folder} has no photos or videos; known endings are {ENDINGS}.")
-    return files_source(files, roots, root)
-
-
-def _walk(root: Path) -> Iterator[Path]:
-    entered: set[tuple[int, int]] = set()
-    for parent, folders, names in os.walk(root, followlinks=True):
-        status = os.stat(parent)
-        if (status.st_dev, status.st_ino) in entered:
-            folders.clear()
-            continue
-        entered.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in names:
-            if not name.startswith(".") and kind_of(name) is not None:
-                yield Path(parent, name)
+    source = files_source(files, roots, root)
+    source.left_out += unreadable
+    return source
 
 
 def files_source(files: Sequence[Path], roots: Sequence[str] = (), root: Path | None = None) -> Source:
@@ -93,27 +84,31 @@ def files_source(files: Sequence[Path], roots: Sequence[str] = (), root: Path | 
         if kind_of(file) is None:
             raise UserError(f"{file} is no photo or video; known endings are {ENDINGS}.")
     start = root or files[0].parent.resolve()
-    descriptions = {folder: read_descriptions(Path(folder)) for folder in {*roots, str(start)}}
+    descriptions = {str(folder): read_descriptions(folder) for folder in {*map(stored_path, roots), start}}
     candidates, left_out = [], []
+    taken: set[str] = set()
+    known = [str(stored_path(folder)) for folder in roots]
     for file in files:
         path = file if root else start / file.name
-        owner = next((folder for folder in roots if path.is_relative_to(folder)), str(start))
+        owner = next((folder for folder in known if path.is_relative_to(folder)), str(start))
         problem = _problem(path, Path(owner))
         if problem:
-            left_out.append((str(path).encode(errors="backslashreplace").decode(), problem))
+            left_out.append((str(path), problem))
             continue
-        name = path.relative_to(owner).as_posix()
+        name = stored_name(path.relative_to(owner).as_posix())
+        if name in taken:
+            left_out.append((str(path), "another file is stored under the same name; rename one of them"))
+            continue
+        taken.add(name)
         description = descriptions[owner].get(name)
         if description is None and path.is_relative_to(start):
-            description = descriptions[str(start)].get(path.relative_to(start).as_posix())
-        candidates.append(Candidate(owner, name, name, str(kind_of(path)), description, path))
-    return Source(FOLDER, str(start), len(candidates), lambda begin, end: candidates[begin:end], left_out)
+            description = descriptions[str(start)].get(stored_name(path.relative_to(start).as_posix()))
+        candidates.append(Candidate(stored_name(owner), name, name, str(kind_of(path)), description, path))
+    return Source(FOLDER, stored_name(start), len(candidates), lambda begin, end: candidates[begin:end], left_out)
 
 
 def _problem(path: Path, root: Path) -> str | None:
     """Return why a file cannot be indexed; None if it can."""
-    if not is_encodable(str(path)):
-        return "its name is no valid text; rename it"
     try:
         real = path.resolve(strict=True)
         if not real.is_relative_to(root):
@@ -129,8 +124,8 @@ def data_source(folder: Path, split: str | None) -> Source:
     """Return the rows of a prepared data set, with their descriptions, or with features where it has no pictures."""
     from ..data.loading import load_data, split_of
 
-    location = str(folder.resolve())
-    splits, features = load_data(location)
+    location = stored_name(folder.resolve())
+    splits, features = load_data(str(folder.resolve()))
     chosen = [split_of(splits, split, str(folder))] if split else list(splits.values())
     descriptions = read_descriptions(folder)
     rows = [(part, index) for part in chosen for index in range(len(part))]

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from tqdm.auto import tqdm
 
 from ..errors import UserError
+from ..screen import shown
 from .endpoint import EndpointError
 from .journal import Journal, Key
 
@@ -50,7 +51,7 @@ def run_jobs(
                 failures += 1
                 if failures >= FAILURES_IN_A_ROW:
                     raise
-                tqdm.write(f"{error} Continuing with the others.")
+                tqdm.write(shown(f"{error} Continuing with the others."))
                 continue
             failures = 0
             journal.append(records)

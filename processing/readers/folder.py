@@ -22,7 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from ..folders import walk_files
+from ..names import ByName, stored_name
 from ..schema import ORIGIN_HUMAN
+from ..screen import shown
 from ..suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from .files import Collection, Rows, Target, clean, make_row
 from .metadata import Metadata
@@ -54,26 +57,33 @@ def folder_rows(root: str | Path, source_language: str = "en", shares: Sequence[
         raise FileNotFoundError(f"There is no folder {root}; name one with images or videos.")
     if len(shares) != 3 or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
         raise UserError(f"The shares of train, validation and test should add up to 1, unlike {list(shares)}.")
-    media = _media(root)
+    unreadable: list[tuple[str, str]] = []
+    media = _media(root, unreadable)
+    notes = [f"{shown(name)}: {reason}; nothing in it was read." for name, reason in unreadable]
     there = [root / name for name in METADATA if (root / name).exists()]
     if not there and not media:
-        raise FileNotFoundError(f"{root} holds no image or video, nor {' or '.join(METADATA)}.")
+        raise FileNotFoundError(" ".join([f"{root} holds no image or video, nor {' or '.join(METADATA)}.", *notes]))
     if not there:
-        return Collection(Rows.of(lambda split: (_row(root, file, [], source_language) for file in media), [GALLERY]))
+        rows_of_all = Rows.of(lambda split: (_row(root, file, [], source_language) for file in media), [GALLERY])
+        return Collection(rows_of_all, notes=notes)
     metadata = Metadata(there[0])
     splits = _split(metadata, shares)
     unlisted = sum(file not in metadata for file in media)
-    notes = [f"{unlisted} images or videos have no line in the metadata; they are left out."] if unlisted else []
+    if unlisted:
+        notes.append(f"{unlisted} images or videos have no line in the metadata; they are left out.")
+    # The name on the disk may be in another Unicode form than that in the metadata.
+    on_disk = ByName((file, file) for file in media)
 
     def rows(split: str) -> Iterator[dict[str, Any]]:
-        return (_row(root, file, metadata[file], source_language) for file in splits[split])
+        return (_row(root, on_disk.get(file, file), metadata[file], source_language) for file in splits[split])
 
     return Collection(Rows.of(rows, splits), notes=notes)
 
 
-def _media(root: Path) -> list[str]:
+def _media(root: Path, unreadable: list[tuple[str, str]]) -> list[str]:
     """Return the images and videos below the folder, as paths in it."""
-    paths = (path for path in root.rglob("*") if path.suffix.lower() in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES))
+    files = walk_files(root, unreadable, follow_links=False, hidden=True)
+    paths = (path for path in files if path.suffix.lower() in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES))
     return sorted(path.relative_to(root).as_posix() for path in paths if path.is_file())
 
 
@@ -95,7 +105,7 @@ def _row(root: Path, file: str, lines: Iterable[Mapping[str, Any]], source_langu
     path = root / file
     video = path.suffix.lower() in VIDEO_SUFFIXES
     return make_row(
-        file,
+        stored_name(file),
         sources,
         targets,
         image=None if video else path,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..errors import UserError
+from ..names import ByName
 
 FILE_COLUMNS = ("file_name", "image", "video")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -32,7 +33,7 @@ class Metadata:
             if path.suffix != ".jsonl":
                 file.seek(self._start)
                 self._read_columns(file)
-        self._places: dict[str, array[int]] = {}
+        self._places: ByName[array[int]] = ByName()
         with path.open("rb") as file:
             for place, number, line in self._lines(file, self._start):
                 name = next((str(line[name]).strip() for name in FILE_COLUMNS if line.get(name)), "")

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from processing.names import comparable
 from processing.writing import atomic_file, refuse_links
 
 from ...errors import UserError
@@ -166,7 +167,7 @@ class Catalogue:
         connection = sqlite3.connect(address, uri=True, timeout=SECONDS_TO_WAIT, isolation_level=None)
         for setting in SETTINGS:
             connection.execute(f"PRAGMA {setting}")
-        connection.create_function("contains", 2, _contains, deterministic=True)
+        add_functions(connection)
         return connection
 
     def _check_schema(self, connection: sqlite3.Connection) -> None:
@@ -191,8 +192,23 @@ class Catalogue:
             raise UserError(f"The catalogue {self.path} is damaged ({error}); index the pictures again.") from error
 
 
+def add_functions(connection: sqlite3.Connection) -> None:
+    """Give a connection the functions that conditions of `leccr.gallery.filters` use."""
+    connection.create_function("contains", 2, _contains, deterministic=True)
+    connection.create_function("plain", 1, _plain, deterministic=True)
+
+
 def _contains(text: Any, part: str) -> bool:
-    return isinstance(text, str) and part in text.casefold()
+    return isinstance(text, str) and part in searchable(text)
+
+
+def _plain(text: Any) -> Any:
+    return comparable(text) if isinstance(text, str) else text
+
+
+def searchable(text: str) -> str:
+    """Return a text in the form in which one contains another whatever their case and Unicode form."""
+    return comparable(comparable(text).casefold())
 
 
 def read_state(connection: sqlite3.Connection, name: str) -> State:

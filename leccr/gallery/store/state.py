@@ -85,7 +85,7 @@ class State:
 
     def to_json(self) -> str:
         """Return the state as JSON."""
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
+        return json.dumps(dataclasses.asdict(self))
 
     @classmethod
     def from_json(cls, text: str, name: str) -> "State":

@@ -16,6 +16,8 @@ from leccr.cli.overrides import parse_overrides
 from leccr.errors import UserError
 from leccr.evaluation.evaluate import EvaluationOptions
 
+AGAIN = "Add --resume to the same command to resume from the last checkpoint."
+
 
 def run(*arguments: str) -> Any:
     return CliRunner().invoke(app, list(arguments))
@@ -235,7 +237,10 @@ def test_quickstart_hands_over_everything(monkeypatch: pytest.MonkeyPatch) -> No
     [
         (UserError("two\nlines"), "two lines"),
         (FileNotFoundError("There is no folder x."), "There is no folder x."),
-        (OSError(errno.ENOSPC, "No space left on device", "model.pt"), "model.pt: No space left on device."),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "model.pt"),
+            "model.pt: the disk is full, or a quota is used up; free some space. " + AGAIN,
+        ),
         (PermissionError(errno.EACCES, "Permission denied", "/out"), "/out: Permission denied."),
     ],
 )

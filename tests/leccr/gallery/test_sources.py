@@ -1,15 +1,12 @@
 import os
-import sys
 from pathlib import Path
 
 import pytest
 from datasets import Dataset, DatasetDict, Features, Image, Value
 
 from leccr.errors import UserError
-from leccr.gallery import Gallery
 from leccr.gallery.candidates import Source
 from leccr.gallery.sources import open_source
-from leccr.models.encoder import Encoder
 from processing.features import save_features
 from processing.storage import write_rows
 from tests.leccr.gallery.tiny_gallery import paint
@@ -168,16 +165,3 @@ def test_a_data_set_of_the_hub_needs_a_column_of_pictures_alone(
         match="There is no folder some/none, and no data set .* from the Hub: Couldn't reach the Hub",
     ):
         open_source("some/none")
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
-def test_names_that_are_no_text_are_left_out(tmp_path: Path, encoder: Encoder) -> None:
-    paint(tmp_path / "p" / "good.png", 0)
-    os.rename(paint(tmp_path / "p" / "bad.png", 1), os.fsencode(tmp_path / "p") + b"/\xff.png")
-    with Gallery.build(tmp_path / "p", encoder, tmp_path / "g") as gallery:
-        assert len(gallery) == 1
-        assert gallery.report is not None
-        assert gallery.report.broken == [(f"{tmp_path}/p/\\udcff.png", "its name is no valid text; rename it")]
-    os.rename(tmp_path / "p", os.fsencode(tmp_path) + b"/\xff")
-    with pytest.raises(UserError, match="is no valid text; rename the folder or file"):
-        open_source(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))

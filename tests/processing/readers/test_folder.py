@@ -1,10 +1,17 @@
 import json
+import os
+import sys
+import unicodedata
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image as PillowImage
 
+from processing.images import open_image
 from processing.readers.checks import check_splits, check_visuals
 from processing.readers.folder import folder_rows
+from processing.storage import read_splits, write_rows
 
 from .layout import rows, targets, touch, write
 
@@ -167,3 +174,48 @@ def test_empty_and_absent_folders(tmp_path: Path) -> None:
         folder_rows(tmp_path)
     with pytest.raises(FileNotFoundError, match="nowhere"):
         folder_rows(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(("on_disk", "written"), [("NFC", "NFD"), ("NFD", "NFC"), ("NFD", "NFD")])
+def test_metadata_name_a_file_in_either_unicode_form(tmp_path: Path, on_disk: str, written: str) -> None:
+    names = {form: unicodedata.normalize(form, "š/genève.jpg") for form in ("NFC", "NFD")}
+    touch(tmp_path, [names[on_disk]])
+    lines = "".join(f"{names[form]},{form} {number}\n" for number, form in enumerate((written, "NFC")))
+    found = folder_rows(write(tmp_path, {"metadata.csv": f"file_name,caption\n{lines}"}))
+    check_visuals(found)
+    assert found.notes == []
+    [row] = rows(found, "train").values()
+    assert row["id"] == names[on_disk] and row["image"]["path"] == str(tmp_path / names[on_disk])
+    assert row["source_captions"] == [f"{written} 0", "NFC 1"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_names_that_are_no_text_can_be_stored_and_opened(tmp_path: Path) -> None:
+    root = tmp_path / os.fsdecode(b"d\xfcsseldorf")
+    root.mkdir()
+    PillowImage.new("RGB", (8, 8), "red").save(root / os.fsdecode(b"caf\xe9.png"))
+    (root / "metadata.csv").write_text("file_name,caption\ncaf\\xe9.png,A caf\u00e9.\n", encoding="utf-8")
+    for embed in (True, False):
+        found = check_visuals(folder_rows(root, shares=(1, 0, 0)))
+        write_rows(tmp_path / f"data {embed}", "train", found.splits["train"], embed_images=embed)
+        [row] = read_splits(tmp_path / f"data {embed}")["train"]
+        assert row["id"] == r"caf\xe9.png" and row["source_captions"] == ["A café."]
+        assert open_image(row["image"]).size == (8, 8)
+
+
+def test_folders_that_cannot_be_read_are_notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, ["closed/1.jpg", "open.jpg"])
+    scandir = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if Path(os.fspath(path)).name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = folder_rows(tmp_path)
+    assert list(rows(found, "gallery")) == ["open.jpg"]
+    assert found.notes == [f"{tmp_path}/closed: the folder cannot be read: Permission denied; nothing in it was read."]
+    (tmp_path / "open.jpg").unlink()
+    with pytest.raises(FileNotFoundError, match="holds no image or video.*closed: the folder cannot be read"):
+        folder_rows(tmp_path)
