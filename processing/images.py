@@ -1,7 +1,10 @@
 """Opening pictures so that a broken one is named, and varying them for training."""
 
 import io
+import os
+import stat
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +15,8 @@ from .errors import UserError
 from .names import stored_path
 
 MAX_PIXELS = 100_000_000
+# Of PNG, JPEG, GIF and TIFF; other formats are left to Pillow.
+_BEGINNINGS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*")
 
 
 def open_image(value: Any, name: str = "") -> PillowImage.Image:
@@ -48,7 +53,37 @@ def _source(value: Any, name: str) -> tuple[str, Any]:
         label = f"The picture of row {name!r}" if isinstance(value, PillowImage.Image) else str(value)
     if value is None:
         raise UserError(f"Row {name!r} has no picture; give one, or visual features.")
+    if isinstance(value, (str, Path)) and not is_regular(value):
+        raise UserError(f"{label} is no regular file; give a picture, or skip broken ones.")
     return label, value
+
+
+def is_regular(path: str | Path) -> bool:
+    """Return whether a path is no device, pipe or folder, whose reading may never end; a missing file passes."""
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return "\0" not in str(path)
+
+
+def is_picture(path: str | Path) -> bool:
+    """Return whether a regular file is a picture by how it begins; the whole of it may still be broken.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
+    if not is_regular(path):
+        return False
+    with open(path, "rb") as file:
+        if file.read(12).startswith(_BEGINNINGS):
+            return True
+    try:
+        with PillowImage.open(path):
+            return True
+    except PillowImage.DecompressionBombError:
+        return True
+    except Exception:
+        return False
 
 
 class RandomCrop:

@@ -15,6 +15,7 @@ from processing.features import FEATURES_FILE, save_features
 from processing.notes import note
 from processing.readers import READERS, Collection, Rows, check_disjoint, check_splits, check_visuals, image_key
 from processing.readers.files import FeatureSource
+from processing.readers.roots import Roots
 from processing.schema import ORIGIN_HUMAN
 from processing.storage import read_column, write_rows
 from processing.video import open_visual
@@ -48,7 +49,9 @@ def run_preparation(name: str, output: str | Path, options: PrepareOptions = DEF
     output = Path(output)
     check_new_folder(output)
     given = options.given()
-    collection = check_visuals(_read(name, options.root, given), options.allow_missing)
+    folders = [root for root in (options.root, options.images, options.videos) if root is not None]
+    roots = Roots(folders, options.skip_broken)
+    collection = check_visuals(_read(name, options.root, given), options.allow_missing, roots)
     notes = [*collection.notes, *_check_overlap(collection, options.disjoint_from, options.allow_overlap)]
     splits = {
         split: _human_out(rows) if options.machine_only and split == "train" else rows

@@ -81,6 +81,11 @@ class Candidate:
             return row["visual_features"].float().numpy().tobytes()
         named = row.get("video") or (image or {}).get("path")
         try:
+            # Imports torch, which a folder of photos does not need so early.
+            from processing.images import is_picture, is_regular
+
+            if named and not (is_regular(named) and (row.get("video") or is_picture(named))):
+                raise UserError(f"{named} is no picture or video; correct the data set's row, or leave it out.")
             return Path(named).read_bytes() if named else b""
         except OSError as error:
             raise UserError(f"{named} cannot be read: {error.strerror}.") from error

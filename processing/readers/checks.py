@@ -6,21 +6,24 @@ from typing import Any
 
 from ..errors import UserError
 from .files import Collection, FeatureSource, Rows, image_key
+from .roots import Roots
 
 _EXAMPLES = 3
+EVERYWHERE = Roots(())
 
 
-def check_visuals(collection: Collection, allow_missing: bool = False) -> Collection:
-    """Make sure that every row has its picture, video or ready-made features.
+def check_visuals(collection: Collection, allow_missing: bool = False, roots: Roots = EVERYWHERE) -> Collection:
+    """Make sure that every row has its picture, video or ready-made features, and names only files that it may.
 
     Args:
         collection: What a reader returned.
-        allow_missing: Leave such rows out, and say in the notes how many, instead of raising.
+        allow_missing: Leave rows without them out, and say in the notes how many, instead of raising.
+        roots: Folders that the pictures and videos have to be in.
 
     Raises:
         FileNotFoundError: If rows lack their visual; the message counts them and names a few. Also if all rows lack
             it, whatever `allow_missing`.
-        UserError: If there are no rows.
+        UserError: If there are no rows, or one names a file outside the folders.
     """
     missing: dict[str, int] = {}
     examples: list[str] = []
@@ -29,6 +32,7 @@ def check_visuals(collection: Collection, allow_missing: bool = False) -> Collec
         missing[split] = 0
         for row in rows:
             total += 1
+            roots.check(row)
             lacking = _lacking(row, collection.features)
             if lacking:
                 missing[split] += 1

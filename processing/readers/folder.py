@@ -39,13 +39,21 @@ GALLERY = "gallery"
 _LANGUAGE_COLUMN = re.compile(r"caption_(?P<language>[a-z]{2,3}(?:-[A-Za-z]+)?)")
 
 
-def folder_rows(root: str | Path, source_language: str = "en", shares: Sequence[float] = SHARES) -> Collection:
+def folder_rows(
+    root: str | Path,
+    source_language: str = "en",
+    shares: Sequence[float] = SHARES,
+    images: str | Path | None = None,
+    videos: str | Path | None = None,
+) -> Collection:
     """Read a folder of images or videos.
 
     Args:
         root: The folder.
         source_language: Language of the captions in the column `caption`.
         shares: Shares of train, validation and test where the metadata do not tell the split.
+        images: Another folder in which files may be that the metadata name by absolute paths, or links lead to.
+        videos: Another such folder.
 
     Raises:
         FileNotFoundError: If there is no such folder, or no image or video in it and no metadata either.
