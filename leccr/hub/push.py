@@ -11,7 +11,7 @@ from huggingface_hub import eval_result_entries_to_yaml
 
 from hub_card.gallery_card import gallery_card
 from hub_card.model_card import ModelFacts, model_card
-from hub_card.names import is_repository, public_name
+from hub_card.names import public_name
 from hub_card.results import eval_records
 from hub_card.sections import merge_cards
 from processing.notes import note
@@ -24,6 +24,8 @@ from ..gallery.store.catalogue import FILE as GALLERY_FILE
 from ..recipes.recipe import RECIPE_FILE
 from ..recipes.yaml_text import to_yaml
 from .card_facts import public_recipe, read_facts, read_json, read_recipe
+from .new_names import check_new_names
+from .own_files import is_own_file, own_files
 from .upload import DATASET, MODEL, Upload
 
 RECORDS = ".eval_results"
@@ -89,8 +91,7 @@ def run_push(
     Raises:
         UserError: If the folder holds nothing to publish, the name is none of the Hub's, or the Hub refuses.
     """
-    if not is_repository(repository):
-        raise UserError(f'"{repository}" is no name on the Hub; write it as org/name.')
+    check_new_names(repository, revision)
     upload = plan_upload(folder, repository, kind, results, license, dataset, data)
     if dry_run:
         return upload.listing(repository)
@@ -147,7 +148,10 @@ def plan_upload(
 def _checkpoint(folder: Path, facts: ModelFacts) -> Upload:
     names, left_out = _chosen(folder, MODEL_FILES)
     if not any(fnmatch(name, "*.safetensors") for name in names):
-        raise UserError(f"{folder} holds no weights (*.safetensors); wait for the training to end, or name another.")
+        linked = "; what links lead to is not uploaded" if any(" (a link" in name for name in left_out) else ""
+        raise UserError(
+            f"{folder} holds no weights (*.safetensors){linked}; wait for the training to end, or name another."
+        )
     files: dict[str, Path | bytes] = {name: _publishable(folder / name) for name in names}
     notes = []
     if facts.results and facts.dataset:
@@ -223,13 +227,10 @@ def _gallery(folder: Path, repository: str) -> Upload:
 
 
 def _data_set(folder: Path) -> Upload:
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    names = [path.relative_to(folder) for path in paths]
-    kept = [name for name in names if not any(fnmatch(part, pattern) for part in name.parts for pattern in NEVER)]
-    files = {name.as_posix(): _publishable_journal(folder / name) for name in kept if name.as_posix() != CARD}
+    names, left_out = _chosen(folder, ("*",), below=True)
+    files = {name: _publishable_journal(folder / name) for name in names}
     if not files:
-        raise UserError(f"{folder} holds no files.")
-    left_out = [name.as_posix() for name in names if name not in kept]
+        raise UserError(f"{folder} holds no files to upload; left out: {', '.join(left_out) or 'none'}.")
     return Upload("data set", DATASET, _data_card(folder), files, left_out)
 
 
@@ -237,22 +238,22 @@ def _data_card(folder: Path) -> str | None:
     facts = read_data_facts(folder)
     if facts is not None:
         return current_card(folder, facts)
-    return (folder / CARD).read_text(encoding="utf-8") if (folder / CARD).is_file() else None
+    return (folder / CARD).read_text(encoding="utf-8") if is_own_file(folder / CARD) else None
 
 
-def _chosen(folder: Path, patterns: Sequence[str]) -> tuple[list[str], list[str]]:
+def _chosen(folder: Path, patterns: Sequence[str], below: bool = False) -> tuple[list[str], list[str]]:
     """Return the names of the files that match, without the card, and everything else in the folder."""
-    chosen, left_out = [], []
-    for path in sorted(folder.iterdir()):
-        fits = any(fnmatch(path.name, pattern) for pattern in patterns)
-        if path.is_file() and fits and not any(fnmatch(path.name, pattern) for pattern in NEVER):
-            if path.name != CARD:
-                chosen.append(path.name)
-        elif path.name != CARD:
-            left_out.append(path.name + ("/" if path.is_dir() else ""))
-    return chosen, left_out
+    files, left_out = own_files(folder, below)
+    chosen = []
+    for name in files:
+        fits = any(fnmatch(name, pattern) for pattern in patterns)
+        if fits and not any(fnmatch(part, pattern) for part in name.split("/") for pattern in NEVER):
+            chosen.append(name)
+        else:
+            left_out.append(name)
+    return [name for name in chosen if name != CARD], sorted(name for name in left_out if name != CARD)
 
 
 def _with_own_text(folder: Path, card: str) -> str:
     path = folder / CARD
-    return merge_cards(path.read_text(encoding="utf-8"), card, str(path)) if path.is_file() else card
+    return merge_cards(path.read_text(encoding="utf-8"), card, str(path)) if is_own_file(path) else card
