@@ -49,7 +49,7 @@ TOWER = Path("weights", "mobilenet_v2_imagenet")
 
 
 def prepare_maps(shared: Path, work: Path) -> Path:
-    """Prepare the data set with all five captions, and its maps beside it."""
+    """Prepare the data set with all five captions, and its maps next to it."""
     data = work / "data"
     if not data.exists():
         run_preparation("flickr8k-cn", data, PrepareOptions(root=shared / "data" / "flickr8k-cn", embed_images=False))
@@ -78,7 +78,7 @@ def describe_images(data: Path, folder: Path, model: Path, chosen: Mapping[str, 
 
 
 def write_described(reserved: Path, output: Path, descriptions: Mapping[str, str]) -> None:
-    """Copy the data set with reserved captions, and put the captioner's text in their place."""
+    """Copy the data set with reserved captions, and replace them by the captioner's text."""
     with atomic_folder(output) as part:
         copy_data(reserved, part)
         rewrite_column(part, "description", ["id"], lambda row: descriptions.get(row["id"]))
@@ -115,8 +115,8 @@ def train_fold(folder: Path, vision: Path, maps: FeatureFile, seen: Captions, un
     model, processor = build_captioner(vision, [text for texts in seen.values() for text in texts])
     train_captioner(model, processor.tokenizer, maps, seen, **options)
     report: dict[str, Any] = {"images": len(seen), "cpu_seconds": round(time.process_time() - started)}
-    some = dict(sorted(seen.items())[:1000])
-    for name, captions in (("validation", unseen), ("training", some)):
+    sample = dict(sorted(seen.items())[:1000])
+    for name, captions in (("validation", unseen), ("training", sample)):
         report[f"perplexity_{name}"] = round(perplexity(model, processor.tokenizer, maps, captions), 2)
     print(json.dumps(report))
     save_captioner(folder, model, processor, report)
@@ -133,7 +133,7 @@ def main(given: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(given)
     output = arguments.cache / "flickr8k-cn-described"
     if output.exists():
-        return print(f"{output} is there already; remove it to make it anew.")
+        return print(f"{output} exists already; remove it to make it again.")
     work = arguments.cache / "captioner"
     data = prepare_maps(arguments.shared, work)
     numbers = "".join(map(str, arguments.captions))

@@ -1,8 +1,8 @@
 """A small image captioner that `leccr describe` can run: frozen MobileNetV2 and a decoder trained from scratch.
 
-The architecture is FastVLM's, whose vision tower may be convolutional: each place of MobileNetV2's map becomes a token
-in front of the text. The text is a question and its answer; the questions ask for a short caption, a middling one and a
-long one, so that three answers say more than one. It knows no other questions: they are saved beside it as
+The architecture is FastVLM's, whose vision tower may be convolutional: each position of MobileNetV2's map becomes a
+token in front of the text. The text is a question and its answer; the questions ask for a short caption, a middling one
+and a long one, so that three answers say more than one. It knows no other questions: they are saved with it as
 `prompts.yaml`, to be given to `leccr describe` as `--prompts`.
 """
 
@@ -134,7 +134,7 @@ def train_captioner(
 
 
 def encode(tokenizer: Any, captions: Sequence[str]) -> list[tuple[Tensor, Tensor]]:
-    """Return for each caption the tokens of its question and of itself, and the labels, of its own tokens alone."""
+    """Return for each caption the tokens of its question and of itself, and the labels: the caption's tokens only."""
     questions = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in QUESTIONS.values()]
     encoded = []
     for rank, caption in enumerate(sorted(captions, key=len)):
@@ -186,7 +186,7 @@ def perplexity(model: FastVlmForConditionalGeneration, tokenizer: Any, maps: Fea
 def _batches(names: Sequence[str], size: int, shuffled: bool = False) -> Iterator[list[str]]:
     order = torch.randperm(len(names)).tolist() if shuffled else range(len(names))
     for start in range(0, len(names), size):
-        yield [names[place] for place in order[start : start + size]]
+        yield [names[index] for index in order[start : start + size]]
 
 
 def _maps(maps: FeatureFile, names: Sequence[str]) -> Tensor:

@@ -36,14 +36,14 @@ def inputs_of(rows: int) -> dict[str, dict[str, Tensor]]:
 def programs(folder: Path) -> dict[str, dict[str, Callable[..., Tensor]]]:
     """Export both programs, and return by program what runs it."""
     model = build("full")[0].eval()
-    found: dict[str, dict[str, Callable[..., Tensor]]] = {}
+    runners: dict[str, dict[str, Callable[..., Tensor]]] = {}
     for name, program, longest in (("text", TextProgram(model), TEXT), ("image", ImageProgram(model), DESCRIPTION)):
         path = folder / f"{name}.onnx"
         write_onnx(program, inputs_of(3)[name], longest, path)
-        found[name] = {"PyTorch": program, "ONNX": onnx_runner(path, threads=1)}
+        runners[name] = {"PyTorch": program, "ONNX": onnx_runner(path, threads=1)}
     quantize(folder / "text.onnx", folder / "text-int8.onnx")
-    found["text"]["ONNX int8"] = onnx_runner(folder / "text-int8.onnx", threads=1)
-    return found
+    runners["text"]["ONNX int8"] = onnx_runner(folder / "text-int8.onnx", threads=1)
+    return runners
 
 
 @torch.inference_mode()
@@ -57,7 +57,7 @@ def measure(runners: dict[str, Callable[..., Tensor]], inputs: dict[str, Tensor]
             if turn:
                 times[name].append(1000 * (time.process_time() - start))
     rows = len(next(iter(inputs.values())))
-    return {name: round(statistics.median(found) / rows, 2) for name, found in times.items()}
+    return {name: round(statistics.median(runners) / rows, 2) for name, runners in times.items()}
 
 
 def main() -> None:
@@ -70,8 +70,8 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         for name, runners in programs(Path(folder)).items():
             for rows in options.batch_sizes:
-                found = measure(runners, inputs_of(rows)[name], options.turns)
-                results.append({"program": name, "batch_size": rows, "milliseconds_a_row": found})
+                runners = measure(runners, inputs_of(rows)[name], options.turns)
+                results.append({"program": name, "batch_size": rows, "milliseconds_a_row": runners})
                 print(results[-1], flush=True)
     RESULTS.write_text(json.dumps({"turns": options.turns, "results": results}, indent=2) + "\n", encoding="utf-8")
 

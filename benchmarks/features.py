@@ -77,7 +77,7 @@ def main() -> None:
             whole.append(
                 len(rows) / seconds(lambda: features(path, tower, image_processor, rows, arguments.batch_size))
             )
-    shares = [theirs / most for theirs, most in zip(whole[1:], bare[1:])]
+    shares = [rate / most for rate, most in zip(whole[1:], bare[1:])]
     print(f"{len(rows)} pictures, batches of {arguments.batch_size}, {torch.get_num_threads()} threads; medians of")
     print(f"{arguments.repeats} turns; the share was {min(shares):.2f} to {max(shares):.2f}.\n")
     table = [

@@ -1,10 +1,10 @@
-"""Galleries of random unit vectors: size, memory and latency, each beside a bare FAISS call on the same vectors.
+"""Galleries of random unit vectors: size, memory and latency, each compared with a bare FAISS call on the same vectors.
 
     python -m benchmarks.gallery                       # 250,000 items × 4 views × 256
     python -m benchmarks.gallery --items 2000 --largest 3000 --hnsw-items 1000     # a minute, to see that it runs
 
 Views are made of unit vectors drawn at random as a model makes them, 0.8·image + 0.2·slot. Each form of the gallery is
-measured in a process of its own: opened with its files dropped from the page cache, then asked queries of random unit
+measured in a separate process: opened with its files dropped from the page cache, then asked queries of random unit
 vectors for k = 10, one at a time and 100 at once. The bare call asks an index that FAISS filled itself for as many rows
 as the gallery does, (k + 1)·K, in the same process, the two in turn. Random vectors are the worst case for an
 approximate index and for small formats; `benchmarks.gallery_model` measures these on photos. Results go to
@@ -68,11 +68,11 @@ def fill(folder: Path, items: int, views: int, width: int, name: str = "random",
             state = read_state(connection, str(folder))
             source = source_number(connection, FOLDER, "/photos")
             checksums = open_storage(folder, state).append(state, block)
-            for place, checksum in enumerate(checksums, start):
-                path = f"{2000 + place % 25}/holiday {place % 300}/IMG_{place:07}.jpg"
-                size, moment = 3_000_000 + place, 1_700_000_000 * 10**9 + place
-                described = f"{WORDS} {place}"
-                item = Item(path, path, "image", f"{place:032x}", size, moment, described, source, place)
+            for position, checksum in enumerate(checksums, start):
+                path = f"{2000 + position % 25}/holiday {position % 300}/IMG_{position:07}.jpg"
+                size, moment = 3_000_000 + position, 1_700_000_000 * 10**9 + position
+                described = f"{WORDS} {position}"
+                item = Item(path, path, "image", f"{position:032x}", size, moment, described, source, position)
                 put_item(connection, dataclasses.replace(item, checksum=checksum), None)
             total = start + count
             changes = {"positions": total, "items": total, "version": state.version + 1, "longest_view": 1.0001}
@@ -157,20 +157,20 @@ def measure_latency(folder: Path, repeats: int) -> dict[str, Any]:
     for query in queries[:3]:
         gallery.search(query, K)
         bare.search(query[None], rows, params=parameters)
-    ours: list[float] = []
-    theirs: list[float] = []
+    gallery_times: list[float] = []
+    bare_times: list[float] = []
     ours_100: list[float] = []
     theirs_100: list[float] = []
     for query in queries:
-        theirs.append(milliseconds(lambda: bare.search(query[None], rows, params=parameters)))  # noqa: B023
-        ours.append(milliseconds(lambda: gallery.search(query, K)))  # noqa: B023
+        bare_times.append(milliseconds(lambda: bare.search(query[None], rows, params=parameters)))  # noqa: B023
+        gallery_times.append(milliseconds(lambda: gallery.search(query, K)))  # noqa: B023
     for _ in range(max(2, repeats // 40)):
         theirs_100.append(milliseconds(lambda: bare.search(many, rows, params=parameters)))
         ours_100.append(milliseconds(lambda: gallery.search(many, K)))
     return {
-        "one_query": percentiles(ours),
-        "one_query_bare": percentiles(theirs),
-        "overhead_p50": round(float(np.median(np.array(ours) - np.array(theirs))), 3),
+        "one_query": percentiles(gallery_times),
+        "one_query_bare": percentiles(bare_times),
+        "overhead_p50": round(float(np.median(np.array(gallery_times) - np.array(bare_times))), 3),
         "hundred_queries": percentiles(ours_100),
         "hundred_queries_bare": percentiles(theirs_100),
         "top_10_of_fp32": None,
@@ -181,11 +181,12 @@ def agreement(folder: Path, answers: Path, repeats: int) -> float:
     """Return the share of the ten best of the fp32 gallery that this form has among its ten best."""
     gallery = Gallery.open(folder)
     queries = unit_vectors(min(repeats, 100), gallery.state.width, seed=10**6 + 3)
-    found = [[result.id for result in results] for results in gallery.search(queries, K)]
+    answered = [[result.id for result in results] for results in gallery.search(queries, K)]
     if not answers.exists():
-        answers.write_text(json.dumps(found))
+        answers.write_text(json.dumps(answered))
     right = json.loads(answers.read_text())
-    return round(float(np.mean([len(set(ours) & set(theirs)) / K for ours, theirs in zip(found, right)])), 4)
+    shares = [len(set(ids) & set(expected)) / K for ids, expected in zip(answered, right)]
+    return round(float(np.mean(shares)), 4)
 
 
 def in_child(action: str, *arguments: Any) -> Any:

@@ -58,17 +58,17 @@ def compare(
     """Return the share of queries whose k best items and scores are those of the full matrix."""
     same = 0
     for results, (order, scores) in zip(gallery.search(queries, k), right):
-        names = [result.id for result in results] == [ids[place] for place in order[:k]]
+        names = [result.id for result in results] == [ids[position] for position in order[:k]]
         same += names and [result.score for result in results] == scores[:k].tolist()
     return same / len(queries)
 
 
 def hit_rates(gallery: Gallery, queries: np.ndarray, owners: list[str]) -> dict[str, float]:
-    places = []
+    ranks = []
     for results, owner in zip(gallery.search(queries, max(CUTOFFS)), owners):
         names = [result.id for result in results]
-        places.append(names.index(owner) if owner in names else max(CUTOFFS))
-    return {f"hit_rate_{cutoff}": round(100 * float(np.mean(np.array(places) < cutoff)), 2) for cutoff in CUTOFFS}
+        ranks.append(names.index(owner) if owner in names else max(CUTOFFS))
+    return {f"hit_rate_{cutoff}": round(100 * float(np.mean(np.array(ranks) < cutoff)), 2) for cutoff in CUTOFFS}
 
 
 def measure_answers(built: Path, encoder: Encoder, data: str, split: str, scratch: Path) -> list[dict[str, Any]]:
@@ -96,9 +96,11 @@ def measure_answers(built: Path, encoder: Encoder, data: str, split: str, scratc
                 line |= {"same_10": compare(gallery, queries, right, ids, 10)}
                 if name.startswith("flat"):
                     line["same_all"] = compare(gallery, queries[::10], right[::10], ids, len(ids))
-                best = [{ids[place] for place in order[:10]} for order, _ in brute_force(exact_views, queries)]
+                best = [{ids[position] for position in order[:10]} for order, _ in brute_force(exact_views, queries)]
                 found = gallery.search(queries, 10)
-                shares = [len({result.id for result in ours} & theirs) / 10 for ours, theirs in zip(found, best)]
+                shares = [
+                    len({result.id for result in results} & expected) / 10 for results, expected in zip(found, best)
+                ]
                 line["recall_at_10_of_fp32"] = round(float(np.mean(shares)), 4)
                 line |= hit_rates(gallery, queries, [owner for _, owner in asked])
                 measured.append(line)
@@ -115,24 +117,24 @@ def bert_base(encoder: Encoder) -> Encoder:
 
 
 def measure_query(encoder: Encoder, scratch: Path, repeats: int = 200) -> dict[str, Any]:
-    """Time a text query on 10,000 photos end to end, beside the bare forward of the text encoder, in turn."""
+    """Time a text query on 10,000 photos end to end, compared with the bare forward of the text encoder, in turn."""
     folder = scratch / "ten-thousand"
     shutil.rmtree(folder, ignore_errors=True)
     fill(folder, 10_000, encoder.view_count, encoder.width, encoder.name, encoder.fingerprint())
     texts = [f"Ein Hund rennt am Strand, Nummer {place}" for place in range(repeats)]
-    ours: list[float] = []
+    through_gallery: list[float] = []
     bare: list[float] = []
     with Gallery.open(folder, encoder) as gallery:
         gallery.search(texts[0])
         for text in texts:
             bare.append(milliseconds(lambda: encoder.texts([text])))  # noqa: B023
-            ours.append(milliseconds(lambda: gallery.search(text)))  # noqa: B023
-    ratio = round(float(np.median(ours) / np.median(bare)), 3)
-    return {"query_10000": percentiles(ours), "bare_encoder": percentiles(bare), "ratio_p50": ratio}
+            through_gallery.append(milliseconds(lambda: gallery.search(text)))  # noqa: B023
+    ratio = round(float(np.median(through_gallery) / np.median(bare)), 3)
+    return {"query_10000": percentiles(through_gallery), "bare_encoder": percentiles(bare), "ratio_p50": ratio}
 
 
 def measure_cold_start(checkpoint: str, folder: Path, repeats: int = 3) -> dict[str, float]:
-    """Time `leccr search` from its start, beside importing torch and transformers and loading the weights alone."""
+    """Time `leccr search` from its start, and importing torch and transformers and loading the weights."""
     load = (
         "import torch, transformers\n"
         "from modeling_leccr import LeccrModel\n"

@@ -4,7 +4,7 @@
 
 The model is `leccr` with its published sizes over a CLIP ViT (12 layers, 384 wide, 224x224 pictures) and a BERT (6
 layers, 512 wide, 30,000 word pieces), both with random weights, on random pictures and texts of 32 tokens; descriptions
-have 64. AdamW, float32, one thread. Each run is a process of its own, and the two kinds take turns; memory is the
+have 64. AdamW, float32, one thread. Each run is a separate process, and the two kinds take turns; memory is the
 process's peak less what it had before the first step, and time the processor's, so that other work counts little. The
 first steps, in which memory is allocated, are left out of the time.
 """

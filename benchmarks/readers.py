@@ -2,9 +2,9 @@
 
     python -m benchmarks.readers --shared ../shared
 
-The first table times reading and checking alone, then reading, checking and writing with the images embedded. The
-second one prepares a folder of N captioned pictures, and one of 10 N, each in a process of its own, and gives the
-memory that the process held before (the libraries alone), and the most that it held from then on.
+The first table times only reading and checking, then reading, checking and writing with the images embedded. The
+second one prepares a folder of N captioned pictures, and one of 10 N, each in a separate process, and gives the
+memory that the process held before (only the libraries), and the most that it held from then on.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def time_reading(read: Callable[[], Collection], repeats: int) -> tuple[int, flo
     seconds = []
     for _ in range(repeats):
         started = time.perf_counter()
-        # Most of Multi30K's photos are not there: the check looks for them all the same.
+        # Most of Multi30K's photos are missing: the check looks for them all the same.
         collection = check_visuals(read(), allow_missing=True)
         check_splits(collection.splits)
         seconds.append(time.perf_counter() - started)
@@ -59,7 +59,7 @@ def time_preparing(shared: Path) -> tuple[int, float]:
         counts = run_preparation(
             "flickr8k-cn", Path(folder) / "data", PrepareOptions(root=shared / "data" / "flickr8k-cn")
         )
-        return sum(there.rows for there in counts.values()), time.perf_counter() - started
+        return sum(split.rows for split in counts.values()), time.perf_counter() - started
 
 
 def make_pictures(folder: Path, count: int) -> None:
@@ -89,7 +89,7 @@ def measure_memory(count: int) -> tuple[float, float, float]:
 
 
 def prepare_alone(pictures: str, output: str) -> None:
-    # Importing the libraries has a peak of its own, which would hide that of the run: it is forgotten.
+    # Importing the libraries has its own peak, which would hide that of the run: it is forgotten.
     Path("/proc/self/clear_refs").write_text("5")
     before = status("VmRSS")
     run_preparation("folder", output, PrepareOptions(root=Path(pictures)))

@@ -1,8 +1,8 @@
-"""Twenty visitors of the Space at once, for two minutes: errors, waiting times and memory.
+"""Twenty visitors of the Space at the same time, for two minutes: errors, waiting times and memory.
 
     python -m benchmarks.space_load --model quickstart/model
 
-The app runs in a process of its own, as on the Hub. Each visitor asks a question in one of six languages, reads the
+The app runs in a separate process, as on the Hub. Each visitor asks a question in one of six languages, reads the
 answer for a second or two, now and then opens an explanation, and asks the next one. They arrive one after the other.
 """
 

@@ -1,4 +1,4 @@
-"""Texts per second of our own text encoding beside sentence-transformers', on the same checkpoint.
+"""Texts per second of our own text encoding and of sentence-transformers', on the same checkpoint.
 
     python -m benchmarks.text_rate --checkpoint benchmarks/cache/study/runs/recipes-leccr-seed0 --shared ../shared
 
@@ -148,11 +148,11 @@ def main() -> None:
         transformer = Path(folder) / "leccr-bert-6x256"
         save_transformer(processor, model.config.projection_dim, transformer)
         towers = {"checkpoint": str(given.checkpoint), "BERT 6 x 256, random": str(transformer)}
-        for (tower, place), count in zip(towers.items(), given.texts):
+        for (tower, checkpoint), count in zip(towers.items(), given.texts):
             for language, texts in read_captions(given.shared, count).items():
                 for batch_size in given.batch_sizes:
                     setting = {"tower": tower, "texts": language, "count": len(texts), "batch_size": batch_size}
-                    results.append(setting | compare(place, texts, batch_size, given.turns))
+                    results.append(setting | compare(checkpoint, texts, batch_size, given.turns))
                     print(json.dumps(results[-1]), flush=True)
     content = {"checkpoint": given.checkpoint, "commit": commit(), "turns": given.turns, "machine": machine()}
     write_json(given.out, content | {"results": results})

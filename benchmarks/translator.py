@@ -3,7 +3,7 @@
     python -m benchmarks.translator --shared ../shared --cache benchmarks/cache
 
 A Marian model of 2 + 2 layers, trained from scratch on the 28,000 English captions of task 1 and their translations by
-people. It knows captions and nothing else. A run that is stopped goes on with its last epoch when it is started again.
+people. It knows captions and nothing else. A run that is stopped resumes from its last epoch when it is started again.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def build_translator(
     pieces = _learn_pieces(folder / "source.spm", (text for pair in pairs for text in pair), vocabulary)
     shutil.copyfile(folder / "source.spm", folder / "target.spm")
     names = ["</s>", "<unk>", *pieces, "<pad>"]
-    (folder / "vocab.json").write_text(json.dumps({name: place for place, name in enumerate(names)}), encoding="utf-8")
+    (folder / "vocab.json").write_text(json.dumps({name: index for index, name in enumerate(names)}), encoding="utf-8")
     tokenizer = MarianTokenizer.from_pretrained(folder, source_lang=SOURCE, target_lang=target)
     tokenizer.save_pretrained(folder)
     # Marian begins with the padding token, which it must not say.
@@ -114,7 +114,7 @@ def train_translator(
     batch_size: int = 64,
     learning_rate: float = 2e-3,
 ) -> None:
-    """Train by stock `Trainer`; goes on with the last of `checkpoints` if there is one."""
+    """Train by stock `Trainer`; resumes from the last of `checkpoints` if there is one."""
     sources, targets = zip(*pairs)
     encoded = tokenizer(list(sources), text_target=list(targets), truncation=True, max_length=LONGEST)
     names = ("input_ids", "attention_mask", "labels")
@@ -159,10 +159,10 @@ def read_pairs(root: Path, target: str) -> dict[str, list[Pair]]:
     splits = read_multi30k_captions(root, task=1, languages=[target]).splits
     return {
         split: [
-            (there.sources[caption.number], caption.text)
-            for there in captions.values()
-            for caption in there.targets
-            if caption.number in there.sources
+            (entry.sources[caption.number], caption.text)
+            for entry in captions.values()
+            for caption in entry.targets
+            if caption.number in entry.sources
         ]
         for split, captions in splits.items()
     }
@@ -197,7 +197,7 @@ def main(given: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(given)
     folder = arguments.cache / f"translator-{SOURCE}-{arguments.target}"
     if folder.exists():
-        return print(f"{folder} is there already; remove it to train anew.")
+        return print(f"{folder} exists already; remove it to train again.")
     pairs = read_pairs(arguments.shared / "data" / "multi30k", arguments.target)
     torch.manual_seed(arguments.seed)
     with atomic_folder(folder) as part:

@@ -31,20 +31,20 @@ __all__ = ["__version__", *_MODULE_OF]
 
 
 def _check_processing() -> None:
-    """Fail early where another `processing`, which is a common name, stands in front of ours.
+    """Fail early where another `processing`, which is a common name, shadows this one.
 
     Raises:
-        ImportError: The `processing` that Python finds is not the one installed beside this package.
+        ImportError: The `processing` that Python finds is not the one installed next to this package.
     """
-    ours = Path(__file__).resolve().parents[1] / "processing" / "__init__.py"
+    own = Path(__file__).resolve().parents[1] / "processing" / "__init__.py"
     spec = importlib.util.find_spec("processing")
     if spec is None:
-        raise ImportError(f"leccr needs its package processing, which is missing at {ours.parent}: reinstall leccr.")
+        raise ImportError(f"leccr needs its package processing, which is missing at {own.parent}: reinstall leccr.")
     # A folder without __init__.py has no origin.
     found = Path(spec.origin or next(iter(spec.submodule_search_locations or [])))
-    if found.resolve() != ours:
+    if found.resolve() != own:
         raise ImportError(
-            f"leccr needs its own package processing ({ours}), but Python finds {found} first: rename that file, or "
+            f"leccr needs its own package processing ({own}), but Python finds {found} first: rename that file, or "
             "start Python elsewhere."
         )
 

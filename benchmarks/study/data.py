@@ -117,7 +117,7 @@ class Library:
         multi30k = self._multi30k_text()
         kept_back = {image_key(name) for split, rows in multi30k.items() if split != "train" for name in rows["id"]}
         flickr = read_splits(self.prepared("all captions")).cast(ROW_FEATURES)
-        allowed = [place for place, name in enumerate(flickr["train"]["id"]) if image_key(name) not in kept_back]
+        allowed = [index for index, name in enumerate(flickr["train"]["id"]) if image_key(name) not in kept_back]
         return DatasetDict(
             train=concatenate_datasets([multi30k["train"], flickr["train"].select(allowed)]),
             validation=concatenate_datasets([multi30k["validation"], flickr["validation"]]),
@@ -126,12 +126,12 @@ class Library:
 
     def _multi30k_text(self) -> DatasetDict:
         """Read Multi30K without its photos, which no text-only network needs."""
-        found = read_multi30k_captions(self.shared / "data" / "multi30k").splits
+        splits = read_multi30k_captions(self.shared / "data" / "multi30k").splits
         rows = {
-            split: [make_row(name, captions.sources, captions.targets) for name, captions in there.items()]
-            for split, there in found.items()
+            split: [make_row(name, captions.sources, captions.targets) for name, captions in part.items()]
+            for split, part in splits.items()
         }
-        return DatasetDict({split: Dataset.from_list(there, features=ROW_FEATURES) for split, there in rows.items()})
+        return DatasetDict({split: Dataset.from_list(part, features=ROW_FEATURES) for split, part in rows.items()})
 
 
 def with_descriptions(rows: Dataset, descriptions: Mapping[str, str | None]) -> Dataset:
@@ -142,16 +142,18 @@ def with_descriptions(rows: Dataset, descriptions: Mapping[str, str | None]) -> 
 
 def with_targets(rows: Dataset, languages: Iterable[str]) -> Dataset:
     """Return the rows that have a caption in one of the languages; in a joined set, not all have one in each."""
-    wanted = set(languages)
+    chosen = set(languages)
     captions = rows["target_captions"]
-    return rows.select([place for place, there in enumerate(captions) if wanted & {t["language"] for t in there}])
+    return rows.select(
+        [index for index, row in enumerate(captions) if chosen & {caption["language"] for caption in row}]
+    )
 
 
 def half_described(rows: Dataset, seed: int = 0) -> Dataset:
     """Return the rows with the descriptions of half of them, drawn by `seed`, taken away."""
     kept = set(random.Random(seed).sample(range(len(rows)), len(rows) // 2))
     pairs = zip(rows["id"], rows["description"])
-    return with_descriptions(rows, {name: text for place, (name, text) in enumerate(pairs) if place in kept})
+    return with_descriptions(rows, {name: text for index, (name, text) in enumerate(pairs) if index in kept})
 
 
 def with_agreement_weights(rows: Dataset) -> Dataset:

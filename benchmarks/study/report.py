@@ -157,11 +157,11 @@ def plot_recipes(results: list[dict[str, Any]]) -> None:
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
     rows = [row for row in ROWS if row.block in ("recipes", "descriptions") and _runs(results, row.block, row.name)]
     for axis, language in zip(axes, ("zh", "en")):
-        for place, row in enumerate(rows):
+        for height, row in enumerate(rows):
             runs = _runs(results, row.block, row.name)
             sums = [run["galleries"]["as trained"][language]["sum_of_hit_rates"] for run in runs]
-            axis.barh(place, statistics.mean(sums), color="0.8")
-            axis.plot(sums, [place] * len(sums), "k|", markersize=9)
+            axis.barh(height, statistics.mean(sums), color="0.8")
+            axis.plot(sums, [height] * len(sums), "k|", markersize=9)
         axis.set_title(f"{LANGUAGE_NAMES[language]} queries")
         axis.set_xlabel("SumR on 1,000 validation photos")
         axis.spines[["top", "right"]].set_visible(False)

@@ -27,7 +27,7 @@ from .rows import Row
 
 RESULTS = Path(__file__).parent.parent / "results" / "study.jsonl"
 RANKS = RESULTS.with_name("study_ranks")
-# Sentences alone: aligning words costs the square of the batch, and took 9 s a step with 256 pairs.
+# Sentences only: aligning words costs the square of the batch, and took 9 s a step with 256 pairs.
 TEACHER = {"word_weight": 0.0}
 ALPHAS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
 
@@ -48,8 +48,8 @@ def run_name(row: Row, seed: int) -> str:
 def run_row(row: Row, seed: int, library: Library) -> None:
     """Train and measure one row with one seed, unless that is done or another process is at it."""
     folder = library.cache / "study" / "runs" / run_name(row, seed)
-    with _claim(folder) as ours:
-        if not ours or any((r["block"], r["row"], r["seed"]) == (row.block, row.name, seed) for r in read_results()):
+    with _claim(folder) as claimed:
+        if not claimed or any((r["block"], r["row"], r["seed"]) == (row.block, row.name, seed) for r in read_results()):
             return
         print(f"== {row.block}: {row.name}, seed {seed}", flush=True)
         data = library.open(row.data, row.descriptions, row.weighting, row.varied)
@@ -138,10 +138,10 @@ def _measure(encoder: Encoder, data: StudyData, row: Row) -> tuple[dict[str, Any
     for gallery, images in galleries.items():
         views = torch.from_numpy(encoder.row_views(images, data.features))
         for language, (embeds, owners) in queries.items():
-            found = retrieval_ranks(embeds, views, owners)
-            figures.setdefault(gallery, {})[language] = retrieval_metrics(found)
+            ranked = retrieval_ranks(embeds, views, owners)
+            figures.setdefault(gallery, {})[language] = retrieval_metrics(ranked)
             if images is rows:
-                ranks.update(_named(found, owners, language))
+                ranks.update(_named(ranked, owners, language))
     if config.num_slots:
         figures["alpha"] = _alpha_curve(encoder, rows, data, queries)
     return figures, ranks
@@ -149,15 +149,15 @@ def _measure(encoder: Encoder, data: StudyData, row: Row) -> tuple[dict[str, Any
 
 def _queries(encoder: Encoder, rows: Dataset, language: str) -> tuple[torch.Tensor, torch.Tensor]:
     captions = [captions_by_language(row).get(language, []) for row in rows]
-    owners = [place for place, texts in enumerate(captions) for _ in texts]
+    owners = [index for index, texts in enumerate(captions) for _ in texts]
     embeds = encoder.texts([text for texts in captions for text in texts])
     return torch.from_numpy(embeds), torch.tensor(owners)
 
 
-def _named(found: RetrievalRanks, owners: torch.Tensor, name: str) -> dict[str, np.ndarray]:
+def _named(ranked: RetrievalRanks, owners: torch.Tensor, name: str) -> dict[str, np.ndarray]:
     return {
-        f"{name}/text_to_image": found.text_to_image.numpy().astype(np.uint16),
-        f"{name}/image_to_text": found.image_to_text.numpy().astype(np.uint16),
+        f"{name}/text_to_image": ranked.text_to_image.numpy().astype(np.uint16),
+        f"{name}/image_to_text": ranked.image_to_text.numpy().astype(np.uint16),
         f"{name}/owners": owners.numpy().astype(np.uint16),
     }
 

@@ -46,14 +46,16 @@ def run_text(library: Library, seed: int) -> None:
         trainer = make_trainer(recipe, training_data(recipe, data.splits), folder / "checkpoints")
         report = train_recipe(trainer, recipe)
         save_retriever(folder, trainer.model, trainer.processing_class, report, recipe)
-        found = evaluate_sentences(Encoder(trainer.model, trainer.processing_class), data.splits["multi30k"], EVALUATED)
+        results = evaluate_sentences(
+            Encoder(trainer.model, trainer.processing_class), data.splits["multi30k"], EVALUATED
+        )
         result = {
             "row": name,
             "seed": seed,
             "training_rows": len(data.splits["train"]),
             "steps": report["steps"],
             "seconds_a_step": round(report["seconds"] / report["steps"], 3),
-            "figures": {figures.pop("language"): figures for figures in found},
+            "figures": {figures.pop("language"): figures for figures in results},
         }
         with RESULTS.open("a", encoding="utf-8") as file:
             file.write(json.dumps(result) + "\n")

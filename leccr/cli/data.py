@@ -197,7 +197,7 @@ def _need_models(*names: str | None) -> None:
 
     from ..hub.reach import need_from_hub
 
-    need_from_hub(names, otherwise="With --endpoint, a server runs the model.")
+    need_from_hub(names, alternative="With --endpoint, a server runs the model.")
 
 
 def _list_languages(asked: bool) -> None:

@@ -34,7 +34,7 @@ def demo(
         need_from_hub([gallery], "dataset")
     if model is not None:
         check_checkpoint(model)
-        need_from_hub([model], otherwise="Without --model, one is trained and nothing is downloaded.")
+        need_from_hub([model], alternative="Without --model, one is trained and nothing is downloaded.")
 
     from ..demo import run_demo
 

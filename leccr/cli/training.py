@@ -111,7 +111,7 @@ def need_towers(
 
     names = [*names_to_load(recipe, towers, dual_encoder), warm_start]
     free = " or ".join(f"--towers {name}" for name in towers_without_download())
-    need_from_hub(names, otherwise=f"{free} needs no download.")
+    need_from_hub(names, alternative=f"{free} needs no download.")
 
 
 def evaluate(

@@ -1,4 +1,4 @@
-"""Whether the Hub can be reached: where it cannot, a command says so at once instead of retrying for minutes.
+"""Whether the Hub can be reached: where it cannot, a command says so within seconds instead of retrying for minutes.
 
 transformers, datasets and huggingface_hub each repeat what fails, up to several minutes in all. So a command asks the
 Hub once, with little patience, before it loads anything by name; without an answer all three libraries are told that
@@ -24,13 +24,13 @@ OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 SECONDS = 3.0
 
 
-def need_from_hub(names: Iterable[str | None], kind: str = "model", otherwise: str = "") -> None:
+def need_from_hub(names: Iterable[str | None], kind: str = "model", alternative: str = "") -> None:
     """Check that what is not a local path is in the cache, or that the Hub can be reached.
 
     Args:
         names: Paths or names on the Hub; None is passed over.
         kind: `model` or `dataset`.
-        otherwise: What works without a download, added to the message.
+        alternative: What works without a download, added to the message.
 
     Raises:
         UserError: If something is not in the cache, and the Hub cannot be reached or must not be asked.
@@ -38,13 +38,13 @@ def need_from_hub(names: Iterable[str | None], kind: str = "model", otherwise: s
     remote = list(dict.fromkeys(name for name in names if name and not Path(name).exists()))
     if not remote:
         return
-    told = is_offline()
-    if not told and reach_hub():
+    offline = is_offline()
+    if not offline and reach_hub():
         return
     absent = [name for name in remote if not _is_cached(name, kind)]
     if absent:
-        raise UserError(f"{_are_not_here(absent)}, and {_reason(told)}, or give a folder. {otherwise}".rstrip())
-    if not told:
+        raise UserError(f"{_are_not_here(absent)}, and {_reason(offline)}, or give a folder. {alternative}".rstrip())
+    if not offline:
         note(f"The Hub ({endpoint()}) cannot be reached; {', '.join(remote)} is taken from the cache.")
         _go_offline()
 
@@ -58,9 +58,9 @@ def need_hub(purpose: str) -> None:
     Raises:
         UserError: If it cannot.
     """
-    told = is_offline()
-    if told or not reach_hub():
-        raise UserError(f"{purpose} needs the Hub, and {_reason(told)}.")
+    offline = is_offline()
+    if offline or not reach_hub():
+        raise UserError(f"{purpose} needs the Hub, and {_reason(offline)}.")
 
 
 def endpoint() -> str:
@@ -117,7 +117,7 @@ def _are_not_here(names: list[str]) -> str:
     return f"{', '.join(names)} {verb} nor in the cache"
 
 
-def _reason(told: bool) -> str:
-    if told:
+def _reason(offline: bool) -> str:
+    if offline:
         return "HF_HUB_OFFLINE forbids a download: unset it"
     return f"the Hub ({endpoint()}) cannot be reached: connect to the Internet"

@@ -195,9 +195,9 @@ def start_warm(model: Any, recipe: Recipe) -> None:
 def _difference(model: Any, teacher: Any) -> str | None:
     if not isinstance(teacher, LeccrModel | CrossLingualModel):
         return "kind"
-    ours, theirs = (network.config.text_config for network in (model, teacher))
+    config, expected = (network.config.text_config for network in (model, teacher))
     for name in ("model_type", "num_attention_heads"):
-        if getattr(ours, name, None) != getattr(theirs, name, None):
+        if getattr(config, name, None) != getattr(expected, name, None):
             return name
     if model.config.text_pooling != teacher.config.text_pooling:
         return "text_pooling"

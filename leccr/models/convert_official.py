@@ -183,7 +183,7 @@ def _processor(tokenizer: str, config: LeccrConfig) -> LeccrProcessor:
         loaded = AutoTokenizer.from_pretrained(tokenizer, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"The tokenizer {tokenizer} is not there; name another, or a folder, with --tokenizer."
+            f"The tokenizer {tokenizer} does not exist; name another, or a folder, with --tokenizer."
         ) from error
     if len(loaded) > config.text_config.vocab_size:
         raise UserError(

@@ -236,10 +236,10 @@ def _views_script_agrees(image_processor: Any) -> bool:
     picture = Image.linear_gradient("L").resize((300, 200)).convert("RGB")
     expected = image_processor(images=[picture], return_tensors="np")["pixel_values"][0]
     try:
-        found = pixel_values(picture, json.loads(image_processor.to_json_string()))
+        pixels = pixel_values(picture, json.loads(image_processor.to_json_string()))
     except (KeyError, TypeError, ValueError):
         return False
-    return found.shape == expected.shape and bool(np.abs(found - expected).max() < PIXEL_TOLERANCE)
+    return pixels.shape == expected.shape and bool(np.abs(pixels - expected).max() < PIXEL_TOLERANCE)
 
 
 def _copy_script(name: str, path: Path) -> str:

@@ -62,7 +62,7 @@ def describe_pictures(
 
     Args:
         ids: Unique ids of the pictures.
-        open_pictures: Opens the pictures of the item at a place in `ids`; may be called from several threads.
+        open_pictures: Opens the pictures of the item at an index in `ids`; may be called from several threads.
         describer: The model.
         prompts: The questions.
         journal: Open journal with the key `id`.
@@ -72,7 +72,7 @@ def describe_pictures(
         num_frames: Most pictures of an item, where items are videos; it goes into the settings.
 
     Raises:
-        UserError: If ids are not unique, the journal was begun with other settings, or a picture cannot be opened.
+        UserError: If ids are not unique, the journal was started with other settings, or a picture cannot be opened.
         EndpointError: If a server fails ten times in a row.
     """
     check_unique(ids)
@@ -85,18 +85,18 @@ def describe_pictures(
         "seed": seed,
         **({} if num_frames is None else {"num_frames": num_frames}),
     }
-    done = [place for place, name in enumerate(ids) if (name,) in journal]
-    check_settings(journal, ((ids[place],) for place in done), settings)
+    done = [index for index, name in enumerate(ids) if (name,) in journal]
+    check_settings(journal, ((ids[index],) for index in done), settings)
     pending = sorted(set(range(len(ids))) - set(done))
 
-    def work(places: Sequence[int]) -> list[dict[str, Any]]:
-        opened = {place: _open(open_pictures, place, skip_broken) for place in places}
-        good = [place for place in places if opened[place]]
+    def work(indices: Sequence[int]) -> list[dict[str, Any]]:
+        opened = {index: _open(open_pictures, index, skip_broken) for index in indices}
+        good = [index for index in indices if opened[index]]
         answered = _ask_all(
-            describer, prompts, temperature, seed, [ids[place] for place in good], [opened[place] for place in good]
+            describer, prompts, temperature, seed, [ids[index] for index in good], [opened[index] for index in good]
         )
-        records = {place: _broken_record() for place in places} | dict(zip(good, answered))
-        return [{"id": ids[place], **records[place], "settings": settings} for place in places]
+        records = {index: _broken_record() for index in indices} | dict(zip(good, answered))
+        return [{"id": ids[index], **records[index], "settings": settings} for index in indices]
 
     unit = "picture" if num_frames is None else "video"
     with tqdm(total=len(ids), initial=len(done), unit=unit, desc="Describing") as progress:
@@ -110,12 +110,12 @@ def check_unique(ids: Sequence[str]) -> None:
     """Raise UserError, naming one, if an id appears twice."""
     if len(set(ids)) < len(ids):
         [(name, count)] = Counter(ids).most_common(1)
-        raise UserError(f"{count} rows have the id {name!r}; give each row an id of its own.")
+        raise UserError(f"{count} rows have the id {name!r}; give each row its own id.")
 
 
-def _open(open_pictures: Callable[[int], Pictures], place: int, skip_broken: bool) -> Pictures:
+def _open(open_pictures: Callable[[int], Pictures], index: int, skip_broken: bool) -> Pictures:
     try:
-        return open_pictures(place)
+        return open_pictures(index)
     except UserError:
         if not skip_broken:
             raise

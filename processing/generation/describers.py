@@ -73,7 +73,7 @@ class LocalDescriber:
         if not getattr(self.processor, "chat_template", None):
             raise UserError(f"{name} has no chat template; choose a model that was tuned to follow instructions.")
         tokenizer = self.processor.tokenizer
-        # A decoder goes on from the last position, which must not be padding.
+        # A decoder continues from the last position, which must not be padding.
         tokenizer.padding_side = "left"
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token

@@ -1,4 +1,4 @@
-"""Results of a long run, kept on disk as they come, so that the run can stop at any moment and go on."""
+"""Results of a long run, kept on disk as they come, so that the run can stop at any moment and resume."""
 
 import json
 import os
@@ -18,7 +18,7 @@ class Journal:
     """A JSON Lines file with one record an item, to which whole batches are added.
 
     While a run is under way, an empty line closes each batch. What follows the last one was cut off in the middle of
-    writing and is dropped on opening, so that a batch is there as a whole or not at all: a run that goes on cuts its
+    writing and is dropped on opening, so that a batch is kept whole or not at all: a resumed run cuts its
     items into the same batches as one that was never stopped. `finish` puts the records in the order of the data and
     leaves the empty lines out; a file without any is taken as it is.
 
@@ -46,18 +46,18 @@ class Journal:
         self.close()
 
     def __contains__(self, key: Key) -> bool:
-        return key in self._places
+        return key in self._offsets
 
     def __iter__(self) -> Iterator[Key]:
-        return iter(self._places)
+        return iter(self._offsets)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._offsets)
 
     def get(self, key: Key) -> dict[str, Any] | None:
         """Return the record of a key, or None."""
-        place = self._places.get(key)
-        return None if place is None else json.loads(self._line(place))
+        offset = self._offsets.get(key)
+        return None if offset is None else json.loads(self._line(offset))
 
     def append(self, records: Sequence[dict[str, Any]]) -> None:
         """Add a batch and return when it is on the disk."""
@@ -68,19 +68,19 @@ class Journal:
         lines = [json.dumps(record, ensure_ascii=False).encode() + b"\n" for record in records]
         self._write(b"".join(lines) + b"\n")
         for record, line in zip(records, lines):
-            self._places[self._key_of(record)] = start
+            self._offsets[self._key_of(record)] = start
             start += len(line)
 
     def forget(self, keys: Iterable[Key]) -> None:
         """Remove records for good."""
-        gone = set(keys) & self._places.keys()
+        gone = set(keys) & self._offsets.keys()
         if gone:
-            self._rewrite(place for key, place in self._places.items() if key not in gone)
+            self._rewrite(offset for key, offset in self._offsets.items() if key not in gone)
 
     def finish(self, order: Iterable[Key]) -> None:
         """Put the records of `order` in this order, behind those that are not in it."""
-        ordered = {key: self._places[key] for key in order if key in self._places}
-        others = [place for key, place in self._places.items() if key not in ordered]
+        ordered = {key: self._offsets[key] for key in order if key in self._offsets}
+        others = [offset for key, offset in self._offsets.items() if key not in ordered]
         self._rewrite([*others, *ordered.values()])
 
     def close(self) -> None:
@@ -89,7 +89,7 @@ class Journal:
 
     def _open(self) -> None:
         self._file: BinaryIO = open_in_place(self.path)
-        self._places: dict[Key, int] = {}
+        self._offsets: dict[Key, int] = {}
         self._closed_batch = False
         try:
             self._lock()
@@ -98,9 +98,9 @@ class Journal:
             self._file.close()
             raise
 
-    def _rewrite(self, places: Iterable[int]) -> None:
+    def _rewrite(self, offsets: Iterable[int]) -> None:
         with atomic_file(self.path) as part, part.open("wb") as stream:
-            stream.writelines(self._line(place) for place in places)
+            stream.writelines(self._line(offset) for offset in offsets)
         self._file.close()
         self._open()
 
@@ -117,22 +117,22 @@ class Journal:
     def _recover(self) -> None:
         """Index the whole batches and drop the rest."""
         self._file.seek(0)
-        place = whole = 0
+        offset = whole = 0
         batch: dict[Key, int] = {}
         for number, line in enumerate(self._file, start=1):
             if line == b"\n":
-                self._places |= batch
+                self._offsets |= batch
                 batch = {}
                 self._closed_batch = True
             elif line.endswith(b"\n"):
-                batch[self._parse_key(line, number)] = place
+                batch[self._parse_key(line, number)] = offset
             else:
                 break
-            place += len(line)
+            offset += len(line)
             if line == b"\n" or not self._closed_batch:
-                whole = place
+                whole = offset
         if not self._closed_batch:
-            self._places = batch
+            self._offsets = batch
         self._file.truncate(whole)
 
     def _parse_key(self, line: bytes, number: int) -> Key:
@@ -146,8 +146,8 @@ class Journal:
     def _key_of(self, record: dict[str, Any]) -> Key:
         return tuple(record[name] for name in self.key)
 
-    def _line(self, place: int) -> bytes:
-        self._file.seek(place)
+    def _line(self, offset: int) -> bytes:
+        self._file.seek(offset)
         return self._file.readline()
 
     def _write(self, data: bytes) -> None:

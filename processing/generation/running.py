@@ -95,10 +95,10 @@ def check_settings(journal: Journal, keys: Iterable[Key], settings: Record) -> N
         record = journal.get(key)
         if record is None or record["settings"] == settings:
             continue
-        there = record["settings"]
-        for name in dict.fromkeys([*settings, *there]):
-            if name not in FREE_SETTINGS and there.get(name) != settings.get(name):
+        existing = record["settings"]
+        for name in dict.fromkeys([*settings, *existing]):
+            if name not in FREE_SETTINGS and existing.get(name) != settings.get(name):
                 raise UserError(
-                    f"{journal.path} was begun with {name} {there.get(name)!r}, not {settings.get(name)!r}; "
+                    f"{journal.path} was started with {name} {existing.get(name)!r}, not {settings.get(name)!r}; "
                     "use the same settings, or start over with --restart, which discards it."
                 )

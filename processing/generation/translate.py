@@ -70,11 +70,11 @@ def captions_to_translate(rows: Iterable[dict[str, Any]], targets: Sequence[str]
 
 
 def captions_to_translate_back(captions: Sequence[Caption], translations: Journal) -> list[Caption]:
-    """Return the translations that there are of `captions`, to be translated into the captions' language."""
-    found = ((caption, record_of(caption.key, caption.text, translations)) for caption in captions)
+    """Return the existing translations of `captions`, to be translated into the captions' language."""
+    pairs = ((caption, record_of(caption.key, caption.text, translations)) for caption in captions)
     return [
         Caption(caption.key, record["text"], caption.target, caption.source)
-        for caption, record in found
+        for caption, record in pairs
         if record is not None and record["text"] is not None
     ]
 
@@ -93,8 +93,8 @@ def translate_captions(
 
     A record holds the fields of the key, the `source` text, the translated `text` (or null), the `problems` (of
     the first translation and, if it was no better, the second), what `rate` adds, and the `settings`. A caption
-    whose text has changed since is translated anew. Captions of one language pair are translated from the longest to
-    the shortest, so that a batch holds little padding and a lack of memory shows at once.
+    whose text has changed since is translated again. Captions of one language pair are translated from the longest to
+    the shortest, so that a batch holds little padding and a lack of memory shows in the first batch.
 
     Args:
         captions: What to translate; keys must be unique.
@@ -106,7 +106,7 @@ def translate_captions(
         title: Heading of the progress bar.
 
     Raises:
-        UserError: If the model lacks a language, or the journal was begun with other settings.
+        UserError: If the model lacks a language, or the journal was started with other settings.
         EndpointError: If a server fails ten times in a row.
     """
     for source, target in dict.fromkeys((caption.source, caption.target) for caption in captions):

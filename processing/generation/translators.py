@@ -13,7 +13,7 @@ from .language_codes import LANGUAGES, code_of, language, names_of
 from .models import generate, load, load_model, read_answers, revision_of
 
 QUESTION = (
-    "Translate this caption of a picture from {source} into {target}. Reply with the translation alone, "
+    "Translate this caption of a picture from {source} into {target}. Reply with the translation only, "
     "without quotation marks or notes.\n\n{text}"
 )
 QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "「": "」", "‘": "’"}
@@ -89,18 +89,18 @@ class LocalTranslator:
     def check(self, source: str, target: str) -> None:
         """Raise UserError if the model cannot translate from one language into the other."""
         if self.kind == "marian-pair":
-            for ours, theirs, end in (
+            for requested, own, end in (
                 (source, self.tokenizer.source_lang, "from"),
                 (target, self.tokenizer.target_lang, "into"),
             ):
-                language(ours)
-                known = code_of(theirs)
-                if known and known != ours:
-                    raise UserError(f"{self.name} translates {end} {known}, not {ours}; choose another model.")
+                language(requested)
+                known = code_of(own)
+                if known and known != requested:
+                    raise UserError(f"{self.name} translates {end} {known}, not {requested}; choose another model.")
             return
         for code in (source, target) if self.kind in ("nllb", "m2m100") else (target,):
             if self._token(code) is None:
-                supported = [ours for ours in LANGUAGES if self._token(ours)]
+                supported = [known for known in LANGUAGES if self._token(known)]
                 raise UserError(f"{self.name} has no language {code}; it has {', '.join(supported)}.")
 
     def translate(self, texts: Sequence[str], source: str, target: str, decoding: Decoding) -> list[Answer]:

@@ -66,12 +66,12 @@ def _rewrite(
 ) -> None:
     with parquet.ParquetFile(shard) as reader:
         schema = reader.schema_arrow
-        place = schema.get_field_index(column)
-        if place < 0:
+        index = schema.get_field_index(column)
+        if index < 0:
             raise UserError(f"{shard} has no column {column}; prepare the data set again.")
         with parquet.ParquetWriter(part, schema) as writer:
             for number in range(reader.num_row_groups):
                 table = reader.read_row_group(number)
                 values = [value(row) for row in table.select(list(needs)).to_pylist()]
-                filled = pa.array(values, type=schema.field(place).type)
-                writer.write_table(table.set_column(place, schema.field(place), filled))
+                filled = pa.array(values, type=schema.field(index).type)
+                writer.write_table(table.set_column(index, schema.field(index), filled))

@@ -40,12 +40,12 @@ def five_languages_rows(
     root = Path(root)
     flickr = flickr8k_cn_rows(root / "flickr8k-cn", translation, reserved_captions, images)
     multi30k = read_multi30k_captions(root / "multi30k", task=1, languages=languages)
-    captions = {image_key(name): there for split in multi30k.splits.values() for name, there in split.items()}
+    captions = {image_key(name): texts for split in multi30k.splits.values() for name, texts in split.items()}
 
     def rows(split: str) -> Iterator[dict[str, Any]]:
         for row in flickr.splits[split]:
-            there = captions.get(image_key(row["id"]), Captions())
-            targets = _targets(there, row["source_captions"], known_only=bool(reserved_captions))
+            texts = captions.get(image_key(row["id"]), Captions())
+            targets = _targets(texts, row["source_captions"], known_only=bool(reserved_captions))
             yield {**row, "target_captions": [*row["target_captions"], *targets]}
 
     return Collection(Rows.of(rows, flickr.splits), notes=[*flickr.notes, *multi30k.notes])
@@ -67,5 +67,5 @@ def _targets(captions: Captions, english: Sequence[str], known_only: bool) -> It
 
 
 def _normal(text: str) -> str:
-    """Return the letters and digits alone, since the two data sets differ in spaces, case and punctuation."""
+    """Return the letters and digits only, since the two data sets differ in spaces, case and punctuation."""
     return "".join(letter for letter in text.casefold() if letter.isalnum())

@@ -35,7 +35,7 @@ def flickr8k_cn_rows(
 
     Args:
         root: Folder with `flickr8ktrain.txt`, `flickr8kval.txt` and, if there is one, `flickr8ktest.txt`; the
-            captions beside them or in `captions`.
+            captions next to them or in `captions`.
         translation: Machine translation to train on, `baidu` or `google`, or several.
         reserved_captions: Numbers of the English captions that become the image's description and are taken out of
             the captions and out of their translations ("reserved-caption descriptions").

@@ -2,9 +2,9 @@
 
 COCO's captions (cocodataset.org) are read from its own `captions_train2014.json` and `captions_val2014.json`, or
 from `dataset_coco.json`, which has the split of Karpathy and Fei-Fei (CVPR 2015). An English caption's number is its
-place among the image's captions in the order of COCO's caption ids, in both.
+index among the image's captions in the order of COCO's caption ids, in both.
 
-COCO-CN (Li et al., IEEE Transactions on Multimedia 2019, github.com/li-xirong/coco-cn) has splits of its own:
+COCO-CN (Li et al., IEEE Transactions on Multimedia 2019, github.com/li-xirong/coco-cn) has its own splits:
 `coco-cn_train.txt` and so on hold image ids; `imageid.human-written-caption.txt` Chinese by people;
 `imageid.manually-translated-caption.txt` the English of the test images translated by people; and
 `imageid.machine-translated-caption.bosonseg.txt` Baidu's translation, segmented into `word:part-of-speech`.
@@ -69,10 +69,10 @@ def mscoco_rows(
     """Read COCO's English captions with those of one target language.
 
     Args:
-        root: Folder in which the files lie, themselves or one folder below (`annotations`, `coco-cn` ...).
-        languages: `zh` for COCO-CN and its splits, with Baidu's translations for training if they are there; `ja`
-            for STAIR Captions, in Karpathy's splits if `dataset_coco.json` is there and in COCO's own otherwise. By
-            default the one whose files are there. The two split the same images differently, so it is one at a time.
+        root: Folder that contains the files, themselves or one folder below (`annotations`, `coco-cn` ...).
+        languages: `zh` for COCO-CN and its splits, with Baidu's translations for training if they exist; `ja`
+            for STAIR Captions, in Karpathy's splits if `dataset_coco.json` exists and in COCO's own if not. By
+            default the one whose files exist. The two split the same images differently, so it is one at a time.
         images: Folder with COCO's image folders (`train2014`, `val2014` ...) or the images themselves; by default
             `root`.
 
@@ -90,17 +90,17 @@ def mscoco_rows(
     others = [*COCO_CN_SPLITS.values(), WRITTEN] if language == "zh" else STAIR_FILES
     require([*annotations, *(find(root, name) for name in others)], "MSCOCO", PUBLISHED)
     notes: list[str] = []
-    there = _read_karpathy(annotations[0]) if karpathy else _read_coco(annotations)
+    captioned = _read_karpathy(annotations[0]) if karpathy else _read_coco(annotations)
     splits: dict[str, Sequence[str]]
     if language == "zh":
         targets, machine = _read_coco_cn(root, notes)
         splits = {
-            split: _known(split, read_ids(find(root, name), notes), there, notes)
+            split: _known(split, read_ids(find(root, name), notes), captioned, notes)
             for split, name in COCO_CN_SPLITS.items()
         }
     else:
-        targets, machine = _read_stair(root, there), {}
-        splits = {split: [name for name in there if there[name].split == split] for split in COCO_CN_SPLITS}
+        targets, machine = _read_stair(root, captioned), {}
+        splits = {split: [name for name in captioned if captioned[name].split == split] for split in COCO_CN_SPLITS}
         splits = {split: names for split, names in splits.items() if names}
         if karpathy:
             splits["test_1k"] = splits["test"][:SMALL_TEST]
@@ -108,7 +108,7 @@ def mscoco_rows(
 
     def row(name: str, split: str) -> dict[str, Any]:
         captions = [*targets.get(name, ()), *(machine.get(name, ()) if split == "train" else ())]
-        return make_row(name, there[name].sources, captions, image=_image_path(folders, there[name].file))
+        return make_row(name, captioned[name].sources, captions, image=_image_path(folders, captioned[name].file))
 
     def rows(split: str) -> Iterator[dict[str, Any]]:
         return (row(name, split) for name in splits[split])
@@ -162,7 +162,7 @@ def _by_image(content: dict[str, Any]) -> dict[int, list[tuple[int, str]]]:
 
 
 def _numbered(captions: Sequence[tuple[int, str]]) -> dict[int, str]:
-    """Return captions by their place in the order of their ids, empty ones left out."""
+    """Return captions by their index in the order of their ids, empty ones left out."""
     return {number: clean(text) for number, (_, text) in enumerate(sorted(captions)) if text.strip()}
 
 
@@ -178,7 +178,7 @@ def _read_stair(root: Path, images: Mapping[str, _Image]) -> Targets:
 
 
 def _read_coco_cn(root: Path, notes: list[str]) -> tuple[Targets, Targets]:
-    """Return Chinese by people, and Baidu's translations, which are for training alone."""
+    """Return Chinese by people, and Baidu's translations, which are for training only."""
     human: dict[str, list[Target]] = defaultdict(list)
     machine: dict[str, list[Target]] = defaultdict(list)
     for line in read_caption_lines(find(root, WRITTEN), notes):

@@ -4,7 +4,7 @@ MSR-VTT (Xu et al., CVPR 2016, microsoft.com/en-us/research/publication/msr-vtt-
 bridging-video-and-language) is JSON: `videos` with `video_id` and `split`, `sentences` with `video_id`,
 `sen_id` and `caption`. The Chinese captions come in text files of `video0#<tag>#<number> <text>` lines, as the
 NRCCR release has them (github.com/LiJiaBei-7/nrccr): `zh` by people, and `enc2zh` translated from the English
-caption of that number by the system that the file name says. An English caption's number is its place among the
+caption of that number by the system that the file name says. An English caption's number is its index among the
 video's captions in the order of `sen_id`.
 """
 

@@ -81,7 +81,7 @@ def nrccr_rows(
         root: The benchmark's folder, with `TextData`.
         languages: Target languages to take; None means all that there are. Take MSCOCO's Chinese and Japanese one at a
             time, since they split the same images differently.
-        task: Multi30K's task, where the files of both are there.
+        task: Multi30K's task, if the files of both exist.
         images: Folder of the images; by default `flickr30k-images`, `all_pics` or `images` in `root`.
         videos: Folder of the videos, where they are to be used and not their features.
         features: Name of the folder of ready-made features; needed where there are several, or images too.
@@ -98,17 +98,17 @@ def nrccr_rows(
     texts = _text_files(root, task)
     notes: list[str] = []
     captions = {split: _read_captions(files, languages, notes) for split, files in _by_split(texts).items()}
-    ids = {split: _ids(root, split, list(there), languages, notes) for split, there in captions.items()}
+    ids = {split: _ids(root, split, list(part), languages, notes) for split, part in captions.items()}
     names = _image_names(root)
     folder, ready, paths = _visuals(root, images, videos, features)
     described = _folder(root, descriptions, DESCRIPTION_FOLDERS)
 
-    def row(name: str, there: _Captions) -> dict[str, Any]:
+    def row(name: str, captioned: _Captions) -> dict[str, Any]:
         file = names.get(name, f"{name}.jpg")
         return make_row(
             name,
-            there.sources,
-            there.targets,
+            captioned.sources,
+            captioned.targets,
             image=folder / file if folder else None,
             video=paths.get(name),
             description=_description(described, Path(file).stem if name in names else name),
@@ -185,7 +185,7 @@ def _read_captions(paths: Sequence[Path], languages: Sequence[str] | None, notes
     return captions
 
 
-def _ids(root: Path, split: str, there: list[str], languages: Sequence[str] | None, notes: list[str]) -> list[str]:
+def _ids(root: Path, split: str, captioned: list[str], languages: Sequence[str] | None, notes: list[str]) -> list[str]:
     """Return the ids that have captions, in the order of the lists of ids if there are any."""
     role, *variant = split.split("_")
     short = next(short for short, long in SPLITS.items() if long == role)
@@ -193,14 +193,14 @@ def _ids(root: Path, split: str, there: list[str], languages: Sequence[str] | No
     for path in (path for folder in ID_FOLDERS for path in sorted((root / folder).glob("*.txt"))):
         words = path.stem.split("_")
         spoken = [word for word in words if re.fullmatch("[a-z]{2}", word) and word != "id"]
-        wanted = languages is None or not spoken or any(language in languages for language in spoken)
-        if wanted and short in words and "id" in words and _variant(words) == variant:
+        fits = languages is None or not spoken or any(language in languages for language in spoken)
+        if fits and short in words and "id" in words and _variant(words) == variant:
             listed += read_ids(path, notes)
-    known = set(there)
+    known = set(captioned)
     ids = [name for name in dict.fromkeys(listed) if name in known]
     if ids and len(ids) < len(known):
         notes.append(f"{split}: left out {len(known) - len(ids)} captioned ids that the lists of ids do not have.")
-    return ids or there
+    return ids or captioned
 
 
 def _image_names(root: Path) -> dict[str, str]:

@@ -40,7 +40,7 @@ READERS = {
         "Flickr8k-CN",
         flickr8k_cn.flickr8k_cn_rows,
         flickr8k_cn.PUBLISHED,
-        "Train on English captions and one machine translation into Chinese. Validation, and test where it is there, "
+        "Train on English captions and one machine translation into Chinese. Validation, and test where it exists, "
         "have five Chinese captions an image, written by people independently of the English ones. "
         + _NO_HUMAN_TRAINING,
     ),

@@ -4,7 +4,7 @@ Published at eric-xw.github.io/vatex-website (Wang et al., "VATEX: A Large-Scale
 Video-and-Language Research", ICCV 2019) as JSON lists of `{"videoID", "enCap", "chCap"}`. Of each ten captions the
 first five were written independently; the last five Chinese ones translate the last five English ones in turn. The
 public test file has English only, so the papers on cross-lingual retrieval cut their test set out of the validation
-file by lists of ids: put these beside it as `val_id.txt` and `test_id.txt`.
+file by lists of ids: put these next to it as `val_id.txt` and `test_id.txt`.
 """
 
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ def vatex_rows(root: str | Path, videos: str | Path | None = None, features: str
     require([files["train"], files["validation"]], "VATEX", PUBLISHED)
     notes: list[str] = []
     videos_by_split = {split: _read(path) for split, path in files.items() if path.exists()}
-    captions = {name: there for part in videos_by_split.values() for name, there in part.items()}
+    captions = {name: texts for part in videos_by_split.values() for name, texts in part.items()}
     splits = {split: list(part) for split, part in videos_by_split.items()}
     lists = read_split_lists(root, notes)
     if lists:

@@ -78,17 +78,17 @@ class BigFile:
                 f"{len(names)} ids, and feature.bin has {size} bytes. Fetch it again."
             )
         self._vectors = np.memmap(folder / "feature.bin", dtype="<f4", mode="r", shape=(count, width))
-        self._places = {name: place for place, name in enumerate(names)}
+        self._indices = {name: index for index, name in enumerate(names)}
         self._frames = _read_frames(folder / FRAMES) if (folder / FRAMES).exists() else {}
 
     def __contains__(self, name: object) -> bool:
         frames = self._frames.get(str(name))
-        return name in self._places if frames is None else any(frame in self._places for frame in frames)
+        return name in self._indices if frames is None else any(frame in self._indices for frame in frames)
 
     def __getitem__(self, name: str) -> np.ndarray:
         """Return the features (N, F) of one video's frames in their order, or of one image (1, F)."""
         frames = self._frames.get(name, [name])
-        return np.array(self._vectors[[self._places[frame] for frame in frames if frame in self._places]])
+        return np.array(self._vectors[[self._indices[frame] for frame in frames if frame in self._indices]])
 
 
 def _read_frames(path: Path) -> dict[str, Sequence[str]]:

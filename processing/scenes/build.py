@@ -149,7 +149,7 @@ def _random_scene(training: bool, random: Random) -> Scene:
 def _rows(
     split: str, scenes: list[Scene], size: int, noise_rate: float, description_share: float, seed: int
 ) -> Iterator[dict[str, Any]]:
-    # Noise and descriptions draw from generators of their own, so that changing a rate changes nothing else.
+    # Noise and descriptions draw from their own generators, so that changing a rate changes nothing else.
     noise, described = Random(f"{seed} {split} noise"), Random(f"{seed} {split} description")
     for position, scene in enumerate(scenes):
         targets = _noisy_targets(scene, noise_rate, noise) if split == "train" else _clean_targets(scene)

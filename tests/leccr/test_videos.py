@@ -199,7 +199,7 @@ class TestDescriptions:
         with ChatServer(lambda number, payload: Reply("It is blue.")) as server:
             options: dict[str, Any] = {"model": "tiny", "endpoint": server.url, "prompts": prompts}
             run_description(str(data), DescribeOptions(num_frames=4, **options))
-            with pytest.raises(ValueError, match="was begun with num_frames 4, not 5"):
+            with pytest.raises(ValueError, match="was started with num_frames 4, not 5"):
                 run_description(str(data), DescribeOptions(num_frames=5, **options))
         assert {question_of(payload) for payload in server.payloads} == {f"{OF_A_VIDEO}What is there"}
         parts = [len(payload["messages"][0]["content"]) for payload in server.payloads]

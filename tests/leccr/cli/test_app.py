@@ -113,7 +113,7 @@ def test_towers_that_are_not_here_name_some_that_need_no_download(
     monkeypatch.setattr("leccr.hub.reach.need_from_hub", need)
     (tmp_path / "mine.yaml").write_text("text: nobody/no-text\ntokenizer: learned\n")
     assert run("train", str(tmp_path / "mine.yaml"), "--out", str(tmp_path / "out")).exit_code == 2
-    need.assert_called_once_with(["nobody/no-text", None], otherwise="--towers scenes needs no download.")
+    need.assert_called_once_with(["nobody/no-text", None], alternative="--towers scenes needs no download.")
     assert not training.called
 
 

@@ -99,7 +99,7 @@ def test_restarting_discards_what_other_settings_gave(tmp_path: Path, options: d
     data = build_data(tmp_path / "data", rows=8)
     describe(str(data), **options)
     before = descriptions(data)
-    with pytest.raises(ValueError, match="begun with seed 5, not 6"):
+    with pytest.raises(ValueError, match="started with seed 5, not 6"):
         describe(str(data), **{**options, "seed": 6})
     assert descriptions(data) == before
     describe(str(data), **{**options, "seed": 6}, restart=True)

@@ -148,7 +148,7 @@ def test_systems_and_languages_add_up_in_a_copy(tmp_path: Path, options: dict[st
 def test_restarting_discards_this_system_and_these_languages_only(tmp_path: Path, options: dict[str, Any]) -> None:
     data = build_data(tmp_path / "data", rows=8)
     translate(str(data), **options)
-    with pytest.raises(ValueError, match="begun with beams 2, not 1"):
+    with pytest.raises(ValueError, match="started with beams 2, not 1"):
         translate(str(data), **{**options, "beams": 1})
     translate(str(data), **{**options, "beams": 1, "targets": ["de"]}, restart=True)
     beams = {(record["language"], record["settings"]["beams"]) for record in records(data / "translations.jsonl")}

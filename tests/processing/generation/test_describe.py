@@ -129,8 +129,8 @@ def test_new_pictures_are_added_and_the_batch_may_change(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"seed": 1}, r"begun with seed 0, not 1; .* --restart"),
-        ({"temperature": 0.5}, r"begun with temperature 0.0, not 0.5"),
+        ({"seed": 1}, r"started with seed 0, not 1; .* --restart"),
+        ({"temperature": 0.5}, r"started with temperature 0.0, not 0.5"),
     ],
 )
 def test_other_settings_are_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:

@@ -172,7 +172,7 @@ def test_useless_translations_are_made_again_and_then_left_out(tmp_path: Path) -
 def test_other_settings_and_missing_languages_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     translate(path, FakeTranslator(), captions_to_translate(ROWS, ["de"], "fake"))
-    with pytest.raises(ValueError, match="begun with max_new_tokens 128, not 64"):
+    with pytest.raises(ValueError, match="started with max_new_tokens 128, not 64"):
         translate(path, FakeTranslator(), max_new_tokens=64)
     with pytest.raises(ValueError, match="no xx"):
         translate(path, FakeTranslator(), captions_to_translate(ROWS, ["xx"], "fake"))
