@@ -36,16 +36,16 @@ Output = Annotated[
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of the model on the Hub.")]
 Seed = Annotated[int, typer.Option(help="Random seed for sampling.")]
 Requests = Annotated[int, typer.Option(min=1, help="Concurrent requests to the endpoint.")]
-Timeout = Annotated[float, typer.Option(min=1, help="Seconds to wait for an answer of the endpoint.")]
-KeyVariable = Annotated[str, typer.Option("--key-env", help="Environment variable with the endpoint's key.")]
-Restart = Annotated[bool, typer.Option("--restart", help="Discard what earlier runs of this command made.")]
+Timeout = Annotated[float, typer.Option(min=1, help="Seconds to wait for an answer from the endpoint.")]
+KeyVariable = Annotated[str, typer.Option("--key-env", help="Environment variable that holds the endpoint's key.")]
+Restart = Annotated[bool, typer.Option("--restart", help="Discard the results of earlier runs.")]
 
 
 def prepare(
     name: Annotated[str, typer.Argument(help=f"{', '.join(READER_NAMES[:-1])} or {READER_NAMES[-1]}.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to write: new, or empty.")],
     root: Annotated[
-        Path | None, typer.Option(help="Folder with the data set's own files, as they are published.")
+        Path | None, typer.Option(help="Folder with the original files of the data set.")
     ] = PrepareOptions.root,
     embed_images: Annotated[
         bool, typer.Option("--embed-images/--reference-images", help="Copy the images, or refer to them by path.")
@@ -60,36 +60,34 @@ def prepare(
     task: Annotated[int | None, typer.Option(help="multi30k, nrccr: 1 (one caption) or 2 (five).")] = None,
     reserved_captions: Annotated[
         list[str] | None,
-        typer.Option(metavar="INDEX,...", help="English captions, from 0, to use as the description."),
+        typer.Option(metavar="INDEX,...", help="Indices (from 0) of English captions to use as the description."),
     ] = None,
     source_language: Annotated[
-        str | None, typer.Option(help="folder: language of the column caption; en if not given.")
+        str | None, typer.Option(help="folder: language of the column caption; en by default.")
     ] = None,
     shares: Annotated[
         list[str] | None,
-        typer.Option(metavar="N,N,N", help="folder: parts for train, validation, test, such as 80,10,10."),
+        typer.Option(metavar="N,N,N", help="folder: proportions of train, validation, test, such as 80,10,10."),
     ] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of the images, if not in --root.")] = None,
     videos: Annotated[Path | None, typer.Option(help="Folder of the videos, if not in --root.")] = None,
-    features: Annotated[
-        str | None, typer.Option(help="Folder of ready-made features, where there are several.")
-    ] = None,
+    features: Annotated[str | None, typer.Option(help="Folder of precomputed features, if there are several.")] = None,
     descriptions: Annotated[Path | None, typer.Option(help="nrccr: folder of generated descriptions.")] = None,
     machine_only: Annotated[
-        bool, typer.Option("--machine-only", help="Train without captions that people wrote in target languages.")
+        bool, typer.Option("--machine-only", help="Exclude human-written target captions from training.")
     ] = PrepareOptions.machine_only,
     disjoint_from: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FOLDER,...", help="Prepared data that may not share images with this."),
+        typer.Option(metavar="FOLDER,...", help="Prepared data sets that must not share images with this one."),
     ] = None,
     allow_missing: Annotated[
-        bool, typer.Option("--allow-missing", help="Leave out rows without their image.")
+        bool, typer.Option("--allow-missing", help="Skip rows whose image is missing.")
     ] = PrepareOptions.allow_missing,
     allow_overlap: Annotated[
         bool, typer.Option("--allow-overlap", help="Let splits share images.")
     ] = PrepareOptions.allow_overlap,
     skip_broken: Annotated[
-        bool, typer.Option("--skip-broken", help="Leave out images and videos that cannot be decoded.")
+        bool, typer.Option("--skip-broken", help="Skip images and videos that cannot be decoded.")
     ] = PrepareOptions.skip_broken,
 ) -> None:
     """Turn a benchmark's files, or your own pictures, into a data set that `leccr train` reads."""
@@ -222,14 +220,14 @@ def translate(
     endpoint: Endpoint = TranslateOptions.endpoint,
     out: Output = TranslateOptions.output,
     system: Annotated[
-        str | None, typer.Option(help="Name of the captions' origin; by default the model's.")
+        str | None, typer.Option(help="Name to record as the captions' origin; by default the model's.")
     ] = TranslateOptions.system,
     revision: Revision = TranslateOptions.revision,
     back_translate: Annotated[
         bool, typer.Option("--back-translate", help="Weight each caption by its back-translation's chrF / 100.")
     ] = TranslateOptions.back_translate,
     back_model: Annotated[
-        str | None, typer.Option(help="Model that translates back, if not the same.")
+        str | None, typer.Option(help="Model for back-translation, if not the same one.")
     ] = TranslateOptions.back_model,
     min_weight: Annotated[
         float, typer.Option(min=0, max=1, help="Leave out captions with a smaller weight.")

@@ -16,9 +16,7 @@ def demo(
         str | None, typer.Option(help="Folder or Hub name of a trained model; by default one is trained, once.")
     ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to serve on.")] = 7860,
-    share: Annotated[bool, typer.Option("--share", help="Let others in by a public link, through Gradio's server.")] = (
-        False
-    ),
+    share: Annotated[bool, typer.Option("--share", help="Create a public link through Gradio's server.")] = (False),
     training_scenes: Annotated[
         int, typer.Option(min=50, help="Scenes to train the built-in model on; fewer is faster but less accurate.")
     ] = 2000,

@@ -15,9 +15,9 @@ Source = Annotated[
     str, typer.Argument(help="Folder of photos and videos, a prepared data set, or a data set's name on the Hub.")
 ]
 Split = Annotated[str | None, typer.Option(help="Split of a data set; all by default.")]
-Model = Annotated[str | None, typer.Option(help="The gallery's model, if it has moved since it was indexed.")]
+Model = Annotated[str | None, typer.Option(help="The gallery's model, if it was moved after indexing.")]
 Store = Annotated[str | None, typer.Option(metavar="FORMAT", help="How views are stored: fp32, fp16 or int8.")]
-Ann = Annotated[str | None, typer.Option(help="Approximate index: hnsw or ivfpq; none searches exactly.")]
+Ann = Annotated[str | None, typer.Option(help="Approximate index: hnsw or ivfpq; exact search by default.")]
 EngineName = Annotated[str | None, typer.Option("--engine", help="faiss, in the gallery's folder, or milvus.")]
 Uri = Annotated[str | None, typer.Option(help="Milvus server, such as http://localhost:19530.")]
 DescribeWith = Annotated[
@@ -29,7 +29,8 @@ Workers = Annotated[int, typer.Option(min=1, help="Decoding threads.")]
 Filter = Annotated[
     str | None,
     typer.Option(
-        "--filter", help="Such as 'path~holiday and time>=2024-05-31'; also id, kind, size, description, hash."
+        "--filter",
+        help="Condition such as 'path~holiday and time>=2024-05-31'; also id, kind, size, description, hash.",
     ),
 ]
 
@@ -82,7 +83,7 @@ def search(
     image: Annotated[Path | None, typer.Option(help="Search with a picture or a video.")] = None,
     queries: Annotated[Path | None, typer.Option(help="Text file with one query per line.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON per query.")] = False,
-    sheet: Annotated[Path | None, typer.Option(help="Draw the answers into this picture.")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="Save the answers to this image file.")] = None,
     model: Model = None,
     exact: Annotated[bool, typer.Option("--exact", help="Search exactly, ignoring the approximate index.")] = False,
     device: Device = "auto",
@@ -125,7 +126,7 @@ def _need(*models: str | None, source: str | None = None) -> None:
 
 
 def _need_model(folder: Path, model: str | None) -> None:
-    """Check that there is such a gallery, and the same of its model or another as `_need`."""
+    """Check that there is such a gallery, and its model, or another one, as `_need` does."""
     from ..gallery.store.catalogue import Catalogue, read_state
 
     catalogue = Catalogue(folder)
@@ -151,7 +152,7 @@ def add(
     device: Device = AddOptions.device,
     dtype: Dtype = "auto",
 ) -> None:
-    """Add new items, replace changed ones, and leave the others as they are."""
+    """Add new items, replace changed ones, and leave the rest unchanged."""
     _need_model(folder, model)
     check_writable(folder, folder=True)
     _need(describe_with if endpoint is None else None, source=source)
@@ -200,7 +201,7 @@ def check(
     device: Device = "auto",
     dtype: Dtype = "auto",
 ) -> None:
-    """Check that a gallery is complete and as it was written; exit with 1 if not."""
+    """Check that a gallery is complete and undamaged; exit with 1 if not."""
     if repair:
         check_writable(folder, folder=True)
 

@@ -28,14 +28,14 @@ def push(
     repository: Annotated[str, typer.Argument(metavar="ORG/NAME", help="Name on the Hub.")],
     private: Annotated[bool, typer.Option("--private", help="Create a private repository.")] = False,
     revision: Annotated[str | None, typer.Option(metavar="BRANCH", help="Branch to push to (default: main).")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be uploaded, and upload nothing.")] = False,
-    kind: Annotated[str | None, typer.Option(help="model or dataset; by default what the folder holds.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be uploaded, without uploading.")] = False,
+    kind: Annotated[str | None, typer.Option(help="model or dataset; by default what the folder contains.")] = None,
     results: Results = None,
     license: License = None,
     dataset: DatasetName = None,
     data: Data = None,
 ) -> None:
-    """Publish a trained model, prepared data or a gallery on the Hub, with a card. Can be repeated."""
+    """Publish a trained model, prepared data or a gallery on the Hub, with a card. Can be run again."""
     check_folder(folder, "name one that `leccr train`, `prepare` or `index` wrote")
     check_choice("--kind", kind, ("model", "dataset"))
     chosen = split_paths(results) or []
@@ -74,7 +74,7 @@ def card(
     dataset: DatasetName = None,
     data: Data = None,
 ) -> None:
-    """Write a trained model's card, and keep what a person wrote into it outside the marked sections."""
+    """Write a trained model's card, keeping hand-written text outside the marked sections."""
     check_folder(checkpoint, "name one that `leccr train` wrote")
     chosen = split_paths(results) or []
     for file in chosen:
@@ -99,7 +99,7 @@ def convert_official(
         typer.Option(help="Name, folder or config.json of the text encoder, if its sizes are not those of a BERT."),
     ] = None,
 ) -> None:
-    """Turn a checkpoint of the authors' LECCR release into a folder that the other commands take."""
+    """Convert a checkpoint of the authors' LECCR release for use with the other commands."""
     check_file("CHECKPOINT", checkpoint)
     check_new_folder(out)
 
@@ -124,7 +124,7 @@ def export(
         typer.Option(min=1, metavar="PIXELS", help="Input size in pixels, if the processor does not resize."),
     ] = None,
 ) -> None:
-    """Write a trained model as programs that run without this package, or without PyTorch."""
+    """Export a trained model as programs that run without this package, or even without PyTorch."""
     check_choice("--format", format, ("onnx", "torch-export"))
     check_checkpoint(checkpoint)
     check_new_folder(out)

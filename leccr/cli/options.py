@@ -35,3 +35,13 @@ Dtype = Annotated[
         help="Precision of the model: auto (as it was saved), fp32, bf16 or fp16.",
     ),
 ]
+Towers = Annotated[str | None, typer.Option(help="Built-in towers or a YAML file, instead of the recipe's own.")]
+WarmStart = Annotated[
+    str | None, typer.Option(metavar="TEACHER", help="Model whose text tower and tokenizer to start from.")
+]
+DualEncoder = Annotated[
+    str | None, typer.Option(metavar="NAME", help="CLIP, SigLIP or similar to start from: Hub name or folder.")
+]
+Lora = Annotated[
+    int | None, typer.Option(metavar="RANK", min=1, help="Train the towers by LoRA of this rank, such as 16.")
+]

@@ -1,4 +1,4 @@
-"""Fields of training on the command line, besides a command's own options."""
+"""Fields of training on the command line, in addition to a command's own options."""
 
 from ..errors import UserError
 

@@ -34,7 +34,7 @@ Quiet = Annotated[
 
 
 def with_quiet(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a command's function with the option `--quiet` besides its own.
+    """Return a command's function with the option `--quiet` added.
 
     It turns off progress bars and notes for this process and its children.
     """

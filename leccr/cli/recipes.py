@@ -1,4 +1,4 @@
-"""Commands around recipes: listing them, and showing what one comes to."""
+"""Commands around recipes: listing them, and showing one in full."""
 
 import dataclasses
 from typing import Annotated
@@ -7,6 +7,7 @@ import typer
 
 from processing.notes import note
 
+from .options import DualEncoder, Lora, Towers, WarmStart
 from .overrides import parse_overrides
 
 recipes = typer.Typer(help="List the built-in recipes and towers, or show a recipe.", invoke_without_command=True)
@@ -14,7 +15,7 @@ recipes = typer.Typer(help="List the built-in recipes and towers, or show a reci
 
 @recipes.callback()
 def list_all(context: typer.Context) -> None:
-    """List the built-in recipes, and the towers to put under them; or show one in full."""
+    """List the built-in recipes and towers, or show a recipe in full."""
     if context.invoked_subcommand:
         return
     from ..recipes import list_recipes, list_towers
@@ -33,20 +34,12 @@ def list_all(context: typer.Context) -> None:
 def show(
     context: typer.Context,
     recipe: Annotated[str, typer.Argument(help="Built-in recipe or a YAML file.")],
-    towers: Annotated[
-        str | None, typer.Option(help="Built-in towers or a YAML file, instead of the recipe's own.")
-    ] = None,
-    dual_encoder: Annotated[
-        str | None, typer.Option(metavar="NAME", help="CLIP, SigLIP or the like to start from: Hub name or folder.")
-    ] = None,
-    warm_start: Annotated[
-        str | None, typer.Option(metavar="TEACHER", help="Model whose text tower and tokenizer to start from.")
-    ] = None,
-    lora: Annotated[
-        int | None, typer.Option(metavar="RANK", min=1, help="Train the towers by LoRA of this rank, such as 16.")
-    ] = None,
+    towers: Towers = None,
+    dual_encoder: DualEncoder = None,
+    warm_start: WarmStart = None,
+    lora: Lora = None,
 ) -> None:
-    """Print all settings of a recipe over its towers, as YAML that `leccr train FILE` takes."""
+    """Print all settings of a recipe over its towers, as YAML that `leccr train FILE` accepts."""
     overrides = parse_overrides(context.args)
 
     from ..recipes import load_recipe, override_training

@@ -13,7 +13,7 @@ from ..arguments import QUICKSTART_FILE, check_checkpoint, check_choice, check_d
 from ..defaults import EMBEDDING_BATCH, EVALUATION_BATCH, FEATURES_BATCH
 from ..errors import UserError
 from .lists import split_words
-from .options import Device, Dtype
+from .options import Device, Dtype, DualEncoder, Lora, Towers, WarmStart
 from .overrides import parse_overrides
 
 Languages = Annotated[
@@ -39,18 +39,10 @@ def train(
         str | None,
         typer.Option(help="Folder that `leccr prepare` wrote, or scenes; by default the recipe's, or scenes."),
     ] = None,
-    towers: Annotated[
-        str | None, typer.Option(help="Built-in towers or a YAML file, instead of the recipe's own.")
-    ] = None,
-    warm_start: Annotated[
-        str | None, typer.Option(metavar="TEACHER", help="Model whose text tower and tokenizer to start from.")
-    ] = None,
-    dual_encoder: Annotated[
-        str | None, typer.Option(metavar="NAME", help="CLIP, SigLIP or the like to start from: Hub name or folder.")
-    ] = None,
-    lora: Annotated[
-        int | None, typer.Option(metavar="RANK", min=1, help="Train the towers by LoRA of this rank, such as 16.")
-    ] = None,
+    towers: Towers = None,
+    warm_start: WarmStart = None,
+    dual_encoder: DualEncoder = None,
+    lora: Lora = None,
     languages: Languages = None,
     seed: Annotated[
         int | None, typer.Option(help="Seed of the weights, the order of the data and dropout; by default 0.")
@@ -100,7 +92,7 @@ def train(
 def need_towers(
     recipe: str, towers: str | None, dual_encoder: str | None = None, warm_start: str | None = None
 ) -> None:
-    """Check that what a recipe starts from is here or can be downloaded.
+    """Check that what a recipe starts from is in the cache or can be downloaded.
 
     Raises:
         UserError: If not, or there is no such recipe.
@@ -130,7 +122,7 @@ def evaluate(
     device: Device = "auto",
     dtype: Dtype = "auto",
 ) -> None:
-    """Measure how well a trained model finds images by texts, and texts by images; or a text-only one translations."""
+    """Measure a model's text-to-image and image-to-text retrieval, or a text-only model's retrieval of translations."""
     check_checkpoint(checkpoint)
     check_data(data, scenes=True)
     if out is not None:
@@ -168,7 +160,7 @@ def quickstart(
 def features(
     data: Annotated[str, typer.Argument(help="Folder that `leccr prepare` wrote.")],
     towers: Annotated[str | None, typer.Option(help="Built-in towers or a YAML file with the vision tower.")] = None,
-    recipe: Annotated[str, typer.Option(help="Recipe whose towers to use if --towers is left out.")] = "dual-encoder",
+    recipe: Annotated[str, typer.Option(help="Recipe whose towers to use if --towers is omitted.")] = "dual-encoder",
     store: Annotated[str, typer.Option(metavar="FORMAT", help="How features are stored: fp16 or fp32.")] = "fp16",
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures or frames per batch.")] = FEATURES_BATCH,
     copies: Annotated[
