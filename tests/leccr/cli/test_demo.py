@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,13 +8,14 @@ from leccr import demo as demo_module
 from leccr.cli import app
 
 
-def test_the_command_passes_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_passes_its_options_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: dict[str, Any] = {}
     monkeypatch.setattr(demo_module, "run_demo", lambda *names, **options: asked.update(options, names=names))
-    arguments = ["demo", "--gallery", "g", "--model", "m", "--port", "8000", "--training-scenes", "60", "--no-browser"]
-    arguments += ["--device", "cpu", "--dtype", "bf16"]
+    monkeypatch.setattr("leccr.hub.reach.need_from_hub", lambda *args, **kwargs: None)
+    arguments = ["demo", "--gallery", str(tmp_path), "--model", "org/m", "--port", "8000", "--no-browser"]
+    arguments += ["--training-scenes", "60", "--device", "cpu", "--dtype", "bf16"]
     assert CliRunner().invoke(app, arguments).exit_code == 0
-    assert asked.pop("names") == ("g", "m")
+    assert asked.pop("names") == (str(tmp_path), "org/m")
     assert asked == {
         "server_port": 8000,
         "share": False,
