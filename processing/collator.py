@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .caption_collator import CaptionCollator
 from .errors import UserError
-from .images import open_image
+from .images import BACKGROUND, cropped_side, needed_side, open_image
 from .video import is_video, open_visual
 
 
@@ -73,12 +73,17 @@ class RetrievalCollator(CaptionCollator):
             )
         if rows[0].get("visual_features") is not None:
             return pad_features([torch.as_tensor(row["visual_features"]) for row in rows])
+        background, side = getattr(self.processor, "background", BACKGROUND), self.picture_side(augment)
         if frames is not None:
-            return dict(self.processor(videos=(varied_alike(open_visual(row, frames), augment) for row in rows)))
-        pictures = [open_image(row.get("image"), row["id"]) for row in rows]
-        if augment is not None:
-            pictures = [augment(picture) for picture in pictures]
-        return dict(self.processor(images=pictures))
+            clips = (open_visual(row, frames, background, side) for row in rows)
+            return dict(self.processor(videos=(varied_alike(clip, augment) for clip in clips)))
+        # One after the other, so that of many large photos one is in memory.
+        pictures = (open_image(row.get("image"), row["id"], background, side) for row in rows)
+        return dict(self.processor(images=pictures if augment is None else map(augment, pictures)))
+
+    def picture_side(self, augment: Callable[[Any], Any] | None = None) -> int | None:
+        """Return the pixels of a picture's shorter side that suffice, as `open_image` takes them."""
+        return cropped_side(needed_side(getattr(self.processor, "image_processor", None)), augment)
 
     def _descriptions(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         descriptions = [row.get("description") for row in rows]

@@ -15,6 +15,23 @@ class UserError(ValueError):
     """
 
 
+class BrokenFileError(UserError):
+    """A picture or a video that cannot be used, but that a command may leave out.
+
+    Args:
+        problem: What is wrong, a clause that names the file or the row.
+        advice: What to do about it, a clause.
+
+    Attributes:
+        reason: Problem and advice as a sentence, for where the file has been left out; the error's own message says,
+            too, that it can be.
+    """
+
+    def __init__(self, problem: str, advice: str) -> None:
+        super().__init__(f"{problem}; {advice}, or skip broken ones.")
+        self.reason = f"{problem}; {advice}."
+
+
 class MissingLibraryError(UserError, ImportError):
     """An optional library is not installed."""
 

@@ -1,8 +1,10 @@
 """Opening pictures so that a broken one is named, and varying them for training."""
 
 import io
+import math
 import os
 import stat
+import warnings
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -11,20 +13,38 @@ import torch
 from PIL import Image as PillowImage
 from PIL import ImageOps
 
-from .errors import UserError
+from .errors import BrokenFileError, UserError
 from .names import stored_path
+from .pictures_leccr import picture_formats, visible_picture
+
+# What Pillow finds odd in a file, and yet shows, names no file; and how large pictures may be is decided here.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+warnings.filterwarnings("ignore", category=PillowImage.DecompressionBombWarning)
 
 MAX_PIXELS = 100_000_000
+BACKGROUND = "white"
+"""What is seen through transparent parts unless told otherwise, as on paper and in most viewers."""
+
+# Of formats with several pictures the ones that move; others have pages, layers, sizes or thumbnails.
+_MOVING = ("GIF", "PNG", "WEBP", "AVIF", "FLI")
+# A JPEG is decoded at an eighth, a quarter or a half of its size where that is still so many times the size needed,
+# so that scaling down further evens out what decoding did.
+_SPARE = 2
 # Of PNG, JPEG, GIF and TIFF; other formats are left to Pillow.
 _BEGINNINGS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*")
 
 
-def open_image(value: Any, name: str = "") -> PillowImage.Image:
-    """Return an RGB picture from what a data set holds, turned upright if its EXIF data say that it is not.
+def open_image(value: Any, name: str = "", background: str = BACKGROUND, side: int | None = None) -> PillowImage.Image:
+    """Return an RGB picture from what a data set holds, as a person sees it: see `visible_picture`.
+
+    Of an animation it is the first picture, whose `info["animation"]` is true.
 
     Args:
         value: A Pillow picture, a path, or a `{"bytes", "path"}` mapping of an undecoded `datasets` image.
         name: The row's id, for the message when the picture has no path.
+        background: What is seen through transparent parts.
+        side: Pixels of the shorter side that suffice, because the picture will be made as small; a large JPEG is
+            decoded at reduced scale, in a fraction of the time and the memory. None for the whole picture.
 
     Raises:
         UserError: If there is no picture or file, it cannot be decoded, or it has more than 100 million pixels; the
@@ -32,16 +52,105 @@ def open_image(value: Any, name: str = "") -> PillowImage.Image:
     """
     label, source = _source(value, name)
     try:
-        with nullcontext(source) if isinstance(source, PillowImage.Image) else PillowImage.open(source) as picture:
-            if picture.width * picture.height <= MAX_PIXELS:
-                return ImageOps.exif_transpose(picture).convert("RGB")
+        with _opened(source) as picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                raise PillowImage.DecompressionBombError
+            if side is not None and not isinstance(source, PillowImage.Image):
+                picture.draft(None, (_SPARE * side, _SPARE * side))
+            moves = is_animation(picture)
+            shown = visible_picture(picture, background)
     except FileNotFoundError as error:
-        raise UserError(f"{label} does not exist; add the picture, or skip broken ones.") from error
-    except PillowImage.DecompressionBombError:
-        pass
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"{label} cannot be decoded as a picture; repair or remove it, or skip broken ones.") from error
-    raise UserError(f"{label} has more than {MAX_PIXELS // 10**6} million pixels; make it smaller.")
+        raise BrokenFileError(f"{label} does not exist", "add the picture") from error
+    except PillowImage.DecompressionBombError as error:
+        problem = f"{label} has more than {MAX_PIXELS // 10**6} million pixels"
+        raise BrokenFileError(problem, "make it smaller") from error
+    except Exception as error:  # Decoders that meet broken files raise almost anything.
+        raise BrokenFileError(f"{label} cannot be decoded as a picture", "repair or remove it") from error
+    if moves:
+        shown.info["animation"] = True
+    return shown
+
+
+def open_animation(path: Any, count: int, background: str = BACKGROUND) -> list[PillowImage.Image]:
+    """Return the pictures that an animation shows in the middles of `count` equal parts of its time, in RGB.
+
+    Args:
+        path: The animation's file.
+        count: Most pictures to return; an animation of fewer gives each once.
+        background: What is seen through transparent parts.
+
+    Raises:
+        UserError: As for `open_image`.
+    """
+    try:
+        with _opened(path) as picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                raise PillowImage.DecompressionBombError
+            total = getattr(picture, "n_frames", 1)
+            ends, seconds = [], 0.0
+            for number in range(total):
+                picture.seek(number)
+                picture.load()
+                # Viewers show pictures that have no time for a tenth of a second.
+                seconds += picture.info.get("duration") or 100.0
+                ends.append(seconds)
+            middles = [seconds * (part + 0.5) / count for part in range(count)]
+            numbers = [next(number for number, end in enumerate(ends) if middle < end) for middle in middles]
+            numbers = list(range(total)) if total < count else numbers
+            shown = {}
+            for number in sorted(set(numbers)):
+                picture.seek(number)
+                shown[number] = visible_picture(picture, background).copy()
+    except PillowImage.DecompressionBombError as error:
+        problem = f"{path} has more than {MAX_PIXELS // 10**6} million pixels"
+        raise BrokenFileError(problem, "make it smaller") from error
+    except Exception as error:
+        raise BrokenFileError(f"{path} cannot be decoded as an animation", "repair or remove it") from error
+    return [shown[number] for number in numbers]
+
+
+def is_animation(picture: PillowImage.Image) -> bool:
+    """Return whether an opened picture moves."""
+    return picture.format in _MOVING and bool(getattr(picture, "is_animated", False))
+
+
+def is_animated_file(path: Any) -> bool:
+    """Return whether a file is an animation; a broken one is none."""
+    try:
+        with _opened(path) as picture:
+            return is_animation(picture)
+    except Exception:
+        return False
+
+
+def needed_side(image_processor: Any) -> int | None:
+    """Return the shorter side that suffices for an image processor; None if it may need the whole picture."""
+    if not getattr(image_processor, "do_resize", False):
+        return None
+    size = dict(getattr(image_processor, "size", None) or {})
+    sides = [size.get(name) for name in ("height", "width", "shortest_edge")]
+    return max((side for side in sides if side), default=None) if not size.get("longest_edge") else None
+
+
+def cropped_side(side: int | None, augment: Any) -> int | None:
+    """Return the shorter side that suffices where a crop still has to have `side` pixels.
+
+    Args:
+        side: Pixels; None for the whole picture.
+        augment: A `RandomCrop`, another callable that needs the whole picture, or None.
+    """
+    if side is None or augment is None:
+        return side
+    scale = getattr(augment, "scale", None)
+    # A quarter of the area has half of the side.
+    return None if scale is None else math.ceil(side / max(min(scale), 0.01) ** 0.5)
+
+
+def _opened(source: Any) -> Any:
+    """Open what is not open yet, by its content, as one of the formats that are accepted."""
+    if isinstance(source, PillowImage.Image):
+        return nullcontext(source)
+    return PillowImage.open(source, formats=picture_formats())
 
 
 def _source(value: Any, name: str) -> tuple[str, Any]:

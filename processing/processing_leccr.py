@@ -1,11 +1,14 @@
 """The processor of a LECCR checkpoint: pictures, queries and descriptions to tensors. It travels as remote code."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from transformers import BatchFeature, ProcessorMixin
 
+from .pictures_leccr import picture_formats, visible_picture
 from .text_rule_leccr import add_text_rule, is_blank, unknown_shares
 
 
@@ -24,6 +27,7 @@ class LeccrProcessor(ProcessorMixin):
             a model of pictures alone.
         pad_to_max_length: Whether every text is padded to the full length, as SigLIP wants it, or a batch to its
             longest text.
+        background: Colour that is seen through the transparent parts of pictures, as Pillow names it.
         normalize_text: Whether texts and descriptions are brought into one plain form first: composed and half-width
             letters, plain quotes, dashes and dots where the vocabulary lacks the typographic ones, nothing invisible,
             single spaces. It becomes part of the tokenizer, in place. False leaves a tokenizer as it is, as for models
@@ -42,6 +46,7 @@ class LeccrProcessor(ProcessorMixin):
         num_frames: int | None = None,
         pad_to_max_length: bool = False,
         normalize_text: bool = True,
+        background: str = "white",
     ) -> None:
         super().__init__(image_processor, tokenizer)
         if normalize_text and tokenizer is not None:
@@ -51,6 +56,7 @@ class LeccrProcessor(ProcessorMixin):
         self.num_frames = num_frames
         self.pad_to_max_length = pad_to_max_length
         self.normalize_text = normalize_text
+        self.background = background
 
     def __call__(
         self,
@@ -64,7 +70,8 @@ class LeccrProcessor(ProcessorMixin):
         """Prepare any of these.
 
         Args:
-            images: A picture or a list of them, as the image processor takes them.
+            images: A picture or several of any modes and sizes: Pillow pictures, which are shown upright and in RGB,
+                or what else the image processor takes. An iterator is fine, so that only one needs to be in memory.
             text: Captions or queries in any language.
             descriptions: One description per picture or video; None or a blank string where one has none.
             return_tensors: Kind of tensors, `"pt"` by default.
@@ -78,8 +85,8 @@ class LeccrProcessor(ProcessorMixin):
             `description_attention_mask` (B, L'); a missing description has a mask of zeros. Only what was asked for.
 
         Raises:
-            ValueError: If nothing is given, or images and videos; a text is empty, a video has no frame, or
-                descriptions and pictures differ in number.
+            ValueError: If nothing is given, or images and videos; a text is empty, a video has no frame, descriptions
+                and pictures differ in number, or pictures differ in size after an image processor that keeps sizes.
         """
         if images is None and videos is None and text is None and descriptions is None:
             raise ValueError("Give images, videos, text or descriptions to the processor; nothing was given.")
@@ -87,7 +94,8 @@ class LeccrProcessor(ProcessorMixin):
             raise ValueError("Give images or videos to the processor; a picture can be a video of one frame.")
         batch: dict[str, Any] = {}
         if images is not None:
-            batch.update(self.image_processor(images, return_tensors=return_tensors))
+            pixels = _stacked([self._pixels(image) for image in _each(images)])
+            batch.update(BatchFeature({"pixel_values": pixels}, tensor_type=return_tensors))
         if videos is not None:
             batch.update(self._process_videos(videos, return_tensors))
         if text is not None:
@@ -96,13 +104,22 @@ class LeccrProcessor(ProcessorMixin):
             batch.update(self._describe(descriptions, batch.get("pixel_values"), return_tensors))
         return BatchFeature(data=batch)
 
+    def _pixels(self, image: Any) -> np.ndarray:
+        """Return one picture as (3, H, W)."""
+        if isinstance(image, (str, os.PathLike)) and os.path.isfile(image):
+            with Image.open(image, formats=picture_formats()) as opened:
+                image = visible_picture(opened, self.background)
+        elif isinstance(image, Image.Image):
+            image = visible_picture(image, self.background)
+        return np.asarray(self.image_processor(image, return_tensors="np")["pixel_values"][0])
+
     def _process_videos(self, videos: Iterable[Any], return_tensors: str | None) -> BatchFeature:
         """Process the frames of one video after the other, and fill the shorter ones up with zeros."""
         clips: list[np.ndarray] = []
         for number, frames in enumerate(videos):
             if not len(frames):
                 raise ValueError(f"Video {number} has no frame; leave it out.")
-            clips.append(np.asarray(self.image_processor(frames, return_tensors="np")["pixel_values"]))
+            clips.append(_stacked([self._pixels(frame) for frame in frames]))
         most = max(len(clip) for clip in clips)
         mask = np.array([[int(place < len(clip)) for place in range(most)] for clip in clips])
         padded = np.zeros((len(clips), most, *clips[0].shape[1:]), dtype=clips[0].dtype)
@@ -164,6 +181,30 @@ class LeccrProcessor(ProcessorMixin):
         """Names of everything that the processor can make."""
         texts = ["input_ids", "attention_mask"]
         return ["pixel_values", "visual_attention_mask", *texts, *(f"description_{name}" for name in texts)]
+
+
+def _each(images: Any) -> Iterator[Any]:
+    """Yield pictures one by one, from one of them, an array of them, or a list that may have lists in it."""
+    dimensions = getattr(images, "ndim", None)
+    if isinstance(images, (Image.Image, str, os.PathLike)) or (dimensions is not None and dimensions < 4):
+        yield images
+    else:
+        for image in images:
+            yield from _each(image)
+
+
+def _stacked(pictures: list[np.ndarray]) -> np.ndarray:
+    """Return pictures (3, H, W) as one batch (B, 3, H, W)."""
+    sizes = {picture.shape[-2:] for picture in pictures}
+    if len(sizes) > 1:
+        shown = " and ".join(f"{width}x{height}" for height, width in sorted(sizes)[:2])
+        raise ValueError(
+            f"The image processor leaves pictures of different sizes, such as {shown}; give its size a height and a "
+            "width, with do_resize, or give one picture at a time."
+        )
+    if not pictures:
+        raise ValueError("There is no picture in images; give at least one.")
+    return np.stack(pictures)
 
 
 LeccrProcessor.register_for_auto_class("AutoProcessor")

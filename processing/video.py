@@ -1,5 +1,6 @@
 """Frames of video files, decoded by PyAV without holding a video in memory."""
 
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,9 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PIL import Image as PillowImage
 
-from .errors import UserError, missing_extra
-from .images import MAX_PIXELS, open_image
+from .errors import BrokenFileError, UserError, missing_extra
+from .images import BACKGROUND, MAX_PIXELS, open_animation, open_image
 from .names import stored_path
+from .suffixes import is_image_name
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -24,11 +26,18 @@ the cost of a picture."""
 SEEK_SECONDS = 10.0
 # A header may be a little wrong about the duration; a file that has less than this share of it is cut off.
 WHOLE_SHARE = 0.9
+# Signs of a display matrix, which says where columns and rows go: x = a·column + c·row and y = b·column + d·row.
 _TURNS = {
-    90: PillowImage.Transpose.ROTATE_90,
-    180: PillowImage.Transpose.ROTATE_180,
-    270: PillowImage.Transpose.ROTATE_270,
+    (-1, 0, 0, 1): PillowImage.Transpose.FLIP_LEFT_RIGHT,
+    (1, 0, 0, -1): PillowImage.Transpose.FLIP_TOP_BOTTOM,
+    (-1, 0, 0, -1): PillowImage.Transpose.ROTATE_180,
+    (0, 1, 1, 0): PillowImage.Transpose.TRANSPOSE,
+    (0, 1, -1, 0): PillowImage.Transpose.ROTATE_270,
+    (0, -1, 1, 0): PillowImage.Transpose.ROTATE_90,
+    (0, -1, -1, 0): PillowImage.Transpose.TRANSVERSE,
 }
+# Pixels further from square than this are a mistake of the file.
+MOST_STRETCH = 8
 
 
 class _Frame(NamedTuple):
@@ -41,31 +50,37 @@ def is_video(row: Mapping[str, Any]) -> bool:
     return row.get("image") is None and row.get("video") is not None
 
 
-def open_visual(row: Mapping[str, Any], num_frames: int = NUM_FRAMES) -> list[PillowImage.Image]:
+def open_visual(
+    row: Mapping[str, Any], num_frames: int = NUM_FRAMES, background: str = BACKGROUND, side: int | None = None
+) -> list[PillowImage.Image]:
     """Return a row's picture, or frames of its video.
 
     Args:
         row: A row of `processing.schema`.
         num_frames: Most frames of a video.
+        background: What is seen through transparent parts.
+        side: Pixels of a picture's shorter side that suffice, as for `open_image`.
 
     Raises:
         UserError: If there is neither, or it cannot be decoded; the message names the file.
         ImportError: If it is a video and PyAV is not installed.
     """
     if is_video(row):
-        return open_frames(row["video"], num_frames)
-    return [open_image(row.get("image"), row["id"])]
+        return open_frames(row["video"], num_frames, background)
+    return [open_image(row.get("image"), row["id"], background, side)]
 
 
-def open_frames(path: str | Path, count: int = NUM_FRAMES) -> list[PillowImage.Image]:
-    """Return the frames that are shown in the middles of `count` equal parts of a video's time, upright and in RGB.
+def open_frames(path: str | Path, count: int = NUM_FRAMES, background: str = BACKGROUND) -> list[PillowImage.Image]:
+    """Return the frames that are shown in the middles of `count` equal parts of a video's time, in RGB.
 
-    Time decides, not the number of a frame, so that a varying frame rate makes no difference. A frame that lasts over
-    several middles is repeated, but of a video with fewer than `count` frames each comes only once.
+    They are turned, mirrored and stretched as the file says that they are shown. Time decides, not the number of a
+    frame, so that a varying frame rate makes no difference. A frame that lasts over several middles is repeated, but
+    of a video with fewer than `count` frames each comes only once.
 
     Args:
-        path: The video's file.
+        path: The video's file, or that of an animation such as a GIF.
         count: Most frames to return.
+        background: What is seen through transparent parts of an animation.
 
     Raises:
         UserError: If there is no such file, it has no pictures, is broken or cut off, or its frames have more than 100
@@ -76,13 +91,16 @@ def open_frames(path: str | Path, count: int = NUM_FRAMES) -> list[PillowImage.I
     if count < 1:
         raise ValueError(f"A video cannot be shown in {count} frames; take at least 1.")
     if not Path(path).is_file():
-        raise UserError(f"{path} does not exist; add the video, or skip broken ones.")
+        raise BrokenFileError(f"{path} does not exist", "add the video")
+    if is_image_name(path):
+        return open_animation(path, count, background)
     with _opened(path) as (container, stream):
         start, end = _span(path, container, stream)
     times = [start + (end - start) * (index + 0.5) / count for index in range(count)]
     with _opened(path) as (container, stream):
         frames = _frames(path, container, stream, times)
-        pictures = {frame: _picture(frame) for frame in dict.fromkeys(frames)}
+        stretch = _stretch(stream)
+        pictures = {frame: _picture(frame, stretch) for frame in dict.fromkeys(frames)}
     return [pictures[frame] for frame in frames]
 
 
@@ -102,13 +120,15 @@ def _opened(path: str | Path) -> Iterator[tuple["InputContainer", "VideoStream"]
             streams = [video for video in container.streams.video if not video.disposition & Disposition.attached_pic]
             if not streams:
                 problem = "has no pictures, only sound" if container.streams.audio else "cannot be decoded as a video"
-                raise UserError(f"{path} {problem}; replace or remove it, or skip broken ones.")
+                raise BrokenFileError(f"{path} {problem}", "replace or remove it")
             # Whoever needs speed decodes several videos concurrently.
             streams[0].codec_context.thread_count = 1
             _check_size(path, streams[0].codec_context)
             yield container, streams[0]
-    except av.FFmpegError as error:
-        raise UserError(f"{path} cannot be decoded as a video; replace or remove it, or skip broken ones.") from error
+    except UserError:
+        raise
+    except Exception as error:  # Decoders that meet broken files raise almost anything.
+        raise BrokenFileError(f"{path} cannot be decoded as a video", "replace or remove it") from error
 
 
 def _span(path: str | Path, container: "InputContainer", stream: "VideoStream") -> tuple[float, float]:
@@ -127,13 +147,12 @@ def _span(path: str | Path, container: "InputContainer", stream: "VideoStream") 
         if packet.stream is stream:
             start, end = min(start, begins), max(end, ends)
     if start > end:
-        raise UserError(f"{path} has no frames with a time; convert it to MP4 or remove it, or skip broken ones.")
+        raise BrokenFileError(f"{path} has no frames with a time", "convert it to MP4 or remove it")
     # The header gives the duration of the longest stream, which may be the sound.
     seconds, announced = last - min(first, 0.0), (container.duration or 0) / 10**6
     if seconds < WHOLE_SHARE * announced:
-        raise UserError(
-            f"{path} is cut off: it has {seconds:.1f} of {announced:.1f} seconds; fetch it again, or skip broken ones."
-        )
+        problem = f"{path} is cut off: it has {seconds:.1f} of {announced:.1f} seconds"
+        raise BrokenFileError(problem, "fetch it again")
     return start, end
 
 
@@ -151,7 +170,7 @@ def _frames(
         while upcoming and (shown is None or upcoming.time <= time):
             shown, upcoming, seen = upcoming, next(source, None), seen + 1
         if shown is None:
-            raise UserError(f"{path} has no frame that can be decoded; replace or remove it, or skip broken ones.")
+            raise BrokenFileError(f"{path} has no frame that can be decoded", "replace or remove it")
         frames.append(shown.content)
     return frames if seen >= len(times) else list(dict.fromkeys(frames))
 
@@ -161,7 +180,7 @@ def _decode(path: str | Path, container: "InputContainer", stream: "VideoStream"
     for frame in container.decode(stream):
         _check_size(path, frame)
         if frame.time is None:
-            raise UserError(f"{path} has frames without a time; convert it to MP4, or skip broken ones.")
+            raise BrokenFileError(f"{path} has frames without a time", "convert it to MP4")
         # Some AVI files tell when a frame is decoded instead, but the frames come in the order they are shown in.
         time = max(time, frame.time)
         yield _Frame(time, frame)
@@ -180,10 +199,33 @@ def _seek(container: "InputContainer", stream: "VideoStream", time: float) -> bo
 
 def _check_size(path: str | Path, content: Any) -> None:
     if content.width * content.height > MAX_PIXELS:
-        raise UserError(f"{path} has frames of more than {MAX_PIXELS // 10**6} million pixels; make it smaller.")
+        problem = f"{path} has frames of more than {MAX_PIXELS // 10**6} million pixels"
+        raise BrokenFileError(problem, "make it smaller")
 
 
-def _picture(frame: "VideoFrame") -> PillowImage.Image:
+def _stretch(stream: "VideoStream") -> float:
+    """Return how much wider than high a pixel is shown."""
+    ratio = float(stream.sample_aspect_ratio or 1)
+    return ratio if 1 / MOST_STRETCH <= ratio <= MOST_STRETCH else 1.0
+
+
+def _picture(frame: "VideoFrame", stretch: float) -> PillowImage.Image:
     picture = frame.to_image(threads=1)
-    turn = _TURNS.get(frame.rotation % 360)
+    # The larger side grows, so that nothing is lost.
+    shown = round(picture.width * max(stretch, 1)), round(picture.height / min(stretch, 1))
+    if shown != picture.size and shown[0] * shown[1] <= MAX_PIXELS:
+        picture = picture.resize(shown, PillowImage.Resampling.BICUBIC)
+    signs = _matrix_signs(frame)
+    turn = None if signs is None else _TURNS.get(signs)
     return picture if turn is None else picture.transpose(turn)
+
+
+def _matrix_signs(frame: "VideoFrame") -> tuple[int, int, int, int] | None:
+    """Return the signs of a, b, c and d of the display matrix, with zeros for the smaller two; None for no matrix."""
+    stored: Any = frame.side_data.get("DISPLAYMATRIX")
+    if stored is None:
+        return None
+    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(stored)[:36])
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return (1 if a > 0 else -1, 0, 0, 1 if d > 0 else -1)
+    return (0, 1 if b > 0 else -1, 1 if c > 0 else -1, 0)

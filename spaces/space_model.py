@@ -33,6 +33,7 @@ class Retriever:
         self.name = name
         # Visitors need not know where on the server a folder is.
         self.title = Path(name).resolve().name if Path(name).is_dir() else name
+        self.background = str(getattr(processor, "background", "white"))
         self.takes_videos = getattr(processor, "num_frames", None) is not None
         self.num_slots = int(model.config.num_slots)
         self.alpha = float(model.config.alpha)

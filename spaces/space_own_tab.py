@@ -6,6 +6,7 @@ from weakref import WeakKeyDictionary
 import gradio as gr
 import space_html
 from space_errors import SpaceError
+from space_pictures import image_suffixes
 from space_search import LONGEST_QUERY, MOST_PIXELS, PictureStore, check_query
 from space_search_tab import NO_WHY, SHOW_WHY, explain_click, text_of
 from space_setup import Setup
@@ -49,7 +50,7 @@ class OwnTab:
                 "Add pictures",
                 variant="primary",
                 file_count="multiple",
-                file_types=[".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"],
+                file_types=sorted(image_suffixes()),
                 elem_id="upload",
             )
             self.clear_button = gr.Button("Remove all", elem_id="clear")

@@ -9,15 +9,14 @@ from typing import Protocol
 
 import numpy as np
 from PIL import Image as PillowImage
-from PIL import ImageOps
 from space_errors import SpaceError
 from space_explain import SIDE, Explanation, explain, jpeg
 from space_model import Array, Retriever
+from space_pictures import picture_formats, visible_picture
 
 LONGEST_QUERY = 500
 MOST_RESULTS = 50
 MOST_PIXELS = 24_000_000
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 
 
 @dataclass(frozen=True)
@@ -77,27 +76,34 @@ class Picture:
     source: Path | bytes
     description: str | None = None
 
-    def open(self) -> PillowImage.Image:
-        """Decode it; raises what `open_picture` raises."""
-        return open_picture(self.source)
+    def open(self, background: str = "white") -> PillowImage.Image:
+        """Decode it; arguments and errors as for `open_picture`."""
+        return open_picture(self.source, background)
 
 
-def open_picture(source: Path | bytes) -> PillowImage.Image:
-    """Return an upright RGB picture. What it is decides its content, and its size is known before it is decoded.
+def open_picture(source: Path | bytes, background: str = "white") -> PillowImage.Image:
+    """Return a picture as a person sees it, in RGB; of an animation the first.
+
+    Its content decides what it is, and its size is known before it is decoded.
+
+    Args:
+        source: Its file, or its content.
+        background: What is seen through transparent parts.
 
     Raises:
         SpaceError: If it is no picture of a known kind, is broken, or has too many pixels.
     """
     try:
-        with PillowImage.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as picture:
+        content = io.BytesIO(source) if isinstance(source, bytes) else source
+        with PillowImage.open(content, formats=picture_formats()) as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 raise PillowImage.DecompressionBombError
-            return ImageOps.exif_transpose(picture).convert("RGB")
+            return visible_picture(picture, background)
     except PillowImage.DecompressionBombError as error:
         most = MOST_PIXELS // 10**6
         raise SpaceError(f"it has more than {most} million pixels; make it smaller first") from error
     except Exception as error:  # Decoders that meet hostile bytes raise almost anything.
-        raise SpaceError(f"it is no picture that can be read; {', '.join(FORMATS)} can be") from error
+        raise SpaceError("it is no picture that can be read; JPEG, PNG, WebP and many others can be") from error
 
 
 def check_query(text: object) -> str:
@@ -164,7 +170,7 @@ class PictureStore:
             opened = []
             for picture in pictures[start : start + 16]:
                 try:
-                    opened.append((picture, picture.open()))
+                    opened.append((picture, picture.open(self.retriever.background)))
                 except SpaceError as error:
                     problems.append(f"{picture.name}: {error}")
             if opened:
@@ -190,7 +196,7 @@ class PictureStore:
         """Replace the description, and encode the picture again."""
         index = self._index(id)
         picture = replace(self._pictures[index], description=description)
-        views, embeds = self.retriever.embed_pictures([picture.open()], [description])
+        views, embeds = self.retriever.embed_pictures([picture.open(self.retriever.background)], [description])
         self._pictures[index] = picture
         self._views[index], self._images[index] = views[0], embeds[0]
 
@@ -215,7 +221,7 @@ class PictureStore:
     def explain(self, id: str, text: str) -> Explanation:
         """Explain the score of a picture for a text."""
         picture = self.picture(id)
-        image = picture.open()
+        image = picture.open(self.retriever.background)
         query = self.retriever.embed_text(check_query(text))
         inputs = self.retriever.inputs([image], [picture.description])
         return explain(self.retriever, inputs, query, picture.name, picture.description, image)

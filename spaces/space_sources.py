@@ -9,9 +9,9 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from space_errors import SpaceError
 from space_languages import IDEAS
+from space_pictures import image_suffixes
 from space_search import Picture
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
 SAMPLES = Path(__file__).parent / "samples"
 MOST_PICTURES = 2000
 LONGEST_DESCRIPTION = 2000
@@ -51,7 +51,7 @@ def open_source(name: str | Path) -> Source:
     files = sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in ENDINGS
+        if path.suffix.lower() in image_suffixes()
         and path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
@@ -66,7 +66,8 @@ def open_source(name: str | Path) -> Source:
 
 
 def _download(name: str) -> Path:
-    patterns = [f"*{ending}" for ending in (*ENDINGS, *(ending.upper() for ending in ENDINGS), ".json", ".jsonl")]
+    endings = sorted(image_suffixes())
+    patterns = [f"*{ending}" for ending in (*endings, *(ending.upper() for ending in endings), ".json", ".jsonl")]
     try:
         return Path(snapshot_download(name, repo_type="dataset", allow_patterns=patterns))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:

@@ -40,7 +40,7 @@ def add_uploads(store: PictureStore | None, files: Sequence[str], retriever: Ret
         try:
             if len(store) >= MOST_OWN:
                 raise SpaceError(f"there is room for {MOST_OWN} pictures; remove some first")
-            content = shrink(read_upload(path))
+            content = shrink(read_upload(path), retriever.background)
             store.add([Picture(secrets.token_hex(8), name, content)])
             added += 1
         except SpaceError as error:
@@ -67,13 +67,17 @@ def read_upload(path: Path) -> bytes:
         raise SpaceError("it did not arrive; try again") from error
 
 
-def shrink(content: bytes) -> bytes:
+def shrink(content: bytes, background: str = "white") -> bytes:
     """Return a picture as a JPEG of at most 640 pixels a side, without what the camera wrote into it.
+
+    Args:
+        content: The picture's file.
+        background: What is seen through transparent parts.
 
     Raises:
         SpaceError: If it is no picture that can be read.
     """
-    picture = open_picture(content)
+    picture = open_picture(content, background).copy()
     picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE), PillowImage.Resampling.LANCZOS)
     stream = io.BytesIO()
     # Full colour resolution: in small pictures the colours of small things would be lost.

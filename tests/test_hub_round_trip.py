@@ -153,8 +153,8 @@ def test_files(checkpoint: Checkpoint, tmp_path: Path) -> None:
     assert weights == ["model.safetensors"]
     code = {path.name for path in folder.glob("*.py")}
     own = Path(__file__).parents[1] / "modeling_leccr"
-    needed = {path.name for path in remote_code_of(own, ENTRIES[type(checkpoint[0])])} | {"processing_leccr.py"}
-    assert code == needed
+    processor = {path.name for path in remote_code_of(own.parent / "processing", "processing_leccr.py")}
+    assert code == {path.name for path in remote_code_of(own, ENTRIES[type(checkpoint[0])])} | processor
     assert not any(path.is_dir() for path in folder.iterdir())
-    for name in code - {"processing_leccr.py"}:
+    for name in code - processor:
         assert (folder / name).read_bytes() == (own / name).read_bytes()

@@ -19,6 +19,8 @@ def write_video(
     times: Sequence[float] | None = None,
     codec: str = "libx264",
     rotation: int = 0,
+    flip: str = "",
+    aspect: Fraction | None = None,
     key_frames: int = 12,
     sound: float = 0.0,
     cover: bool = False,
@@ -32,6 +34,8 @@ def write_video(
         times: When each is shown, in seconds; by default ten a second.
         codec: Encoder of the pictures.
         rotation: Degrees, counterclockwise, that the file says to turn the pictures by.
+        flip: `horizontal` or `vertical` if the file says to mirror them after that.
+        aspect: How much wider than high the file says that a pixel is.
         key_frames: Frames from one key frame to the next.
         sound: Seconds of silence to add.
         cover: Call the pictures the cover of the sound.
@@ -41,18 +45,23 @@ def write_video(
     times = [place / 10 for place in range(len(frames))] if times is None else times
     with av.open(str(path), "w", options=options) as container:
         if frames:
-            stream: Any = container.add_stream(codec, rate=10)
+            # These know only the rates of television.
+            television = codec.startswith(("mpeg1", "mpeg2"))
+            base = Fraction(1, 25) if television else Fraction(1, 1000)
+            stream: Any = container.add_stream(codec, rate=25 if television else 10)
             stream.width, stream.height = frames[0].size
             stream.pix_fmt, stream.gop_size = "yuvj420p" if codec == "mjpeg" else "yuv420p", key_frames
-            stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+            stream.time_base = stream.codec_context.time_base = base
             if cover:
                 stream.disposition = Disposition.attached_pic
-            if rotation:
-                stream.set_display_rotation(rotation)
+            if rotation or flip:
+                stream.set_display_rotation(rotation, hflip=flip == "horizontal", vflip=flip == "vertical")
+            if aspect:
+                stream.codec_context.sample_aspect_ratio = aspect
         silence: Any = container.add_stream("aac", rate=48000) if sound else None
         for picture, time in zip(frames, times):
             frame = av.VideoFrame.from_image(picture)
-            frame.pts, frame.time_base = round(1000 * time), Fraction(1, 1000)
+            frame.pts, frame.time_base = round(time / base), base
             container.mux(stream.encode(frame))
         if frames:
             container.mux(stream.encode())

@@ -25,6 +25,7 @@ DescribeWith = Annotated[
 ]
 Endpoint = Annotated[str | None, typer.Option(help="OpenAI-compatible server that runs that model.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Pictures per batch.")]
+Frames = Annotated[bool, typer.Option("--frames", help="Encode animations (GIF ...) as videos, for models of videos.")]
 Workers = Annotated[int, typer.Option(min=1, help="Decoding threads.")]
 Filter = Annotated[
     str | None,
@@ -48,6 +49,7 @@ def index(
     endpoint: Endpoint = IndexOptions.endpoint,
     batch_size: BatchSize = IndexOptions.batch_size,
     workers: Workers = IndexOptions.workers,
+    frames: Frames = IndexOptions.frames,
     device: Device = IndexOptions.device,
     dtype: Dtype = IndexOptions.dtype,
 ) -> None:
@@ -67,6 +69,7 @@ def index(
         endpoint=endpoint,
         batch_size=batch_size,
         workers=workers,
+        frames=frames,
         device=device,
         dtype=dtype,
     )
@@ -149,6 +152,7 @@ def add(
     endpoint: Endpoint = AddOptions.endpoint,
     batch_size: BatchSize = AddOptions.batch_size,
     workers: Workers = AddOptions.workers,
+    frames: Frames = AddOptions.frames,
     device: Device = AddOptions.device,
     dtype: Dtype = "auto",
 ) -> None:
@@ -165,6 +169,7 @@ def add(
         endpoint=endpoint,
         batch_size=batch_size,
         workers=workers,
+        frames=frames,
         device=device,
     )
     run_add(folder, source, model, options, dtype)

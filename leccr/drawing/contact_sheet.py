@@ -7,6 +7,8 @@ from functools import cache
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from processing.pictures_leccr import visible_picture
+
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 Color = tuple[int, int, int]
 
@@ -195,10 +197,9 @@ def _draw_answer(
 
 def _thumbnail(image: Image.Image) -> Image.Image:
     """Return the whole image, not cropped, in the middle of a square card."""
-    image = ImageOps.exif_transpose(image).convert("RGBA")
-    image = ImageOps.contain(image, (THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
+    image = ImageOps.contain(visible_picture(image), (THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
     card = Image.new("RGB", (THUMBNAIL, THUMBNAIL), CARD)
-    card.paste(image, ((THUMBNAIL - image.width) // 2, (THUMBNAIL - image.height) // 2), image)
+    card.paste(image, ((THUMBNAIL - image.width) // 2, (THUMBNAIL - image.height) // 2))
     return card
 
 

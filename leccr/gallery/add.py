@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from tqdm.auto import tqdm
 
-from processing.images import open_image
+from processing.images import BACKGROUND, open_image
 from processing.read_ahead import read_ahead
 from processing.video import open_frames
 
-from ..drawing.thumbnail import jpeg_thumbnail
+from ..drawing.thumbnail import SIDE, jpeg_thumbnail
 from ..errors import UserError
 from ..models.encoder import Encoder, Inputs
 from .candidates import Candidate, Source
@@ -33,12 +33,16 @@ class AddReport:
         replaced: Items whose file or description had changed.
         unchanged: Items that had not changed.
         broken: Candidates that could not be used, and why.
+        animations: Items of which only the first picture was taken.
+        remarks: Sentences that count the files that were left out by their endings.
     """
 
     added: int = 0
     replaced: int = 0
     unchanged: int = 0
     broken: list[tuple[str, str]] = field(default_factory=list)
+    animations: int = 0
+    remarks: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -61,6 +65,7 @@ class _Prepared:
     unchanged: int = 0
     touched: list[Item] = field(default_factory=list)
     broken: list[tuple[str, str]] = field(default_factory=list)
+    animations: int = 0
 
 
 _Job = tuple[Sequence[Candidate], Mapping[str, Item]]
@@ -94,6 +99,9 @@ class Adder:
         self.batch_size = batch_size
         self.workers = workers
         self.seconds = seconds
+        self.background = getattr(encoder.processor, "background", BACKGROUND)
+        needed = encoder.collator.picture_side()
+        self.side = needed and max(needed, SIDE)
 
     def add(self, source: Source, descriptions: Mapping[str, str] | None = None) -> AddReport:
         """Add new candidates, replace changed ones, and leave the others as they are.
@@ -102,7 +110,7 @@ class Adder:
             source: Candidates.
             descriptions: More descriptions, by the candidates' keys.
         """
-        report = AddReport(broken=list(source.left_out))
+        report = AddReport(broken=list(source.left_out), remarks=list(source.remarks))
         waiting: list[_New] = []
         touched: list[Item] = []
         committed = time.monotonic()
@@ -114,6 +122,7 @@ class Adder:
             for prepared in pieces:
                 report.unchanged += prepared.unchanged
                 report.broken += prepared.broken
+                report.animations += prepared.animations
                 touched += prepared.touched
                 waiting += self._encoded(prepared.new, report)
                 if time.monotonic() - committed >= self.seconds:
@@ -142,27 +151,33 @@ class Adder:
             try:
                 item = _as_item(candidate, existing)
                 if _differs(item, existing):
-                    prepared.new.append(_New(candidate, item, *self._open(candidate)))
+                    thumbnail, inputs, moves = self._open(candidate)
+                    prepared.new.append(_New(candidate, item, thumbnail, inputs))
+                    prepared.animations += moves
                     continue
             except UserError as error:
-                prepared.broken.append((candidate.id, str(error)))
+                prepared.broken.append((candidate.id, getattr(error, "reason", str(error))))
                 continue
             prepared.unchanged += 1
             if existing is not None and (item.size, item.time) != (existing.size, existing.time):
                 prepared.touched.append(dataclasses.replace(existing, size=item.size, time=item.time))
         return prepared
 
-    def _open(self, candidate: Candidate) -> tuple[bytes | None, Inputs]:
-        """Return an item's thumbnail and the model's inputs for it, decoding a picture once, one at a time."""
+    def _open(self, candidate: Candidate) -> tuple[bytes | None, Inputs, bool]:
+        """Return an item's thumbnail, the model's inputs for it, and whether it is the first picture of an animation.
+
+        Pictures are decoded once, one at a time, and not in more detail than is needed.
+        """
         row = candidate.as_row()
         if row.get("visual_features") is not None:
-            return None, self.encoder.prepare(row)
+            return None, self.encoder.prepare(row), False
         if candidate.kind == VIDEO and not self.encoder.takes_videos:
             raise UserError("It is a video, but the gallery's model takes pictures only.")
         if candidate.kind == VIDEO:
-            return jpeg_thumbnail(open_frames(row["video"], 1)[0]), self.encoder.prepare(row)
-        row["image"] = open_image(row["image"], candidate.id)
-        return jpeg_thumbnail(row["image"]), self.encoder.prepare(row)
+            return jpeg_thumbnail(open_frames(row["video"], 1, self.background)[0]), self.encoder.prepare(row), False
+        row["image"] = picture = open_image(row["image"], candidate.id, self.background, self.side)
+        moves = "animation" in picture.info
+        return jpeg_thumbnail(picture), self.encoder.prepare(row), moves
 
     def _encoded(self, news: list[_New], report: AddReport) -> list[_New]:
         if not news:
@@ -261,4 +276,4 @@ def _as_item(candidate: Candidate, known: Item | None) -> Item:
 
 
 def _differs(item: Item, known: Item | None) -> bool:
-    return known is None or (item.hash, item.description) != (known.hash, known.description)
+    return known is None or (item.hash, item.description, item.kind) != (known.hash, known.description, known.kind)

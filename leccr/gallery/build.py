@@ -55,7 +55,7 @@ def build_gallery(
     exists = (folder / FILE).exists()
     if not exists and folder.exists() and not _is_free(folder):
         raise UserError(f"{folder} is not a gallery, and not empty; choose another folder with --out.")
-    candidates = open_source(source, options.split, _roots(Catalogue(folder)) if exists else ())
+    candidates = open_source(source, options.split, _roots(Catalogue(folder)) if exists else (), options.frames)
     if exists:
         catalogue = Catalogue(folder)
         encoder = load_encoder(model, _state(catalogue), str(folder), options.device, options.dtype)
@@ -79,7 +79,7 @@ def add_to_gallery(
         source: As for `build_gallery`, or a file.
         options: How to read and encode.
     """
-    candidates = open_source(source, options.split, _roots(catalogue))
+    candidates = open_source(source, options.split, _roots(catalogue), options.frames)
     report = _add(catalogue, candidates, load(), options)
     settle(catalogue)
     return report
@@ -157,6 +157,11 @@ def _add(catalogue: Catalogue, source: Source, encoder: "Encoder", options: AddO
     if options.describe_with is not None:
         journal = catalogue.folder / DESCRIPTIONS_FILE
         descriptions = describe_source(source, journal, options.describe_with, options.endpoint, options.device)
+    if options.frames and not encoder.takes_videos:
+        raise UserError(
+            "--frames makes videos of animations, but the model takes pictures only; leave it out, or choose a model "
+            "that was trained on videos."
+        )
     storage = open_storage(catalogue.folder, _state(catalogue))
     adder = Adder(catalogue, storage, encoder, options.batch_size, options.workers, options.commit_seconds)
     with _unfinished(catalogue, source.location):

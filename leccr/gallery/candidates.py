@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from processing.names import ByName
-from processing.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from processing.suffixes import is_image_name, is_video_name
 
 from ..errors import UserError
 from .results import hash_file, is_encodable, stamp_of
 from .store.catalogue import IMAGE, VIDEO
 
 DESCRIPTIONS_FILE = "descriptions.jsonl"
-ENDINGS = ", ".join((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES))
 
 
 @dataclass(frozen=True)
@@ -110,6 +109,7 @@ class Source:
         count: Number of candidates.
         read: Returns the candidates from a start to a stop.
         left_out: Files that were left out, and why.
+        remarks: Sentences that count the files that were left out by their endings.
     """
 
     kind: str
@@ -117,6 +117,7 @@ class Source:
     count: int
     read: Callable[[int, int], list[Candidate]]
     left_out: list[tuple[str, str]] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
     def chunks(self, size: int) -> Iterator[list[Candidate]]:
         """Yield lists of `size` candidates; the same source is always cut in the same way."""
@@ -126,8 +127,7 @@ class Source:
 
 def kind_of(name: str | Path) -> str | None:
     """Return `image` or `video` by the ending of a name, or None."""
-    suffix = Path(name).suffix.lower()
-    return IMAGE if suffix in IMAGE_SUFFIXES else VIDEO if suffix in VIDEO_SUFFIXES else None
+    return IMAGE if is_image_name(name) else VIDEO if is_video_name(name) else None
 
 
 def read_descriptions(folder: Path) -> ByName[str]:

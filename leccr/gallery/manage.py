@@ -44,6 +44,10 @@ def _print_added(report: "AddReport") -> None:
         print(f"  {shown(name)}: {shown(reason)}")
     if len(report.broken) > MOST_BROKEN_SHOWN:
         print(f"  ... and {len(report.broken) - MOST_BROKEN_SHOWN} more")
+    if report.animations:
+        print(f"Of {report.animations} animations the first picture was taken; --frames takes them as videos.")
+    for sentence in report.remarks:
+        print(sentence)
 
 
 def run_remove(folder: Path, names: Sequence[str], where: str | None) -> None:

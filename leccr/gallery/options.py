@@ -15,6 +15,8 @@ class AddOptions:
         workers: Decoding threads.
         commit_seconds: Seconds of work that a crash can cost at most.
         device: Where models run, as for `processing.device.choose_device`.
+        frames: Whether animations, such as GIFs, are encoded as videos and not by their first picture; for models
+            that take videos.
     """
 
     split: str | None = None
@@ -24,6 +26,7 @@ class AddOptions:
     workers: int = 4
     commit_seconds: float = 5.0
     device: str = "auto"
+    frames: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,19 +7,21 @@ from typing import Any
 
 from processing.folders import walk_files
 from processing.names import stored_name, stored_path
+from processing.suffixes import EXAMPLES, explain_left_out
 
 from ..errors import UserError
-from .candidates import ENDINGS, Candidate, Source, kind_of, read_descriptions
+from .candidates import Candidate, Source, kind_of, read_descriptions
 from .store.catalogue import DATA, FOLDER, HUB, IMAGE, VIDEO
 
 
-def open_source(name: str, split: str | None = None, roots: Sequence[str] = ()) -> Source:
+def open_source(name: str, split: str | None = None, roots: Sequence[str] = (), frames: bool = False) -> Source:
     """Open a folder, a file, a prepared data set or a data set from the Hub.
 
     Args:
         name: Path or Hub name.
         split: Split of a data set; None means all.
         roots: Folders that the gallery already knows; files in one of them belong to it.
+        frames: Whether animations, in files, are videos.
 
     Raises:
         UserError: If nothing has this name, or there is nothing to index in it.
@@ -27,8 +29,8 @@ def open_source(name: str, split: str | None = None, roots: Sequence[str] = ()) 
     path = Path(name)
     if path.exists():
         if not path.is_dir():
-            return files_source([path], roots)
-        return data_source(path, split) if _has_shards(path) else folder_source(path, roots)
+            return files_source([path], roots, frames=frames)
+        return data_source(path, split) if _has_shards(path) else folder_source(path, roots, frames)
     # Imports huggingface_hub, which files do not need.
     from hub_card.names import is_repository
 
@@ -47,7 +49,7 @@ def _has_shards(folder: Path) -> bool:
     return any(SHARD_NAME.fullmatch(table.name) for table in tables)
 
 
-def folder_source(folder: Path, roots: Sequence[str] = ()) -> Source:
+def folder_source(folder: Path, roots: Sequence[str] = (), frames: bool = False) -> Source:
     """Return all photos and videos below a folder, in the order of their paths.
 
     Links are followed, each folder is entered once, so that loops end, and files outside the folder are left out: a
@@ -58,32 +60,40 @@ def folder_source(folder: Path, roots: Sequence[str] = ()) -> Source:
     """
     root = folder.resolve()
     unreadable: list[tuple[str, str]] = []
-    files = sorted(file for file in walk_files(root, unreadable) if kind_of(file) is not None)
+    found = list(walk_files(root, unreadable))
+    files = sorted(file for file in found if kind_of(file) is not None)
+    remarks = explain_left_out(file.name for file in found if kind_of(file) is None)
     if not files:
         if unreadable:
             name, reason = unreadable[0]
             raise UserError(f"{folder} has no photos or videos that can be read: {name}: {reason}.")
-        raise UserError(f"{folder} has no photos or videos; known endings are {ENDINGS}.")
-    source = files_source(files, roots, root)
+        raise UserError(" ".join([f"{folder} has no photos or videos, such as {EXAMPLES}.", *remarks]))
+    source = files_source(files, roots, root, frames)
     source.left_out += unreadable
+    source.remarks += remarks
     return source
 
 
-def files_source(files: Sequence[Path], roots: Sequence[str] = (), root: Path | None = None) -> Source:
+def files_source(
+    files: Sequence[Path], roots: Sequence[str] = (), root: Path | None = None, frames: bool = False
+) -> Source:
     """Return files as a source.
 
     Args:
         files: Photos and videos.
         roots: Folders that the gallery already knows; files in one of them belong to it.
         root: Folder that the other files belong to; by default their own.
+        frames: Whether animations are videos.
 
     Raises:
         UserError: If a file is no photo or video by its ending.
     """
     for file in files:
         if kind_of(file) is None:
-            raise UserError(f"{file} is no photo or video; known endings are {ENDINGS}.")
+            advice = " ".join(explain_left_out([file.name]))
+            raise UserError(f"{file} is no photo or video, such as {EXAMPLES}. {advice}".rstrip())
     start = root or files[0].parent.resolve()
+    moving = _animations(files) if frames else frozenset()
     descriptions = {str(folder): read_descriptions(folder) for folder in {*map(stored_path, roots), start}}
     candidates, left_out = [], []
     taken: set[str] = set()
@@ -103,8 +113,16 @@ def files_source(files: Sequence[Path], roots: Sequence[str] = (), root: Path | 
         description = descriptions[owner].get(name)
         if description is None and path.is_relative_to(start):
             description = descriptions[str(start)].get(stored_name(path.relative_to(start).as_posix()))
-        candidates.append(Candidate(stored_name(owner), name, name, str(kind_of(path)), description, path))
+        kind = VIDEO if file in moving else str(kind_of(path))
+        candidates.append(Candidate(stored_name(owner), name, name, kind, description, path))
     return Source(FOLDER, stored_name(start), len(candidates), lambda begin, end: candidates[begin:end], left_out)
+
+
+def _animations(files: Sequence[Path]) -> frozenset[Path]:
+    # Imports torch.
+    from processing.images import is_animated_file
+
+    return frozenset(file for file in files if kind_of(file) == IMAGE and is_animated_file(file))
 
 
 def _problem(path: Path, root: Path) -> str | None:

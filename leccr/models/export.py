@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from modeling_leccr import LeccrModel
-from processing import LeccrProcessor
+from processing import LeccrProcessor, pictures_leccr
 from processing.notes import note
 from processing.writing import atomic_folder
 
@@ -186,6 +187,7 @@ def _write_companions(
         pictures = PICTURES.format(image_processor=type(image_processor).__name__)
         if f"{IMAGE}.onnx" in differences and _views_script_agrees(image_processor):
             _copy_script("exported_views.py", folder / "views.py")
+            shutil.copyfile(str(pictures_leccr.__file__), folder / "pictures_leccr.py")
             examples = VIEWS_EXAMPLE
     if f"{TEXT}.onnx" in differences:
         examples += SEARCH_EXAMPLE.format(example=_copy_script("exported_search.py", folder / "search.py"))

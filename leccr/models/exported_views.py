@@ -11,15 +11,20 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-from PIL import Image, ImageOps
+from PIL import Image
 from tokenizers import Tokenizer
+
+try:
+    from pictures_leccr import visible_picture  # type: ignore[import-not-found]  # next to this file once it is exported
+except ImportError:
+    from processing.pictures_leccr import visible_picture
 
 BATCH = 32
 
 
 def pixel_values(picture: Image.Image, settings: dict[str, Any]) -> np.ndarray:
     """Return a picture as image.onnx takes it, (3, H, W), by the settings in preprocessor_config.json."""
-    picture = ImageOps.exif_transpose(picture).convert("RGB")
+    picture = visible_picture(picture)
     if settings.get("do_resize"):
         size = settings["size"]
         if "shortest_edge" in size:

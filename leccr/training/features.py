@@ -15,7 +15,7 @@ from modeling_leccr import VisionTower
 from processing.caption_collator import stable_id
 from processing.device import check_names, choose_device, to_device
 from processing.features import FEATURES_FILE, copy_id, save_features
-from processing.images import RandomCrop, open_image
+from processing.images import BACKGROUND, RandomCrop, cropped_side, needed_side
 from processing.read_ahead import read_ahead
 from processing.video import open_visual
 from processing.writing import atomic_file, own_folder, write_text
@@ -74,7 +74,7 @@ def run_features(
         raise UserError(f"Recipe {recipe.name} has no pretrained vision tower; name one under vision.")
     splits, _ = load_data(data)
     recipe = for_videos(recipe, splits)
-    num_frames = recipe.processor.get("num_frames")
+    num_frames, background = recipe.processor.get("num_frames"), recipe.processor.get("background", BACKGROUND)
     tower, image_processor = load_vision_tower(recipe)
     tower = to_device(tower, chosen, dtype)
     parts = own_folder(target.parent / "features.parts")
@@ -93,7 +93,7 @@ def run_features(
                     progress.update(len(part))
                     continue
                 encoded = []
-                for tokens in encode_rows(tower, image_processor, part, batch_size, num_frames, vary):
+                for tokens in encode_rows(tower, image_processor, part, batch_size, num_frames, vary, background):
                     encoded.append(tokens.to(STORES[store]))
                     progress.update()
                 _write_part(paths[-1], encoded)
@@ -112,6 +112,7 @@ def _settings(recipe: Recipe, store: str, dtype: str, copies: int) -> dict[str, 
         "image_processor": recipe.image_processor,
         "grid": recipe.model.get("vision_grid"),
         "num_frames": recipe.processor.get("num_frames"),
+        "background": recipe.processor.get("background", BACKGROUND),
         "store": store,
         "dtype": dtype,
         "augmentation": recipe.augmentation if copies else None,
@@ -150,6 +151,7 @@ def encode_rows(
     batch_size: int,
     num_frames: int | None = None,
     vary: Variation | None = None,
+    background: str = BACKGROUND,
 ) -> Iterator[Tensor]:
     """Yield the tower's tokens (N, F) for each row's picture, or the summary tokens (T, F) of its frames, on the CPU.
 
@@ -160,18 +162,22 @@ def encode_rows(
         batch_size: Pictures or frames encoded per batch, but whole videos.
         num_frames: Most frames of a video, to which a picture is a video of one frame; None for pictures only.
         vary: What varies the pictures before they are encoded.
+        background: What is seen through transparent parts.
     """
+    side = cropped_side(needed_side(image_processor), vary and vary.augment)
 
     def read(positions: Sequence[int]) -> tuple[Tensor, list[int]]:
-        batch = [rows[position] for position in positions]
-        if num_frames is None:
-            shown = [[open_image(row["image"], row["id"])] for row in batch]
-        else:
-            shown = [open_visual(row, num_frames) for row in batch]
-        if vary is not None:
-            shown = [vary(frames, row["id"]) for frames, row in zip(shown, batch)]
-        pictures = [picture for frames in shown for picture in frames]
-        return image_processor(pictures, return_tensors="pt")["pixel_values"], [len(frames) for frames in shown]
+        pixels: list[Tensor] = []
+        lengths = []
+        for position in positions:
+            row = rows[position]
+            shown = open_visual(row, num_frames or 1, background, side)
+            if vary is not None:
+                shown = vary(shown, row["id"])
+            # One after the other, so that of many large photos one is in memory.
+            pixels += [image_processor(picture, return_tensors="pt")["pixel_values"] for picture in shown]
+            lengths.append(len(shown))
+        return torch.cat(pixels), lengths
 
     size = max(1, batch_size // (num_frames or 1))
     device = next(tower.parameters()).device

@@ -5,7 +5,7 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -207,7 +207,7 @@ def find(root: Path, pattern: str) -> Path:
     return root / pattern
 
 
-def files_by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
+def files_by_stem(folder: Path, suffixes: Container[str]) -> dict[str, Path]:
     """Return the files below a folder by their names without ending; links are followed."""
     found: dict[str, Path] = {}
     for parent, folders, names in os.walk(folder, followlinks=True):

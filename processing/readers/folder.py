@@ -26,7 +26,7 @@ from ..folders import walk_files
 from ..names import ByName, stored_name
 from ..schema import ORIGIN_HUMAN
 from ..screen import shown
-from ..suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from ..suffixes import explain_left_out, is_image_name, is_video_name
 from .files import Collection, Rows, Target, clean, make_row
 from .metadata import Metadata
 
@@ -66,8 +66,9 @@ def folder_rows(
     if len(shares) != 3 or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
         raise UserError(f"The shares of train, validation and test should add up to 1, unlike {list(shares)}.")
     unreadable: list[tuple[str, str]] = []
-    media = _media(root, unreadable)
+    media, others = _media(root, unreadable)
     notes = [f"{shown(name)}: {reason}; nothing in it was read." for name, reason in unreadable]
+    notes += explain_left_out(others)
     there = [root / name for name in METADATA if (root / name).exists()]
     if not there and not media:
         raise FileNotFoundError(" ".join([f"{root} holds no image or video, nor {' or '.join(METADATA)}.", *notes]))
@@ -88,11 +89,13 @@ def folder_rows(
     return Collection(Rows.of(rows, splits), notes=notes)
 
 
-def _media(root: Path, unreadable: list[tuple[str, str]]) -> list[str]:
-    """Return the images and videos below the folder, as paths in it."""
-    files = walk_files(root, unreadable, follow_links=False, hidden=True)
-    paths = (path for path in files if path.suffix.lower() in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES))
-    return sorted(path.relative_to(root).as_posix() for path in paths if path.is_file())
+def _media(root: Path, unreadable: list[tuple[str, str]]) -> tuple[list[str], list[str]]:
+    """Return the images and videos below the folder, as paths in it, and the other files that are not hidden."""
+    paths = (path for path in walk_files(root, unreadable, follow_links=False, hidden=True) if path.is_file())
+    files = sorted(path.relative_to(root).as_posix() for path in paths)
+    media = {file for file in files if is_image_name(file) or is_video_name(file)}
+    hidden = {file for file in files if any(part.startswith(".") for part in file.split("/"))}
+    return [file for file in files if file in media], [file for file in files if file not in media | hidden]
 
 
 def _row(root: Path, file: str, lines: Iterable[Mapping[str, Any]], source_language: str) -> dict[str, Any]:
@@ -111,7 +114,7 @@ def _row(root: Path, file: str, lines: Iterable[Mapping[str, Any]], source_langu
                 targets += [Target(match["language"], text, number, ORIGIN_HUMAN) for text in _texts(value)]
         description = next(iter(_texts(line.get("description"))), description)
     path = root / file
-    video = path.suffix.lower() in VIDEO_SUFFIXES
+    video = is_video_name(path)
     return make_row(
         stored_name(file),
         sources,

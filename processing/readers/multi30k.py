@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from ..pictures_leccr import image_suffixes
 from ..schema import ORIGIN_HUMAN
-from ..suffixes import IMAGE_SUFFIXES
 from .files import (
     Collection,
     Rows,
@@ -77,7 +77,7 @@ def multi30k_rows(
     found = read_multi30k_captions(root, task, languages)
     folders = [Path(images)] if images else [root / name for name in IMAGE_FOLDERS]
     (folder,) = require([folders], "Multi30K's photos", "shannon.cs.illinois.edu/DenotationGraph (Flickr30k)")
-    by_stem = files_by_stem(folder, IMAGE_SUFFIXES)
+    by_stem = files_by_stem(folder, image_suffixes())
     by_key = {image_key(stem): path for stem, path in by_stem.items()}
 
     def row(name: str, captions: Captions) -> dict[str, Any]:

@@ -1,14 +1,17 @@
 import io
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageChops, ImageOps
 
 import processing.images
-from processing.images import RandomCrop, open_image
+from processing.errors import BrokenFileError, UserError
+from processing.images import RandomCrop, cropped_side, is_animated_file, needed_side, open_image
 from tests.tiny_data import picture
 
 UPSIDE_DOWN, QUARTER_TURN, ORIENTATION = 3, 6, 0x0112
@@ -116,6 +119,49 @@ class TestOpenImage:
         with pytest.raises(ValueError, match="huge.png has more than 100 million pixels"):
             open_image({"bytes": encoded(half_and_half()), "path": "huge.png"})
 
+    @pytest.mark.parametrize("error", [TypeError, IndexError, RecursionError, MemoryError, KeyError])
+    def test_whatever_a_decoder_raises(self, monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
+        def fail(*arguments: Any) -> None:
+            raise error("bad")
+
+        monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load_end", fail)
+        with pytest.raises(UserError, match="odd.png cannot be decoded as a picture; repair or remove it"):
+            open_image({"bytes": encoded(half_and_half()), "path": "odd.png"})
+
+    def test_where_it_was_skipped_nobody_is_told_to_skip_it(self) -> None:
+        with pytest.raises(BrokenFileError, match="or skip broken ones") as caught:
+            open_image({"bytes": b"text", "path": "odd.png"})
+        assert caught.value.reason == "odd.png cannot be decoded as a picture; repair or remove it."
+
+    def test_programs_are_not_run(self) -> None:
+        postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
+        with pytest.raises(UserError, match="photo.jpg cannot be decoded"):
+            open_image({"bytes": postscript, "path": "photo.jpg"})
+
+    @pytest.mark.parametrize("kind", ["AVIF", "JPEG2000", "HEIF", "QOI", "TGA", "ICO"])
+    def test_other_formats(self, kind: str) -> None:
+        if kind == "HEIF":
+            pytest.importorskip("pillow_heif").register_heif_opener()
+        content = encoded(Image.new("RGB", (32, 32), "red"), kind)
+        red: Any = open_image({"bytes": content, "path": None}).getpixel((16, 16))
+        assert red[0] > 240 and max(red[1:]) < 15
+
+    @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "AVIF"])
+    def test_the_first_picture_of_an_animation(self, kind: str) -> None:
+        moving = [Image.new("RGB", (32, 32), colour) for colour in ("red", "blue")]
+        for pictures in (moving, moving[:1]):
+            content = encoded(pictures[0], kind, save_all=True, append_images=pictures[1:], duration=100)
+            shown = open_image({"bytes": content, "path": None})
+            red: Any = shown.getpixel((16, 16))
+            assert red[0] > 240 and max(red[1:]) < 15
+            assert shown.info.get("animation", False) is (len(pictures) > 1)
+
+    def test_pages_are_no_animation(self, tmp_path: Path) -> None:
+        pages = [Image.new("RGB", (32, 32), colour) for colour in ("red", "blue")]
+        pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+        assert open_image(tmp_path / "a.tif").info == {}
+        assert not is_animated_file(tmp_path / "a.tif") and not is_animated_file(tmp_path / "absent.gif")
+
     def test_files_are_closed(self, tmp_path: Path) -> None:
         path = tmp_path / "a.png"
         picture().save(path)
@@ -123,6 +169,58 @@ class TestOpenImage:
             warnings.simplefilter("always", ResourceWarning)
             open_image(path)
         assert not caught
+
+
+class TestReducedScale:
+    SIZE = (1600, 1200)
+
+    @classmethod
+    def photo(cls) -> bytes:
+        """Return a JPEG with detail of all sizes, as a photo has."""
+        width, height = cls.SIZE
+        noise = [Image.effect_noise((width >> step, height >> step), 60) for step in (1, 3, 6)]
+        layers = [layer.resize(cls.SIZE) for layer in noise]
+        return encoded(Image.merge("RGB", layers), "JPEG", quality=92)
+
+    def test_as_good_as_the_whole_picture(self) -> None:
+        value = {"bytes": self.photo(), "path": None}
+        for side in (64, 112, 224):
+            small = open_image(value, side=side)
+            assert 2 * side <= min(small.size) < min(self.SIZE)
+            scaled = [
+                np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC), dtype=np.float32)
+                for picture in (small, open_image(value))
+            ]
+            difference = np.abs(scaled[0] - scaled[1])
+            # In levels of 255: less than JPEG itself loses.
+            assert difference.mean() < 1.0 and difference.max() < 12
+
+    def test_sides_that_need_it_all(self) -> None:
+        assert open_image({"bytes": self.photo(), "path": None}, side=700).size == self.SIZE
+        assert open_image({"bytes": encoded(half_and_half()), "path": None}, side=1).size == (8, 4)
+
+    def test_a_picture_that_is_open_stays_as_it_is(self) -> None:
+        with Image.open(io.BytesIO(self.photo())) as opened:
+            open_image(opened, side=64)
+            assert opened.size == self.SIZE
+
+    @pytest.mark.parametrize(
+        ("settings", "side"),
+        [
+            ({"size": {"height": 64, "width": 48}}, 64),
+            ({"size": {"shortest_edge": 224}}, 224),
+            ({"size": {"shortest_edge": 224, "longest_edge": 900}}, None),
+            ({"size": {"height": 64, "width": 48}, "do_resize": False}, None),
+        ],
+    )
+    def test_what_an_image_processor_needs(self, settings: dict[str, Any], side: int | None) -> None:
+        assert needed_side(SimpleNamespace(**{"do_resize": True, **settings})) == side
+
+    def test_what_a_crop_needs(self) -> None:
+        assert cropped_side(100, RandomCrop(scale=(0.25, 1.0))) == 200
+        assert cropped_side(100, None) == 100
+        assert cropped_side(None, RandomCrop()) is None
+        assert cropped_side(100, lambda picture: picture) is None
 
 
 class TestRandomCrop:

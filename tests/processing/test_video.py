@@ -1,11 +1,13 @@
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from processing import video
+from processing.errors import UserError
 from processing.video import open_frames, open_visual
 from tests.tiny_data import picture, row
 from tests.videos import colour_of, number_of, numbered, write_video
@@ -108,8 +110,91 @@ class TestRotation:
                 for y in (8, frame.height - 8):
                     assert abs(frame.getpixel((x, y))[0] - upright.getpixel((x, y))[0]) < 30  # type: ignore[index]
 
+    @pytest.mark.parametrize("flip", ["horizontal", "vertical"])
+    @pytest.mark.parametrize("rotation", [0, 90, 180, -90])
+    @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+    def test_and_mirrored(self, tmp_path: Path, name: str, rotation: int, flip: str) -> None:
+        marked = Image.new("RGB", (64, 32), "black")
+        marked.paste("white", (0, 0, 32, 16))
+        path = write_video(tmp_path / name, [marked] * 5, rotation=rotation, flip=flip)
+        turned = marked.rotate(rotation, expand=True)
+        shown = ImageOps.mirror(turned) if flip == "horizontal" else ImageOps.flip(turned)
+        [frame] = open_frames(path, 1)
+        assert frame.size == shown.size
+        for x in (8, frame.width - 8):
+            for y in (8, frame.height - 8):
+                assert abs(frame.getpixel((x, y))[0] - shown.getpixel((x, y))[0]) < 30  # type: ignore[index]
+
+    @pytest.mark.parametrize(
+        ("aspect", "rotation", "size"),
+        [
+            (Fraction(4, 3), 0, (85, 32)),
+            (Fraction(1, 2), 0, (64, 64)),
+            (Fraction(16, 11), 90, (32, 93)),
+            (Fraction(1, 1), 0, (64, 32)),
+            (Fraction(200, 1), 0, (64, 32)),
+        ],
+    )
+    @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.mov"])
+    def test_pixels_that_are_not_square(
+        self, tmp_path: Path, name: str, aspect: Fraction, rotation: int, size: tuple[int, int]
+    ) -> None:
+        pictures = [Image.new("RGB", (64, 32), "red")] * 3
+        path = write_video(tmp_path / name, pictures, aspect=aspect, rotation=rotation)
+        assert [frame.size for frame in open_frames(path, 2)] == [size, size]
+
+
+class TestAnimations:
+    @staticmethod
+    def write(path: Path, **options: Any) -> Path:
+        """Write an animation that is red for 0.3 seconds and then blue for 0.1."""
+        first, second = Image.new("RGB", (32, 32), "red"), Image.new("RGB", (32, 32), "blue")
+        first.save(path, save_all=True, append_images=[second], duration=[300, 100], **options)
+        return path
+
+    @pytest.mark.parametrize("name", ["a.gif", "a.png", "a.webp", "a.avif", "A.GIF"])
+    def test_time_decides(self, tmp_path: Path, name: str) -> None:
+        path = self.write(tmp_path / name)
+        assert [colour_of(frame) for frame in open_frames(path, 1)] == ["red"]
+        # The middles of the halves are at 0.1 and 0.3 seconds, the moment of the change.
+        assert [colour_of(frame) for frame in open_frames(path, 2)] == ["red", "blue"]
+
+    def test_a_short_one_gives_each_picture_once(self, tmp_path: Path) -> None:
+        assert [colour_of(frame) for frame in open_frames(self.write(tmp_path / "a.gif"), 8)] == ["red", "blue"]
+
+    def test_no_time_at_all(self, tmp_path: Path) -> None:
+        pictures = numbered(4)
+        pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:])
+        assert [number_of(frame) for frame in open_frames(tmp_path / "a.gif", 2)] == [1, 3]
+
+    def test_a_still_picture_is_an_animation_of_one(self, tmp_path: Path) -> None:
+        picture().save(tmp_path / "a.gif")
+        assert len(open_frames(tmp_path / "a.gif", 8)) == 1
+
+    def test_transparent_parts(self, tmp_path: Path) -> None:
+        clear = Image.new("RGBA", (8, 8))
+        clear.save(tmp_path / "a.webp", save_all=True, append_images=[Image.new("RGBA", (8, 8), "red")], lossless=True)
+        assert open_frames(tmp_path / "a.webp", 8, "#0000ff")[0].getpixel((0, 0)) == (0, 0, 255)
+
+    def test_a_broken_one_is_named(self, tmp_path: Path) -> None:
+        path = self.write(tmp_path / "a.gif")
+        path.write_bytes(path.read_bytes()[:60])
+        with pytest.raises(UserError, match=r"a.gif cannot be decoded as an animation; repair or remove it"):
+            open_frames(path, 2)
+
 
 class TestBadFiles:
+    @pytest.mark.parametrize("error", [TypeError, IndexError, MemoryError, UnicodeDecodeError])
+    def test_whatever_a_decoder_raises(
+        self, scenes: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+    ) -> None:
+        def fail(*arguments: Any) -> None:
+            raise error("utf-8", b"", 0, 1, "bad") if error is UnicodeDecodeError else error("bad")
+
+        monkeypatch.setattr(video, "_span", fail)
+        with pytest.raises(UserError, match=r"scenes.mp4 cannot be decoded as a video; replace or remove it"):
+            open_frames(scenes)
+
     @staticmethod
     def cut(path: Path, share: float) -> Path:
         content = path.read_bytes()

@@ -87,9 +87,9 @@ def test_a_wide_image_is_shown_whole():
     assert thumbnail.getpixel((middle, THUMBNAIL * 3 // 4 + 6)) == CARD
 
 
-def test_transparent_parts_show_the_card():
+def test_transparent_parts_are_white_as_everywhere():
     image = Image.new("RGBA", (40, 40), (255, 0, 0, 0))
-    assert module._thumbnail(image).getpixel((50, 50)) == CARD
+    assert module._thumbnail(image).getpixel((50, 50)) == (255, 255, 255)
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "CMYK", "1", "LA"])

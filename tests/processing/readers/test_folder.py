@@ -39,7 +39,10 @@ def test_a_csv_file_with_captions_and_splits(tmp_path: Path) -> None:
     assert row["image"]["path"] == str(tmp_path / "a.jpg")
     # Nothing in the same line to translate.
     assert targets(rows(found, "test")["c.jpg.d.png"]) == [("de", "Ein Baum.", None, "human")]
-    assert found.notes == ["1 images or videos have no line in the metadata; they are left out."]
+    assert found.notes == [
+        "1 images or videos have no line in the metadata; they are left out.",
+        "Left out 1 file by ending (1 .md), which by their endings are neither photos nor videos.",
+    ]
 
 
 @pytest.mark.parametrize("delimiter", [";", "\t"])
