@@ -82,7 +82,7 @@ class Elsewhere(torch.nn.Module):
 def test_pictures_go_where_the_tower_is(data: Path, recipe: Recipe) -> None:
     tower: Any = Elsewhere()
     _, image_processor = load_vision_tower(recipe)
-    tokens = list(encode_rows(tower, image_processor, read_splits(data)["train"]))
+    tokens = list(encode_rows(tower, image_processor, read_splits(data)["train"], batch_size=8))
     assert tower.devices == {"meta"}
     assert [each.device.type for each in tokens] == ["cpu"] * 5
 
