@@ -163,7 +163,7 @@ def _source(value: Any, name: str) -> tuple[str, Any]:
     if value is None:
         raise UserError(f"Row {name!r} has no picture; give one, or visual features.")
     if isinstance(value, (str, Path)) and not is_regular(value):
-        raise UserError(f"{label} is no regular file; give a picture, or skip broken ones.")
+        raise BrokenFileError(f"{label} is no regular file", "give a picture")
     return label, value
 
 
@@ -187,7 +187,7 @@ def is_picture(path: str | Path) -> bool:
         if file.read(12).startswith(_BEGINNINGS):
             return True
     try:
-        with PillowImage.open(path):
+        with _opened(path):
             return True
     except PillowImage.DecompressionBombError:
         return True
