@@ -24,7 +24,7 @@ class RetrievalCollator(CaptionCollator):
         languages: Target languages to draw from; None means all that a row has.
         augment: Called on each training picture, for example a `RandomCrop`; the frames of one video are all
             varied alike.
-        lower_case: Share of the drawn captions that become lower case, as many people type their queries.
+        case_shares: Shares of the drawn captions that become lower case and capitals, as people type queries, too.
     """
 
     def __init__(
@@ -32,9 +32,9 @@ class RetrievalCollator(CaptionCollator):
         processor: Any,
         languages: Sequence[str] | None = None,
         augment: Callable[[Any], Any] | None = None,
-        lower_case: float = 0.0,
+        case_shares: tuple[float, float] = (0.0, 0.0),
     ) -> None:
-        super().__init__(processor, languages, lower_case)
+        super().__init__(processor, languages, case_shares)
         self.augment = augment
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:

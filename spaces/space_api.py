@@ -24,7 +24,12 @@ def add_api(setup: Setup, limits: dict[str, Any]) -> None:
             hits = ready.searcher.search(query, check_count(k))
         except SpaceError as error:
             raise gr.Error(str(error), print_exception=False) from error
-        return {"query": query, "language": ready.detector.detect(query), "results": [_hit(hit) for hit in hits]}
+        return {
+            "query": query,
+            "language": ready.detector.detect(query),
+            "unknown": ready.searcher.retriever.unknown_share(query),
+            "results": [_hit(hit) for hit in hits],
+        }
 
     def explain(id: str, query: str) -> dict[str, Any]:
         """Say why the picture with an id has its score for a text: the parts of the score, and what slots read."""

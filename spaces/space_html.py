@@ -16,6 +16,8 @@ WHAT_A_SLOT_IS = (
     "The model splits what a picture and its description show into a few parts, called <em>slots</em>; a score counts "
     "the whole picture and the slot that fits the query best."
 )
+# From this share of unknown tokens on, an answer is warned about.
+MOSTLY_UNKNOWN = 0.5
 # Clicks on anything with `data-action` reach Python; everything is a button, so the keyboard works, too.
 FORWARD_CLICKS = """
 element.addEventListener('click', (event) => {
@@ -40,8 +42,17 @@ def status(text: str, kind: str = "") -> str:
     return f'<p class="status {kind}" role="{role}" dir="auto">{escape(text)}</p>'
 
 
-def search_status(query: str, language: str | None, chosen: bool, shown: int, total: int) -> str:
-    """Return the line above the results of a query."""
+def search_status(query: str, language: str | None, chosen: bool, shown: int, total: int, unknown: float = 0.0) -> str:
+    """Return the line above the results of a query, and a warning if the model does not know most of its tokens.
+
+    Args:
+        query: The query.
+        language: Code of its language, if that is known.
+        chosen: Whether the visitor chose the language.
+        shown: Number of results.
+        total: Number of pictures searched.
+        unknown: Share of the query's tokens that the model does not know.
+    """
     if language is None:
         spoken = "language not recognised"
     else:
@@ -50,8 +61,16 @@ def search_status(query: str, language: str | None, chosen: bool, shown: int, to
     lang = f' lang="{escape(language)}"' if language else ""
     return (
         f'<p class="status" role="status">Answers to <q dir="{way}"{lang}>{escape(query)}</q> '
-        f'<span class="tag">{escape(spoken)}</span> {shown} of {total:,} pictures</p>'
+        f'<span class="tag">{escape(spoken)}</span> {shown} of {total:,} pictures</p>{unreadable(unknown)}'
     )
+
+
+def unreadable(unknown: float) -> str:
+    """Return a warning if the model does not know half of a query's tokens or more, and nothing otherwise."""
+    if unknown < MOSTLY_UNKNOWN:
+        return ""
+    how_much = "this query" if unknown == 1 else f"{unknown:.0%} of this query"
+    return status(f"The model cannot read {how_much}: these characters are not in its vocabulary.", "error")
 
 
 def empty(text: str) -> str:

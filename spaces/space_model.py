@@ -56,6 +56,10 @@ class Retriever:
             raise SpaceError("The model is no LECCR model that sees pictures; set LECCR_MODEL to one.")
         return cls(model.to("cuda" if torch.cuda.is_available() else "cpu"), processor, name)
 
+    def unknown_share(self, text: str) -> float:
+        """Return the share of a text's tokens, from 0 to 1, that the model does not know."""
+        return float(self.processor.unknown_shares(text)[0])
+
     @torch.inference_mode()
     def embed_text(self, text: str) -> Array:
         """Return the embedding (D,) of a text in any language, float32."""

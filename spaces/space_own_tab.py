@@ -163,7 +163,10 @@ class OwnTab:
             hits = _needed(store).search(query, MOST_OWN)
         except SpaceError as error:
             return space_html.status(str(error), "error"), gr.skip(), gr.skip()
-        said = space_html.search_status(query, ready.detector.detect(query), False, len(hits), len(_needed(store)))
+        unknown = ready.searcher.retriever.unknown_share(query)
+        said = space_html.search_status(
+            query, ready.detector.detect(query), False, len(hits), len(_needed(store)), unknown
+        )
         shown = space_html.legend(hits) + space_html.tiles(hits, query, "Your pictures, best first")
         return said, shown, NO_WHY
 

@@ -110,7 +110,10 @@ class SearchTab:
         except SpaceError as error:
             return space_html.status(str(error), "error"), gr.skip(), gr.skip()
         language = chosen if chosen in ready.languages else ready.detector.detect(query)
-        said = space_html.search_status(query, language, chosen in ready.languages, len(hits), len(ready.searcher))
+        unknown = ready.searcher.retriever.unknown_share(query)
+        said = space_html.search_status(
+            query, language, chosen in ready.languages, len(hits), len(ready.searcher), unknown
+        )
         shown = space_html.legend(hits) + space_html.tiles(hits, query, "Pictures, best first")
         return said, shown, NO_WHY
 

@@ -15,6 +15,7 @@ from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
 from modeling_leccr import CrossLingualModel, LeccrModel
 from processing import LeccrProcessor
+from processing.captions import in_case
 from processing.features import FeatureFile
 from processing.notes import note
 from processing.text_rule_leccr import add_text_rule
@@ -90,7 +91,7 @@ def _tokenizer(recipe: Recipe, texts: Iterable[str]) -> Any:
         return getattr(processor, "tokenizer", processor)
     normalized = recipe.processor.get("normalize_text", True)
     if recipe.tokenizer == "learned":
-        return train_tokenizer(with_lower_case(texts, recipe.lower_case_share, recipe.seed), normalize_text=normalized)
+        return train_tokenizer(with_other_cases(texts, recipe.case_shares, recipe.seed), normalize_text=normalized)
     name = recipe.tokenizer or recipe.text
     if not isinstance(name, str):
         raise UserError(f"Recipe {recipe.name} needs a tokenizer: name one, or write tokenizer: learned.")
@@ -114,13 +115,14 @@ def _with_text_rule(tokenizer: Any) -> Any:
     )
 
 
-def with_lower_case(texts: Iterable[str], share: float, seed: int) -> Iterator[str]:
-    """Yield the texts, and for a share of them, drawn by the seed, their copies in lower case."""
+def with_other_cases(texts: Iterable[str], shares: tuple[float, float], seed: int) -> Iterator[str]:
+    """Yield the texts, and for shares of them, drawn by the seed, their copies in lower case or in capitals."""
     draw = random.Random(seed)
     for text in texts:
         yield text
-        if share and draw.random() < share:
-            yield text.lower()
+        copy = in_case(text, draw.random(), shares)
+        if copy != text:
+            yield copy
 
 
 @_blames_the_recipe
@@ -257,5 +259,5 @@ __all__ = [
     "standardize",
     "start_warm",
     "training_texts",
-    "with_lower_case",
+    "with_other_cases",
 ]

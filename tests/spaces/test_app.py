@@ -44,6 +44,13 @@ def test_search_and_explain_answer_as_the_python_api(
     assert "".join(text for text, _ in why["slots"][0]["words"]) == pictures[3].description
 
 
+def test_what_the_model_cannot_read_is_told(client: Client, captions: list[dict[str, str]]) -> None:
+    shares = {"🐶": 1.0, "שלום עולם": 1.0, captions[3]["de"]: 0.0}
+    answers = {query: client.predict(query=query, k=1, api_name="/search") for query in shares}
+    assert {query: answer["unknown"] for query, answer in answers.items()} == shares
+    assert [answer["language"] for answer in answers.values()] == [None, None, "de"]
+
+
 def test_only_the_two_documented_calls_are_offered(client: Client) -> None:
     offered = client.view_api(return_format="dict", print_info=False)
     assert set(offered["named_endpoints"]) == {"/search", "/explain"} and not offered["unnamed_endpoints"]

@@ -65,6 +65,13 @@ PAGES = {
 }
 
 
+def test_what_the_model_cannot_read_is_told_above_the_answers() -> None:
+    said = [search_status("שלום", None, False, 1, 2, share) for share in (0.0, 0.4, 0.5, 1.0)]
+    assert ["cannot read" in each for each in said] == [False, False, True, True]
+    assert "cannot read 50% of this query" in said[2] and "cannot read this query" in said[3]
+    assert read(said[3])
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_no_text_from_outside_becomes_markup(name: str) -> None:
     harmless, hostile = read(PAGES[name]("plain")), read(PAGES[name](BREAKOUT))

@@ -1,5 +1,5 @@
 import pytest
-from space_languages import IDEAS, SIX, LanguageDetector, direction, language_name
+from space_languages import IDEAS, SIX, LanguageDetector, direction, language_name, letters_of
 
 from processing.scenes.build import example_queries, sample_scenes
 
@@ -28,8 +28,44 @@ def test_a_text_without_letters_has_no_language(text: str, detector: LanguageDet
 def test_only_the_models_languages_are_considered() -> None:
     detector = LanguageDetector(["fr", "ar", "tlh"])
     assert detector.languages == ["fr", "ar"]
-    assert detector.detect("Ein brauner Hund läuft am Strand entlang.") == "fr"
+    assert detector.detect("Un chien brun court le long de la plage.") == "fr"
+    assert detector.detect("كلب بني يجري على الشاطئ") == "ar"
     assert LanguageDetector(["tlh"]).languages == list(SIX)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "שלום עולם",
+        "собака бежит по пляжу",
+        "สุนัขวิ่งบนชายหาด",
+        "개가 해변을 달린다",
+        "σκύλος στην παραλία",
+        "dwa psy biegną na plaży",
+        "un cane corre sulla spiaggia",
+        "två hundar springer på stranden",
+        "狗",
+        "ok",
+        "IMG 1234",
+    ],
+)
+def test_other_languages_and_what_is_too_short_are_not_guessed(text: str, detector: LanguageDetector) -> None:
+    assert detector.detect(text) is None
+
+
+def test_full_width_and_decomposed_letters_count_as_what_they_are(detector: LanguageDetector) -> None:
+    assert detector.detect("Ｔｗｏ　ｄｏｇｓ　ｒｕｎ　ａｌｏｎｇ　ｔｈｅ　ｂｅａｃｈ．") == "en"
+    assert detector.detect("Pes be\u030cz\u030ci\u0301 po pla\u0301z\u030ci.") == "cs"
+
+
+def test_scripts() -> None:
+    assert [letters_of(code) for code in ("cs", "he", "ja", "ru")] == [
+        ("LATIN",),
+        ("HEBREW",),
+        ("CJK", "HIRAGANA", "KATAKANA"),
+        ("CYRILLIC",),
+    ]
+    assert letters_of("xx") == ("",)
 
 
 def test_names_and_directions() -> None:

@@ -14,7 +14,7 @@ from leccr.models.build import (
     parameter_groups,
     standardize,
     training_texts,
-    with_lower_case,
+    with_other_cases,
 )
 from leccr.recipes import load_recipe
 from modeling_leccr import CrossLingualModel, LeccrModel
@@ -37,12 +37,13 @@ def test_training_texts_are_all_captions_and_descriptions() -> None:
     assert list(training_texts(rows)) == ["en a 0", "de a 0", "This is a", "en b 0"]
 
 
-def test_lower_case_copies_are_drawn_by_the_seed() -> None:
+def test_copies_in_other_cases_are_drawn_by_the_seed() -> None:
     texts = [f"Dog {number}" for number in range(200)]
-    drawn = [list(with_lower_case(texts, 0.3, seed)) for seed in (0, 0, 1)]
+    drawn = [list(with_other_cases(texts, (0.3, 0.1), seed)) for seed in (0, 0, 1)]
     assert drawn[0] == drawn[1] != drawn[2]
-    assert [text for text in drawn[0] if text[0] == "D"] == texts and 240 < len(drawn[0]) < 280
-    assert list(with_lower_case(texts, 0.0, 0)) == texts
+    assert [text for text in drawn[0] if text.istitle()] == texts
+    assert 40 < sum(text.islower() for text in drawn[0]) < 80 and 5 < sum(text.isupper() for text in drawn[0]) < 40
+    assert list(with_other_cases(texts, (0.0, 0.0), 0)) == texts
 
 
 class TestBuildProcessor:
@@ -89,10 +90,11 @@ class TestBuildProcessor:
         made = build_processor(recipe(processor={"normalize_text": False}, **fields), TEXTS)
         assert not has_text_rule(getattr(made, "tokenizer", made))
 
-    def test_a_learned_vocabulary_has_words_in_lower_case_too(self) -> None:
-        vocabularies = [build_processor(recipe(lower_case=share), TEXTS).tokenizer.get_vocab() for share in (0.0, 1.0)]
-        assert ["hund" in vocabulary for vocabulary in vocabularies] == [False, True]
-        assert all("Hund" in vocabulary for vocabulary in vocabularies)
+    def test_a_learned_vocabulary_has_words_in_other_cases_too(self) -> None:
+        shares = [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0)]
+        made = [build_processor(recipe(lower_case=lower, capitals=upper), TEXTS) for lower, upper in shares]
+        words = [{"Hund", "hund", "HUND"} & set(each.tokenizer.get_vocab()) for each in made]
+        assert words == [{"Hund"}, {"Hund", "hund"}, {"Hund", "HUND"}]
 
     def test_a_tokenizer_can_be_cut_down(self, tmp_path: Path) -> None:
         build_processor(recipe(), TEXTS).tokenizer.save_pretrained(tmp_path)
