@@ -13,6 +13,8 @@ from tokenizers import Regex, normalizers
 # Control characters, and what has no width: joiners, marks of direction, soft hyphens, selectors of emoji's forms. The
 # blank letters of Korean are left, because a text with letters stays one with letters.
 IGNORED = r"[\p{Cc}\p{Default_Ignorable_Code_Point}\x{FFF9}-\x{FFFB}&&[^\s\p{L}]]"
+# From this share of unknown tokens on, a text counts as one that the model cannot read.
+MOSTLY_UNKNOWN = 0.5
 # NFKC would take these apart, into a space and a mark.
 TORN_BY_NFKC = {"'": "´\u1ffd", '"': "″‶"}
 TYPOGRAPHIC = {"'": "‘’‚‛ʼ′‵‹›", '"': "“”„‟«»〝〞〟", "-": "‐‑‒–—―−⸺⸻", "...": "…⋯"}
@@ -69,22 +71,25 @@ def add_text_rule(tokenizer: Any, again: bool = False) -> None:
         character
         for characters in TYPOGRAPHIC.values()
         for character in characters
-        if unknown_tokens(tokenizer, character)[0] == 0
+        if tokenizer.unk_token_id not in tokenizer(character, add_special_tokens=False)["input_ids"]
     )
     rule = text_rule(kept, compatibility)
     backend.normalizer = rule if own is None else normalizers.Sequence([rule, own])
 
 
-def unknown_tokens(tokenizer: Any, text: str) -> tuple[int, int]:
-    """Return how many tokens of a text a tokenizer does not know, and how many there are, special ones apart."""
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    return ids.count(tokenizer.unk_token_id), len(ids)
-
-
 def unknown_shares(tokenizer: Any, texts: Sequence[str]) -> list[float]:
-    """Return the share of each text's tokens, from 0 to 1, that a tokenizer does not know; 1 where there is none."""
-    counts = [unknown_tokens(tokenizer, text.encode("utf-8", "replace").decode("utf-8")) for text in texts]
-    return [unknown / total if total else 1.0 for unknown, total in counts]
+    """Return the share of each text's tokens, special ones apart, that a tokenizer does not know; 1 where none is left.
+
+    Args:
+        tokenizer: Any tokenizer of transformers.
+        texts: In any language.
+    """
+    if not texts:
+        return []
+    texts = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
+    unknown = tokenizer.unk_token_id
+    tokens = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    return [ids.count(unknown) / len(ids) if ids else 1.0 for ids in tokens]
 
 
 def is_blank(text: str) -> bool:

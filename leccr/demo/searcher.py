@@ -1,5 +1,6 @@
 """A gallery that `leccr index` wrote, searched from the Space."""
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,7 @@ from PIL import Image as PillowImage
 from processing.images import open_image
 
 from ..drawing.thumbnail import jpeg_thumbnail
-from ..gallery.results import Result, existing_file, file_of
+from ..gallery.results import Result, UnreadableQueryWarning, existing_file, file_of
 from ..gallery.store.catalogue import VIDEO, Item, select_items, sources_of
 from .space import space
 
@@ -28,6 +29,8 @@ class GallerySearcher:
 
     def __init__(self, gallery: "Gallery") -> None:
         self.gallery = gallery
+        # The page says itself what the model cannot read, and a visitor's queries are not for the log.
+        warnings.simplefilter("ignore", UnreadableQueryWarning)
         encoder = gallery.encoder
         self.retriever = space("model").Retriever(encoder.model, encoder.processor, encoder.name)
 

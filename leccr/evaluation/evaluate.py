@@ -12,6 +12,7 @@ from processing.captions import captions_by_language, check_languages, languages
 from processing.device import choose_device
 from processing.features import FeatureFile
 from processing.notes import note
+from processing.text_rule_leccr import MOSTLY_UNKNOWN
 from processing.writing import write_json
 
 from ..data.loading import load_data, split_of
@@ -35,6 +36,7 @@ PROTOCOL = {
     "score": "max over views of the inner product, float32",
 }
 SENTENCE_PROTOCOL = {**PROTOCOL, "score": "max over the row's source captions of the inner product, float32"}
+UNREAD = "captions_mostly_unknown"
 TEXT_COLUMNS = ["id", "source_language", "source_captions", "target_captions"]
 
 
@@ -112,6 +114,7 @@ def rank_retrieval(
             "images": len(views),
             "captions": len(queries),
             "captions_per_image": round(len(queries) / len(owners.unique()), 2),
+            UNREAD: _unread(encoder, queries),
             "caption_origin": sorted(_origins(texts, language)),
             "images_with_description": described,
             **PROTOCOL,
@@ -165,12 +168,18 @@ def rank_sentences(
             "rows": len(views),
             "source_captions": len(sources),
             "target_captions": len(queries),
+            UNREAD: _unread(encoder, queries),
             "caption_origin": sorted(_origins(texts, language)),
             **SENTENCE_PROTOCOL,
         }
         result = {"language": language, **retrieval_metrics(ranks, SENTENCE_DIRECTIONS), "protocol": protocol}
         ranked = [query for query, is_kept in zip(queries, kept) if is_kept]
         yield RankedQueries(result, ranked, owners, text_embeds, views, ranks)
+
+
+def _unread(encoder: Encoder, captions: Sequence[str]) -> int:
+    """Return how many captions have so many unknown tokens that the model cannot read them."""
+    return sum(share >= MOSTLY_UNKNOWN for share in encoder.unknown_shares(captions))
 
 
 def _origins(rows: Iterable[dict[str, Any]], language: str) -> set[str]:
@@ -225,6 +234,10 @@ def run_evaluation(
         result["protocol"].update(checkpoint=str(checkpoint), data=str(data), split=options.split)
     directions = SENTENCE_DIRECTIONS if text_only else IMAGE_DIRECTIONS
     print(format_table(results, label_columns=["language"], directions=directions))
+    for result in results:
+        unread = result["protocol"][UNREAD]
+        if unread:
+            print(f"{result['language']}: {unread} captions cannot be read; half of their tokens or more are unknown.")
     if output is not None:
         write_json(output, results)
         note(f"The figures and their protocol are in {output}.")

@@ -2,16 +2,18 @@
 
 import dataclasses
 import datetime
+import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from processing.notes import note
 from processing.screen import json_line, shown
 from processing.writing import atomic_file, check_writable
 
 from ..errors import UserError
-from .results import Result
+from .results import Result, unreadable
 
 if TYPE_CHECKING:
     from .gallery import Gallery
@@ -58,9 +60,17 @@ def _width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
-def print_json(query: str, results: Sequence[Result]) -> None:
-    """Print a query and its results as one line of JSON."""
-    print(json_line({"query": query, "results": [as_fields(result) for result in results]}))
+def print_json(query: str, results: Sequence[Result], unknown: float | None = None) -> None:
+    """Print a query and its results as one line of JSON; with the share of unknown tokens if the query is a text."""
+    read = {} if unknown is None else {"unknown": round(unknown, 4)}
+    print(json_line({"query": query, **read, "results": [as_fields(result) for result in results]}))
+
+
+def note_unreadable(query: str, unknown: float | None) -> None:
+    """Say on the standard error output that the model cannot read most of a query, if that is so."""
+    message = unreadable(query, unknown)
+    if message:
+        note(message, sys.stderr)
 
 
 def as_fields(result: Result) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from processing.device import check_names
 from ..errors import UserError
 from .filters import parse_filter
 from .options import AddOptions, IndexOptions
-from .results import Result, checked_texts, find_items, make_results
+from .results import Result, checked_texts, find_items, make_results, warn_unreadable
 from .store.catalogue import VIDEO, Catalogue, Item, items_at, read_state, select_items, sources_of
 from .store.snapshot import Snapshot, matching_positions
 from .store.state import State
@@ -151,6 +151,9 @@ class Gallery:
 
         Raises:
             UserError: If a text is empty, the filter is not understood, or k is below 1.
+
+        Warns:
+            UnreadableQueryWarning: If the model does not know half of a text's tokens or more.
         """
         if k < 1:
             raise UserError(f"k is {k}, but has to be at least 1.")
@@ -266,14 +269,19 @@ class Gallery:
     def _embeddings(self, query: Any) -> tuple[np.ndarray, bool]:
         """Return queries as (Q, D) float32, and whether it was a single one."""
         if isinstance(query, str):
-            return self.encoder.texts(checked_texts([query])), True
+            return self._read([query]), True
         if isinstance(query, (list, tuple)) and all(isinstance(text, str) for text in query):
-            return self.encoder.texts(checked_texts(query)), False
+            return self._read(query), False
         values = query.detach().cpu().numpy() if hasattr(query, "detach") else query
         queries = np.ascontiguousarray(values, dtype=np.float32)
         if queries.ndim not in (1, 2) or not np.isfinite(queries).all():
             raise UserError("A query is a text, or an embedding of finite numbers, (D,) or (Q, D).")
         return np.atleast_2d(queries), queries.ndim == 1
+
+    def _read(self, texts: Sequence[str]) -> np.ndarray:
+        checked = checked_texts(texts)
+        warn_unreadable(checked, self.encoder.unknown_shares(checked))
+        return self.encoder.texts(checked)
 
     def snapshot(self, connection: Any) -> Snapshot:
         """Return what is needed to search the state that a connection sees; opened again after a change."""

@@ -13,7 +13,7 @@ from processing.notes import note
 from processing.screen import shown
 
 from ..errors import UserError
-from .answers import explanation, print_json, print_table
+from .answers import explanation, note_unreadable, print_json, print_table
 from .candidates import kind_of
 from .gallery import Gallery
 from .results import Result, existing_file
@@ -80,9 +80,11 @@ class Prompt:
 
     def _search(self, query: str) -> None:
         self.results = self.gallery.search(query, self.k, self.where)
+        [unknown] = self.gallery.encoder.unknown_shares([query])
         if self.as_json:
-            print_json(query, self.results)
+            print_json(query, self.results, unknown)
             return
+        note_unreadable(query, unknown)
         print_table(self.results, self.view_count)
         if not self.results:
             print(f"No item matches the filter {shown(self.where)}.")

@@ -3,19 +3,25 @@
 import hashlib
 import os
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from processing.names import comparable, stored_name, stored_path
-from processing.text_rule_leccr import is_blank
+from processing.screen import shown
+from processing.text_rule_leccr import MOSTLY_UNKNOWN, is_blank
 
 from ..errors import UserError
 from .store.catalogue import FOLDER, LARGEST_INTEGER, SMALLEST_INTEGER, Item, select_items, sources_of
 from .store.ranking import Ranking
 
 WHOLE_IMAGE = "whole image"
+
+
+class UnreadableQueryWarning(UserWarning):
+    """The model cannot read most of a query."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,30 @@ def checked_texts(texts: Sequence[str]) -> list[str]:
         if not is_encodable(text):
             raise UserError(f"{name} has characters that are no valid text: {text[:60]!r}.")
     return list(texts)
+
+
+def unreadable(text: str, share: float | None) -> str | None:
+    """Return a sentence about a query of which the model cannot read half or more, and None about others.
+
+    Args:
+        text: The query.
+        share: Share of its tokens that the model does not know; None for a query that is no text.
+    """
+    if share is None or share < MOSTLY_UNKNOWN:
+        return None
+    part = "the query" if share == 1 else f"{share:.0%} of the query"
+    return (
+        f'The model cannot read {part} "{shown(text[:60])}": these characters are not in its vocabulary, so the '
+        "answers say little about it."
+    )
+
+
+def warn_unreadable(texts: Sequence[str], shares: Sequence[float]) -> None:
+    """Warn about each query of which the model cannot read half or more."""
+    for text, share in zip(texts, shares, strict=True):
+        message = unreadable(text, share)
+        if message:
+            warnings.warn(message, UnreadableQueryWarning, stacklevel=5)
 
 
 def is_encodable(text: str) -> bool:

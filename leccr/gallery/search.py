@@ -1,6 +1,7 @@
 """`leccr search`: answers a query, a picture, the lines of a file or of the standard input, or what is typed."""
 
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -8,9 +9,9 @@ from processing.notes import note
 from processing.screen import shown
 
 from ..errors import UserError
-from .answers import check_sheet, draw_sheet, explanation, print_json, print_table
+from .answers import check_sheet, draw_sheet, explanation, note_unreadable, print_json, print_table
 from .gallery import Gallery
-from .results import Result
+from .results import Result, UnreadableQueryWarning
 
 
 def run_search(
@@ -53,6 +54,8 @@ def run_search(
         check_sheet(sheet)
         if query is None and image is None and queries is None:
             raise UserError("--sheet draws the answers to a query, to --image or to --queries; give one of them.")
+    # The command says itself what the model cannot read.
+    warnings.simplefilter("ignore", UnreadableQueryWarning)
     with Gallery.open(folder, model, approximate=not exact, device=device, dtype=dtype) as gallery:
         _check_items(gallery)
         if image is not None:
@@ -66,8 +69,9 @@ def run_search(
             _answer_input(gallery, k, where, as_json)
             return
         view_count = gallery.state.view_count
-        for text, results in answered:
-            _print_answer(text, results, view_count, as_json, len(answered) > 1)
+        unknown = [None] if image is not None else gallery.encoder.unknown_shares([text for text, _ in answered])
+        for (text, results), share in zip(answered, unknown):
+            _print_answer(text, results, view_count, as_json, len(answered) > 1, share)
         _note_few(gallery, answered[0][1], k, where)
         if not as_json and any(results for _, results in answered):
             note(explanation(view_count), sys.stderr)
@@ -131,7 +135,9 @@ def _answer_input(gallery: Gallery, k: int, where: str | None, as_json: bool) ->
         if not query:
             continue
         try:
-            _print_answer(query, gallery.search(query, k, where), view_count, as_json, True)
+            results = gallery.search(query, k, where)
+            [unknown] = gallery.encoder.unknown_shares([query])
+            _print_answer(query, results, view_count, as_json, True, unknown)
         except UserError as error:
             _warn(error)
         sys.stdout.flush()
@@ -142,10 +148,18 @@ def _input_lines() -> Iterable[bytes]:
     return getattr(sys.stdin, "buffer", None) or (line.encode("utf-8", "surrogateescape") for line in sys.stdin)
 
 
-def _print_answer(query: str, results: Sequence[Result], view_count: int, as_json: bool, name_query: bool) -> None:
+def _print_answer(
+    query: str,
+    results: Sequence[Result],
+    view_count: int,
+    as_json: bool,
+    name_query: bool,
+    unknown: float | None,
+) -> None:
     if as_json:
-        print_json(query, results)
+        print_json(query, results, unknown)
         return
     if name_query:
         print(f"\n{shown(query)}")
     print_table(results, view_count)
+    note_unreadable(query, unknown)

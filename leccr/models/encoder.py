@@ -19,6 +19,7 @@ from processing.caption_collator import tokenize
 from processing.device import choose_device, choose_dtype, to_device
 from processing.features import FeatureFile, with_features
 from processing.read_ahead import read_ahead
+from processing.text_rule_leccr import unknown_shares
 
 from ..errors import inputs_of_the_user
 from .checkpoints import load_retriever, load_text_encoder
@@ -138,6 +139,14 @@ class Encoder:
                 embeds[positions] = values
                 bar.update(len(positions))
         return embeds
+
+    def unknown_shares(self, texts: Sequence[str]) -> list[float]:
+        """Return the share of each text's tokens, from 0 to 1, that are not in the model's vocabulary.
+
+        It is 1 for emoji and for scripts that the vocabulary lacks: the model cannot read them, and its embedding of
+        such a text says nothing about it.
+        """
+        return unknown_shares(getattr(self.processor, "tokenizer", self.processor), texts)
 
     def prepare(self, row: dict[str, Any]) -> Inputs:
         """Return the model's inputs for the picture, the video or the features of one row, without its description.

@@ -21,7 +21,7 @@ from leccr.training.train import save_retriever
 from modeling_leccr import LeccrModel
 from processing import LeccrProcessor
 from processing.storage import write_rows
-from tests.tiny_data import dataset, picture, processor, recipe, row
+from tests.tiny_data import dataset, picture, processor, recipe, row, target
 
 COLOURS = ("red", "green", "blue", "white", "black")
 ROWS = [row(name, captions=2, image=picture(colour)) for name, colour in zip("abcde", COLOURS)]
@@ -142,6 +142,16 @@ class TestRunEvaluation:
         printed = capsys.readouterr().out
         assert "text-to-image hit@1/5/10" in printed and "| zh " in printed and str(output) in printed
 
+    def test_captions_that_cannot_be_read_are_counted(
+        self, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        captions = [target("he", "שלום עולם"), target("he", "🐶"), target("de", "de a 0")]
+        write_rows(tmp_path / "data", "validation", [*ROWS, row("f", image=picture(), target_captions=captions)])
+        results = run_evaluation(str(checkpoint), str(tmp_path / "data"), EvaluationOptions("validation", ["de", "he"]))
+        assert [result["protocol"]["captions_mostly_unknown"] for result in results] == [0, 2]
+        printed = capsys.readouterr().out
+        assert "he: 2 captions cannot be read" in printed and "de: " not in printed
+
     def test_validation_with_all_languages_by_default(self, checkpoint: Path, data: Path) -> None:
         results = run_evaluation(str(checkpoint), str(data), EvaluationOptions(descriptions=False))
         assert [(result["language"], result["protocol"]["images"]) for result in results] == [
@@ -206,7 +216,7 @@ class TestEvaluateSentences:
 
     def test_the_protocol(self, results: list[dict[str, Any]]) -> None:
         counts = {"rows": 2, "source_captions": 4, "target_captions": 7, "caption_origin": ["machine:test"]}
-        assert results[0]["protocol"] == {**counts, **SENTENCE_PROTOCOL}
+        assert results[0]["protocol"] == {**counts, "captions_mostly_unknown": 0, **SENTENCE_PROTOCOL}
 
     def test_the_languages_asked_for(self, retriever: tuple[LeccrModel, LeccrProcessor], rows: Dataset) -> None:
         results = evaluate_sentences(Encoder(*retriever), rows, ["zh", "en"])

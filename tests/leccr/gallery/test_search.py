@@ -5,6 +5,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from leccr.gallery import Gallery
+from leccr.gallery.results import UnreadableQueryWarning
 from tests.leccr.gallery.tiny_gallery import check_mistake, run
 
 
@@ -130,3 +131,35 @@ def test_an_empty_gallery_is_one_line(own: Path) -> None:
         2,
         f"Error: The gallery {own}/gallery is empty; add pictures with `leccr gallery add`.\n",
     )
+
+
+UNREADABLE = ["🐶🐶", "שלום עולם", "สุนัข", "de 🐶 犬犬 🐱"]
+
+
+@pytest.mark.parametrize("query", UNREADABLE)
+def test_what_the_model_cannot_read_is_told(built: Path, query: str) -> None:
+    table = run("search", built / "gallery", query, "-k", 1)
+    assert table.exit_code == 0 and "The model cannot read" in table.stderr and "vocabulary" not in table.stdout
+    record = json.loads(run("search", built / "gallery", query, "-k", 1, "--json").stdout)
+    assert record["unknown"] >= 0.5 and record["results"]
+    with pytest.warns(UnreadableQueryWarning, match="The model cannot read") as found:
+        Gallery.open(built / "gallery").search(query, 1)
+    assert Path(found[0].filename).name == "test_search.py"
+
+
+def test_what_it_can_read_is_not_remarked_upon(built: Path) -> None:
+    assert "cannot read" not in run("search", built / "gallery", "de red 1").output
+    assert json.loads(run("search", built / "gallery", "de red 1", "--json").stdout)["unknown"] == 0
+    by_picture = run("search", built / "gallery", "--image", built / "photos" / "green1.png", "--json")
+    assert "unknown" not in json.loads(by_picture.stdout)
+
+
+def test_of_several_queries_those_are_named(built: Path) -> None:
+    result = run("search", built / "gallery", "--json", "-k", 1, input="de red 1\n🐶\n")
+    assert [json.loads(line)["unknown"] for line in result.stdout.splitlines()] == [0, 1]
+
+
+@pytest.mark.parametrize("query", ["\u200b", "\u2060\ufe0f", "\u00ad"])
+def test_a_query_that_nobody_can_see_is_empty(built: Path, query: str) -> None:
+    result = run("search", built / "gallery", query)
+    assert result.exit_code == 2 and "The query is empty" in result.stderr
