@@ -7,6 +7,7 @@ import io
 import json
 import re
 import sys
+from collections.abc import Sequence
 from typing import Any, TextIO
 
 # Control characters, those that turn the direction of writing, other line ends, and bytes that are no text.
@@ -26,6 +27,11 @@ def shown(text: Any) -> str:
     Bytes of a file name that are no text, which Python holds as surrogates, are shown as bytes: `\xff`.
     """
     return _FOREIGN.sub(lambda match: _escaped(match[0]), str(text))
+
+
+def shown_names(names: Sequence[str], most: int = 3) -> str:
+    """Return the first few of some names as they can be shown, for a sentence that counts them all."""
+    return ", ".join(map(shown, names[:most])) + (" ..." if len(names) > most else "")
 
 
 def json_line(content: Any) -> str:

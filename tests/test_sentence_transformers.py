@@ -18,6 +18,7 @@ from transformers import CLIPImageProcessorPil
 from modeling_leccr import LeccrModel
 from processing import LeccrProcessor
 from processing.tokenizers import train_tokenizer
+from tests.odd_pictures import ramps
 
 from . import remote_code_child, sentence_transformers_child
 from .modeling_leccr.tiny import PICTURE_SIZE, SPACE, VOCABULARY, form, tiny_cross_lingual, tiny_model
@@ -114,6 +115,15 @@ def test_pictures(checkpoint: Checkpoint, loaded: SentenceTransformer, batch_siz
     expected = image_features(checkpoint)
     assert torch.pdist(torch.from_numpy(expected)).min() > 1e-3
     close(loaded.encode(pictures(), batch_size=batch_size), expected)
+
+
+def test_odd_and_large_pictures_share_a_batch(checkpoint: Checkpoint, loaded: SentenceTransformer) -> None:
+    if has_pictures(checkpoint):
+        shown = [*pictures(), *ramps().values(), Image.new("RGB", (3000, 2000), "red")]
+        model, processor, _ = checkpoint
+        with torch.inference_mode():
+            alone = [model.get_image_features(**processor(images=picture)).numpy()[0] for picture in shown]
+        close(loaded.encode(shown, batch_size=64), alone)
 
 
 def test_single_items_queries_and_documents(checkpoint: Checkpoint, loaded: SentenceTransformer) -> None:

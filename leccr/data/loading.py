@@ -10,6 +10,7 @@ from tqdm.auto import tqdm
 
 from processing.features import FEATURES_FILE, FeatureFile
 from processing.notes import note
+from processing.screen import shown_names
 from processing.video import NUM_FRAMES, open_visual
 
 from ..errors import UserError
@@ -49,11 +50,14 @@ def load_data(data: str, skip_broken: bool = False) -> tuple[DatasetDict, Featur
 
 
 def without_broken_pictures(rows: Dataset, name: str) -> Dataset:
-    """Leave out rows whose picture or video cannot be decoded, and say how many."""
+    """Leave out rows whose picture or video cannot be decoded, and say how many and which."""
     noun = "videos" if has_videos(rows) else "pictures"
-    kept = [index for index, row in enumerate(tqdm(rows, desc=f"Checking {noun} of {name}")) if _opens(row)]
-    if len(kept) < len(rows):
-        note(f"{name}: skipped {len(rows) - len(kept)} of {len(rows)} rows, their {noun} cannot be decoded.")
+    opens = [_opens(row) for row in tqdm(rows, desc=f"Checking {noun} of {name}")]
+    kept = [index for index, good in enumerate(opens) if good]
+    broken = [str(row_id) for row_id, good in zip(rows["id"], opens) if not good]
+    if broken:
+        said = f"{len(broken)} of {len(rows)} rows, their {noun} cannot be decoded: {shown_names(broken)}"
+        note(f"{name}: skipped {said}.")
     return rows.select(kept)
 
 

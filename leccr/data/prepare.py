@@ -17,6 +17,7 @@ from processing.readers import READERS, Collection, Rows, check_disjoint, check_
 from processing.readers.files import FeatureSource
 from processing.readers.roots import Roots
 from processing.schema import ORIGIN_HUMAN
+from processing.screen import shown_names
 from processing.storage import read_column, write_rows
 from processing.video import open_visual
 from processing.writing import atomic_folder
@@ -124,17 +125,18 @@ def _human_out(rows: Rows) -> Rows:
 
 
 def _unbroken(rows: Iterable[dict[str, Any]], split: str, notes: list[str]) -> Iterator[dict[str, Any]]:
-    broken = 0
+    broken: list[str] = []
     for row in rows:
         try:
             if row["image"] is not None or row["video"] is not None:
                 open_visual(row)
         except UserError:
-            broken += 1
+            broken.append(str(row["id"]))
             continue
         yield row
     if broken:
-        notes.append(f"{split}: left out {broken} rows whose image or video cannot be decoded.")
+        said = f"{len(broken)} rows whose image or video cannot be decoded: {shown_names(broken)}"
+        notes.append(f"{split}: left out {said}.")
 
 
 def _counted(rows: Iterable[dict[str, Any]], counts: SplitCounts) -> Iterator[dict[str, Any]]:

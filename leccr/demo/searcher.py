@@ -9,8 +9,10 @@ from PIL import Image as PillowImage
 from processing.images import open_image
 
 from ..drawing.thumbnail import jpeg_thumbnail
+from ..errors import UserError
 from ..gallery.results import Result, UnreadableQueryWarning, existing_file, file_of
 from ..gallery.store.catalogue import VIDEO, Item, select_items, sources_of
+from ..gallery.thumbnails import usable_thumbnail
 from .space import space
 
 if TYPE_CHECKING:
@@ -65,7 +67,7 @@ class GallerySearcher:
                 answered_by=result.view + 1 if self.retriever.num_slots else None,
                 name=result.path,
                 description=result.description,
-                picture=jpeg_thumbnail(self.gallery.thumbnail(result) or NO_THUMBNAIL, quality=85),
+                picture=jpeg_thumbnail(usable_thumbnail(self.gallery, result) or NO_THUMBNAIL, quality=85),
             )
             for rank, result in enumerate(results, start=1)
         ]
@@ -78,7 +80,7 @@ class GallerySearcher:
         try:
             if file is not None and item.kind == VIDEO:
                 return item, {**row, "video": str(file)}, small or PillowImage.new("RGB", (SIDE, SIDE))
-            picture = small if file is None else open_image(str(file), item.id)
+            picture = small if file is None else self.gallery.encoder.open_picture(str(file), item.id)
         except ValueError as error:
             raise error_class("The picture's file is broken.") from error
         if picture is None:
@@ -95,5 +97,9 @@ class GallerySearcher:
         if not items:
             raise space("errors").SpaceError("There is no picture with this id.")
         [item] = items
-        small = None if stored is None else open_image({"bytes": stored[0], "path": None}, item.id)
+        try:
+            small = None if stored is None else open_image({"bytes": stored[0], "path": None}, item.id)
+        except UserError:
+            # The file, if it exists, does as well.
+            small = None
         return item, existing_file(file_of(item, sources), item.path), small

@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from tqdm.auto import tqdm
 
-from processing.images import BACKGROUND, open_image
 from processing.read_ahead import read_ahead
 from processing.video import open_frames
 
-from ..drawing.thumbnail import SIDE, jpeg_thumbnail
+from ..drawing.thumbnail import jpeg_thumbnail
 from ..errors import UserError
 from ..models.encoder import Encoder, Inputs
 from .candidates import Candidate, Source
@@ -99,9 +98,6 @@ class Adder:
         self.batch_size = batch_size
         self.workers = workers
         self.seconds = seconds
-        self.background = getattr(encoder.processor, "background", BACKGROUND)
-        needed = encoder.collator.picture_side()
-        self.side = needed and max(needed, SIDE)
 
     def add(self, source: Source, descriptions: Mapping[str, str] | None = None) -> AddReport:
         """Add new candidates, replace changed ones, and leave the others as they are.
@@ -174,8 +170,9 @@ class Adder:
         if candidate.kind == VIDEO and not self.encoder.takes_videos:
             raise UserError("It is a video, but the gallery's model takes pictures only.")
         if candidate.kind == VIDEO:
-            return jpeg_thumbnail(open_frames(row["video"], 1, self.background)[0]), self.encoder.prepare(row), False
-        row["image"] = picture = open_image(row["image"], candidate.id, self.background, self.side)
+            [frame] = open_frames(row["video"], 1, self.encoder.background)
+            return jpeg_thumbnail(frame), self.encoder.prepare(row), False
+        row["image"] = picture = self.encoder.open_picture(row["image"], candidate.id)
         moves = "animation" in picture.info
         return jpeg_thumbnail(picture), self.encoder.prepare(row), moves
 

@@ -96,13 +96,14 @@ def draw_sheet(gallery: "Gallery", answered: Iterable[tuple[str, Sequence[Result
     from PIL import Image
 
     from ..drawing.contact_sheet import ContactRow, contact_sheet
+    from .thumbnails import usable_thumbnail
 
     blank = Image.new("RGB", (8, 8), "white")
     rows = [
         ContactRow(
             query,
             _script(query),
-            [gallery.thumbnail(result) or blank for result in results],
+            [usable_thumbnail(gallery, result) or blank for result in results],
             [result.score for result in results],
         )
         for query, results in answered

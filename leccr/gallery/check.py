@@ -21,6 +21,7 @@ from .store.catalogue import FOLDER, Catalogue, Item, items_at, read_state, sele
 from .store.maintenance import blocks, leftovers, remove_items, set_approximation, tidy
 from .store.state import State
 from .store.storage import open_storage
+from .thumbnails import broken_thumbnails, make_thumbnails_again
 
 ITEMS_PER_BLOCK = 4096
 MISSING, CHANGED, OUTSIDE = "are missing", "have changed", "are outside their folder"
@@ -50,10 +51,11 @@ def check_gallery(
 
     Args:
         catalogue: The gallery's catalogue.
-        load: Returns the gallery's encoder, which only damaged views need.
+        load: Returns the gallery's encoder, which only repairs need.
         repair: Repair what can be repaired: damaged views are computed again from their files, items without a file
             are removed, and an index that does not fit is built again.
-        files: Read all files and compare their content, not only sizes and times.
+        files: Read all files and compare their content, not only sizes and times, and decode all thumbnails, which
+            `repair` does, too.
 
     Returns:
         The outcome. Files that earlier states or killed writers left behind are removed in any case.
@@ -75,6 +77,8 @@ def check_gallery(
             _encode_again(catalogue, load(), damaged, report)
         if index and state.approximation:
             set_approximation(catalogue, state.approximation.kind)
+    if files or repair:
+        _check_thumbnails(catalogue, load, repair, report)
     report.problems += _file_problems(catalogue, files)
     if state.unfinished:
         report.problems.append(
@@ -84,6 +88,15 @@ def check_gallery(
     if leftovers(catalogue.folder, state):
         report.removed = tidy(catalogue)
     return report
+
+
+def _check_thumbnails(catalogue: Catalogue, load: Callable[[], Encoder], repair: bool, report: CheckReport) -> None:
+    broken = broken_thumbnails(catalogue)
+    said = f"the thumbnails of {len(broken)} items are broken"
+    if broken and repair:
+        removed = make_thumbnails_again(catalogue, broken, load().background)
+        said += f"; {removed} of these items have no readable file and no longer a thumbnail" if removed else ""
+    _report(report, said, bool(broken), repair)
 
 
 def _report(report: CheckReport, problem: str, exists: bool, repair: bool) -> None:

@@ -187,15 +187,13 @@ class Gallery:
         Raises:
             UserError: If the file is broken.
         """
-        from processing.images import open_image
-
         from .candidates import kind_of
 
         row: dict[str, Any] = {"id": str(image), "image": None, "video": None, "description": description}
         if isinstance(image, (str, Path)) and kind_of(image) == VIDEO:
             row["video"] = str(image)
         else:
-            row["image"] = open_image(str(image) if isinstance(image, Path) else image)
+            row["image"] = self.encoder.open_picture(str(image) if isinstance(image, Path) else image)
         return self.search(self.encoder.image(row), k, where)
 
     def add(self, source: str | Path, **options: Any) -> "AddReport":

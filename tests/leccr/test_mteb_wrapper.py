@@ -20,6 +20,7 @@ from mteb.mocks import (
 from mteb.mocks.mock_tasks.create_mock_samples import create_mock_images
 from mteb.models.models_protocols import EncoderProtocol
 from mteb.types import PromptType
+from PIL import Image as PillowImage
 from torch import Tensor
 from torch.nn import functional
 from transformers import BertConfig, BertModel
@@ -31,6 +32,7 @@ from leccr.mteb_wrapper import LeccrEncoder
 from modeling_leccr import LeccrModel
 from processing import LeccrProcessor
 from tests.modeling_leccr.tiny import tiny_cross_lingual, tiny_model
+from tests.odd_pictures import ramps
 from tests.tiny_data import processor, scenes
 
 from .mteb_tasks import scene_tasks
@@ -175,6 +177,14 @@ def test_pictures_are_views_where_they_are_ranked(
     assert measured.shape == shape
     if len(shape) == 2:
         np.testing.assert_allclose(measured, features(encoder), atol=1e-6)
+
+
+def test_odd_and_large_pictures_share_a_batch(encoder: LeccrEncoder) -> None:
+    shown = [*ramps().values(), PillowImage.new("RGB", (1500, 1000), "red")]
+    measured = encoded(encoder, [{"image": shown}], MockVisualSTSTask(), None)
+    greys = [name not in ("P", "PA") for name in ramps()]
+    assert np.abs(measured[:-1][greys] - measured[0]).max() < 0.05
+    assert np.abs(measured[-1] - measured[0]).max() > 0.05
 
 
 def test_a_picture_that_asks_for_pictures_is_one_vector(encoder: LeccrEncoder) -> None:

@@ -233,7 +233,7 @@ class TestBrokenVideos:
     ) -> None:
         data = with_a_broken_video(footage, tmp_path, skip_broken=True)
         assert len(read_splits(data)["train"]) == 7
-        assert "train: left out 1 rows whose image or video cannot be decoded." in capsys.readouterr().out
+        assert "train: left out 1 rows whose image or video cannot be decoded: 0.mp4." in capsys.readouterr().out
 
     def test_training_and_evaluation_can_leave_them_out(
         self, footage: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -241,7 +241,7 @@ class TestBrokenVideos:
         data = str(with_a_broken_video(footage, tmp_path))
         assert len(load_data(data)[0]["train"]) == 8
         assert len(load_data(data, skip_broken=True)[0]["train"]) == 7
-        assert "train: skipped 1 of 8 rows, their videos cannot be decoded." in capsys.readouterr().out
+        assert "train: skipped 1 of 8 rows, their videos cannot be decoded: 0.mp4." in capsys.readouterr().out
 
     def test_features_name_them(self, footage: Path, tower: Path, tmp_path: Path) -> None:
         data = with_a_broken_video(footage, tmp_path)

@@ -1,0 +1,92 @@
+"""The small pictures that a gallery stores: finding broken ones, and making them again from their files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tqdm.auto import tqdm
+
+from processing.images import open_image
+from processing.video import open_frames
+
+from ..drawing.thumbnail import SIDE, jpeg_thumbnail
+from ..errors import UserError
+from .results import existing_file, file_of
+from .store.catalogue import VIDEO, Catalogue, Item, select_items, sources_of
+
+if TYPE_CHECKING:
+    from PIL import Image as PillowImage
+
+    from .gallery import Gallery
+    from .results import Result
+
+ITEMS_PER_BLOCK = 1024
+
+
+def usable_thumbnail(gallery: "Gallery", result: "Result") -> "PillowImage.Image | None":
+    """Return the small picture of a result; None if none is stored, or what is stored is broken."""
+    try:
+        return gallery.thumbnail(result)
+    except UserError:
+        return None
+
+
+def broken_thumbnails(catalogue: Catalogue) -> list[Item]:
+    """Return the items whose small picture cannot be decoded."""
+    broken: list[int] = []
+    last = -1
+    with tqdm(desc="Checking thumbnails", unit="item") as progress:
+        while True:
+            with catalogue.reading() as connection:
+                query = "SELECT number, picture FROM thumbnails WHERE number > ? ORDER BY number LIMIT ?"
+                rows = connection.execute(query, [last, ITEMS_PER_BLOCK]).fetchall()
+            if not rows:
+                break
+            broken += [number for number, content in rows if not _opens(content)]
+            last = rows[-1][0]
+            progress.update(len(rows))
+    with catalogue.reading() as connection:
+        return [item for number in broken for item in select_items(connection, "number = ?", [number])]
+
+
+def make_thumbnails_again(catalogue: Catalogue, items: Sequence[Item], background: str) -> int:
+    """Make the small pictures of items again, and remove those of items without a readable file.
+
+    Args:
+        catalogue: The gallery's catalogue.
+        items: Items whose small pictures are broken.
+        background: What is seen through transparent parts.
+
+    Returns:
+        How many were removed.
+    """
+    with catalogue.reading() as connection:
+        sources = sources_of(connection)
+    files = {item.number: existing_file(file_of(item, sources), item.path) for item in items}
+    made = {item.number: _thumbnail(item, files[item.number], background) for item in items}
+    with catalogue.writing() as connection:
+        for number, content in made.items():
+            if content is None:
+                connection.execute("DELETE FROM thumbnails WHERE number = ?", [number])
+            else:
+                connection.execute("UPDATE thumbnails SET picture = ? WHERE number = ?", [content, number])
+    return sum(content is None for content in made.values())
+
+
+def _thumbnail(item: Item, file: Path | None, background: str) -> bytes | None:
+    try:
+        if file is None:
+            return None
+        if item.kind == VIDEO:
+            return jpeg_thumbnail(open_frames(file, 1, background)[0])
+        return jpeg_thumbnail(open_image(str(file), item.id, background, SIDE))
+    except UserError:
+        return None
+
+
+def _opens(content: bytes) -> bool:
+    try:
+        open_image({"bytes": content, "path": None})
+    except UserError:
+        return False
+    return True
