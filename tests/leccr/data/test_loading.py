@@ -35,7 +35,7 @@ def test_broken_pictures_are_counted_and_left_out(folder: Path, capsys: pytest.C
     splits, _ = load_data(str(folder), skip_broken=True)
     assert list(splits["train"]["id"]) == ["a", "c"]
     assert list(splits["validation"]["id"]) == ["d"]
-    assert capsys.readouterr().out == "train: skipped 1 of 3 rows, their pictures cannot be decoded.\n"
+    assert capsys.readouterr().out == "train: skipped 1 of 3 rows, their pictures cannot be decoded: b.\n"
 
 
 def test_features_stand_beside_the_data_and_need_no_pictures(folder: Path) -> None:

@@ -12,6 +12,7 @@ from leccr.errors import UserError
 from processing.features import FeatureFile
 from processing.storage import read_splits
 from processing.writing import part_path
+from tests.odd_pictures import ODD_ENTRIES, ORIENTATION, SHORT, corners, encoded, exif, short
 from tests.processing.readers.layout import write
 
 
@@ -67,8 +68,16 @@ def test_referenced_images(photos: Path, tmp_path: Path) -> None:
 def test_broken_images_can_be_left_out(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     prepare(photos, tmp_path / "data", skip_broken=True)
     assert len(read_splits(tmp_path / "data")["train"]) == 3
-    assert "Note: train: left out 1 rows whose image or video cannot be decoded.\n" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Note: train: left out 1 rows whose image or video cannot be decoded: 5.png.\n" in said
     assert "cannot be decoded" in (tmp_path / "data" / "README.md").read_text()
+
+
+def test_odd_ones_are_kept(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = exif([(ORIENTATION, SHORT, 1, short(6)), ODD_ENTRIES["resolution as text"]])
+    (photos / "1.png").write_bytes(encoded(corners(), exif=data))
+    prepare(photos, tmp_path / "data", skip_broken=True)
+    assert len(read_splits(tmp_path / "data")["train"]) == 3
 
 
 def test_missing_images(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
