@@ -54,7 +54,7 @@ def is_frozen(module: nn.Module) -> bool:
     return bool(trainable) and not any(trainable)
 
 
-def build_tower(config: PreTrainedConfig, **attention: str) -> Any:
+def build_tower(config: PreTrainedConfig, **attention: Any) -> Any:
     """Return a model of transformers with random weights.
 
     Args:
@@ -62,6 +62,9 @@ def build_tower(config: PreTrainedConfig, **attention: str) -> Any:
         **attention: `attn_implementation` for a model that refuses others.
     """
     name = CLASS_NAMES.get(config.model_type)
+    if name is None:
+        # Code that a configuration names is never run, nor asked about at the terminal.
+        attention["trust_remote_code"] = False
     build = AutoModel.from_config if name is None else getattr(transformers, name)._from_config
     # A tower's configuration may name the precision of the checkpoint it came from; the whole model has only one.
     return build(config, dtype=torch.get_default_dtype(), **attention)

@@ -99,7 +99,7 @@ def load_vision_tower(vision: Any) -> tuple[PreTrainedConfig | None, nn.Module |
     """
     if vision is None or isinstance(vision, PreTrainedConfig):
         return vision, None, None
-    config = AutoConfig.from_pretrained(vision)
+    config = AutoConfig.from_pretrained(vision, trust_remote_code=False)
     # A bare CLIPVisionModel is saved without the projection.
     bare = "CLIPVisionModel" in (config.architectures or ())
     if config.model_type in ("clip", "clip_vision_model") and not bare:
@@ -113,13 +113,13 @@ def load_vision_tower(vision: Any) -> tuple[PreTrainedConfig | None, nn.Module |
 def _load_text(text: Any) -> tuple[PreTrainedConfig | None, nn.Module | None]:
     if text is None or isinstance(text, PreTrainedConfig):
         return text, None
-    config = AutoConfig.from_pretrained(text)
+    config = AutoConfig.from_pretrained(text, trust_remote_code=False)
     config = getattr(config, "text_config", config)
     return config, without_pooler(_complete(AutoModel, text, config))
 
 
 def _complete(auto_class: Any, name: str | os.PathLike[str], config: PreTrainedConfig) -> PreTrainedModel:
-    model, report = auto_class.from_pretrained(name, config=config, output_loading_info=True)
+    model, report = auto_class.from_pretrained(name, config=config, output_loading_info=True, trust_remote_code=False)
     missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
     if missing:
         raise ValueError(
@@ -133,13 +133,13 @@ def _output_width(config: PreTrainedConfig) -> int:
     size = getattr(config, "image_size", 224)
     height, width = (size, size) if isinstance(size, int) else size
     with torch.device("meta"):
-        model = AutoModel.from_config(config).eval()
+        model = AutoModel.from_config(config, trust_remote_code=False).eval()
         states = model(pixel_values=torch.empty(1, config.num_channels, height, width)).last_hidden_state
     return states.shape[1] if states.dim() == 4 else states.shape[-1]
 
 
 def _load_dual_encoder(name: Any) -> PreTrainedModel:
-    model, report = AutoModel.from_pretrained(name, output_loading_info=True)
+    model, report = AutoModel.from_pretrained(name, output_loading_info=True, trust_remote_code=False)
     missing = sorted(report["missing_keys"])
     if missing:
         raise ValueError(f"{name} lacks {len(missing)} weights, the first is {missing[0]}; give a complete checkpoint.")

@@ -37,6 +37,9 @@ Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of the
 Seed = Annotated[int, typer.Option(help="Random seed for sampling.")]
 Requests = Annotated[int, typer.Option(min=1, help="Concurrent requests to the endpoint.")]
 Timeout = Annotated[float, typer.Option(min=1, help="Seconds to wait for an answer from the endpoint.")]
+TrustRemoteCode = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Run Python code that the model carries; read it first.")
+]
 KeyVariable = Annotated[str, typer.Option("--key-env", help="Environment variable that holds the endpoint's key.")]
 Restart = Annotated[bool, typer.Option("--restart", help="Discard the results of earlier runs.")]
 
@@ -151,6 +154,7 @@ def describe(
     requests: Requests = DescribeOptions.requests,
     timeout: Timeout = DescribeOptions.timeout,
     key_env: KeyVariable = DescribeOptions.key_variable,
+    trust_remote_code: TrustRemoteCode = DescribeOptions.trust_remote_code,
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Leave files that cannot be decoded without a description.")
     ] = DescribeOptions.skip_broken,
@@ -172,6 +176,7 @@ def describe(
         requests=requests,
         timeout=timeout,
         key_variable=key_env,
+        trust_remote_code=trust_remote_code,
         skip_broken=skip_broken,
         restart=restart,
     )
@@ -243,6 +248,7 @@ def translate(
     requests: Requests = TranslateOptions.requests,
     timeout: Timeout = TranslateOptions.timeout,
     key_env: KeyVariable = TranslateOptions.key_variable,
+    trust_remote_code: TrustRemoteCode = TranslateOptions.trust_remote_code,
     restart: Restart = TranslateOptions.restart,
     list_languages: Annotated[
         bool, typer.Option("--list", is_eager=True, callback=_list_languages, help="List the languages and exit.")
@@ -268,6 +274,7 @@ def translate(
         requests=requests,
         timeout=timeout,
         key_variable=key_env,
+        trust_remote_code=trust_remote_code,
         restart=restart,
     )
     check_data(data)

@@ -88,7 +88,12 @@ def open_describer(options: ModelOptions) -> Iterator[Describer]:
             yield EndpointDescriber(client, options.requests)
         else:
             yield LocalDescriber(
-                options.model, options.revision, options.dtype, options.device, batch_size=options.batch_size
+                options.model,
+                options.revision,
+                options.dtype,
+                options.device,
+                batch_size=options.batch_size,
+                trust_remote_code=options.trust_remote_code,
             )
 
 

@@ -25,6 +25,7 @@ class ModelOptions:
         requests: Concurrent requests.
         timeout: Seconds to wait for an answer.
         key_variable: Environment variable that holds the server's key, if it needs one.
+        trust_remote_code: Run code that a model in this process carries, if transformers does not know its kind.
     """
 
     model: str
@@ -36,6 +37,7 @@ class ModelOptions:
     requests: int = 16
     timeout: float = 120.0
     key_variable: str = "LECCR_API_KEY"
+    trust_remote_code: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

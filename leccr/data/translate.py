@@ -102,7 +102,13 @@ def _open_translator(options: TranslateOptions, model: str, revision: str | None
             yield EndpointTranslator(client, options.requests)
         else:
             yield LocalTranslator(
-                model, revision, options.dtype, options.device, batch_size=options.batch_size, beams=options.beams
+                model,
+                revision,
+                options.dtype,
+                options.device,
+                batch_size=options.batch_size,
+                beams=options.beams,
+                trust_remote_code=options.trust_remote_code,
             )
 
 

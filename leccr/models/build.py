@@ -18,6 +18,7 @@ from processing import LeccrProcessor
 from processing.captions import in_case
 from processing.features import FeatureFile
 from processing.notes import note
+from processing.pretrained import load_pretrained
 from processing.text_rule_leccr import add_text_rule
 from processing.tokenizers import prune_tokenizer, train_tokenizer
 
@@ -95,7 +96,7 @@ def _tokenizer(recipe: Recipe, texts: Iterable[str]) -> Any:
     name = recipe.tokenizer or recipe.text
     if not isinstance(name, str):
         raise UserError(f"Recipe {recipe.name} needs a tokenizer: name one, or write tokenizer: learned.")
-    tokenizer = AutoTokenizer.from_pretrained(name)
+    tokenizer = load_pretrained(AutoTokenizer, name)
     if normalized:
         tokenizer = _with_text_rule(tokenizer)
     return prune_tokenizer(tokenizer, texts) if recipe.prune_tokenizer else tokenizer
@@ -135,7 +136,7 @@ def build_image_processor(recipe: Recipe) -> Any:
     name = recipe.image_processor or recipe.vision
     if not isinstance(name, str):
         raise UserError(f"Recipe {recipe.name} needs an image_processor: a checkpoint's name, or its settings.")
-    return AutoImageProcessor.from_pretrained(name, backend="pil")
+    return load_pretrained(AutoImageProcessor, name, backend="pil")
 
 
 @_blames_the_recipe

@@ -9,6 +9,7 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedConfig
 
 from modeling_leccr import CrossLingualModel, LeccrModel
 from processing import LeccrProcessor
+from processing.pretrained import load_pretrained
 
 from ..errors import UserError
 
@@ -75,10 +76,11 @@ def load_text_encoder(checkpoint: str | Path) -> tuple[Any, Any]:
 
 def _load(model_class: Any, processor_class: Any, checkpoint: str | Path) -> tuple[Any, Any]:
     try:
-        model, report = model_class.from_pretrained(checkpoint, output_loading_info=True)
-        # Without the configuration transformers looks for it once more, and warns that it does not know its kind;
-        # without trust_remote_code it asks at the terminal where a file is missing.
-        processor = processor_class.from_pretrained(checkpoint, trust_remote_code=False, config=model.config)
+        model, report = load_pretrained(model_class, checkpoint, output_loading_info=True)
+        # Without the configuration transformers looks for it once more, and warns that it does not know its kind.
+        processor = load_pretrained(processor_class, checkpoint, config=model.config)
+    except UserError:
+        raise
     except (OSError, RuntimeError, ValueError, SafetensorError, StrictDataclassError) as error:
         raise UserError(
             f"{checkpoint} cannot be loaded: a file of the model or of its processor is missing, broken, or does not "

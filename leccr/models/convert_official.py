@@ -11,6 +11,7 @@ from transformers import AutoTokenizer, BertConfig, CLIPImageProcessorPil, CLIPV
 
 from modeling_leccr import LeccrConfig, LeccrModel
 from processing import LeccrProcessor
+from processing.pretrained import load_pretrained
 from processing.writing import atomic_folder
 
 from ..errors import UserError
@@ -172,7 +173,7 @@ def _text_config(name: str | None) -> BertConfig | None:
     if name is None:
         return None
     try:
-        config = BertConfig.from_pretrained(name)
+        config = load_pretrained(BertConfig, name)
     except (OSError, ValueError, TypeError) as error:
         raise UserError(f"--text-config {name} is no BERT configuration: name a model or a config.json.") from error
     return config
@@ -180,7 +181,7 @@ def _text_config(name: str | None) -> BertConfig | None:
 
 def _processor(tokenizer: str, config: LeccrConfig) -> LeccrProcessor:
     try:
-        loaded = AutoTokenizer.from_pretrained(tokenizer, trust_remote_code=False)
+        loaded = load_pretrained(AutoTokenizer, tokenizer)
     except (OSError, ValueError) as error:
         raise UserError(
             f"The tokenizer {tokenizer} does not exist; name another, or a folder, with --tokenizer."

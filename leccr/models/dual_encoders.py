@@ -10,6 +10,7 @@ from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
 from modeling_leccr.pretrained_leccr import FAMILIES
 from processing import LeccrProcessor
+from processing.pretrained import load_pretrained
 
 from ..errors import UserError
 from .checkpoints import model_type
@@ -36,10 +37,10 @@ def dual_encoder_processor(name: str | Path, **settings: Any) -> LeccrProcessor:
             f"{name} is a {kind or 'different'} model, not a dual encoder known here; give one of these kinds: "
             f"{', '.join(FAMILIES)}."
         )
-    config = AutoConfig.from_pretrained(name)
+    config = load_pretrained(AutoConfig, name)
     longest = config.text_config.max_position_embeddings
     # AutoTokenizer would otherwise look for a configuration once more.
-    tokenizer = AutoTokenizer.from_pretrained(name, config=config)
+    tokenizer = load_pretrained(AutoTokenizer, name, config=config)
     is_siglip = config.text_config.model_type == "siglip_text_model"
     lengths: dict[str, Any] = {
         "text_max_length": longest if is_siglip else min(TEXT_LENGTH, longest),
@@ -48,7 +49,7 @@ def dual_encoder_processor(name: str | Path, **settings: Any) -> LeccrProcessor:
         # Each family's text rule belongs to its tokenizer.
         "normalize_text": False,
     }
-    return LeccrProcessor(AutoImageProcessor.from_pretrained(name, backend="pil"), tokenizer, **(lengths | settings))
+    return LeccrProcessor(load_pretrained(AutoImageProcessor, name, backend="pil"), tokenizer, **(lengths | settings))
 
 
 __all__ = ["dual_encoder_processor"]

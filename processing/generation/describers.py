@@ -50,6 +50,7 @@ class LocalDescriber:
         dtype: As for `load_model`.
         device: As for `load_model`.
         batch_size: Pictures per batch.
+        trust_remote_code: Run code that the checkpoint carries.
 
     Raises:
         UserError: If the model cannot be loaded, or has no chat template.
@@ -65,11 +66,13 @@ class LocalDescriber:
         device: str | torch.device = "auto",
         *,
         batch_size: int,
+        trust_remote_code: bool = False,
     ) -> None:
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
         hint = "" if find_spec("torchvision") else str(missing_extra("describe", "Perhaps the model"))
-        self.processor = load(AutoProcessor, name, hint, revision=revision)
+        own_code = {"trust_remote_code": trust_remote_code}
+        self.processor = load(AutoProcessor, name, hint, revision=revision, **own_code)
         if not getattr(self.processor, "chat_template", None):
             raise UserError(f"{name} has no chat template; choose a model that was tuned to follow instructions.")
         tokenizer = self.processor.tokenizer
@@ -77,7 +80,7 @@ class LocalDescriber:
         tokenizer.padding_side = "left"
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
-        self.model = load_model(AutoModelForImageTextToText, name, revision, dtype, device)
+        self.model = load_model(AutoModelForImageTextToText, name, revision, dtype, device, **own_code)
         self.batch_size = batch_size
         self.settings = {
             "model": name,

@@ -6,6 +6,7 @@ import torch
 
 from ..device import choose_device, choose_dtype
 from ..errors import UserError
+from ..pretrained import load_pretrained
 from .answers import Answer, Decoding
 
 
@@ -17,14 +18,18 @@ def load(auto_class: Any, name: str, hint: str = "", **options: Any) -> Any:
             message ends with `hint`.
     """
     try:
-        return auto_class.from_pretrained(name, **options)
+        return load_pretrained(auto_class, name, **options)
+    except UserError:
+        raise
     # AttributeError is what transformers 5 gives for a processor whose library is missing.
     except (AttributeError, ImportError, OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"Cannot load {name} as {auto_class.__name__}: {reason} {hint}".rstrip()) from error
 
 
-def load_model(auto_class: Any, name: str, revision: str | None, dtype: str, device: str | torch.device) -> Any:
+def load_model(
+    auto_class: Any, name: str, revision: str | None, dtype: str, device: str | torch.device, **options: Any
+) -> Any:
     """Load a model for generation.
 
     Args:
@@ -34,13 +39,16 @@ def load_model(auto_class: Any, name: str, revision: str | None, dtype: str, dev
         dtype: As for `processing.device.choose_dtype`.
         device: As for `processing.device.choose_device`; but `auto` spreads a model that is too large for one GPU over
             all of them.
+        **options: As for `load`.
 
     Raises:
         UserError: If there is no such device or precision, or the model cannot be loaded so.
     """
     chosen = choose_device(device)
     device_map = "auto" if device == "auto" else chosen
-    model = load(auto_class, name, revision=revision, dtype=choose_dtype(dtype) or "auto", device_map=device_map)
+    model = load(
+        auto_class, name, revision=revision, dtype=choose_dtype(dtype) or "auto", device_map=device_map, **options
+    )
     return model.eval()
 
 

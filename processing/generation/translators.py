@@ -53,6 +53,7 @@ class LocalTranslator:
         device: As for `load_model`.
         batch_size: Sentences per batch.
         beams: Width of the beam search; 1 is greedy.
+        trust_remote_code: Run code that the checkpoint carries.
 
     Raises:
         UserError: If the model cannot be loaded, or is of no known kind.
@@ -69,12 +70,14 @@ class LocalTranslator:
         *,
         batch_size: int,
         beams: int,
+        trust_remote_code: bool = False,
     ) -> None:
         from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
         self.name = name
-        self.tokenizer = load(AutoTokenizer, name, revision=revision)
-        self.model = load_model(AutoModelForSeq2SeqLM, name, revision, dtype, device)
+        own_code = {"trust_remote_code": trust_remote_code}
+        self.tokenizer = load(AutoTokenizer, name, revision=revision, **own_code)
+        self.model = load_model(AutoModelForSeq2SeqLM, name, revision, dtype, device, **own_code)
         self.batch_size = batch_size
         self.beams = beams
         self.kind = self._find_kind()
