@@ -71,8 +71,7 @@ class LocalDescriber:
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
         hint = "" if find_spec("torchvision") else str(missing_extra("describe", "Perhaps the model"))
-        own_code = {"trust_remote_code": trust_remote_code}
-        self.processor = load(AutoProcessor, name, hint, revision=revision, **own_code)
+        self.processor = load(AutoProcessor, name, hint, revision=revision, trust_remote_code=trust_remote_code)
         if not getattr(self.processor, "chat_template", None):
             raise UserError(f"{name} has no chat template; choose a model that was tuned to follow instructions.")
         tokenizer = self.processor.tokenizer
@@ -80,7 +79,9 @@ class LocalDescriber:
         tokenizer.padding_side = "left"
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
-        self.model = load_model(AutoModelForImageTextToText, name, revision, dtype, device, **own_code)
+        self.model = load_model(
+            AutoModelForImageTextToText, name, revision, dtype, device, trust_remote_code=trust_remote_code
+        )
         self.batch_size = batch_size
         self.settings = {
             "model": name,

@@ -75,9 +75,10 @@ class LocalTranslator:
         from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
         self.name = name
-        own_code = {"trust_remote_code": trust_remote_code}
-        self.tokenizer = load(AutoTokenizer, name, revision=revision, **own_code)
-        self.model = load_model(AutoModelForSeq2SeqLM, name, revision, dtype, device, **own_code)
+        self.tokenizer = load(AutoTokenizer, name, revision=revision, trust_remote_code=trust_remote_code)
+        self.model = load_model(
+            AutoModelForSeq2SeqLM, name, revision, dtype, device, trust_remote_code=trust_remote_code
+        )
         self.batch_size = batch_size
         self.beams = beams
         self.kind = self._find_kind()
