@@ -19,6 +19,12 @@ PROBLEM_WORDS = {EMPTY: "empty", REFUSAL: "a refusal", RUNAWAY: "too long or rep
 
 THOUGHTS = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL)
 # "I cannot see any text" answers a question about text, so only some verbs make a refusal.
+# Whole sequences that a terminal obeys, control characters, and those that turn the direction of writing. Joiners stay:
+# Persian and emoji need them.
+CONTROLS = re.compile(
+    "\x1b\\[[0-?]*[ -/]*[@-~]|\x1b\\][^\x07\x1b]*(?:\x07|\x1b\\\\)?|\x1b[@-~]?"
+    "|[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
 REFUSALS = re.compile(
     r"(i['’]?m|i am) (very |really |so )?sorry\b"
     r"|sorry,"
@@ -49,8 +55,8 @@ class Decoding:
 
 
 def clean(text: str) -> str:
-    """Return the text on one line, without a reasoning model's thoughts and without broken characters."""
-    text = THOUGHTS.sub(" ", text).encode("utf-8", "replace").decode()
+    """Return the text on one line, without thoughts of a model, broken characters and what steers terminals."""
+    text = CONTROLS.sub(" ", THOUGHTS.sub(" ", text)).encode("utf-8", "replace").decode()
     return " ".join(text.split())
 
 

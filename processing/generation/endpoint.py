@@ -14,7 +14,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import UserError
-from .answers import Answer, Decoding
+from .answers import Answer, Decoding, clean
+from .deadline import Deadline, DeadlineHandlers
 
 # The server is busy or ill; the same request may succeed later. 529 is some servers' word for overloaded.
 PASSING = (408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529)
@@ -55,7 +56,8 @@ class ChatClient:
         url: Address of the server, with or without `/chat/completions`, for example `http://localhost:8000/v1`.
         model: Name that the server knows the model by.
         key: Secret sent as a bearer token; it is never part of a message.
-        timeout: Seconds without a byte from the server after which a request counts as failed.
+        timeout: Seconds after which a request counts as failed, from its first step to the last byte of the answer,
+            however slowly the server sends.
         attempts: How often a request is sent at most.
         first_wait: Seconds before the second attempt, doubled each time up to a minute; the actual wait is drawn
             between half of it and the whole, so that many requests do not come back at the same moment.
@@ -82,12 +84,15 @@ class ChatClient:
         self.attempts = attempts
         self.first_wait = first_wait
         self._key = key
-        self._opener = urllib.request.build_opener(_NoRedirects)
+        self._opener = urllib.request.build_opener(_NoRedirects, *DeadlineHandlers)
         self._stopped = threading.Event()
+        self._running: set[Deadline] = set()
 
     def close(self) -> None:
-        """Make requests that wait for their next attempt give up immediately."""
+        """Make all requests give up immediately, also those that wait for an answer or for their next attempt."""
         self._stopped.set()
+        for deadline in list(self._running):
+            deadline.end()
 
     def ask(self, content: str | list[dict[str, Any]], decoding: Decoding) -> Answer:
         """Send one user message and return the answer.
@@ -109,6 +114,8 @@ class ChatClient:
         }
         body = json.dumps(payload).encode()
         wait = self.first_wait
+        if self._stopped.is_set():
+            raise EndpointError(f"{self.url} was not asked: the run has ended.")
         for attempt in range(1, self.attempts + 1):
             try:
                 return self._post(body)
@@ -125,9 +132,24 @@ class ChatClient:
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
         request = urllib.request.Request(self.url, body, headers, method="POST")
+        with Deadline(self.timeout) as deadline:
+            self._running.add(deadline)
+            try:
+                return self._exchange(request)
+            except (_Passing, EndpointError):
+                if deadline.passed:
+                    raise _Passing(f"no answer within {self.timeout:g} seconds") from None
+                raise
+            finally:
+                self._running.discard(deadline)
+
+    def _exchange(self, request: urllib.request.Request) -> Answer:
         try:
             with self._opener.open(request, timeout=self.timeout) as response:
-                return _read_answer(response.read(LONGEST_ANSWER))
+                data = response.read(LONGEST_ANSWER + 1)
+                if len(data) > LONGEST_ANSWER:
+                    raise EndpointError(f"{self.url} answers with more than {LONGEST_ANSWER // 2**20} MiB.")
+                return _read_answer(data)
         except urllib.error.HTTPError as error:
             with error:
                 self._raise(error.code, error.headers, error)
@@ -145,7 +167,7 @@ class ChatClient:
             said = stream.read(2000).decode("utf-8", "replace")
         except (OSError, http.client.HTTPException):
             said = ""
-        said = " ".join(said.split())[:300]
+        said = clean(said)[:300]
         if self._key:
             said = said.replace(self._key, "***")
         if status in HOPELESS:
@@ -153,7 +175,7 @@ class ChatClient:
         if status in PASSING:
             raise _Passing(f"status {status} {said}".strip(), _wait_asked_for(headers.get("Retry-After")))
         if 300 <= status < 400:
-            raise UserError(f"{self.url} redirects to {headers.get('Location')}; give that address.")
+            raise UserError(f"{self.url} redirects to {clean(str(headers.get('Location')))}; give that address.")
         raise EndpointError(f"{self.url} rejects a request with status {status}: {said}.")
 
 
@@ -164,7 +186,7 @@ def _read_answer(data: bytes) -> Answer:
         reason = choice.get("finish_reason")
         if text is not None and not isinstance(text, str):
             raise TypeError
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         raise _Passing("an answer that is no chat completion") from None
     return Answer(text or "", finished=reason != "length")
 

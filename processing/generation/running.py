@@ -1,10 +1,12 @@
 """Working through many items in batches or concurrently, journalling each result."""
 
 from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import closing
+from concurrent.futures import Future
+from contextlib import closing, suppress
 from functools import partial
 from itertools import islice
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any, TypeVar
 
 from tqdm.auto import tqdm
@@ -65,19 +67,45 @@ def _outcomes(
         for job in jobs:
             yield job, partial(work, job)
         return
-    pool = ThreadPoolExecutor(in_flight)
-    waiting = iter(jobs)
+    todo: SimpleQueue[Sequence[Item] | None] = SimpleQueue()
+    done: SimpleQueue[tuple[Sequence[Item], Future[list[Record]]]] = SimpleQueue()
+    threads = min(in_flight, len(jobs))
+    for _ in range(threads):
+        # Not a pool, whose threads Python waits for when it ends: one may be in a request that takes minutes.
+        Thread(target=_work_off, args=(todo, done, work), daemon=True).start()
+    waiting, running = iter(jobs), 0
     try:
         # Twice as many as there are threads, so that none waits for the main thread.
-        running = {pool.submit(work, job): job for job in islice(waiting, 2 * in_flight)}
+        for job in islice(waiting, 2 * in_flight):
+            todo.put(job)
+            running += 1
         while running:
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield running.pop(future), future.result
-                for job in islice(waiting, 1):
-                    running[pool.submit(work, job)] = job
+            try:
+                # With an end, since Windows lets nobody interrupt a longer wait.
+                job, future = done.get(timeout=1.0)
+            except Empty:
+                continue
+            running -= 1
+            yield job, future.result
+            for job in islice(waiting, 1):
+                todo.put(job)
+                running += 1
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        with suppress(Empty):
+            while True:
+                todo.get_nowait()
+        for _ in range(threads):
+            todo.put(None)
+
+
+def _work_off(todo: Any, done: Any, work: Callable[[Any], list[Record]]) -> None:
+    while (job := todo.get()) is not None:
+        future: Future[list[Record]] = Future()
+        try:
+            future.set_result(work(job))
+        except BaseException as error:
+            future.set_exception(error)
+        done.put((job, future))
 
 
 def cut(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
