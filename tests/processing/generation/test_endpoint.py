@@ -156,9 +156,14 @@ def test_cut_off_and_missing_texts_are_answers() -> None:
 
 
 def test_closing_ends_the_waiting() -> None:
-    with ChatServer(in_turn(Reply(status=503, headers={"Retry-After": "60"}))) as server:
-        asker = client(server)
-        asker.close()
+    askers: list[ChatClient] = []
+
+    def reply(number: int, payload: dict[str, Any]) -> Reply:
+        askers[0]._stopped.set()
+        return Reply(status=503, headers={"Retry-After": "60"})
+
+    with ChatServer(reply) as server:
+        askers.append(asker := client(server))
         with pytest.raises(EndpointError, match="failed 1 times"):
             asker.ask("What?", DECODING)
     assert len(server.payloads) == 1
