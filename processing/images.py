@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image as PillowImage
 from PIL import ImageOps
@@ -158,13 +159,33 @@ def _source(value: Any, name: str) -> tuple[str, Any]:
         content, path = value.get("bytes"), value.get("path")
         label = path or f"The picture of row {name!r}"
         value = (path and stored_path(path)) if content is None else io.BytesIO(content)
+    elif isinstance(value, (str, Path)):
+        label = str(value)
     else:
-        label = f"The picture of row {name!r}" if isinstance(value, PillowImage.Image) else str(value)
+        # Never the content itself, which may be millions of numbers.
+        label = f"The picture of row {name!r}"
+        value = _from_memory(value, label)
     if value is None:
         raise UserError(f"Row {name!r} has no picture; give one, or visual features.")
     if isinstance(value, (str, Path)) and not is_regular(value):
         raise BrokenFileError(f"{label} is no regular file", "give a picture")
     return label, value
+
+
+def _from_memory(value: Any, label: str) -> Any:
+    """Return a Pillow picture, a stream or None for what a row holds in place of a file's name."""
+    if value is None or isinstance(value, PillowImage.Image):
+        return value
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return io.BytesIO(bytes(value))
+    is_colours = isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.size > 0
+    if is_colours and value.ndim >= 2 and value.shape[2:] in ((), (3,), (4,)):
+        return PillowImage.fromarray(value)
+    shape = f" of shape {tuple(value.shape)} and type {value.dtype}" if hasattr(value, "shape") else ""
+    raise BrokenFileError(
+        f"{label} is a {type(value).__name__}{shape}",
+        "give a path, a file's bytes, a Pillow picture or an array of 8-bit colours, (height, width, 3)",
+    )
 
 
 def is_regular(path: str | Path) -> bool:

@@ -1,6 +1,7 @@
 """Prepared data sets on disk: Parquet shards, one set for each split, written row by row and read as one."""
 
 import re
+import warnings
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as parquet
-from datasets import Dataset, DatasetDict, Features, Image, load_dataset
+from datasets import Dataset, DatasetDict, Features, Image, List, Value, load_dataset
 
 from .errors import UserError
 from .names import stored_name
@@ -149,11 +150,38 @@ def _column(path: Path, name: str) -> list[Any]:
 
 
 def undecoded(rows: Dataset) -> Dataset:
-    """Let the image columns give paths or bytes and not pictures, so that a broken picture stops nothing."""
+    """Let the image columns give paths or bytes and not pictures, so that a broken picture stops nothing.
+
+    A column `image` may also hold files' bytes, paths, or arrays of 8-bit colours (height, width, 3).
+
+    Raises:
+        UserError: If it holds something else.
+    """
     for name, kind in rows.features.items():
-        if isinstance(kind, Image):
-            rows = rows.cast_column(name, Image(decode=False))
+        if not isinstance(kind, Image) and (name != "image" or kind == Value("null")):
+            continue
+        try:
+            if isinstance(kind, dict) and not {"bytes", "path"} & set(kind):
+                raise TypeError
+            if isinstance(kind, List) and not isinstance(kind.feature, List):
+                raise TypeError
+            with warnings.catch_warnings():
+                # Parquet keeps lists of numbers as 64-bit ones, which are made 8-bit colours again.
+                warnings.simplefilter("ignore", UserWarning)
+                rows = rows.cast_column(name, Image(decode=False))
+        except Exception as error:  # Arrow and datasets raise many kinds, with the content in their messages.
+            raise UserError(
+                f"The column {name} holds {_kind(kind)}, which are no pictures; store files' bytes, paths, or arrays "
+                "of 8-bit colours, (height, width, 3)."
+            ) from error
     return rows
+
+
+def _kind(feature: Any) -> str:
+    """Return what a column holds, in a few words."""
+    if isinstance(feature, Value):
+        return f"values of type {feature.dtype}"
+    return f"records of {', '.join(feature)}" if isinstance(feature, dict) else "lists of other things"
 
 
 def _footer(path: Path) -> Any:

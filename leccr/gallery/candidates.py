@@ -9,6 +9,7 @@ from typing import Any
 
 from processing.names import ByName
 from processing.suffixes import is_image_name, is_video_name
+from processing.text_files import read_text
 
 from ..errors import UserError
 from .results import hash_file, is_encodable, stamp_of
@@ -140,7 +141,7 @@ def read_descriptions(folder: Path) -> ByName[str]:
     if not path.is_file():
         return ByName()
     descriptions: ByName[str] = ByName()
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         try:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ..errors import UserError
+from ..text_files import read_text
 
 SPLIT_LISTS = {"train": "train", "validation": "val", "test": "test"}
 
@@ -91,23 +92,22 @@ def read_lines(path: Path) -> list[str]:
     content = path.read_bytes()
     try:
         content = gzip.decompress(content) if path.suffix == ".gz" else content
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text at byte {error.start}; convert it to UTF-8.") from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{path} is not whole: {error}. Fetch it again.") from error
+    text = read_text(path, content)
     lines = [line.removesuffix("\r").removeprefix("\ufeff") for line in text.split("\n")]
     return lines[:-1] if lines[-1] == "" else lines
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file, with or without a byte order mark.
+    """Read a JSON file, in the encodings of `read_text`.
 
     Raises:
         UserError: If it is not whole JSON.
     """
+    text = read_text(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not whole JSON: {error}. Fetch it again.") from error
 

@@ -1,17 +1,21 @@
 """The lines of `metadata.csv` or `metadata.jsonl` by the file that they are about, left on disk until wanted."""
 
+import codecs
 import csv
+import io
 import json
+import os
+import re
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..errors import UserError
-from ..names import ByName
+from ..names import ByName, stored_path
+from ..text_files import decoded, has_wide_mark, read_text
 
 FILE_COLUMNS = ("file_name", "image", "video")
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Metadata:
@@ -28,19 +32,49 @@ class Metadata:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._columns: list[str] | None = None
+        self._text: bytes | None = None
+        self._roots = list(dict.fromkeys([path.parent.absolute(), path.parent.resolve()]))
         with path.open("rb") as file:
-            self._start = len(_BYTE_ORDER_MARK) if file.read(3) == _BYTE_ORDER_MARK else 0
-            if path.suffix != ".jsonl":
+            beginning = file.read(4)
+        if has_wide_mark(beginning):
+            # Lines cannot be found by their bytes there. Spreadsheets write it, whose tables fit into memory.
+            self._text, beginning = read_text(path).encode(), b""
+        self._start = len(codecs.BOM_UTF8) if beginning.startswith(codecs.BOM_UTF8) else 0
+        if path.suffix != ".jsonl":
+            with self._open() as file:
                 file.seek(self._start)
                 self._read_columns(file)
         self._places: ByName[array[int]] = ByName()
-        with path.open("rb") as file:
+        with self._open() as file:
             for place, number, line in self._lines(file, self._start):
-                name = next((str(line[name]).strip() for name in FILE_COLUMNS if line.get(name)), "")
-                if not name:
-                    wanted, there = " or ".join(FILE_COLUMNS), ", ".join(line)
-                    raise UserError(f"{path} line {number} has no {wanted}; it has {there}.")
-                self._places.setdefault(Path(name).as_posix(), array("q")).append(place)
+                self._places.setdefault(self._file_of(line, number), array("q")).append(place)
+
+    def _open(self) -> BinaryIO:
+        return self.path.open("rb") if self._text is None else io.BytesIO(self._text)
+
+    def _file_of(self, line: dict[str, Any], number: int) -> str:
+        """Return the file that a line is about: a path in the folder, or an absolute path that leads elsewhere."""
+        where = f"{self.path} line {number}"
+        value = next((line[name] for name in FILE_COLUMNS if line.get(name)), "")
+        if not isinstance(value, (str, int)) or isinstance(value, bool):
+            # The content itself may be a picture.
+            raise UserError(f"{where} has a {type(value).__name__} in place of a file's name; write its path.")
+        name = given = str(value).strip()
+        if not name:
+            wanted, there = " or ".join(FILE_COLUMNS), ", ".join(line)
+            raise UserError(f"{where} has no {wanted}; it has {there}.")
+        if os.name != "nt" and "\\" in name and not os.path.exists(stored_path(self._roots[0] / name)):
+            name = name.replace("\\", "/")
+        if os.name != "nt" and re.match("[A-Za-z]:/|//", name):
+            raise UserError(
+                f"{where} names {given}, a path of another computer; write the path in the folder, such as "
+                f"{name.rsplit('/', 1)[-1]}."
+            )
+        if "/.." in name or name.startswith(".."):
+            name = os.path.normpath(name)
+        path = Path(name)
+        inside = next((root for root in self._roots if path.is_absolute() and path.is_relative_to(root)), None)
+        return (path if inside is None else path.relative_to(inside)).as_posix()
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the files, in the order in which the lines first name them."""
@@ -51,15 +85,12 @@ class Metadata:
 
     def __getitem__(self, file: str) -> list[dict[str, Any]]:
         """Return the columns of each line about a file."""
-        with self.path.open("rb") as opened:
+        with self._open() as opened:
             return [next(self._lines(opened, place))[2] for place in self._places[file]]
 
     def _read_columns(self, file: BinaryIO) -> None:
-        header = _Lines(file, self._start)
-        try:
-            first = next(header, "")
-        except UnicodeDecodeError as error:
-            raise UserError(f"{self.path} is not UTF-8 text in line 1; save it as UTF-8.") from error
+        header = _Lines(self.path, file, self._start)
+        first = next(header, "")
         # Spreadsheets in some countries separate by semicolons, and some export tabs.
         self._delimiter = max(",;\t", key=first.count)
         self._columns = [name.strip() for name in next(csv.reader([first], delimiter=self._delimiter), [])]
@@ -71,11 +102,8 @@ class Metadata:
         The number is right if `start` is the first line's.
         """
         file.seek(start)
-        lines = _Lines(file, start, number=int(self._columns is not None))
-        try:
-            yield from self._json_lines(lines) if self._columns is None else self._csv_lines(lines, self._columns)
-        except UnicodeDecodeError as error:
-            raise UserError(f"{self.path} is not UTF-8 text in line {lines.number}; save it as UTF-8.") from error
+        lines = _Lines(self.path, file, start, number=int(self._columns is not None))
+        yield from self._json_lines(lines) if self._columns is None else self._csv_lines(lines, self._columns)
 
     def _json_lines(self, lines: "_Lines") -> Iterator[tuple[int, int, dict[str, Any]]]:
         while True:
@@ -111,7 +139,8 @@ class Metadata:
 class _Lines:
     """The lines of a file as text, knowing the byte at which the next one begins and the number of the last one."""
 
-    def __init__(self, file: BinaryIO, place: int, number: int = 0) -> None:
+    def __init__(self, path: Path, file: BinaryIO, place: int, number: int = 0) -> None:
+        self._path = path
         self._file = file
         self.place = place
         self.number = number
@@ -123,4 +152,4 @@ class _Lines:
         line = next(self._file)
         self.place += len(line)
         self.number += 1
-        return line.decode("utf-8")
+        return decoded(line, self._path, self.number)

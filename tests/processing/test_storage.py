@@ -1,11 +1,17 @@
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
-from datasets import Image, Value, load_dataset
+from datasets import Array3D, Dataset, Features, Image, Value, load_dataset
 from PIL import Image as PillowImage
+from pyarrow import parquet
 
+from processing.errors import UserError
+from processing.images import open_image
 from processing.schema import ROW_FEATURES
 from processing.storage import ROWS_PER_GROUP, find_shards, read_column, read_splits, write_rows
 
@@ -172,3 +178,56 @@ def test_shards_are_not_written_through_links(tmp_path: Path) -> None:
     write_rows(folder, "train", [row(0)])
     assert victim.read_text() == "precious"
     assert len(read_splits(folder)["train"]) == 1
+
+
+PIXELS = np.full((6, 8, 3), 200, dtype=np.uint8)
+
+
+def png(pixels: np.ndarray = PIXELS) -> bytes:
+    stream = io.BytesIO()
+    PillowImage.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
+
+
+class TestOtherImageColumns:
+    """Data sets that other programs wrote hold pictures in other ways."""
+
+    @pytest.mark.parametrize(
+        "column",
+        [
+            pa.array([png()]),
+            pa.array([png()], pa.large_binary()),
+            pa.array([PIXELS.tolist()]),
+            pa.array([PIXELS.tolist()], pa.list_(pa.list_(pa.list_(pa.uint8())))),
+            pa.array([{"bytes": png()}]),
+        ],
+        ids=["bytes", "large bytes", "numbers", "8-bit numbers", "record"],
+    )
+    def test_they_are_read(self, column: pa.Array, tmp_path: Path) -> None:
+        parquet.write_table(pa.table({"id": ["a"], "image": column}), tmp_path / "train-00000-of-00001.parquet")
+        [row] = read_splits(tmp_path)["train"]
+        assert np.array_equal(np.asarray(open_image(row["image"], "a")), PIXELS)
+
+    def test_an_array_of_datasets(self, tmp_path: Path) -> None:
+        features = Features({"id": Value("string"), "image": Array3D((6, 8, 3), "uint8")})
+        rows = Dataset.from_dict({"id": ["a"], "image": [PIXELS]}, features=features)
+        rows.to_parquet(tmp_path / "train-00000-of-00001.parquet")
+        [row] = read_splits(tmp_path)["train"]
+        assert np.array_equal(np.asarray(open_image(row["image"], "a")), PIXELS)
+
+    @pytest.mark.parametrize(
+        "column",
+        [
+            pa.array([(PIXELS / 255).tolist()]),
+            pa.array([[77, 77, 77]]),
+            pa.array([7777]),
+            pa.array([{"data": b"SECRET"}]),
+            pa.array([["SECRET"]]),
+        ],
+        ids=["floats", "a list", "a number", "another record", "texts"],
+    )
+    def test_what_is_no_picture_is_refused_without_its_content(self, column: pa.Array, tmp_path: Path) -> None:
+        parquet.write_table(pa.table({"id": ["a"], "image": column}), tmp_path / "train-00000-of-00001.parquet")
+        with pytest.raises(UserError, match="The column image holds .*, which are no pictures; store") as refused:
+            read_splits(tmp_path)
+        assert not any(content in str(refused.value) for content in ("SECRET", "77", "0.78"))

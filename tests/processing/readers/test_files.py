@@ -47,7 +47,7 @@ def test_only_line_feeds_end_a_line(tmp_path: Path) -> None:
 
 def test_text_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     (tmp_path / "latin.txt").write_bytes("Größe".encode("latin-1"))
-    with pytest.raises(ValueError, match="latin.txt is not UTF-8 text at byte 2"):
+    with pytest.raises(ValueError, match="latin.txt is not UTF-8 text in line 1; save it as UTF-8"):
         read_lines(tmp_path / "latin.txt")
 
 
