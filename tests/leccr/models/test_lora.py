@@ -170,7 +170,7 @@ def test_the_command_line_hands_the_rank_on(tmp_path: Path, monkeypatch: pytest.
     ranks = []
     monkeypatch.setattr("leccr.training.train.run_training", lambda ours, **_: ranks.append(ours.lora))
     for arguments in ([], ["--lora", "16"]):
-        done = CliRunner().invoke(app, ["train", "leccr", "--out", str(tmp_path), *arguments])
+        done = CliRunner().invoke(app, ["train", "leccr", "--towers", "scenes", "--out", str(tmp_path), *arguments])
         assert done.exit_code == 0, done.output
     assert ranks == [0, 16]
 
