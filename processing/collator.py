@@ -4,12 +4,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from PIL import Image as PillowImage
 from torch import Tensor
 
 from .caption_collator import CaptionCollator
 from .errors import UserError
 from .images import BACKGROUND, cropped_side, needed_side, open_image
 from .video import is_video, open_visual
+
+# As large as thumbnails are.
+SHOWN_SIDE = 160
 
 
 class RetrievalCollator(CaptionCollator):
@@ -73,13 +77,28 @@ class RetrievalCollator(CaptionCollator):
             )
         if rows[0].get("visual_features") is not None:
             return pad_features([torch.as_tensor(row["visual_features"]) for row in rows])
-        background, side = getattr(self.processor, "background", BACKGROUND), self.picture_side(augment)
+        background, side = self.background, self.picture_side(augment)
         if frames is not None:
             clips = (open_visual(row, frames, background, side) for row in rows)
             return dict(self.processor(videos=(varied_alike(clip, augment) for clip in clips)))
         # One after the other, so that of many large photos one is in memory.
         pictures = (open_image(row.get("image"), row["id"], background, side) for row in rows)
         return dict(self.processor(images=pictures if augment is None else map(augment, pictures)))
+
+    @property
+    def background(self) -> str:
+        """What is seen through transparent parts of pictures."""
+        return getattr(self.processor, "background", BACKGROUND)
+
+    def open_picture(self, value: Any, name: str = "") -> PillowImage.Image:
+        """Open a picture as the model is shown it, a large JPEG in no more detail than is needed to encode and show it.
+
+        Args:
+            value: As for `open_image`, which says what is raised, too.
+            name: The row's id, for the message when the picture has no path.
+        """
+        side = self.picture_side()
+        return open_image(value, name, self.background, side and max(side, SHOWN_SIDE))
 
     def picture_side(self, augment: Callable[[Any], Any] | None = None) -> int | None:
         """Return the pixels of a picture's shorter side that suffice, as `open_image` takes them."""

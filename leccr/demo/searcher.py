@@ -80,7 +80,7 @@ class GallerySearcher:
         try:
             if file is not None and item.kind == VIDEO:
                 return item, {**row, "video": str(file)}, small or PillowImage.new("RGB", (SIDE, SIDE))
-            picture = small if file is None else self.gallery.encoder.open_picture(str(file), item.id)
+            picture = small if file is None else self.gallery.encoder.collator.open_picture(str(file), item.id)
         except ValueError as error:
             raise error_class("The picture's file is broken.") from error
         if picture is None:

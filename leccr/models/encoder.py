@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn.functional import pad
 from tqdm.auto import tqdm
@@ -19,7 +18,6 @@ from processing import RetrievalCollator
 from processing.caption_collator import tokenize
 from processing.device import choose_device, choose_dtype, to_device
 from processing.features import FeatureFile, with_features
-from processing.images import BACKGROUND, open_image
 from processing.read_ahead import read_ahead
 from processing.text_rule_leccr import unknown_shares
 
@@ -28,8 +26,6 @@ from .checkpoints import load_retriever, load_text_encoder
 
 # Settings that change views and are no weights.
 SCORING_FIELDS = ("alpha", "num_slots", "normalize_slots", "slot_anchor", "description_fusion", "text_pooling")
-# As large as thumbnails are.
-SHOWN_SIDE = 160
 VALUES_PER_TENSOR = 1024
 TEXT_BATCH, IMAGE_BATCH = 256, 64
 # Tokenized together, and then sorted by their numbers of tokens.
@@ -55,7 +51,6 @@ class Encoder:
         slots: Whether a picture's views are slots.
         view_count: Views of a picture, K.
         width: Numbers of an embedding, D.
-        background: What is seen through transparent parts of pictures.
     """
 
     def __init__(self, model: Any, processor: Any, name: str = "") -> None:
@@ -70,7 +65,6 @@ class Encoder:
         self.slots = bool(slots)
         self.view_count: int = max(slots, 1)
         self.width: int = getattr(model.config, "projection_dim", 0)
-        self.background: str = getattr(processor, "background", BACKGROUND)
         self._fingerprint: str | None = None
 
     @classmethod
@@ -153,16 +147,6 @@ class Encoder:
         such a text says nothing about it.
         """
         return unknown_shares(getattr(self.processor, "tokenizer", self.processor), texts)
-
-    def open_picture(self, value: Any, name: str = "") -> Image.Image:
-        """Open a picture as the model is shown it, a large JPEG in no more detail than is needed to encode and show it.
-
-        Args:
-            value: As for `processing.images.open_image`, which says what is raised, too.
-            name: The row's id, for the message when the picture has no path.
-        """
-        side = self.collator.picture_side()
-        return open_image(value, name, self.background, side and max(side, SHOWN_SIDE))
 
     def prepare(self, row: dict[str, Any]) -> Inputs:
         """Return the model's inputs for the picture, the video or the features of one row, without its description.
