@@ -10,9 +10,9 @@ from processing.images import open_image
 
 from ..drawing.thumbnail import jpeg_thumbnail
 from ..errors import UserError
+from ..gallery.answers import usable_thumbnail
 from ..gallery.results import Result, UnreadableQueryWarning, existing_file, file_of
 from ..gallery.store.catalogue import VIDEO, Item, select_items, sources_of
-from ..gallery.thumbnails import usable_thumbnail
 from .space import space
 
 if TYPE_CHECKING:

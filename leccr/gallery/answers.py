@@ -16,6 +16,8 @@ from ..errors import UserError
 from .results import Result, unreadable
 
 if TYPE_CHECKING:
+    from PIL import Image as PillowImage
+
     from .gallery import Gallery
 
 LONGEST_DESCRIPTION = 80
@@ -91,12 +93,19 @@ def check_sheet(sheet: Path) -> None:
     check_writable(sheet)
 
 
+def usable_thumbnail(gallery: "Gallery", result: Result) -> "PillowImage.Image | None":
+    """Return the small picture of a result; None if none is stored, or what is stored is broken."""
+    try:
+        return gallery.thumbnail(result)
+    except UserError:
+        return None
+
+
 def draw_sheet(gallery: "Gallery", answered: Iterable[tuple[str, Sequence[Result]]], sheet: Path) -> bool:
     """Draw queries and their results, and return whether there were any results to draw."""
     from PIL import Image
 
     from ..drawing.contact_sheet import ContactRow, contact_sheet
-    from .thumbnails import usable_thumbnail
 
     blank = Image.new("RGB", (8, 8), "white")
     rows = [

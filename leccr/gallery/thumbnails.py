@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tqdm.auto import tqdm
 
@@ -14,21 +13,7 @@ from ..errors import UserError
 from .results import existing_file, file_of
 from .store.catalogue import VIDEO, Catalogue, Item, select_items, sources_of
 
-if TYPE_CHECKING:
-    from PIL import Image as PillowImage
-
-    from .gallery import Gallery
-    from .results import Result
-
 ITEMS_PER_BLOCK = 1024
-
-
-def usable_thumbnail(gallery: "Gallery", result: "Result") -> "PillowImage.Image | None":
-    """Return the small picture of a result; None if none is stored, or what is stored is broken."""
-    try:
-        return gallery.thumbnail(result)
-    except UserError:
-        return None
 
 
 def broken_thumbnails(catalogue: Catalogue) -> list[Item]:
