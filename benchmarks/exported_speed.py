@@ -1,4 +1,4 @@
-"""Exported programs against PyTorch on the CPU: seconds a text, and seconds a picture with its description.
+"""Exported programs against PyTorch on the CPU: seconds per text, and seconds per picture with its description.
 
     python -m benchmarks.exported_speed
 
@@ -48,7 +48,7 @@ def programs(folder: Path) -> dict[str, dict[str, Callable[..., Tensor]]]:
 
 @torch.inference_mode()
 def measure(runners: dict[str, Callable[..., Tensor]], inputs: dict[str, Tensor], turns: int) -> dict[str, float]:
-    """Return the processor's milliseconds a row, after one run to warm up."""
+    """Return the processor's milliseconds per row, after one run to warm up."""
     times: dict[str, list[float]] = {name: [] for name in runners}
     for turn in range(turns + 1):
         for name, run in runners.items():

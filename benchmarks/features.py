@@ -81,10 +81,10 @@ def main() -> None:
     print(f"{len(rows)} pictures, batches of {arguments.batch_size}, {torch.get_num_threads()} threads; medians of")
     print(f"{arguments.repeats} turns; the share was {min(shares):.2f} to {max(shares):.2f}.\n")
     table = [
-        {"what": "bare forward pass", "pictures a second": f"{statistics.median(bare[1:]):.1f}", "share": ""},
+        {"what": "bare forward pass", "pictures per second": f"{statistics.median(bare[1:]):.1f}", "share": ""},
         {
             "what": "leccr features",
-            "pictures a second": f"{statistics.median(whole[1:]):.1f}",
+            "pictures per second": f"{statistics.median(whole[1:]):.1f}",
             "share": f"{statistics.median(shares):.2f}",
         },
     ]

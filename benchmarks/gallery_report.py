@@ -23,7 +23,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
             color=drawn.get_color(),
             label=f"{form}, bare FAISS call",
         )
-    axes.set(xlabel="views", ylabel="milliseconds a query, median", title="One query, k = 10, two cores")
+    axes.set(xlabel="views", ylabel="milliseconds per query, median", title="One query, k = 10, two cores")
     axes.grid(which="both", alpha=0.3)
     axes.legend()
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -99,7 +99,7 @@ def model_card(facts: ModelFacts) -> str:
         UserError: If huggingface_hub cannot read the metadata back, or a name is none of the Hub's.
     """
     if facts.dataset is not None and not is_repository(facts.dataset):
-        raise UserError(f'"{facts.dataset}" is no name on the Hub; write it as org/name.')
+        raise UserError(f'"{facts.dataset}" is not a valid name on the Hub; write it as org/name.')
     card = join_card(_metadata(facts), _sections(facts))
     ModelCard(card)
     return card

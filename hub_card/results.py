@@ -51,7 +51,7 @@ def directions_of(result: EvaluationResult) -> tuple[str, str]:
 
 
 def validation_results(training: Mapping[str, Any]) -> list[EvaluationResult]:
-    """Return the validation figures in a training report as results, one a language."""
+    """Return the validation figures in a training report as results, one per language."""
     figures = {name.removeprefix("eval_"): value for name, value in (training.get("validation") or {}).items()}
     languages = [name.removesuffix(f"_{TOTAL}") for name in figures if name.endswith(f"_{TOTAL}")]
     results = []

@@ -38,7 +38,7 @@ def merge_cards(old: str, new: str, name: str = "README.md") -> str:
         name: Of the old card, for messages.
 
     Raises:
-        UserError: If the old card's markers are not in pairs, or its front matter is no YAML mapping.
+        UserError: If the old card's markers are not in pairs, or its front matter is not a YAML mapping.
     """
     old = old.replace("\r\n", "\n")
     old_fields, old_body = split_card(old, name)
@@ -60,7 +60,7 @@ def own_text(card: str, name: str = "README.md") -> str:
     """Return what a person wrote into a card: everything outside the front matter and the generated sections.
 
     Raises:
-        UserError: If the card's markers are not in pairs, or its front matter is no YAML mapping.
+        UserError: If the card's markers are not in pairs, or its front matter is not a YAML mapping.
     """
     _, body = split_card(card.replace("\r\n", "\n"), name)
     return "\n".join(text.strip() for key, text in _pieces(body, name) if key is None and text.strip())
@@ -70,7 +70,7 @@ def split_card(card: str, name: str) -> tuple[dict[str, Any], str]:
     """Return a card's front matter and its body.
 
     Raises:
-        UserError: If the front matter is no YAML mapping.
+        UserError: If the front matter is not a YAML mapping.
     """
     match = FRONT_MATTER.match(card)
     if match is None:
@@ -79,7 +79,7 @@ def split_card(card: str, name: str) -> tuple[dict[str, Any], str]:
         fields = yaml.safe_load(match.group(1)) or {}
     except yaml.YAMLError as error:
         raise UserError(
-            f"The front matter of {name} is no YAML; repair the lines between the first two ---."
+            f"The front matter of {name} is not YAML; repair the lines between the first two ---."
         ) from error
     if not isinstance(fields, dict):
         raise UserError(f"The front matter of {name} has no fields; write it as name: value.")

@@ -106,7 +106,8 @@ def check_checkpoint(name: str | Path, bare: bool = False) -> None:
         possible = is_repository(f"org/{name}" if bare and "/" not in str(name) else str(name))
     if not possible:
         raise UserError(
-            f"{name} is no model: there is no folder of this name with a config.json, and it is no name on the Hub."
+            f"{name} is not a model: there is no folder of this name with a config.json, and it is not a valid name on "
+            "the Hub."
         )
 
 

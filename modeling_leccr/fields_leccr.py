@@ -32,7 +32,7 @@ def without_local_paths(fields: Mapping[str, Any], *names: str) -> dict[str, Any
 
 
 def as_config(name: str, value: Any) -> PreTrainedConfig | None:
-    """Return a tower's configuration, which a dictionary may stand for, as it is stored; None is no tower.
+    """Return a tower's configuration, which a dictionary may stand for, as it is stored; None means no tower.
 
     Raises:
         ValueError: If the field `name` holds something else, or a dictionary without a model type.

@@ -79,7 +79,7 @@ class CrossLingualModel(LeccrPreTrainedModel):
             source_attention_mask: (B, L).
             target_input_ids: (B, L') their counterparts in target languages.
             target_attention_mask: (B, L').
-            image_ids: (B,); pairs with equal ids are no negatives of each other. None means that all differ.
+            image_ids: (B,); pairs with equal ids are not negatives of each other. None means that all differ.
             target_weights: (B,) trust in each target caption.
             caption_input_ids: (B, C, L) all captions of each row, in an evaluation batch.
             caption_attention_mask: (B, C, L).

@@ -59,7 +59,7 @@ def all_gather_with_gradient(tensor: Tensor) -> Tensor:
 
 
 def same_image_labels(image_ids: Tensor) -> Tensor:
-    """Return soft labels under which captions of one image are no negatives of each other.
+    """Return soft labels under which captions of one image are not negatives of each other.
 
     Args:
         image_ids: (B,) integers; equal ids mean the same image.

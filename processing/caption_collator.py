@@ -23,7 +23,7 @@ def tokenize(processor: Any, texts: list[str]) -> Any:
     """
     if hasattr(processor, "tokenizer"):
         return processor(text=texts)
-    # Half of a surrogate pair is no text to tokenizers; a processor sees to it itself.
+    # Half of a surrogate pair is not text to tokenizers; a processor sees to it itself.
     texts = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
     return processor(texts, padding=True, truncation=True, return_tensors="pt", return_token_type_ids=False)
 

@@ -51,7 +51,7 @@ class CaptionEmbeddings:
 
     def _check_row(self, row: dict[str, Any]) -> None:
         if not row["source_captions"]:
-            raise UserError(f"Row {row['id']!r} has no source caption; training needs at least one an image.")
+            raise UserError(f"Row {row['id']!r} has no source caption; training needs at least one per image.")
         existing = self._fingerprints.get(row["id"])
         if existing is None:
             raise UserError(f"{self.path} has no embeddings for row {row['id']!r}; make them again: {EMBED_COMMAND}.")

@@ -31,7 +31,7 @@ def draw_pair(row: dict[str, Any], languages: set[str] | None) -> DrawnPair:
     """
     sources, targets = row["source_captions"], row.get("target_captions") or []
     if not sources:
-        raise UserError(f"Row {row['id']!r} has no source caption; training needs at least one an image.")
+        raise UserError(f"Row {row['id']!r} has no source caption; training needs at least one per image.")
     existing = sorted({target["language"] for target in targets})
     choices = [language for language in existing if languages is None or language in languages]
     if not choices and not languages:

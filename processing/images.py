@@ -168,7 +168,7 @@ def _source(value: Any, name: str) -> tuple[str, Any]:
     if value is None:
         raise UserError(f"Row {name!r} has no picture; give one, or visual features.")
     if isinstance(value, (str, Path)) and not is_regular(value):
-        raise BrokenFileError(f"{label} is no regular file", "give a picture")
+        raise BrokenFileError(f"{label} is not a regular file", "give a picture")
     return label, value
 
 
@@ -189,7 +189,7 @@ def _from_memory(value: Any, label: str) -> Any:
 
 
 def is_regular(path: str | Path) -> bool:
-    """Return whether a path is no device, pipe or folder, whose reading may never end; a missing file passes."""
+    """Return whether a path is not a device, pipe or folder, whose reading may never end; a missing file passes."""
     try:
         return stat.S_ISREG(os.stat(path).st_mode)
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-r"""Names of files as text: the same name written in two Unicode forms, and names that are no text at all.
+r"""Names of files as text: the same name written in two Unicode forms, and names that are not text at all.
 
 Linux allows any bytes in a name. Python holds those that are not UTF-8 as surrogates, which no database, Parquet file
 or JSON stores. They are stored as they are shown, `\xff`, and the file is found again by that name.

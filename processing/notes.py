@@ -9,7 +9,7 @@ QUIET_VARIABLE = "LECCR_QUIET"
 
 
 def note(text: str, file: TextIO | None = None) -> None:
-    """Print a remark that is no result, such as where a file is, to the standard output or to `file`.
+    """Print a remark that is not a result, such as where a file is, to the standard output or to `file`.
 
     Of the processes of one run only the first prints it.
     """

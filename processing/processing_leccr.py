@@ -34,7 +34,7 @@ class LeccrProcessor(ProcessorMixin):
             that were trained elsewhere.
 
     Raises:
-        ValueError: If texts are to be normalized, and the tokenizer is no fast one.
+        ValueError: If texts are to be normalized, and the tokenizer is not a fast one.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class LeccrProcessor(ProcessorMixin):
     def _tokenize(self, texts: list[str], max_length: int, return_tensors: str | None) -> dict[str, Any]:
         return dict(
             self.tokenizer(
-                # Half of a surrogate pair, as a terminal or a cut-off answer may give, is no text to tokenizers.
+                # Half of a surrogate pair, as a terminal or a cut-off answer may give, is not text to tokenizers.
                 [text.encode("utf-8", "replace").decode("utf-8") for text in texts],
                 padding="max_length" if self.pad_to_max_length else True,
                 truncation=True,

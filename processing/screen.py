@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-# Control characters, those that turn the direction of writing, other line ends, and bytes that are no text.
+# Control characters, those that turn the direction of writing, other line ends, and bytes that are not text.
 _UNSHOWN = (
     r"\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff\ufff9-\ufffb"
     r"\U000e0000-\U000e007f"
@@ -24,7 +24,7 @@ _OWN = ("\n", "\r", "\t", "\x1b[A")
 def shown(text: Any) -> str:
     r"""Return text of others on one line, as it can be shown: characters that a terminal obeys become `\x1b` and so on.
 
-    Bytes of a file name that are no text, which Python holds as surrogates, are shown as bytes: `\xff`.
+    Bytes of a file name that are not text, which Python holds as surrogates, are shown as bytes: `\xff`.
     """
     return _FOREIGN.sub(lambda match: _escaped(match[0]), str(text))
 

@@ -188,7 +188,7 @@ def _footer(path: Path) -> Any:
     try:
         return parquet.read_metadata(path)
     except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{path} is not a whole Parquet file; prepare the data set again.") from error
+        raise UserError(f"{path} is not a complete Parquet file; prepare the data set again.") from error
 
 
 def find_shards(folder: str | Path) -> dict[str, list[Path]]:

@@ -51,7 +51,7 @@ def add_text_rule(tokenizer: Any, again: bool = False) -> None:
         again: Whether to replace the rule if the tokenizer has it, because its vocabulary is another one now.
 
     Raises:
-        ValueError: If it is no fast tokenizer.
+        ValueError: If it is not a fast tokenizer.
     """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:

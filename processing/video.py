@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 NUM_FRAMES = 8
-"""Default number of frames of a video: about one a second of VATEX's ten-second clips, at no more than eight times
+"""Default number of frames of a video: about one per second of VATEX's ten-second clips, at no more than eight times
 the cost of a picture."""
 
 # Most encoders set a key frame, where decoding can begin, at least every ten seconds: shorter gaps are decoded through.

@@ -124,9 +124,7 @@ def own_folder(path: Path) -> Path:
         UserError: If it is a link, or a file.
     """
     if path.is_symlink() or (path.exists() and not path.is_dir()):
-        raise UserError(
-            f"{path} is no folder of its own, but a link or a file, and nothing is written into it; remove it."
-        )
+        raise UserError(f"{path} is a link or a file instead of a folder, and nothing is written into it; remove it.")
     path.mkdir(exist_ok=True)
     return path
 
@@ -138,7 +136,7 @@ def refuse_links(paths: Iterable[Path]) -> None:
         paths: Files; those that do not exist are all right.
 
     Raises:
-        UserError: If one is a symbolic link, has a second name, or is no regular file.
+        UserError: If one is a symbolic link, has a second name, or is not a regular file.
     """
     for path in paths:
         try:
@@ -147,8 +145,8 @@ def refuse_links(paths: Iterable[Path]) -> None:
             continue
         if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
             raise UserError(
-                f"{path} is a link to another file, or no regular file, and nothing is written through it; make a copy "
-                "of the folder with files of its own (cp -rL)."
+                f"{path} is a link to another file, or not a regular file, and nothing is written through it; copy the "
+                "folder with its files (cp -rL)."
             )
 
 
@@ -162,7 +160,9 @@ def refuse_links_below(folder: Path) -> None:
         for path in (Path(parent, name) for name in sorted([*folders, *names])):
             mode = path.lstat().st_mode
             if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-                raise UserError(f"{path} is a link, or no regular file, and nothing is written through it; remove it.")
+                raise UserError(
+                    f"{path} is a link, or not a regular file, and nothing is written through it; remove it."
+                )
 
 
 def publish_file(part: Path, path: Path) -> None:
@@ -240,7 +240,7 @@ def check_writable(path: str | Path, folder: bool = False) -> None:
         if not existing.is_dir():
             if existing == path:
                 raise UserError(f"{path} is a file; name a folder to write.")
-            raise UserError(f"{existing} is a file, so that nothing can be written below it; choose another place.")
+            raise UserError(f"{existing} is a file, so nothing can be written below it; choose another folder.")
         if folder or not is_device(path):
             _probe(existing)
     except OSError as error:

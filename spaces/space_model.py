@@ -53,7 +53,7 @@ class Retriever:
                 "The model cannot be loaded; set LECCR_MODEL to the folder or the Hub name of a LECCR model."
             ) from error
         if getattr(model.config, "model_type", None) != "leccr" or model.config.vision_config is None:
-            raise SpaceError("The model is no LECCR model that sees pictures; set LECCR_MODEL to one.")
+            raise SpaceError("The model is not a LECCR model that sees pictures; set LECCR_MODEL to one.")
         return cls(model.to("cuda" if torch.cuda.is_available() else "cpu"), processor, name)
 
     def unknown_share(self, text: str) -> float:

@@ -91,7 +91,7 @@ def open_picture(source: Path | bytes, background: str = "white") -> PillowImage
         background: What is seen through transparent parts.
 
     Raises:
-        SpaceError: If it is no picture of a known kind, is broken, or has too many pixels.
+        SpaceError: If it is not a picture of a known kind, is broken, or has too many pixels.
     """
     try:
         content = io.BytesIO(source) if isinstance(source, bytes) else source
@@ -103,7 +103,7 @@ def open_picture(source: Path | bytes, background: str = "white") -> PillowImage
         most = MOST_PIXELS // 10**6
         raise SpaceError(f"it has more than {most} million pixels; make it smaller first") from error
     except Exception as error:  # Decoders that meet hostile bytes raise almost anything.
-        raise SpaceError("it is no picture that can be read; JPEG, PNG, WebP and many others can be") from error
+        raise SpaceError("it is not a picture that can be read; JPEG, PNG, WebP and many others can be") from error
 
 
 def check_query(text: object) -> str:
@@ -114,7 +114,7 @@ def check_query(text: object) -> str:
     """
     if not isinstance(text, str):
         raise SpaceError("The query has to be a text.")
-    # A lone half of a surrogate pair is no character, and no tokenizer takes it.
+    # A lone half of a surrogate pair is not a character, and no tokenizer takes it.
     text = " ".join(text.encode("utf-8", "replace").decode("utf-8").split())
     # Joiners, marks of direction and the like cannot be seen.
     if not any(unicodedata.category(character)[0] in "LNPS" for character in text):
@@ -128,7 +128,7 @@ def check_count(k: object) -> int:
     """Return the number of results asked for.
 
     Raises:
-        SpaceError: If that is no number from 1 to 50.
+        SpaceError: If that is not a number from 1 to 50.
     """
     if isinstance(k, bool) or not isinstance(k, (int, float)) or k != k or not 1 <= k <= MOST_RESULTS:
         raise SpaceError(f"k has to be a number from 1 to {MOST_RESULTS}.")

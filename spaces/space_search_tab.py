@@ -81,7 +81,7 @@ class SearchTab:
 
     @staticmethod
     def _examples(ready: Ready) -> dict[str, str]:
-        """Return one query a language, each from another idea as long as there are enough."""
+        """Return one query per language, each from another idea as long as there are enough."""
         languages = [code for code in ready.languages if any(code in idea for idea in ready.ideas)][:6]
         examples = {}
         for number, code in enumerate(languages):

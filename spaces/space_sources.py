@@ -103,7 +103,7 @@ def _records(path: Path) -> list[dict[str, object]]:
     try:
         records = [json.loads(line) for line in lines if line.strip()]
     except ValueError as error:
-        raise SpaceError(f"{path.name} of the gallery is no file with a JSON object a line.") from error
+        raise SpaceError(f"{path.name} of the gallery is not a file with one JSON object per line.") from error
     return [record for record in records if isinstance(record, dict)]
 
 
@@ -111,7 +111,7 @@ def _mapping(path: Path) -> dict[str, object]:
     try:
         content = json.loads(_read(path) or "{}")
     except ValueError as error:
-        raise SpaceError(f"{path.name} of the gallery is no JSON file.") from error
+        raise SpaceError(f"{path.name} of the gallery is not a JSON file.") from error
     return content if isinstance(content, dict) else {}
 
 
@@ -127,7 +127,7 @@ def read_ideas(folder: Path) -> Sequence[Mapping[str, str]]:
     try:
         ideas = json.loads(_read(folder / "ideas.json") or "[]")
     except ValueError as error:
-        raise SpaceError("ideas.json of the gallery is no JSON file.") from error
+        raise SpaceError("ideas.json of the gallery is not a JSON file.") from error
     good = [
         {str(language): text for language, text in idea.items() if isinstance(text, str) and text.strip()}
         for idea in ideas

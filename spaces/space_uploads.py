@@ -75,7 +75,7 @@ def shrink(content: bytes, background: str = "white") -> bytes:
         background: What is seen through transparent parts.
 
     Raises:
-        SpaceError: If it is no picture that can be read.
+        SpaceError: If it is not a picture that can be read.
     """
     picture = open_picture(content, background).copy()
     picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE), PillowImage.Resampling.LANCZOS)

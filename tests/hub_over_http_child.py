@@ -20,8 +20,8 @@ def load_neighbour(name: str) -> Any:
     return module
 
 
-def main(folder: Path, *wanted: str) -> None:
-    """Load each model that is wanted, embed, save, and leave reports behind."""
+def main(folder: Path, *names: str) -> None:
+    """Load each named model, embed, save, and leave reports behind."""
     stranger = load_neighbour("remote_code_child")
     sys.meta_path.insert(0, stranger.Blocker())
 
@@ -30,14 +30,14 @@ def main(folder: Path, *wanted: str) -> None:
     from transformers import AutoModel, AutoProcessor
 
     reports = []
-    for place, name in enumerate(wanted):
+    for index, name in enumerate(names):
         repository, _, revision = name.partition("@")
         options = {"revision": revision, "trust_remote_code": True}
         processor = AutoProcessor.from_pretrained(repository, **options)
         model, loading = AutoModel.from_pretrained(repository, output_loading_info=True, **options)
-        save_file(stranger.embed(model, processor, folder), folder / f"{place}.safetensors")
-        model.save_pretrained(folder / f"saved-{place}")
-        processor.save_pretrained(folder / f"saved-{place}")
+        save_file(stranger.embed(model, processor, folder), folder / f"{index}.safetensors")
+        model.save_pretrained(folder / f"saved-{index}")
+        processor.save_pretrained(folder / f"saved-{index}")
         report = {
             "transformers": transformers.__version__,
             "classes": [type(model).__name__, type(processor).__name__],

@@ -176,13 +176,13 @@ class _Handler(BaseHTTPRequestHandler):
     def preupload(self, body: bytes, query: Any, kind: str, name: str, revision: str) -> None:
         self.check_writing(name)
         repository, sha = self.commit_of(KINDS[kind], name, revision)
-        there = repository.commits[sha]
+        commit = repository.commits[sha]
         files = [
             {
                 "path": file["path"],
                 "uploadMode": "lfs" if file["path"].endswith(LARGE) else "regular",
                 "shouldIgnore": False,
-                "oid": there[file["path"]].oid if file["path"] in there else None,
+                "oid": commit[file["path"]].oid if file["path"] in commit else None,
             }
             for file in json.loads(body)["files"]
         ]
@@ -191,9 +191,9 @@ class _Handler(BaseHTTPRequestHandler):
     def batch(self, body: bytes, query: Any, name: str, kind: str = "") -> None:
         self.check_writing(name)
         objects = []
-        for wanted in json.loads(body)["objects"]:
-            oid = wanted["oid"]
-            known = {"oid": oid, "size": wanted["size"]}
+        for item in json.loads(body)["objects"]:
+            oid = item["oid"]
+            known = {"oid": oid, "size": item["size"]}
             if oid not in self.hub.stored:
                 links = {"upload": f"{self.hub.storage}/{oid}", "verify": f"{self.hub.url}/verify/{oid}"}
                 known["actions"] = {name: {"href": link, "header": {}} for name, link in links.items()}

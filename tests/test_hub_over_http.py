@@ -61,15 +61,15 @@ class Desk:
         command = ["-m", "leccr.cli", "push", str(self.checkpoint), REPOSITORY, *options]
         return self.run(*command, ours=True, HF_TOKEN=token, **logs, **variables)
 
-    def load(self, *wanted: str, **variables: str) -> list[dict[str, Any]]:
+    def load(self, *names: str, **variables: str) -> list[dict[str, Any]]:
         """Load models, written as `name@revision`, without a token; return their reports and embeddings."""
-        done = self.run(hub_over_http_child.__file__, str(self.folder), *wanted, **variables)
+        done = self.run(hub_over_http_child.__file__, str(self.folder), *names, **variables)
         assert done.returncode == 0, done.stderr[-3000:]
         reports = json.loads((self.folder / "reports.json").read_text(encoding="utf-8"))
-        places = range(len(wanted))
+        indices = range(len(names))
         return [
-            {**report, "embeddings": load_file(self.folder / f"{place}.safetensors")}
-            for place, report in zip(places, reports, strict=True)
+            {**report, "embeddings": load_file(self.folder / f"{index}.safetensors")}
+            for index, report in zip(indices, reports, strict=True)
         ]
 
     def check(self) -> None:

@@ -56,6 +56,10 @@ def row(name: str, languages: Sequence[str] = LANGUAGES, captions: int = 3, **fi
     } | fields
 
 
+COLOURS = ("red", "green", "blue", "white", "black")
+ROWS = [row(name, captions=2, image=picture(colour)) for name, colour in zip("abcde", COLOURS)]
+
+
 def dataset(rows: Sequence[dict[str, Any]]) -> Dataset:
     """Return rows as a data set in the project's schema."""
     return Dataset.from_list(list(rows), features=ROW_FEATURES)

@@ -115,7 +115,7 @@ def prepare(
     )
     check_choice("The data set", name, READER_NAMES)
     if root is not None and not root.exists():
-        raise UserError(f"There is no folder {root}; say with --root where the data set's own files are.")
+        raise UserError(f"There is no folder {root}; say with --root where the original files of the data set are.")
     check_new_folder(out)
     for folder in options.disjoint_from:
         check_data(folder)
@@ -130,7 +130,7 @@ def _shares(numbers: list[int] | None) -> list[float] | None:
         return None
     if len(numbers) != 3 or not sum(numbers):
         given = ",".join(map(str, numbers))
-        raise UserError(f"--shares takes three numbers, for train, validation and test, and not {given}.")
+        raise UserError(f"--shares takes three numbers, for train, validation and test, not {given}.")
     return [number / sum(numbers) for number in numbers]
 
 

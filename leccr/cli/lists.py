@@ -1,4 +1,4 @@
-"""Lists on the command line: values with commas between; an option may also be repeated."""
+"""Lists on the command line: values separated by commas; an option may also be repeated."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def split_words(values: list[str] | None) -> list[str] | None:
         return None
     words = [word.strip() for value in values for word in value.split(",")]
     if not all(words):
-        raise typer.BadParameter(f"write values with commas between, such as a,b, and not {','.join(values)!r}.")
+        raise typer.BadParameter(f"write values separated by commas, such as a,b, not {','.join(values)!r}.")
     return words
 
 
@@ -29,13 +29,13 @@ def split_numbers(values: list[str] | None) -> list[int] | None:
     """Return the whole numbers of an option, such as `[3, 4]` for `["3,4"]`, or None if it was not given.
 
     Raises:
-        typer.BadParameter: A value is no whole number.
+        typer.BadParameter: A value is not a whole number.
     """
     words = split_words(values)
     if words is None:
         return None
     if not all(word.isdecimal() for word in words):
-        raise typer.BadParameter(f"write whole numbers with commas between, such as 3,4, and not {','.join(words)!r}.")
+        raise typer.BadParameter(f"write whole numbers separated by commas, such as 3,4, not {','.join(words)!r}.")
     return [int(word) for word in words]
 
 
@@ -66,5 +66,5 @@ def comma_hint(arguments: list[str], options: set[str]) -> str | None:
                 break
             words.append(word.strip(","))
         if len(words) > 1:
-            return f"Write several values with commas between: {argument} {','.join(words)}"
+            return f"Separate several values by commas: {argument} {','.join(words)}"
     return None

@@ -180,7 +180,7 @@ def features(
     from ..training.features import run_features
 
     path = run_features(data, load_recipe(recipe, towers), store, batch_size, copies, device=device, dtype=dtype)
-    note(f"The features are in {path}; `leccr train` uses them in place of the pictures.")
+    note(f"The features are in {path}; `leccr train` uses them instead of the pictures.")
 
 
 def embed_captions(

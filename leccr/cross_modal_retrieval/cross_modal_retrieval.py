@@ -59,7 +59,7 @@ class CrossModalRetrieval(evaluate.Metric):
         """Keep a batch of text embeddings (T, D) and the positions (T,) of their images until `compute`.
 
         Raises:
-            ValueError: if they are no embeddings and integers, or not as many of the one as of the other.
+            ValueError: if they are not embeddings and integers, or not as many of the one as of the other.
         """
         if unknown:
             raise ValueError(f"add_batch takes predictions and references; {', '.join(unknown)} go to compute.")

@@ -152,7 +152,7 @@ def _write_descriptions(folder: Path, journal: Journal) -> bool:
 def _print(report: DescriptionReport, noun: str) -> None:
     note(f"Described {report.described} {noun}; {report.empty + report.left} have no description.")
     if report.retried:
-        note(f"Asked again, because the first answer was of no use: {count_problems(report.retried)}.")
+        note(f"Asked again, because the first answer was unusable: {count_problems(report.retried)}.")
     if report.useless:
         note(f"Left out in the end: {count_problems(report.useless)}.")
 

@@ -77,7 +77,7 @@ class TranslateOptions(ModelOptions):
             with another value decides again without translating again.
         batch_size: Captions per batch.
         beams: Width of the beam search; 1 is greedy.
-        max_new_tokens: Maximum tokens per translation; a longer one is cut off and of no use.
+        max_new_tokens: Maximum tokens per translation; a longer one is cut off and unusable.
         seed: Random seed for second attempts.
         restart: Discard the earlier translations of this system into these languages.
     """

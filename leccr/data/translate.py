@@ -77,7 +77,7 @@ def run_translation(data: str, options: TranslateOptions) -> TranslationReport:
         )
         note(f"Translated {report.translated} captions; {report.empty + report.left} have no translation.")
         if report.retried:
-            note(f"Translated again, because the first answer was of no use: {count_problems(report.retried)}.")
+            note(f"Translated again, because the first answer was unusable: {count_problems(report.retried)}.")
         if back_journal is not None:
             report.left += _translate_back(captions, back_translator, journal, back_journal, options)
         weights = _Weights(back_journal, options.min_weight)

@@ -1,4 +1,4 @@
-"""The modules of the Space, whose folder is no package, as it is deployed on its own."""
+"""The modules of the Space, whose folder is not a package, as it is deployed on its own."""
 
 import importlib
 import sys

@@ -94,7 +94,7 @@ class ContactRow:
     note: str | None = None
 
 
-def contact_sheet(rows: Sequence[ContactRow], title: str = "One query a row, best answers first") -> Image.Image:
+def contact_sheet(rows: Sequence[ContactRow], title: str = "One query per row, best answers first") -> Image.Image:
     """Draw the rows below a title. The right image of a row has a green frame and a tick.
 
     Args:

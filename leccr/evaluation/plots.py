@@ -241,7 +241,7 @@ def protocol(rankings: Sequence[RankedQueries]) -> str:
     size = f"{facts['images']:,} pictures" if "images" in facts else f"{facts['rows']:,} rows of captions"
     counts = sorted({len(ranking.queries) for ranking in rankings})
     captions = " to ".join(f"{count:,}" for count in (counts[0], counts[-1])[: len(counts)])
-    queries = f"{captions} queries" if len(rankings) == 1 else f"{captions} queries a language"
+    queries = f"{captions} queries" if len(rankings) == 1 else f"{captions} queries per language"
     return (
         f"Data: {_name(facts['data'])}, {facts['split']} split, {size}, {queries}. "
         f"Model: {_name(facts['checkpoint'])}, selected by: {_selection(facts['checkpoint'])}. "

@@ -85,7 +85,7 @@ class Candidate:
             from processing.images import is_picture, is_regular
 
             if named and not (is_regular(named) and (row.get("video") or is_picture(named))):
-                raise UserError(f"{named} is no picture or video; correct the data set's row, or leave it out.")
+                raise UserError(f"{named} is not a picture or video; correct the data set's row, or leave it out.")
             return Path(named).read_bytes() if named else b""
         except OSError as error:
             raise UserError(f"{named} cannot be read: {error.strerror}.") from error
@@ -135,7 +135,7 @@ def read_descriptions(folder: Path) -> ByName[str]:
     """Return the descriptions in a folder's `descriptions.jsonl`, by id; none without such a file.
 
     Raises:
-        UserError: If a line is no record with an id and a description.
+        UserError: If a line is not a record with an id and a description.
     """
     path = folder / DESCRIPTIONS_FILE
     if not path.is_file():
@@ -149,10 +149,10 @@ def read_descriptions(folder: Path) -> ByName[str]:
             name, text = record["id"], record["description"]
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(
-                f"Line {number} of {path} is no record with an id and a description; correct it."
+                f"Line {number} of {path} is not a record with an id and a description; correct it."
             ) from error
         if isinstance(text, str) and text.strip():
             if not is_encodable(text):
-                raise UserError(f"Line {number} of {path} has a description that is no valid text; correct it.")
+                raise UserError(f"Line {number} of {path} has a description that is not valid text; correct it.")
             descriptions[str(name)] = text
     return descriptions

@@ -256,7 +256,7 @@ class Gallery:
         """Return the stored small picture of a result; None if it has none, or is no longer in the gallery.
 
         Raises:
-            UserError: If what is stored is no picture.
+            UserError: If what is stored is not a picture.
         """
         from processing.images import open_image
 

@@ -72,7 +72,7 @@ def checked_texts(texts: Sequence[str]) -> list[str]:
         if is_blank(text):
             raise UserError(f"{name} is empty; say in a word or a sentence what to look for.")
         if not is_encodable(text):
-            raise UserError(f"{name} has characters that are no valid text: {text[:60]!r}.")
+            raise UserError(f"{name} has characters that are not valid text: {text[:60]!r}.")
     return list(texts)
 
 
@@ -81,7 +81,7 @@ def unreadable(text: str, share: float | None) -> str | None:
 
     Args:
         text: The query.
-        share: Share of its tokens that the model does not know; None for a query that is no text.
+        share: Share of its tokens that the model does not know; None for a query that is not text.
     """
     if share is None or share < MOSTLY_UNKNOWN:
         return None

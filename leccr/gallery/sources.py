@@ -86,12 +86,12 @@ def files_source(
         frames: Whether animations are videos.
 
     Raises:
-        UserError: If a file is no photo or video by its ending.
+        UserError: If a file is not a photo or video by its ending.
     """
     for file in files:
         if kind_of(file) is None:
             advice = " ".join(explain_left_out([file.name]))
-            raise UserError(f"{file} is no photo or video, such as {EXAMPLES}. {advice}".rstrip())
+            raise UserError(f"{file} is not a photo or video, such as {EXAMPLES}. {advice}".rstrip())
     start = root or files[0].parent.resolve()
     moving = _animations(files) if frames else frozenset()
     descriptions = {str(folder): read_descriptions(folder) for folder in {*map(stored_path, roots), start}}

@@ -103,7 +103,7 @@ def read_json(path: Path, default: Any = None, kind: type = dict) -> Any:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} is missing or no JSON; name a folder or file that leccr wrote.") from error
+        raise UserError(f"{path} is missing or not JSON; name a folder or file that leccr wrote.") from error
     if not isinstance(content, kind):
-        raise UserError(f"{path} holds something else than expected; name a folder or file that leccr wrote.")
+        raise UserError(f"{path} is not what was expected; name a folder or file that leccr wrote.")
     return content

@@ -29,11 +29,11 @@ def check_new_names(repository: str, revision: str | None = None) -> None:
         UserError: If the Hub refuses one of them.
     """
     if not is_repository(repository):
-        raise UserError(f'"{repository}" is no name on the Hub; write it as org/name.')
+        raise UserError(f'"{repository}" is not a valid name on the Hub; write it as org/name.')
     owner, name = repository.split("/")
     problem = None
     if owner.lower() in _RESERVED:
-        problem = f"{owner} is no user or organisation"
+        problem = f"{owner} is not a user or organisation"
     elif not re.fullmatch(r"[A-Za-z0-9_-]+", owner) or len(owner) > _LONGEST_OWNER:
         problem = f"the owner has letters, digits and single hyphens, at most {_LONGEST_OWNER}"
     elif len(repository) > _LONGEST:

@@ -46,7 +46,7 @@ def _problem(path: Path, below: bool) -> str | None:
     try:
         path.name.encode()
     except UnicodeEncodeError:
-        return " (its name is no valid text)"
+        return " (its name is not valid text)"
     mode = path.lstat().st_mode
     if stat.S_ISLNK(mode):
         return " (a link; a copy made with cp -rL has its content)"

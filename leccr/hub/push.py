@@ -218,7 +218,9 @@ def _gallery(folder: Path, repository: str) -> Upload:
         state = read_state(connection, str(folder))
     catalogue.close()
     if state.engine != "faiss":
-        raise UserError(f"The views of {folder} are in {state.uri}; bring them into its folder first, engine faiss.")
+        raise UserError(
+            f"The views of {folder} are in {state.uri}; convert it first: leccr gallery convert {folder} --engine faiss"
+        )
     names, left_out = _chosen(folder, ("*",))
     card = gallery_card(repository, state.items, Path(state.model).name, state.dtype)
     note = f"It shows thumbnails, file names and descriptions of {state.items:,} items to whoever can read it."

@@ -56,7 +56,7 @@ def build_processor(recipe: Recipe, texts: Iterable[str]) -> Any:
     A learned or cut-down vocabulary comes only from the training texts; a warm start brings its own.
 
     Raises:
-        UserError: If the recipe names no tokenizer or image processor, or wants a new vocabulary under a pretrained
+        UserError: If the recipe names no tokenizer or image processor, or needs a new vocabulary under a pretrained
             text tower, whose embeddings belong to its own.
         UserError: If the model to start from cannot be loaded, or does not fit the rest of the recipe.
     """
@@ -65,7 +65,7 @@ def build_processor(recipe: Recipe, texts: Iterable[str]) -> Any:
         return dual_encoder_processor(recipe.dual_encoder, **recipe.processor)
     if isinstance(recipe.text, str) and (recipe.tokenizer == "learned" or recipe.prune_tokenizer):
         raise UserError(
-            f"Recipe {recipe.name} wants a new vocabulary, but the pretrained tower {recipe.text} needs its own: leave "
+            f"Recipe {recipe.name} needs a new vocabulary, but the pretrained tower {recipe.text} needs its own: leave "
             "tokenizer and prune_tokenizer out, or give text as a configuration."
         )
     tokenizer = _tokenizer(recipe, texts)
@@ -156,7 +156,7 @@ def build_model(recipe: Recipe, processor: Any, features: FeatureFile | None = N
     fields, text = dict(recipe.model), recipe.text
     if recipe.dual_encoder is not None:
         if features is not None:
-            raise UserError(f"{recipe.dual_encoder} sees the pictures themselves; move {features.path} away.")
+            raise UserError(f"{recipe.dual_encoder} takes the pictures themselves; move {features.path} away.")
         return LeccrModel.from_dual_encoder(recipe.dual_encoder, **fields).train()
     if isinstance(text, dict):
         tokenizer = getattr(processor, "tokenizer", processor)

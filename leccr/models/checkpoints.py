@@ -28,11 +28,11 @@ def model_type(checkpoint: str | Path) -> str | None:
         fields, _ = PreTrainedConfig.get_config_dict(checkpoint)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{checkpoint} is no model: there is no folder of this name with a readable config.json, nor does the Hub "
-            "give one."
+            f"{checkpoint} is not a model: there is no folder of this name with a readable config.json, nor does the "
+            "Hub have one."
         ) from error
     if not fields:
-        raise UserError(f"{checkpoint} is no model: it has no config.json; name a folder that `leccr train` wrote.")
+        raise UserError(f"{checkpoint} is not a model: it has no config.json; name a folder that `leccr train` wrote.")
     return fields.get("model_type")
 
 
@@ -40,7 +40,7 @@ def load_retriever(checkpoint: str | Path) -> tuple[LeccrModel, LeccrProcessor]:
     """Load a trained model, in eval mode, and its processor, from a folder or by its Hub name.
 
     Raises:
-        UserError: If there is no such checkpoint, it is no LECCR model, or a part of it is missing or broken.
+        UserError: If there is no such checkpoint, it is not a LECCR model, or a part of it is missing or broken.
     """
     kind = model_type(checkpoint)
     if kind == CROSS_LINGUAL:

@@ -107,7 +107,7 @@ def official_config(official: Mapping[str, Tensor], text_config: BertConfig | No
     has_clip = any(name.startswith("clip_encoder.visual.") for name in official)
     missing = [name for name in (*SIZES, *(SIZES_OF_CLIP if has_clip else ())) if name not in official]
     if missing:
-        raise UserError(f"This is no LECCR checkpoint, or not a whole one: it lacks {listed(missing)}.")
+        raise UserError(f"This is not a LECCR checkpoint, or an incomplete one: it lacks {listed(missing)}.")
     width = official["caption_proj.weight"].shape[0]
     fields: dict[str, Any] = {"visual_feature_dim": width, "vision_projection": False}
     if has_clip:
@@ -151,8 +151,8 @@ def _bert_config(official: Mapping[str, Tensor]) -> BertConfig:
     vocabulary, hidden = official[f"{stem}embeddings.word_embeddings.weight"].shape
     if hidden % 64:
         raise UserError(
-            f"The text encoder is {hidden} wide, which is no size of BERT, so the number of its attention heads cannot "
-            "be told; give its configuration with --text-config."
+            f"The text encoder is {hidden} wide, which is not a size of BERT, so the number of its attention heads "
+            "is unknown; give its configuration with --text-config."
         )
     return BertConfig(
         vocab_size=vocabulary,
@@ -175,7 +175,7 @@ def _text_config(name: str | None) -> BertConfig | None:
     try:
         config = load_pretrained(BertConfig, name)
     except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"--text-config {name} is no BERT configuration: name a model or a config.json.") from error
+        raise UserError(f"--text-config {name} is not a BERT configuration: name a model or a config.json.") from error
     return config
 
 

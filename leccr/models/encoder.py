@@ -24,7 +24,7 @@ from processing.text_rule_leccr import unknown_shares
 from ..errors import inputs_of_the_user
 from .checkpoints import load_retriever, load_text_encoder
 
-# Settings that change views and are no weights.
+# Settings that change views and are not weights.
 SCORING_FIELDS = ("alpha", "num_slots", "normalize_slots", "slot_anchor", "description_fusion", "text_pooling")
 VALUES_PER_TENSOR = 1024
 TEXT_BATCH, IMAGE_BATCH = 256, 64

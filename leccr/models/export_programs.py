@@ -85,7 +85,7 @@ def write_onnx(program: nn.Module, inputs: dict[str, Tensor], max_length: int, p
             dynamic_shapes=_dynamic_shapes(inputs, max_length),
         )
         if converted is None:
-            raise RuntimeError(f"torch.onnx made nothing of {path.stem}.")
+            raise RuntimeError(f"torch.onnx produced nothing for {path.stem}.")
     converted.save(path)
 
 

@@ -162,7 +162,7 @@ def run_training(recipe: Recipe, output: Path, resume: bool = False, plots: bool
         plots: Draw the terms of the loss and the validation figures into `plots` in that folder.
 
     Raises:
-        UserError: If the output folder has files in it and this is no resumption, or the recipe cannot be trained on
+        UserError: If the output folder has files in it and this is not a resumption, or the recipe cannot be trained on
             the data.
     """
     if plots:
@@ -198,7 +198,7 @@ def _announce(recipe: Recipe, data: TrainingData) -> None:
 
 
 def print_changes(recipe: Recipe) -> None:
-    """Print the settings for which the towers' value replaced the recipe's, one a line."""
+    """Print the settings for which the towers' value replaced the recipe's, one per line."""
     if recipe.changes:
         note("\n".join([f"The towers change recipe {recipe.name}:", *(f"  {change}" for change in recipe.changes)]))
 

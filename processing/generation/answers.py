@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 RETRY_TEMPERATURE = 0.7
-"""An answer that is of no use would come again from the most probable words, so the second attempt draws them."""
+"""An unusable answer would come again from the most probable words, so the second attempt draws them."""
 
 EMPTY = "empty"
 REFUSAL = "refusal"
@@ -80,7 +80,7 @@ def answer_twice(
     longest: Callable[[int], int],
     temperature: float,
 ) -> list[tuple[str | None, list[str]]]:
-    """Ask about several items in one batch, and a second time about those whose answer is of no use.
+    """Ask about several items in one batch, and a second time about those whose answer is unusable.
 
     Args:
         count: How many items there are.

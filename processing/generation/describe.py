@@ -31,7 +31,7 @@ class DescriptionReport:
         empty: Pictures without, because no question had a useful answer or the picture is broken.
         left: Pictures that a server failed on; another run tries them again.
         retried: Answers that were asked for a second time, by the problem of the first.
-        useless: Second answers that were of no use either, by their problem.
+        useless: Second answers that were unusable, too, by their problem.
     """
 
     described: int = 0

@@ -77,7 +77,7 @@ class ChatClient:
         first_wait: float = 1.0,
     ) -> None:
         if urlsplit(url).scheme not in ("http", "https"):
-            raise UserError(f"The endpoint {url} is no web address; write it like http://localhost:8000/v1.")
+            raise UserError(f"The endpoint {url} is not a web address; write it like http://localhost:8000/v1.")
         self.url = url.rstrip("/").removesuffix("/chat/completions") + "/chat/completions"
         self.model = model
         self.timeout = timeout
@@ -121,7 +121,7 @@ class ChatClient:
                 return self._post(body)
             except _Passing as failure:
                 if attempt == self.attempts or self._stopped.is_set():
-                    raise EndpointError(f"{self.url} failed {attempt} times, at last with: {failure}.") from failure
+                    raise EndpointError(f"{self.url} failed {attempt} times; the last failure: {failure}.") from failure
                 drawn = random.uniform(wait / 2, wait)
                 self._stopped.wait(drawn if failure.wait is None else max(failure.wait, drawn))
                 wait = min(2 * wait, 60.0)
@@ -187,7 +187,7 @@ def _read_answer(data: bytes) -> Answer:
         if text is not None and not isinstance(text, str):
             raise TypeError
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
-        raise _Passing("an answer that is no chat completion") from None
+        raise _Passing("an answer that is not a chat completion") from None
     return Answer(text or "", finished=reason != "length")
 
 

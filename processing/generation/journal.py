@@ -15,7 +15,7 @@ Key = tuple[Any, ...]
 
 
 class Journal:
-    """A JSON Lines file with one record an item, to which whole batches are added.
+    """A JSON Lines file with one record per item, to which whole batches are added.
 
     While a run is under way, an empty line closes each batch. What follows the last one was cut off in the middle of
     writing and is dropped on opening, so that a batch is kept whole or not at all: a resumed run cuts its

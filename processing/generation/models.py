@@ -80,7 +80,7 @@ def read_answers(model: Any, tokenizer: Any, tokens: torch.Tensor, decoding: Dec
         tokens: (B, length) tokens that the model added.
         decoding: How they were drawn. An answer with the largest number of tokens counts as cut off even if it ends
             with an end token, since some models (Marian) are configured to force one there.
-        forced: Tokens at the beginning that the model was made to say and that are no part of the text.
+        forced: Tokens at the beginning that the model was made to say and that are not part of the text.
     """
     ends = model.generation_config.eos_token_id
     if ends is None:

@@ -59,7 +59,7 @@ def load_prompts(name: str) -> Prompts:
         raise UserError(f"{name} has no questions; write `questions:` and below it lines like `things: What ...?`.")
     for view, question in questions.items():
         if not isinstance(view, str) or not isinstance(question, str) or not question.strip():
-            raise UserError(f"Question {view!r} of {name} is no text.")
+            raise UserError(f"Question {view!r} of {name} is not text.")
     tokens = content.get("max_new_tokens", 128)
     if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 1:
         raise UserError(f"max_new_tokens of {name} is {tokens!r}; give a number above 0.")

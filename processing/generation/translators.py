@@ -131,7 +131,7 @@ class LocalTranslator:
             return "nllb"
         if self._knows("<2en>"):
             return "madlad"
-        raise UserError(f"{self.name} is no NLLB-200, M2M-100, MADLAD-400 or Marian model; choose one of these.")
+        raise UserError(f"{self.name} is not an NLLB-200, M2M-100, MADLAD-400 or Marian model; choose one of these.")
 
     def _token(self, code: str) -> str | None:
         """Return the token that stands for a language, or None if the model has none."""

@@ -70,7 +70,7 @@ def _lacking(row: dict[str, Any], features: FeatureSource | None) -> str | None:
 
 
 def check_splits(splits: Mapping[str, Iterable[dict[str, Any]]], allow_overlap: bool = False) -> list[str]:
-    """Make sure that no id comes twice in a split and that no picture is in two splits.
+    """Make sure that no id occurs twice in a split and that no picture is in two splits.
 
     Splits whose names begin alike up to the first underscore, such as `test` and `test_1k`, may share pictures.
 
@@ -100,7 +100,7 @@ def check_disjoint(keys: Mapping[str, frozenset[str]], allow_overlap: bool = Fal
         found = f"{len(shared)} images are both in {first} and in {second}, for example {min(shared)}"
         if not allow_overlap:
             raise UserError(
-                f"{found}: figures on one would rest on training with the other. Choose splits that share no image, "
+                f"{found}: figures on one would profit from training on the other. Choose splits that share no image, "
                 "or allow it with --allow-overlap."
             )
         notes.append(f"{found}.")
@@ -115,6 +115,6 @@ def _unique_keys(split: str, rows: Iterable[dict[str, Any]]) -> Iterator[str]:
     ids: set[str] = set()
     for row in rows:
         if row["id"] in ids:
-            raise UserError(f"The id {row['id']!r} comes twice in {split}; give each image or video its own.")
+            raise UserError(f"The id {row['id']!r} occurs twice in {split}; give each image or video its own.")
         ids.add(row["id"])
         yield image_key(row["id"])

@@ -93,7 +93,7 @@ def read_lines(path: Path) -> list[str]:
     try:
         content = gzip.decompress(content) if path.suffix == ".gz" else content
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise UserError(f"{path} is not whole: {error}. Fetch it again.") from error
+        raise UserError(f"{path} is incomplete or broken: {error}. Fetch it again.") from error
     text = read_text(path, content)
     lines = [line.removesuffix("\r").removeprefix("\ufeff") for line in text.split("\n")]
     return lines[:-1] if lines[-1] == "" else lines
@@ -103,13 +103,13 @@ def read_json(path: Path) -> Any:
     """Read a JSON file, in the encodings of `read_text`.
 
     Raises:
-        UserError: If it is not whole JSON.
+        UserError: If it is not complete JSON.
     """
     text = read_text(path)
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not whole JSON: {error}. Fetch it again.") from error
+        raise UserError(f"{path} is not complete JSON: {error}. Fetch it again.") from error
 
 
 @contextmanager
@@ -127,7 +127,7 @@ def clean(text: str) -> str:
 
 
 def read_ids(path: Path, notes: list[str]) -> list[str]:
-    """Read one id a line, with or without `.jpg` or `.mp4` at its end; empty lines and repetitions are left out."""
+    """Read one id per line, with or without `.jpg` or `.mp4` at its end; empty lines and repetitions are left out."""
     names = [strip_suffix(clean(line)) for line in read_lines(path) if line.strip()]
     unique = list(dict.fromkeys(names))
     if len(unique) < len(names):

@@ -8,7 +8,7 @@ The metadata are those of Hugging Face's ImageFolder (huggingface.co/docs/datase
   of the source language is the same as `caption`. A translation in the same line as one source caption is its
   translation;
 - `split`: train, validation or test, for all lines of a file or none. Without it, files in folders of these names
-  are so split, and others are split at random but always in the same way;
+  are so split, and others are given a reproducible random split;
 - `description`.
 
 Several lines with the same file give it several captions. Files without a line are left out. Without metadata all

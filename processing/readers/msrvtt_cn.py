@@ -39,7 +39,7 @@ def msrvtt_cn_rows(root: str | Path, videos: str | Path | None = None, features:
             below. Lists of ids (`train_id.txt`, `val_id.txt`, `test_id.txt`) replace the published split.
         videos: Folder of the videos, named by `video_id`; by default anywhere in `root`. They are not looked for
             where there are features.
-        features: Folder of a BigFile or of `.npy` files, one a video; by default any in `root`.
+        features: Folder of a BigFile or of `.npy` files, one per video; by default any in `root`.
 
     Raises:
         FileNotFoundError: If files are missing.

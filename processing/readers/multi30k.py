@@ -2,7 +2,7 @@
 
 Published at github.com/multi30k/dataset (Elliott et al., "Multi30K: Multilingual English-German Image Descriptions",
 2016; French 2017, Czech 2018); the photos are Flickr30k's. Task 1 has one English caption an image and its translations
-by people; task 2 has five English and five German captions an image, written independently of each other. Captions
+by people; task 2 has five English and five German captions per image, written independently of each other. Captions
 and `image_splits` are parallel line by line.
 """
 
@@ -63,7 +63,7 @@ def multi30k_rows(
 
     Args:
         root: The repository, its `data` folder, or a folder that has the latter as `data`.
-        task: 1 for one caption a language and image, 2 for five English and five German ones.
+        task: 1 for one caption per language and image, 2 for five English and five German ones.
         languages: Target languages to take; None means all that there are. Czech has no test split of 2017.
         images: Folder with Flickr30k's photos, and COCO's for `test_2017_mscoco`. Files are found by name, or as
             Flickr8k names the same photo. By default `flickr30k-images` or `images` in `root`.

@@ -41,7 +41,7 @@ READERS = {
         flickr8k_cn.flickr8k_cn_rows,
         flickr8k_cn.PUBLISHED,
         "Train on English captions and one machine translation into Chinese. Validation, and test where it exists, "
-        "have five Chinese captions an image, written by people independently of the English ones. "
+        "have five Chinese captions per image, written by people independently of the English ones. "
         + _NO_HUMAN_TRAINING,
     ),
     "multi30k": Reader(
@@ -77,7 +77,7 @@ READERS = {
         "MSR-VTT-CN",
         msrvtt_cn.msrvtt_cn_rows,
         msrvtt_cn.PUBLISHED,
-        "MSR-VTT's splits, twenty English captions a video. " + _NO_HUMAN_TRAINING,
+        "MSR-VTT's splits, twenty English captions per video. " + _NO_HUMAN_TRAINING,
     ),
     "nrccr": Reader(
         "NRCCR and LECCR release",

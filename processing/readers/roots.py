@@ -29,7 +29,7 @@ class Roots:
         self._folders = [Path(folder).resolve() for folder in self.names]
 
     def check(self, row: dict[str, Any]) -> None:
-        """Raise UserError if a row's picture or video is outside, or is no regular file; a missing one is all right.
+        """Raise UserError if a row's picture or video is outside, or is not a regular file; a missing one is all right.
 
         Args:
             row: A row of `processing.schema`, its picture as a path or as bytes.
@@ -56,4 +56,6 @@ class Roots:
             reason = getattr(error, "strerror", None) or error
             raise UserError(f"Row {row['id']!r} names {path}, which cannot be read: {reason}; {advice}.") from error
         if not stat.S_ISREG(mode) or (row.get("image") and not self.skip_broken and not is_picture(path)):
-            raise UserError(f"Row {row['id']!r} names {path}, which is no picture or video; {advice} (--skip-broken).")
+            raise UserError(
+                f"Row {row['id']!r} names {path}, which is not a picture or video; {advice} (--skip-broken)."
+            )

@@ -43,7 +43,7 @@ def vatex_rows(root: str | Path, videos: str | Path | None = None, features: str
         root: Folder with the JSON files, and lists of ids that choose other splits, themselves or one folder below.
         videos: Folder of the videos, named by `videoID`; by default anywhere in `root`. They are not looked for
             where there are features.
-        features: Folder of `.npy` files, one a video, or of a BigFile; by default any in `root`.
+        features: Folder of `.npy` files, one per video, or of a BigFile; by default any in `root`.
 
     Raises:
         FileNotFoundError: If files are missing.

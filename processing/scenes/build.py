@@ -1,7 +1,7 @@
 """The built-in data, Scenes: small pictures drawn by the program, with captions in six languages and descriptions.
 
 Nothing is downloaded. A scene shows a big or small main thing, a second thing further back, and a landscape. Its five
-captions a language come from a grammar; the translations that training sees have errors at a stated rate; validation
+captions per language come from a grammar; the translations that training sees have errors at a stated rate; validation
 and test captions are correct. The main thing of every validation and test scene has a colour in which no training
 scene shows that thing.
 """
@@ -120,7 +120,7 @@ def sample_scenes(splits: dict[str, int], seed: int = 0) -> dict[str, list[Scene
 
 
 def example_queries(scene: Scene) -> dict[str, str]:
-    """Return one query a language for `scene`, all with the same content: its caption that says the most."""
+    """Return one query per language for `scene`, all with the same content: its caption that says the most."""
     number = max(range(NUM_CAPTIONS), key=lambda number: len(MENTIONS[pattern_of(scene, number)]))
     return {language: caption(scene, language, number) for language in LANGUAGES}
 

@@ -29,7 +29,7 @@ CAPTIONS = {colour: [f"It is {colour} .", f"A {colour} picture .", f"All of this
 
 @pytest.fixture(scope="module")
 def vision(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A MobileNetV2 with a map of 2×2 places, which shows colours well enough."""
+    """A MobileNetV2 with a map of 2×2 positions, which shows colours well enough."""
     folder = tmp_path_factory.mktemp("weights") / "mobilenet"
     torch.manual_seed(0)
     tower = MobileNetV2Model(MobileNetV2Config(depth_multiplier=0.1, finegrained_output=False, tf_padding=False))
@@ -161,4 +161,4 @@ def test_the_data_set_gets_the_captioners_text(
 
     captioner.main(given)
     assert len(seen) == 2
-    assert "is there already" in capsys.readouterr().out
+    assert "exists already" in capsys.readouterr().out

@@ -60,9 +60,9 @@ def test_half_of_the_descriptions_are_taken_away() -> None:
 
 
 def test_rows_without_the_language_are_left_out() -> None:
-    some = rows(3)
+    three = rows(3)
     other = row("row-3") | {"target_captions": [{**row("x")["target_captions"][0], "language": "ja"}]}
-    joined = Dataset.from_list([*some, other], features=ROW_FEATURES)
+    joined = Dataset.from_list([*three, other], features=ROW_FEATURES)
     assert with_targets(joined, ["ja"])["id"][:] == ["row-3"]
     assert with_targets(joined, ["ja", "zh"])["id"][:] == joined["id"][:]
 

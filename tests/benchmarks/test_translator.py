@@ -29,8 +29,8 @@ def shared(tmp_path: Path) -> Path:
     for split, pairs in (("train", 40 * PAIRS), ("val", PAIRS)):
         names = "\n".join(f"{split}{number}.jpg" for number in range(len(pairs)))
         (data / "image_splits" / f"{split}.txt").write_text(names)
-        for place, language in enumerate(("en", "de")):
-            text = "\n".join(pair[place] for pair in pairs)
+        for index, language in enumerate(("en", "de")):
+            text = "\n".join(pair[index] for pair in pairs)
             (data / "raw" / f"{split}.{language}.gz").write_bytes(gzip.compress(text.encode()))
     return tmp_path / "shared"
 
@@ -64,7 +64,7 @@ def test_the_saved_translator_is_what_leccr_translate_needs(
     assert {caption["origin"] for caption in captions} == {"machine:translator-en-de"}
 
     translator.main(given)
-    assert "is there already" in capsys.readouterr().out
+    assert "exists already" in capsys.readouterr().out
 
 
 def test_a_stopped_training_goes_on(tmp_path: Path) -> None:
@@ -75,8 +75,8 @@ def test_a_stopped_training_goes_on(tmp_path: Path) -> None:
         translator.train_translator(model, tokenizer, PAIRS, tmp_path / "checkpoints", epochs, seed=0, batch_size=4)
         return before, model.get_encoder().layers[0].fc1.weight.detach()
 
-    first, there = train("first", 2)
-    assert not there.equal(first)
+    first, second = train("first", 2)
+    assert not second.equal(first)
     # All epochs are done: the weights are those of the checkpoint, and not those of the new model.
     _, again = train("second", 2)
-    assert again.equal(there)
+    assert again.equal(second)

@@ -30,13 +30,13 @@ PROTOCOL = {
 
 def figures(directions: tuple[str, str] = ("text_to_image", "image_to_text"), start: float = 20.0) -> dict[str, float]:
     """Return figures that differ from each other, and their true sum."""
-    found: dict[str, float] = {}
-    for place, direction in enumerate(directions):
+    figures: dict[str, float] = {}
+    for index, direction in enumerate(directions):
         for number, cutoff in enumerate((1, 5, 10)):
-            found[f"{direction}_hit_rate_{cutoff}"] = start + 10 * number + 5 * place + 0.123
-        found[f"{direction}_median_rank"] = 3.0 + place
-        found[f"{direction}_mean_average_precision"] = 40.0
-    return found | {"sum_of_hit_rates": sum(value for name, value in found.items() if "hit_rate" in name)}
+            figures[f"{direction}_hit_rate_{cutoff}"] = start + 10 * number + 5 * index + 0.123
+        figures[f"{direction}_median_rank"] = 3.0 + index
+        figures[f"{direction}_mean_average_precision"] = 40.0
+    return figures | {"sum_of_hit_rates": sum(value for name, value in figures.items() if "hit_rate" in name)}
 
 
 def result(language: str = "de", start: float = 20.0, **protocol: Any) -> dict[str, Any]:

@@ -22,8 +22,8 @@ def test_sections_are_replaced_added_in_their_place_and_taken_away() -> None:
 def test_what_a_person_wrote_stays_where_it_was() -> None:
     edited = OLD.replace("<!-- leccr: begin usage -->", "My own words.\n\n<!-- leccr: begin usage -->") + "\nThe end.\n"
     merged = merge_cards(edited, NEW)
-    places = [merged.index(part) for part in ("# New", "new method", "My own words.", "new code", "The end.")]
-    assert places == sorted(places)
+    positions = [merged.index(part) for part in ("# New", "new method", "My own words.", "new code", "The end.")]
+    assert positions == sorted(positions)
     assert "old" not in merged and "gone" not in merged
     assert own_text(merged) == own_text(edited) == "My own words.\nThe end."
 
@@ -67,7 +67,7 @@ def test_windows_line_ends() -> None:
         (OLD.replace("<!-- leccr: end what -->", ""), "begin usage"),
         (OLD.replace("<!-- leccr: end gone -->", ""), "section gone has no end"),
         (OLD.replace("<!-- leccr: begin what -->", ""), "end what"),
-        ("---\na: [\n---\n", "no YAML"),
+        ("---\na: [\n---\n", "not YAML"),
         ("---\n- a\n---\n", "no fields"),
     ],
 )

@@ -19,7 +19,7 @@ def build_data(folder: Path, rows: int = 40, pictures: bool = True) -> Path:
 
     def row(number: int) -> dict[str, Any]:
         captions = [
-            f"{WORDS[number % 14]} {WORDS[(number * place + 3) % 14]} {' '.join(WORDS[:place])}" for place in (1, 2)
+            f"{WORDS[number % 14]} {WORDS[(number * index + 3) % 14]} {' '.join(WORDS[:index])}" for index in (1, 2)
         ]
         return {
             "id": f"p{number:02}",

@@ -142,7 +142,7 @@ class TestBatches:
         assert len(metric) == 60
         assert metric.compute(image_views=given["image_views"]) == own_figures(given)
 
-    def test_each_computation_begins_anew(self, metric: Any) -> None:
+    def test_each_computation_starts_afresh(self, metric: Any) -> None:
         metric.compute(**example(texts=10))
         given = example(texts=20)
         assert metric.compute(**given) == own_figures(given)

@@ -130,7 +130,7 @@ class TestFromFilesToFigures:
                 files[f"TextData/vatex{split}_google_{tag}.caption.txt"] = "\n".join(lines) + "\n"
         write(tmp_path / "release", files)
         frames = {
-            f"video{number}": [f"video{number}_{place}" for place in range(2 + number % 3)] for number in range(10)
+            f"video{number}": [f"video{number}_{index}" for index in range(2 + number % 3)] for number in range(10)
         }
         generator = np.random.default_rng(0)
         vectors = {name: generator.random(6).tolist() for names in frames.values() for name in names}

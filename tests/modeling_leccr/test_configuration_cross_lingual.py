@@ -68,10 +68,10 @@ def test_a_saved_configuration_comes_back_the_same(kind: str, tmp_path: Path) ->
 def test_fields_that_both_networks_have_start_alike() -> None:
     """So that a retrieval network of the same recipe can start from the cross-lingual one."""
     shared = set(CrossLingualConfig.__annotations__) & set(LeccrConfig.__annotations__)
-    ours, theirs = CrossLingualConfig(text_config=text_config()), tiny_config(projection_dim=256)
+    default, tiny = CrossLingualConfig(text_config=text_config()), tiny_config(projection_dim=256)
     assert len(shared) == 10
     for name in shared - {"text_config"}:
-        assert getattr(ours, name) == getattr(theirs, name), name
+        assert getattr(default, name) == getattr(tiny, name), name
 
 
 def test_trainer_sees_captions_only() -> None:

@@ -29,9 +29,9 @@ def attention() -> MultiHeadAttention:
 
 
 def torch_attention(ours: MultiHeadAttention) -> nn.MultiheadAttention:
-    theirs = nn.MultiheadAttention(WIDTH, HEADS, batch_first=True).eval()
+    reference = nn.MultiheadAttention(WIDTH, HEADS, batch_first=True).eval()
     projections = (ours.q_proj, ours.k_proj, ours.v_proj)
-    theirs.load_state_dict(
+    reference.load_state_dict(
         {
             "in_proj_weight": torch.cat([projection.weight for projection in projections]),
             "in_proj_bias": torch.cat([projection.bias for projection in projections]),
@@ -39,7 +39,7 @@ def torch_attention(ours: MultiHeadAttention) -> nn.MultiheadAttention:
             "out_proj.bias": ours.out_proj.bias,
         }
     )
-    return theirs
+    return reference
 
 
 class TestMultiHeadAttention:

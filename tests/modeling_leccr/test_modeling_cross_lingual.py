@@ -244,7 +244,7 @@ class TestTraining:
         assert bool(first[:, 0].all()) != left
 
     def test_hidden_tokens_are_not_aligned(self) -> None:
-        """The words that the tower does not see are no words of the sentence."""
+        """The words that the tower does not see are not words of the sentence."""
         model, pairs = tiny_cross_lingual(token_dropout=1.0, dropout=0.0).train(), sentence_pairs()
         first_only = {name: value[:, :1] if value.dim() == 2 else value for name, value in pairs.items()}
         for module in model.modules():

@@ -81,7 +81,7 @@ class TestEvaluationRows:
         assert list(evaluation_rows(rows, ["de"])["id"]) == ["a", "b"]
 
     def test_many_images_without_a_wanted_caption_may_come_first(self) -> None:
-        rows = [row(str(place), ["de"], captions=1, image=None) for place in range(1100)]
+        rows = [row(str(index), ["de"], captions=1, image=None) for index in range(1100)]
         last = row("last", captions=1, image=None)
         assert [kept["captions"] for kept in evaluation_rows(dataset([*rows, last]), ["zh"])] == [["zh last 0"]]
 

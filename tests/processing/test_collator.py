@@ -44,10 +44,10 @@ class TestTraining:
         collator = RetrievalCollator(ours)
         seen = set()
         for _ in range(40):
-            for place, (source, translation) in enumerate(drawn(ours, collator(ROWS))):
+            for index, (source, translation) in enumerate(drawn(ours, collator(ROWS))):
                 language, name, number = translation.split()
                 assert source == f"en {name} {number}"
-                assert name == "abcd"[place]
+                assert name == "abcd"[index]
                 seen.add((language, number))
         assert seen == {(language, number) for language in ("de", "zh") for number in "012"}
 

@@ -49,9 +49,9 @@ def test_nothing_but_the_wanted_row_is_read(file: FeatureFile, features: dict[st
     # The last row's bytes change behind the open file; a row read at once would not notice.
     content = bytearray(file.path.read_bytes())
     replaced = torch.zeros(4, 5)
-    place = content.index(features["c"].numpy().tobytes())
+    offset = content.index(features["c"].numpy().tobytes())
     with file.path.open("r+b") as stream:
-        stream.seek(place)
+        stream.seek(offset)
         stream.write(replaced.numpy().tobytes())
     assert torch.equal(file["c"], replaced)
     assert torch.equal(file["a"], features["a"])
@@ -99,8 +99,8 @@ class TestFeatureRows:
     def test_features_stand_in_for_pictures(self, file: FeatureFile, features: dict[str, Tensor]) -> None:
         rows = FeatureRows(dataset([row(name) for name in "cab"]), file)
         assert len(rows) == 3
-        for place, name in enumerate("cab"):
-            item = rows[place]
+        for index, name in enumerate("cab"):
+            item = rows[index]
             assert item["id"] == name and "image" not in item
             assert item["source_captions"] == row(name)["source_captions"]
             assert torch.equal(item["visual_features"], features[name])

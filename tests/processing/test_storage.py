@@ -50,7 +50,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     read = read_splits(folder)["train"]
     assert read.features == {**ROW_FEATURES, "image": Image(decode=False)}
     for original, path, stored in zip(rows, paths, read, strict=True):
-        # The bytes of the file itself, not of a picture encoded anew.
+        # The bytes of the file itself, not of a picture that was encoded again.
         assert stored.pop("image") == {"path": path.name, "bytes": path.read_bytes()}
         assert stored == {name: value for name, value in original.items() if name != "image"}
 
@@ -159,7 +159,7 @@ def test_folders_without_whole_data_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="lacks train-00001-of-00003.parquet"):
         read_splits(tmp_path)
     shard.write_bytes(content[: len(content) // 2])
-    with pytest.raises(ValueError, match="train-00001-of-00003.parquet is not a whole Parquet file"):
+    with pytest.raises(ValueError, match="train-00001-of-00003.parquet is not a complete Parquet file"):
         read_splits(tmp_path)
 
 

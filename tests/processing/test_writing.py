@@ -173,7 +173,7 @@ def test_a_file_is_changed_in_place(tmp_path, new_mode):
     with open_in_place(tmp_path / "new") as file:
         assert file.read(3) == b"one"
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(UserError, match="no regular file"):
+    with pytest.raises(UserError, match="not a regular file"):
         open_in_place(tmp_path / "pipe")
 
 
@@ -197,7 +197,7 @@ def test_the_mode_of_new_files_is_found_out_without_following_a_link(tmp_path):
 def test_a_folder_that_was_prepared_as_a_link_is_not_filled(tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "parts").symlink_to(tmp_path / "other")
-    with pytest.raises(UserError, match="parts is no folder of its own"):
+    with pytest.raises(UserError, match="parts is a link or a file"):
         own_folder(tmp_path / "parts")
     (tmp_path / ".model.part").symlink_to(tmp_path / "other")
     with atomic_folder(tmp_path / "model") as part:
@@ -227,10 +227,10 @@ def test_what_can_be_written_passes_and_nothing_is_left(tmp_path):
     ("name", "folder", "message"),
     [
         ("file", True, "/file is a file; name a folder to write."),
-        ("file/out", True, "/file is a file, so that nothing can be written below it; choose another place."),
-        ("file/a/b.json", False, "/file is a file, so that nothing can be written below it; choose another place."),
+        ("file/out", True, "/file is a file, so nothing can be written below it; choose another folder."),
+        ("file/a/b.json", False, "/file is a file, so nothing can be written below it; choose another folder."),
         ("folder", False, "/folder is a folder; name a file to write."),
-        ("dead/a.json", False, "/dead is a file, so that nothing can be written below it; choose another place."),
+        ("dead/a.json", False, "/dead is a file, so nothing can be written below it; choose another folder."),
         ("a" * 300, False, "file name too long"),
         ("nul\0.json", False, "has a NUL in it"),
     ],

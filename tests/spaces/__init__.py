@@ -1,4 +1,4 @@
-"""Tests of the Space, whose folder is no package: its modules are found by their names, as they are on the Hub."""
+"""Tests of the Space, whose folder is not a package: its modules are found by their names, as they are on the Hub."""
 
 import sys
 from pathlib import Path

@@ -128,10 +128,10 @@ def test_attacks_are_refused_or_shown_harmlessly(
     hostile = [
         {"name": name, "mimeType": "image/png", "buffer": png()},
         {"name": "bomb.png", "mimeType": "image/png", "buffer": huge_png()},
-        {"name": "text.jpg", "mimeType": "image/jpeg", "buffer": b"This is no photo."},
+        {"name": "text.jpg", "mimeType": "image/jpeg", "buffer": b"This is not a photo."},
     ]
     said = visitor.upload(*hostile)
-    assert "1 added" in said and "million pixels" in said and "no picture that can be read" in said
+    assert "1 added" in said and "million pixels" in said and "not a picture that can be read" in said
     page.locator("#own .tile").first.click()
     page.wait_for_selector("#own-description textarea", state="visible")
     page.fill("#own-description textarea", SCRIPT)

@@ -34,7 +34,7 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         for seed, colour in enumerate(COLOURS)
     ]
     assert store.add([*pictures[:3], Picture("bad", "bad.png", b"no picture"), *pictures[3:]]) == [
-        "bad.png: it is no picture that can be read; JPEG, PNG, WebP and many others can be"
+        "bad.png: it is not a picture that can be read; JPEG, PNG, WebP and many others can be"
     ]
     return store
 

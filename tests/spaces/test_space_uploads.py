@@ -26,12 +26,16 @@ def test_uploads_are_added_searched_and_their_files_deleted(retriever: Retriever
     ("name", "content", "problem"),
     [
         ("bomb.png", huge_png(), "it has more than 24 million pixels; make it smaller first"),
-        ("photo.jpg", b"This is no photo.\n" * 99, "it is no picture that can be read"),
-        ("page.png", f"<svg xmlns='http://www.w3.org/2000/svg'>{SCRIPT}</svg>".encode(), "it is no picture"),
-        ("cut.jpg", jpeg()[:3000], "it is no picture that can be read"),
-        ("empty.jpg", b"", "it is no picture that can be read"),
+        ("photo.jpg", b"This is not a photo.\n" * 99, "it is not a picture that can be read"),
+        ("page.png", f"<svg xmlns='http://www.w3.org/2000/svg'>{SCRIPT}</svg>".encode(), "it is not a picture"),
+        ("cut.jpg", jpeg()[:3000], "it is not a picture that can be read"),
+        ("empty.jpg", b"", "it is not a picture that can be read"),
         ("heavy.jpg", b"\0" * (MOST_BYTES + 1), "it has more than 10 MB; make it smaller first"),
-        ("postscript.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "it is no picture that can be read"),
+        (
+            "postscript.eps",
+            b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+            "it is not a picture that can be read",
+        ),
     ],
 )
 def test_what_is_no_sound_picture_is_refused(

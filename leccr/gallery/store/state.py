@@ -130,7 +130,7 @@ def _checked(state: State) -> State:
     )
     for value, lowest, highest in counts:
         if type(value) is not int or not lowest <= value <= highest:
-            raise ValueError(f"{value!r} is no count between {lowest} and {highest}")
+            raise ValueError(f"{value!r} is not a count between {lowest} and {highest}")
     if not (isinstance(state.model, str) and isinstance(state.fingerprint, str)):
         raise ValueError("the model has no name")
     if state.dtype not in DTYPES or state.engine not in ENGINES:
@@ -146,9 +146,9 @@ def _check_approximation(state: State) -> None:
     if index is None:
         return
     if index.kind not in APPROXIMATIONS:
-        raise ValueError(f"{index.kind!r} is no kind of index")
+        raise ValueError(f"{index.kind!r} is not a kind of index")
     if type(index.positions) is not int or not 0 <= index.positions <= state.positions:
-        raise ValueError(f"{index.positions!r} is no number of positions")
+        raise ValueError(f"{index.positions!r} is not a number of positions")
     # Never a path: an untrusted gallery must not make this program read other files.
     if index.file is not None and (not isinstance(index.file, str) or not index.file.replace("-", "").isalnum()):
-        raise ValueError(f"{index.file!r} is no name of an index file")
+        raise ValueError(f"{index.file!r} is not the name of an index file")

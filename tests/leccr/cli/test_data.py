@@ -101,7 +101,7 @@ def test_prepare_hands_over_everything(preparation: Mock, tmp_path: Path, data: 
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
-        ("--reserved-captions", "3-4", "whole numbers with commas between, such as 3,4, and not '3-4'"),
+        ("--reserved-captions", "3-4", "whole numbers separated by commas, such as 3,4, not '3-4'"),
         ("--shares", "90,10", "Error: --shares takes three numbers"),
         ("--shares", "0,0,0", "Error: --shares takes three numbers"),
     ],

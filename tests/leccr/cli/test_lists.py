@@ -15,7 +15,7 @@ def test_words_have_commas_between_and_options_may_be_repeated() -> None:
 
 @pytest.mark.parametrize("value", ["", "de,", ",", "de,,fr"])
 def test_a_missing_word_is_an_error(value: str) -> None:
-    with pytest.raises(typer.BadParameter, match="with commas between, such as a,b"):
+    with pytest.raises(typer.BadParameter, match="separated by commas, such as a,b"):
         split_words([value])
 
 
@@ -23,7 +23,7 @@ def test_numbers_are_whole() -> None:
     assert split_numbers(["3,4", "0"]) == [3, 4, 0]
     assert split_numbers(None) is None
     for value in ("3;4", "a", "-1", "1.5"):
-        with pytest.raises(typer.BadParameter, match="whole numbers with commas between"):
+        with pytest.raises(typer.BadParameter, match="whole numbers separated by commas"):
             split_numbers([value])
 
 
@@ -38,8 +38,8 @@ def test_a_file_with_a_comma_in_its_name_is_one_path(tmp_path: Path) -> None:
 def test_spaces_between_values_are_answered_with_the_comma_form() -> None:
     options = {"--languages", "--to"}
     hint = comma_hint(["data", "--languages", "de", "fr", "--seed", "1"], options)
-    assert hint == "Write several values with commas between: --languages de,fr"
+    assert hint == "Separate several values by commas: --languages de,fr"
     hint = comma_hint(["data", "--to", "de,", "fr"], options)
-    assert hint == "Write several values with commas between: --to de,fr"
+    assert hint == "Separate several values by commas: --to de,fr"
     assert comma_hint(["data", "--languages", "de,fr", "--seed", "1"], options) is None
     assert comma_hint(["data", "--seed", "1", "2"], options) is None

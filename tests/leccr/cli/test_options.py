@@ -92,8 +92,8 @@ def test_commands_that_run_a_model_take_device_and_precision(name: str) -> None:
 def test_the_device_reaches_the_function_that_chooses_it(
     name: str, folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def ask(wanted: str) -> bool:
-        raise Asked(wanted)
+    def ask(device: str) -> bool:
+        raise Asked(device)
 
     monkeypatch.setattr(device, "is_available", ask)
     words = RUN_A_MODEL[name].format(new=tmp_path / "new", **folders).split()

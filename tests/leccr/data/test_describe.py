@@ -134,7 +134,7 @@ def test_an_endpoint_describes_each_picture(
     assert "sk-123" not in (data / "descriptions.jsonl").read_text()
     out = capsys.readouterr().out
     assert "Described 9 pictures; 0 have no description." in out
-    assert "first answer was of no use: a refusal (1)." in out and "Left out in the end: a refusal (1)." in out
+    assert "first answer was unusable: a refusal (1)." in out and "Left out in the end: a refusal (1)." in out
 
 
 def test_what_an_endpoint_failed_on_is_told_in_the_end(tmp_path: Path, prompts: str) -> None:

@@ -139,8 +139,8 @@ def test_systems_and_languages_add_up_in_a_copy(tmp_path: Path, options: dict[st
         translate(str(data), **{**options, "targets": ["zh"]}, output=copy)
         translate(str(copy), **{**options, "targets": ["de"], "model": marian}, system="opus")
     assert not any(added(data).values())
-    there = {(caption["language"], caption["origin"]) for captions in added(copy).values() for caption in captions}
-    assert there == {("zh", "machine:tiny-nllb"), ("de", "machine:opus")}
+    origins = {(caption["language"], caption["origin"]) for captions in added(copy).values() for caption in captions}
+    assert origins == {("zh", "machine:tiny-nllb"), ("de", "machine:opus")}
     for captions in added(copy).values():
         assert len({(caption["origin"], caption["source_number"]) for caption in captions}) == len(captions)
 
@@ -204,8 +204,8 @@ def test_a_changed_caption_never_gets_its_old_translation(tmp_path: Path) -> Non
 
 def test_an_impossible_way_back_is_told_before_the_way_there(tmp_path: Path) -> None:
     data = build_data(tmp_path / "data", rows=8)
-    there, back = str(build_marian(tmp_path / "en-de")), str(build_marian(tmp_path / "de-en", (), "de", "en"))
-    options: dict[str, Any] = {"targets": ["de"], "model": there, "device": "cpu", "max_new_tokens": 16}
+    model, back = str(build_marian(tmp_path / "en-de")), str(build_marian(tmp_path / "de-en", (), "de", "en"))
+    options: dict[str, Any] = {"targets": ["de"], "model": model, "device": "cpu", "max_new_tokens": 16}
     with pytest.raises(ValueError, match="translates from en, not de; .* --back-model"):
         translate(str(data), **options, back_translate=True)
     assert not (data / "translations.jsonl").exists()

@@ -57,7 +57,7 @@ def test_a_machine_too_busy_for_gradios_own_check_serves_the_page(
         ("nosuch", None, "There is no gallery nosuch; name a folder that `leccr index` wrote"),
         ("org/nosuch", None, "neither a folder nor a data set on the Hub"),
         ("{folder}/empty", None, "The gallery holds no pictures"),
-        (None, "no/such/model", "is no model"),
+        (None, "no/such/model", "is not a model"),
     ],
 )
 def test_what_does_not_exist_is_reported_before_anything_is_trained_or_served(

@@ -21,10 +21,7 @@ from leccr.training.train import save_retriever
 from modeling_leccr import LeccrModel
 from processing import LeccrProcessor
 from processing.storage import write_rows
-from tests.tiny_data import dataset, picture, processor, recipe, row, target
-
-COLOURS = ("red", "green", "blue", "white", "black")
-ROWS = [row(name, captions=2, image=picture(colour)) for name, colour in zip("abcde", COLOURS)]
+from tests.tiny_data import COLOURS, ROWS, dataset, picture, processor, recipe, row, target
 
 
 @pytest.fixture(scope="module")

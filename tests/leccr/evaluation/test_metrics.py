@@ -30,7 +30,7 @@ def brute_force(text_embeds, image_views, text_image):
             if owner[t] == n
         )
         image_to_text.append(before[0] + 1 if before else 0)
-        precisions = [place / (place + count) for place, count in enumerate(before, start=1)]
+        precisions = [rank / (rank + count) for rank, count in enumerate(before, start=1)]
         average_precision.append(np.mean(precisions) if precisions else np.nan)
     return text_to_image, image_to_text, np.array(average_precision)
 
@@ -274,7 +274,7 @@ def test_sentences_equal_brute_force_over_padded_rows():
     source_row = torch.tensor([0] * 3 + [1] + [2] * 5 + [3] * 2 + [4] * 3)
     sources, targets = torch.randn(14, 6, generator=generator), torch.randn(20, 6, generator=generator)
     target_row = torch.arange(20) % 5
-    scores = torch.stack([(targets @ sources[source_row == place].T).amax(1) for place in range(5)], dim=1)
+    scores = torch.stack([(targets @ sources[source_row == image].T).amax(1) for image in range(5)], dim=1)
     # One view for each row and text with exactly that score.
     text_to_image, image_to_text, _ = brute_force(torch.eye(20), scores.T[:, None], target_row)
     metrics = sentence_metrics(sources, source_row, targets, target_row)

@@ -214,7 +214,7 @@ class TestNumbers:
         (tmp_path / "training.json").write_text('{"selection": "best validation figure"}')
         ranked = ranking(result={**ranking().result, "protocol": {**PROTOCOL, "checkpoint": str(tmp_path)}})
         said = protocol([ranked, ranking(queries=["a"] * 1200)])
-        assert "10 to 1,200 queries a language" in said and "selected by: best validation figure" in said
+        assert "10 to 1,200 queries per language" in said and "selected by: best validation figure" in said
 
     @pytest.mark.parametrize("content", ["{", "[1]", "\ufeff"])
     def test_a_broken_report_of_the_training_is_named(self, tmp_path: Path, content: str) -> None:

@@ -26,13 +26,13 @@ def test_descriptions_may_be_missing_empty_or_given_twice(tmp_path: Path) -> Non
 @pytest.mark.parametrize("line", ["{", "[]", '{"id": "a"}', "null"])
 def test_a_broken_line_of_descriptions_is_named(tmp_path: Path, line: str) -> None:
     (tmp_path / "descriptions.jsonl").write_text('{"id": "a", "description": "b"}\n' + line)
-    with pytest.raises(UserError, match=f"Line 2 of {tmp_path}/descriptions.jsonl is no record"):
+    with pytest.raises(UserError, match=f"Line 2 of {tmp_path}/descriptions.jsonl is not a record"):
         read_descriptions(tmp_path)
 
 
 def test_a_description_that_is_no_text_is_named(tmp_path: Path) -> None:
     (tmp_path / "descriptions.jsonl").write_text('{"id": "a", "description": "\\udcff"}\n')
-    with pytest.raises(UserError, match="Line 1 of .* has a description that is no valid text"):
+    with pytest.raises(UserError, match="Line 1 of .* has a description that is not valid text"):
         read_descriptions(tmp_path)
 
 
@@ -73,7 +73,7 @@ def test_rows_of_a_data_set_read_nothing_but_pictures_and_videos(tmp_path: Path,
     os.mkfifo(tmp_path / "pipe.png")
     path = path.format(tmp=tmp_path)
     row = {"image": {"path": path, "bytes": None}} if column == "image" else {"video": path}
-    with pytest.raises(UserError, match="no picture or video"):
+    with pytest.raises(UserError, match="not a picture or video"):
         Candidate("data", "a", path, column, None, row=row).hash()
     if column == "image":
         with pytest.raises(UserError):

@@ -163,7 +163,7 @@ def test_content_is_compared_where_the_time_is_new_or_on_demand(mine: Gallery, o
 def test_files_outside_of_the_folder_are_not_touched(
     mine: Gallery, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A gallery from elsewhere may name any path, and its pictures may be links to anywhere."""
+    """An untrusted gallery may name any path, and its pictures may be links to anywhere."""
     secret = paint(tmp_path / "secret.png", 1)
     (own / "blue2.png").unlink()
     (own / "blue2.png").symlink_to(secret)

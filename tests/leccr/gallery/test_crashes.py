@@ -35,7 +35,7 @@ def whole(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def is_sound(folder: Path, allowed: range) -> int:
     """Open a gallery as it was left, check it, search it, and return its number of items."""
     with Gallery.open(folder) as gallery:
-        # That work is left to do is no damage.
+        # Unfinished work is not damage.
         work = re.compile("Indexing .* was not finished|.* files have changed")
         assert [problem for problem in gallery.check().problems if not work.match(problem)] == []
         assert len(gallery) in allowed
@@ -147,9 +147,9 @@ def test_two_processes_search_while_a_third_adds(pictures: Path, whole: Path, tm
     run(actions.index, source=tmp_path / "p", folder=folder)
     complete = {item[0]: item for item in contents(whole)[:ITEMS]}
     pipes = [CONTEXT.Pipe() for _ in range(2)]
-    searches = [start(actions.search, folder=folder, changes=theirs) for _, theirs in pipes]
-    for _, theirs in pipes:
-        theirs.close()
+    searches = [start(actions.search, folder=folder, changes=searched) for _, searched in pipes]
+    for _, searched in pipes:
+        searched.close()
 
     def changed(again: bool = True) -> None:
         for ours, _ in pipes:

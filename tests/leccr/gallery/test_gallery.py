@@ -68,7 +68,7 @@ def test_texts_and_embeddings_one_or_several(gallery: Gallery, encoder: Encoder)
         ("", {}, "The query is empty; say in a word or a sentence what to look for"),
         (" \t\u3000 ", {}, "The query is empty"),
         (["red", " "], {}, "Query 2 is empty"),
-        ("\udcff", {}, "The query has characters that are no valid text"),
+        ("\udcff", {}, "The query has characters that are not valid text"),
         ([], {}, "There is no query"),
         ("red", {"k": 0}, "k is 0, but has to be at least 1"),
         ("red", {"where": "colour=red"}, "There is no column 'colour'"),
@@ -178,7 +178,7 @@ def test_what_was_removed_can_be_added_again(gallery: Gallery, photos: Path) -> 
 
 
 def test_a_path_that_leads_out_of_its_folder_has_no_file(gallery: Gallery) -> None:
-    """A gallery from elsewhere could say anything."""
+    """An untrusted gallery could say anything."""
     with gallery.catalogue.writing() as connection:
         connection.execute("UPDATE items SET path = '../../secret.png' WHERE id = 'green1.png'")
         connection.execute("UPDATE items SET path = '/etc/passwd' WHERE id = 'blue2.png'")

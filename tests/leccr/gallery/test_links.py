@@ -1,4 +1,4 @@
-"""A gallery from elsewhere may hold links, and nothing is written through any of them."""
+"""An untrusted gallery may hold links, and nothing is written through any of them."""
 
 import os
 import sqlite3
@@ -132,7 +132,7 @@ def test_a_catalogue_with_a_write_ahead_log_is_refused(folder: Path) -> None:
 def test_a_named_pipe_in_place_of_views_blocks_nothing(folder: Path, encoder: Encoder) -> None:
     (folder / VIEWS).unlink()
     os.mkfifo(folder / VIEWS)
-    with pytest.raises(UserError, match="no regular file|repair"):
+    with pytest.raises(UserError, match="not a regular file|repair"):
         Gallery.open(folder, encoder).check(repair=True)
 
 

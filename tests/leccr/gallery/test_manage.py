@@ -95,11 +95,11 @@ MISTAKES = {
     ),
     "a text file as the source": (
         ["index", "{tmp}/empty.txt", *["--model", "m", "--out", "{tmp}/g"]],
-        "{tmp}/empty.txt is no photo or video; known endings are .jpg",
+        "{tmp}/empty.txt is not a photo or video, such as .jpg",
     ),
     "a missing model": (
         ["index", "{built}/photos", *["--model", "{tmp}/none", "--out", "{tmp}/g"]],
-        "none is no model",
+        "none is not a model",
     ),
     "an output with other files": (
         ["index", "{built}/photos", *["--model", "m", "--out", "{tmp}/texts"]],

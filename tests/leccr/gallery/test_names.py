@@ -166,4 +166,4 @@ def test_a_line_that_is_no_text_does_not_end_the_others(built: Path, tmp_path: P
 def test_a_query_that_is_no_text_is_one_line(built: Path) -> None:
     done = run("search", built / "gallery", os.fsdecode(b"caf\xe9"))
     assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
-    assert "The query has characters that are no valid text" in done.stderr
+    assert "The query has characters that are not valid text" in done.stderr

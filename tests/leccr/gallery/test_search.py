@@ -75,7 +75,7 @@ MISTAKES = {
         ["search", "{tmp}/none", "dog"],
         "There is no gallery {tmp}/none; make one with `leccr index",
     ),
-    "a folder that is no gallery": (["search", "{built}/photos", "dog"], "There is no gallery {built}/photos"),
+    "a folder that is not a gallery": (["search", "{built}/photos", "dog"], "There is no gallery {built}/photos"),
     "a file as the gallery": (["search", "{built}/photos/green1.png", "dog"], "There is no gallery"),
     "a query of spaces": (["search", "{built}/gallery", "   "], "The query is empty; say in a word or a sentence"),
     "k of zero": (["search", "{built}/gallery", "dog", "-k", "0"], "k is 0, but has to be at least 1"),
@@ -98,12 +98,12 @@ MISTAKES = {
     "an empty file of queries": (["search", "{built}/gallery", "--queries", "{tmp}/empty.txt"], "has no queries"),
     "a missing picture": (["search", "{built}/gallery", "--image", "{tmp}/no.png"], "{tmp}/no.png does not exist"),
     "a text as a picture": (["search", "{built}/gallery", "--image", "{tmp}/text.jpg"], "text.jpg cannot be decoded"),
-    "a sheet that is no picture": (
+    "a sheet that is not a picture": (
         ["search", "{built}/gallery", "dog", "--sheet", "out.docx"],
         "out.docx does not have the ending of a picture; write for example --sheet answers.png.",
     ),
     "a sheet of nothing": (["search", "{built}/gallery", "--sheet", "out.png"], "--sheet draws the answers to a query"),
-    "another model": (["search", "{built}/gallery", "dog", "--model", "{tmp}/none"], "{tmp}/none is no model"),
+    "another model": (["search", "{built}/gallery", "dog", "--model", "{tmp}/none"], "{tmp}/none is not a model"),
 }
 
 

@@ -103,8 +103,8 @@ def test_descriptions_of_the_folder_and_of_a_folder_above_are_used(tmp_path: Pat
     ("name", "message"),
     [
         ("none", "There is no folder, file or data set .*none"),
-        ("empty", "empty has no photos or videos; known endings are .jpg, .jpeg"),
-        ("notes.txt", "notes.txt is no photo or video; known endings are .jpg, .jpeg"),
+        ("empty", "empty has no photos or videos, such as .jpg"),
+        ("notes.txt", "notes.txt is not a photo or video, such as .jpg"),
     ],
 )
 def test_nothing_to_index_is_one_line(tmp_path: Path, name: str, message: str) -> None:

@@ -223,7 +223,7 @@ def test_an_edited_card_in_the_folder_is_published(checkpoint: Path) -> None:
         ({"folder": "empty", "kind": "dataset", "license": "mit"}, "--license"),
         ({"folder": "other"}, "a bert model"),
         ({"folder": "unfinished"}, "no weights"),
-        ({"folder": "broken"}, "config.json is missing or no JSON"),
+        ({"folder": "broken"}, "config.json is missing or not JSON"),
         ({"results": [Path("nowhere.json")]}, "nowhere.json is missing"),
         ({"data": Path("nowhere")}, "nowhere has no facts.json"),
     ],

@@ -129,7 +129,7 @@ def test_an_interrupted_upload_finishes_when_repeated_without_sending_again(hub:
         (TOKEN, "strangers/model", "may not write to strangers/model"),
     ],
 )
-@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("exists", [False, True])
 def test_a_refused_token_gives_one_line_and_shows_nowhere(
     hub: HubServer,
     folder: Path,
@@ -138,9 +138,9 @@ def test_a_refused_token_gives_one_line_and_shows_nowhere(
     token: str,
     name: str,
     message: str,
-    there: bool,
+    exists: bool,
 ) -> None:
-    if there:
+    if exists:
         run_push(folder, NAME)
     monkeypatch.setenv("HF_TOKEN", token)
     caplog.set_level(logging.DEBUG)

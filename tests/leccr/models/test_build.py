@@ -108,8 +108,14 @@ class TestBuildProcessor:
         [
             ({"tokenizer": None}, "Recipe tiny needs a tokenizer: name one, or write tokenizer: learned."),
             ({"image_processor": None}, "Recipe tiny needs an image_processor"),
-            ({"text": "some/bert"}, "Recipe tiny wants a new vocabulary, but the pretrained tower some/bert needs its"),
-            ({"text": "some/bert", "tokenizer": None, "prune_tokenizer": True}, "Recipe tiny wants a new vocabulary"),
+            (
+                {"text": "some/bert"},
+                "Recipe tiny asks for a new vocabulary, but the pretrained tower some/bert needs its",
+            ),
+            (
+                {"text": "some/bert", "tokenizer": None, "prune_tokenizer": True},
+                "Recipe tiny asks for a new vocabulary",
+            ),
         ],
     )
     def test_what_a_recipe_lacks_is_said(self, fields: dict[str, Any], message: str) -> None:

@@ -181,8 +181,8 @@ class TestFiles:
     @pytest.mark.parametrize(
         "wrong, message",
         [
-            ({"text_config": "missing"}, "--text-config missing is no BERT configuration"),
-            ({"tokenizer": "missing"}, "The tokenizer missing is not there"),
+            ({"text_config": "missing"}, "--text-config missing is not a BERT configuration"),
+            ({"tokenizer": "missing"}, "The tokenizer missing does not exist"),
             ({"tokenizer": "large"}, "has 7. pieces, but the text encoder only 60"),
         ],
     )

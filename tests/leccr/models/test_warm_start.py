@@ -17,9 +17,9 @@ def teachers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, A
     """Return a text-only teacher and a retriever, whose vocabulary is not that of the texts given later."""
     made = {}
     for name, fields in (("text", TEXT_ONLY), ("image", {})):
-        ours = recipe(**fields)
-        processor = build_processor(ours, ["Completely other words"])
-        model = build_model(ours, processor)
+        own = recipe(**fields)
+        processor = build_processor(own, ["Completely other words"])
+        model = build_model(own, processor)
         folder = tmp_path_factory.mktemp(name)
         save_retriever(folder, model, processor)
         made[name] = str(folder), model, processor
@@ -39,9 +39,9 @@ class TestWarmStart:
         assert vocabularies[0] == vocabularies[1]
         model = build_model(warm, made)
         for part in ("text.tower", "text.head"):
-            ours, theirs = (network.get_submodule(part).state_dict() for network in (model, teacher))
-            assert ours.keys() == theirs.keys()
-            assert all(torch.equal(ours[key], theirs[key]) for key in ours), part
+            own, expected = (network.get_submodule(part).state_dict() for network in (model, teacher))
+            assert own.keys() == expected.keys()
+            assert all(torch.equal(own[key], expected[key]) for key in own), part
 
     def test_the_rest_is_new(self, teachers: dict[str, tuple[str, Any, Any]]) -> None:
         folder, teacher, _ = teachers["image"]
@@ -84,5 +84,5 @@ class TestWarmStart:
             build_model(other, build_processor(other, TEXTS))
 
     def test_no_model_of_that_name(self) -> None:
-        with pytest.raises(UserError, match="absent is no model"):
+        with pytest.raises(UserError, match="absent is not a model"):
             build_processor(recipe(warm_start="absent"), TEXTS)

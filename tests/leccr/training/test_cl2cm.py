@@ -103,7 +103,7 @@ def test_a_warm_start(runs: Runs) -> None:
     assert not torch.allclose(weights(runs.folder / "cold")[WORD_EMBEDDINGS], weights(teacher)[WORD_EMBEDDINGS])
 
 
-def test_captions_translated_anew_need_new_embeddings(runs: Runs, tmp_path: Path) -> None:
+def test_captions_translated_again_need_new_embeddings(runs: Runs, tmp_path: Path) -> None:
     changed = Runs(tmp_path)
     (changed.data / EMBEDDINGS_FILE).write_bytes((runs.data / EMBEDDINGS_FILE).read_bytes())
     rows = list(scenes(8, 4, 2)["train"])

@@ -58,7 +58,7 @@ def test_every_caption_of_every_split_is_embedded(
     assert json.loads(FeatureFile(path).metadata["ids"]) == ["a", "b", "c", "d"]
 
 
-def test_captions_embedded_anew_replace_the_old(data: Path, tmp_path: Path) -> None:
+def test_captions_embedded_again_replace_the_old(data: Path, tmp_path: Path) -> None:
     for seed in (0, 1):
         teacher(tmp_path / str(seed), seed, model={}, network="cross-lingual")
     embedded = []
@@ -102,6 +102,6 @@ def test_built_in_scenes_have_no_folder() -> None:
 
 
 def test_no_teacher_of_that_name(data: Path) -> None:
-    with pytest.raises(UserError, match="absent is no model"):
+    with pytest.raises(UserError, match="absent is not a model"):
         run_embedding(str(data), "absent")
     assert not (data / EMBEDDINGS_FILE).exists()

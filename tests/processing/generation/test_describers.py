@@ -13,7 +13,7 @@ from processing.generation.endpoint import ChatClient
 from .chat_server import ChatServer, Reply, in_turn, question_of
 from .tiny_models import WORDS, build_llava, build_marian
 
-PICTURES = [PillowImage.new("RGB", (20 + place, 20), (place * 40, 99, place * 20)) for place in range(5)]
+PICTURES = [PillowImage.new("RGB", (20 + index, 20), (index * 40, 99, index * 20)) for index in range(5)]
 
 
 @pytest.fixture(scope="module")

@@ -33,8 +33,8 @@ def test_own_set(tmp_path: Path) -> None:
     [
         ("- a", "has no questions"),
         ("questions: {}", "has no questions"),
-        ("questions: {a: 3}", "Question 'a' of .* is no text"),
-        ("questions: {a: ' '}", "Question 'a' of .* is no text"),
+        ("questions: {a: 3}", "Question 'a' of .* is not text"),
+        ("questions: {a: ' '}", "Question 'a' of .* is not text"),
         ("questions: {a: b}\nmax_new_tokens: 0", "max_new_tokens of .* is 0"),
         ("questions: {a: b}\nmax_new_tokens: many", "max_new_tokens of .* is 'many'"),
         ("a: [", "is not YAML"),

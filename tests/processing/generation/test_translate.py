@@ -146,7 +146,7 @@ def test_languages_and_systems_add_up(tmp_path: Path) -> None:
     ]
 
 
-def test_a_changed_caption_is_translated_anew(tmp_path: Path) -> None:
+def test_a_changed_caption_is_translated_again(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     translate(path, FakeTranslator())
     changed = [{**ROWS[0], "source_captions": ["A dog runs.", "A black dog."]}, *ROWS[1:]]

@@ -140,7 +140,7 @@ def test_groups_and_long_codes_of_a_pair_fit(tmp_path: Path) -> None:
 def test_models_of_another_kind_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Cannot load"):
         open_model(build_llava, tmp_path)
-    with pytest.raises(ValueError, match="is no NLLB-200, M2M-100, MADLAD-400 or Marian model"):
+    with pytest.raises(ValueError, match="is not an NLLB-200, M2M-100, MADLAD-400 or Marian model"):
         open_model(build_madlad, tmp_path / "plain", ())
 
 

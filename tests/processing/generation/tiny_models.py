@@ -51,7 +51,7 @@ def _make_talkative(model: PreTrainedModel, words: range, end: int) -> None:
 def build_llava(folder: Path) -> Path:
     """Save a LLaVA whose answers are words of `WORDS`."""
     names = ["<pad>", "<s>", "</s>", "<unk>", "<image>", *WORDS]
-    raw = Tokenizer(models.WordLevel({name: place for place, name in enumerate(names)}, unk_token="<unk>"))
+    raw = Tokenizer(models.WordLevel({name: index for index, name in enumerate(names)}, unk_token="<unk>"))
     raw.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=raw,
@@ -117,7 +117,7 @@ def build_marian(folder: Path, codes: tuple[str, ...] = (), source: str = "en", 
     pieces = _train_pieces(folder / "source.spm")
     (folder / "target.spm").write_bytes((folder / "source.spm").read_bytes())
     names = ["</s>", "<unk>", *pieces, *(f">>{code}<<" for code in codes), "<pad>"]
-    (folder / "vocab.json").write_text(json.dumps({name: place for place, name in enumerate(names)}))
+    (folder / "vocab.json").write_text(json.dumps({name: index for index, name in enumerate(names)}))
     MarianTokenizer.from_pretrained(folder, source_lang=source, target_lang=target).save_pretrained(folder)
     pad = len(names) - 1
     config = MarianConfig(
@@ -160,7 +160,7 @@ def build_m2m100(folder: Path) -> Path:
     """Save an M2M-100."""
     folder.mkdir(parents=True)
     names = ["<s>", "<pad>", "</s>", "<unk>", *_train_pieces(folder / "pieces.model")]
-    (folder / "vocab.json").write_text(json.dumps({name: place for place, name in enumerate(names)}))
+    (folder / "vocab.json").write_text(json.dumps({name: index for index, name in enumerate(names)}))
     tokenizer = M2M100Tokenizer(str(folder / "vocab.json"), str(folder / "pieces.model"))
     tokenizer.save_pretrained(folder)
     _save_m2m100(folder, len(names) + len(tokenizer.lang_token_to_id) + 8, len(names))
@@ -171,7 +171,7 @@ def build_nllb(folder: Path) -> Path:
     """Save an NLLB-200: the network of M2M-100 with another tokenizer."""
     letters = sorted({letter for word in WORDS for letter in word} | {"▁"})
     names = ["<s>", "<pad>", "</s>", "<unk>", *letters]
-    tokenizer = NllbTokenizer(vocab={name: place for place, name in enumerate(names)}, merges=[])
+    tokenizer = NllbTokenizer(vocab={name: index for index, name in enumerate(names)}, merges=[])
     tokenizer.save_pretrained(folder)
     _save_m2m100(folder, len(tokenizer), len(names))
     return folder
@@ -180,7 +180,7 @@ def build_nllb(folder: Path) -> Path:
 def build_madlad(folder: Path, codes: tuple[str, ...] = ("en", "de", "iw")) -> Path:
     """Save a MADLAD-400: a T5 whose vocabulary has tokens such as `<2de>`."""
     names = ["<pad>", "</s>", "<unk>", *WORDS, *(f"<2{code}>" for code in codes)]
-    raw = Tokenizer(models.WordLevel({name: place for place, name in enumerate(names)}, unk_token="<unk>"))
+    raw = Tokenizer(models.WordLevel({name: index for index, name in enumerate(names)}, unk_token="<unk>"))
     raw.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     raw.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
     PreTrainedTokenizerFast(

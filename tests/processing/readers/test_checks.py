@@ -64,7 +64,7 @@ def test_videos_and_features(tmp_path: Path) -> None:
 
 
 def test_a_repeated_id_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="The id 'a' comes twice in train"):
+    with pytest.raises(ValueError, match="The id 'a' occurs twice in train"):
         check_splits(collection(tmp_path, {"train": ["a", "b", "a"]}).splits)
 
 

@@ -105,7 +105,7 @@ def test_ids(tmp_path: Path) -> None:
 def test_broken_json_is_named(tmp_path: Path) -> None:
     write(tmp_path, {"a.json": '\ufeff{"x": 1}', "b.json": '{"x": '})
     assert read_json(tmp_path / "a.json") == {"x": 1}
-    with pytest.raises(ValueError, match="b.json is not whole JSON"):
+    with pytest.raises(ValueError, match="b.json is not complete JSON"):
         read_json(tmp_path / "b.json")
 
 

@@ -43,8 +43,8 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_captions_join_by_number_and_point_to_what_they_translate(root: Path) -> None:
-    found = check_visuals(five_languages_rows(root))
-    train = rows(found, "train")
+    collection = check_visuals(five_languages_rows(root))
+    train = rows(collection, "train")
     assert targets(train[DOG]) == [
         ("zh", "狗跑。", 1, "machine:baidu"),
         ("cs", "Pes.", 1, "human"),
@@ -57,14 +57,17 @@ def test_captions_join_by_number_and_point_to_what_they_translate(root: Path) ->
 
 
 def test_splits_are_those_of_flickr8k_cn(root: Path) -> None:
-    found = five_languages_rows(root, languages=["de"])
-    assert check_splits(found.splits) == []
-    assert targets(rows(found, "validation")[CAT]) == [("zh", "猫。", None, "human"), ("de", "Eine Katze.", 0, "human")]
+    collection = five_languages_rows(root, languages=["de"])
+    assert check_splits(collection.splits) == []
+    assert targets(rows(collection, "validation")[CAT]) == [
+        ("zh", "猫。", None, "human"),
+        ("de", "Eine Katze.", 0, "human"),
+    ]
 
 
 def test_nothing_of_a_reserved_caption_is_left(root: Path) -> None:
-    found = five_languages_rows(root, reserved_captions=(1,))
-    train = rows(found, "train")
+    collection = five_languages_rows(root, reserved_captions=(1,))
+    train = rows(collection, "train")
     assert train[DOG]["description"] == "The dog , it runs ."
     assert targets(train[DOG]) == []
     assert targets(train[TREE]) == []
@@ -72,11 +75,11 @@ def test_nothing_of_a_reserved_caption_is_left(root: Path) -> None:
 
 def test_all_five_languages_of_the_shared_data(shared_dir: Path) -> None:
     """Its README: about 5,500 training and 930 validation images with de, fr and cs."""
-    found = five_languages_rows(shared_dir / "data")
-    assert found.notes == []
-    assert check_splits(found.splits) == []
+    collection = five_languages_rows(shared_dir / "data")
+    assert collection.notes == []
+    assert check_splits(collection.splits) == []
     counted = {}
-    for split, there in found.splits.items():
+    for split, there in collection.splits.items():
         images = [Counter(target["language"] for target in row["target_captions"]) for row in there]
         counted[split] = (
             len(images),
@@ -87,7 +90,7 @@ def test_all_five_languages_of_the_shared_data(shared_dir: Path) -> None:
     assert counted == {"train": (6000, 30000, 5528, 3 * 5528), "validation": (1000, 5000, 934, 3 * 934)}
     human = [
         target["source_number"]
-        for row in found.splits["train"]
+        for row in collection.splits["train"]
         for target in row["target_captions"]
         if target["origin"] == "human"
     ]

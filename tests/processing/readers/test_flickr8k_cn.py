@@ -37,8 +37,8 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_training_has_machine_translations_alone(root: Path) -> None:
-    found = flickr8k_cn_rows(root)
-    train = rows(found, "train")
+    collection = flickr8k_cn_rows(root)
+    train = rows(collection, "train")
     assert list(train) == [DOG, TREE]
     assert train[DOG]["source_captions"] == ["A dog .", "A wet dog .", "An animal ."]
     assert targets(train[DOG]) == [
@@ -47,17 +47,20 @@ def test_training_has_machine_translations_alone(root: Path) -> None:
     ]
     assert targets(train[TREE]) == [("zh", "一棵树。", 0, "machine:baidu")]
     assert train[TREE]["image"]["path"] == str(root / "Flicker8k_Dataset" / f"{TREE}.jpg")
-    assert check_visuals(found).notes == [
+    assert check_visuals(collection).notes == [
         "flickr8kenc.caption.txt repeats 1 caption ids; the first of each is kept.",
         "flickr8ktrain.txt repeats 1 ids; each is taken once.",
     ]
-    assert check_splits(found.splits) == []
+    assert check_splits(collection.splits) == []
 
 
 def test_validation_has_captions_by_people_alone(root: Path) -> None:
-    found = flickr8k_cn_rows(root)
-    assert list(found.splits) == ["train", "validation"]
-    assert targets(rows(found, "validation")[CAT]) == [("zh", "猫。", None, "human"), ("zh", "猫睡觉。", None, "human")]
+    collection = flickr8k_cn_rows(root)
+    assert list(collection.splits) == ["train", "validation"]
+    assert targets(rows(collection, "validation")[CAT]) == [
+        ("zh", "猫。", None, "human"),
+        ("zh", "猫睡觉。", None, "human"),
+    ]
 
 
 def test_the_published_test_split_with_translations_by_people(root: Path) -> None:
@@ -69,16 +72,16 @@ def test_the_published_test_split_with_translations_by_people(root: Path) -> Non
 
 
 def test_several_translations(root: Path) -> None:
-    found = rows(flickr8k_cn_rows(root, translation=["baidu", "google"]), "train")[DOG]
-    assert targets(found)[-1] == ("zh", "动物。", 2, "machine:google")
+    dog = rows(flickr8k_cn_rows(root, translation=["baidu", "google"]), "train")[DOG]
+    assert targets(dog)[-1] == ("zh", "动物。", 2, "machine:google")
 
 
 def test_reserved_captions_become_the_description(root: Path) -> None:
-    found = flickr8k_cn_rows(root, reserved_captions=(0,))
-    dog = rows(found, "train")[DOG]
+    collection = flickr8k_cn_rows(root, reserved_captions=(0,))
+    dog = rows(collection, "train")[DOG]
     assert dog["description"] == "A dog ."
     assert dog["source_captions"] == ["A wet dog .", "An animal ."]
-    # Caption 1 now has place 0; the translation of the reserved one is gone.
+    # Caption 1 now has index 0; the translation of the reserved one is gone.
     assert targets(dog) == [("zh", "一只湿狗。", 0, "machine:baidu")]
 
 
@@ -112,11 +115,11 @@ def test_read_into_memory(root: Path) -> None:
 
 def test_the_shared_data(shared_dir: Path) -> None:
     """The counts of its README."""
-    found = flickr8k_cn_rows(shared_dir / "data" / "flickr8k-cn", translation=["baidu", "google"])
-    assert check_visuals(found).notes == []
-    assert check_splits(found.splits) == []
+    collection = flickr8k_cn_rows(shared_dir / "data" / "flickr8k-cn", translation=["baidu", "google"])
+    assert check_visuals(collection).notes == []
+    assert check_splits(collection.splits) == []
     counted = {}
-    for split, there in found.splits.items():
+    for split, there in collection.splits.items():
         origins = Counter(target["origin"] for row in there for target in row["target_captions"])
         counted[split] = (sum(1 for _ in there), sum(len(row["source_captions"]) for row in there), dict(origins))
     assert counted == {

@@ -24,8 +24,8 @@ def coco(part: str, language: str) -> dict[str, Any]:
     return {
         "images": [{"id": number, "file_name": f"{name(part, number)}.jpg"} for number in NUMBERS[part]],
         "annotations": [
-            {"image_id": number, "id": 1000 * place + number, "caption": f"{language} {number} {place}\n"}
-            for place in (1, 0)
+            {"image_id": number, "id": 1000 * index + number, "caption": f"{language} {number} {index}\n"}
+            for index in (1, 0)
             for number in NUMBERS[part]
         ],
     }
@@ -85,9 +85,9 @@ def karpathy(splits: list[str]) -> dict[str, Any]:
 
 
 def test_chinese_in_the_splits_of_coco_cn(chinese: Path) -> None:
-    found = check_visuals(mscoco_rows(chinese))
-    assert check_splits(found.splits) == []
-    train = rows(found, "train")
+    collection = check_visuals(mscoco_rows(chinese))
+    assert check_splits(collection.splits) == []
+    train = rows(collection, "train")
     assert list(train) == [BOAT, DOG]
     assert train[DOG]["source_captions"] == ["en 9 0", "en 9 1"]
     assert targets(train[DOG]) == [
@@ -97,38 +97,41 @@ def test_chinese_in_the_splits_of_coco_cn(chinese: Path) -> None:
     ]
     assert train[BOAT]["image"]["path"] == str(chinese / "val2014" / f"{BOAT}.jpg")
     # A test image has no machine translation, but its English translated by people.
-    assert targets(rows(found, "test")[TRAIN]) == [("zh", "火车", None, "human"), ("zh", "铁路", 1, "human")]
-    assert found.notes == [
+    assert targets(rows(collection, "test")[TRAIN]) == [("zh", "火车", None, "human"), ("zh", "铁路", 1, "human")]
+    assert collection.notes == [
         "coco-cn_train.txt repeats 1 ids; each is taken once.",
         "validation: left out 1 images that COCO's captions do not know.",
     ]
 
 
 def test_japanese_in_cocos_own_splits(japanese: Path) -> None:
-    found = check_visuals(mscoco_rows(japanese))
-    assert {split: list(rows(found, split)) for split in found.splits} == {
+    collection = check_visuals(mscoco_rows(japanese))
+    assert {split: list(rows(collection, split)) for split in collection.splits} == {
         "train": [DOG, CAT],
         "validation": [BOAT, TRAIN],
     }
-    assert targets(rows(found, "train")[CAT]) == [("ja", "ja 25 0", None, "human"), ("ja", "ja 25 1", None, "human")]
+    assert targets(rows(collection, "train")[CAT]) == [
+        ("ja", "ja 25 0", None, "human"),
+        ("ja", "ja 25 1", None, "human"),
+    ]
 
 
 def test_japanese_in_karpathys_splits(japanese: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("processing.readers.mscoco.SMALL_TEST", 1)
     write(japanese, {"dataset_coco.json": karpathy(["test", "val", "restval", "test"])})
-    found = mscoco_rows(japanese)
-    there = {split: list(rows(found, split)) for split in found.splits}
+    collection = mscoco_rows(japanese)
+    there = {split: list(rows(collection, split)) for split in collection.splits}
     assert there == {"train": [BOAT], "validation": [CAT], "test": [DOG, TRAIN], "test_1k": [DOG]}
-    assert check_splits(found.splits) == []
-    row = rows(found, "test")[DOG]
+    assert check_splits(collection.splits) == []
+    row = rows(collection, "test")[DOG]
     assert row["source_captions"] == ["first .", "second"]
     assert targets(row)[0] == ("ja", "ja 9 0", None, "human")
 
 
 def test_images_in_one_folder(japanese: Path, tmp_path: Path) -> None:
     touch(tmp_path / "all", [f"{image}.jpg" for image in IMAGES])
-    found = check_visuals(mscoco_rows(japanese, images=tmp_path / "all"))
-    assert rows(found, "train")[DOG]["image"]["path"] == str(tmp_path / "all" / f"{DOG}.jpg")
+    collection = check_visuals(mscoco_rows(japanese, images=tmp_path / "all"))
+    assert rows(collection, "train")[DOG]["image"]["path"] == str(tmp_path / "all" / f"{DOG}.jpg")
 
 
 def test_one_language_at_a_time(chinese: Path, japanese: Path) -> None:

@@ -16,7 +16,7 @@ def root(tmp_path: Path) -> Path:
     def info(names: list[str]) -> dict[str, object]:
         return {
             "info": {"year": "2016"},
-            "videos": [{"id": place, "video_id": name, "split": splits[name]} for place, name in enumerate(names)],
+            "videos": [{"id": index, "video_id": name, "split": splits[name]} for index, name in enumerate(names)],
             "sentences": [
                 {"sen_id": 10 * number + len(name), "video_id": name, "caption": f"{name}\t{number}"}
                 for number in (1, 0, 2)
@@ -43,47 +43,47 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_both_json_files_and_the_chinese_texts(root: Path) -> None:
-    found = check_visuals(msrvtt_cn_rows(root))
-    assert check_splits(found.splits) == []
-    assert {split: list(rows(found, split)) for split in found.splits} == {
+    collection = check_visuals(msrvtt_cn_rows(root))
+    assert check_splits(collection.splits) == []
+    assert {split: list(rows(collection, split)) for split in collection.splits} == {
         "train": ["video0", "video1"],
         "validation": ["video6513"],
         "test": ["video7010"],
     }
-    row = rows(found, "train")["video0"]
+    row = rows(collection, "train")["video0"]
     assert row["source_captions"] == ["video0 0", "video0 1", "video0 2"]
     assert targets(row) == [("zh", "一个 人", 0, "machine:google"), ("zh", "两个人", 2, "machine:google")]
     # A translation of a caption that the JSON does not have.
-    assert targets(rows(found, "train")["video1"]) == []
-    assert targets(rows(found, "validation")["video6513"]) == [("zh", "一辆车", None, "human")]
-    assert targets(rows(found, "test")["video7010"]) == [("zh", "一只猫", None, "human")]
-    assert found.notes == [
+    assert targets(rows(collection, "train")["video1"]) == []
+    assert targets(rows(collection, "validation")["video6513"]) == [("zh", "一辆车", None, "human")]
+    assert targets(rows(collection, "test")["video7010"]) == [("zh", "一只猫", None, "human")]
+    assert collection.notes == [
         "msrvtt10kcntrain_google_enc2zh.caption.txt repeats 1 caption ids; the first of each is kept."
     ]
 
 
 def test_videos_are_found_wherever_they_are(root: Path) -> None:
-    found = msrvtt_cn_rows(root)
-    assert rows(found, "test")["video7010"]["video"] == str(root / "TestVideo" / "video7010.mp4")
+    collection = msrvtt_cn_rows(root)
+    assert rows(collection, "test")["video7010"]["video"] == str(root / "TestVideo" / "video7010.mp4")
 
 
 def test_features_go_before_videos(root: Path) -> None:
     frames = "{'video0': ['f0', 'f1'], 'video1': ['f2'], 'video6513': ['f1'], 'video7010': ['f0']}"
     vectors = {"f0": [0.0, 1.0], "f1": [2.0, 3.0], "f2": [4.0, 5.0]}
     big_file(root / "FeatureData" / "resnext101-resnet152", vectors, frames)
-    found = check_visuals(msrvtt_cn_rows(root))
-    assert found.features is not None and found.features["video0"].tolist() == [[0.0, 1.0], [2.0, 3.0]]
-    assert rows(found, "train")["video0"]["video"] is None
+    collection = check_visuals(msrvtt_cn_rows(root))
+    assert collection.features is not None and collection.features["video0"].tolist() == [[0.0, 1.0], [2.0, 3.0]]
+    assert rows(collection, "train")["video0"]["video"] is None
     assert msrvtt_cn_rows(root, videos=root / "TrainValVideo").features is None
 
 
 def test_lists_of_ids_replace_the_published_split(root: Path) -> None:
     write(root, {"video_id/train_id.txt": "video0\nvideo6513\n", "video_id/val_id.txt": "video1\n"})
-    found = msrvtt_cn_rows(root)
-    assert list(rows(found, "train")) == ["video0", "video6513"]
-    assert list(rows(found, "validation")) == ["video1"]
+    collection = msrvtt_cn_rows(root)
+    assert list(rows(collection, "train")) == ["video0", "video6513"]
+    assert list(rows(collection, "validation")) == ["video1"]
     # Machine translations belong to training, wherever a list puts the video.
-    assert ("zh", "不要", 0, "machine:google") in targets(rows(found, "train")["video6513"])
+    assert ("zh", "不要", 0, "machine:google") in targets(rows(collection, "train")["video6513"])
 
 
 def test_all_missing_files_are_named(tmp_path: Path) -> None:

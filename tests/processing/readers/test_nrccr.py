@@ -41,35 +41,35 @@ def multi30k(tmp_path: Path) -> Path:
 
 
 def test_training_and_its_order(multi30k: Path) -> None:
-    found = check_visuals(nrccr_rows(multi30k))
-    assert check_splits(found.splits) == []
-    train = rows(found, "train")
+    collection = check_visuals(nrccr_rows(multi30k))
+    assert check_splits(collection.splits) == []
+    train = rows(collection, "train")
     assert list(train) == ["2.jpg.x", "1"]
     assert train["1"]["source_captions"] == ["A dog.", "It runs."]
     assert targets(train["1"]) == [("de", "Er läuft.", 1, "machine:google")]
     assert train["1"]["description"] == "A dog runs on grass."
     assert train["2.jpg.x"]["image"]["path"] == str(multi30k / "flickr30k-images" / "2.jpg.x.jpg")
-    assert found.notes == [
+    assert collection.notes == [
         "Flickr30ktrain_enc.caption.txt repeats 1 caption ids; the first of each is kept.",
         "train: left out 1 captioned ids that the lists of ids do not have.",
     ]
 
 
 def test_validation_and_tests(multi30k: Path) -> None:
-    found = nrccr_rows(multi30k)
-    assert list(found.splits) == ["train", "validation", "test", "test_2017"]
-    assert targets(rows(found, "validation")["7"]) == [("de", "Ein Haus.", None, "human")]
-    test = rows(found, "test")["8"]
+    collection = nrccr_rows(multi30k)
+    assert list(collection.splits) == ["train", "validation", "test", "test_2017"]
+    assert targets(rows(collection, "validation")["7"]) == [("de", "Ein Haus.", None, "human")]
+    test = rows(collection, "test")["8"]
     assert targets(test) == [("de", "Ein Hut.", None, "human"), ("fr", "Un chapeau.", None, "human")]
     assert test["source_captions"] == [] and test["description"] is None
-    assert list(rows(found, "test_2017")) == ["9"]
+    assert list(rows(collection, "test_2017")) == ["9"]
 
 
 def test_task_1(multi30k: Path) -> None:
-    found = nrccr_rows(multi30k, task=1)
-    assert rows(found, "train")["1"]["source_captions"] == ["One caption."]
-    assert targets(rows(found, "train")["1"]) == [("fr", "Une légende.", 0, "machine:google")]
-    assert targets(rows(found, "validation")["7"]) == [("de", "Aufgabe eins.", None, "human")]
+    collection = nrccr_rows(multi30k, task=1)
+    assert rows(collection, "train")["1"]["source_captions"] == ["One caption."]
+    assert targets(rows(collection, "train")["1"]) == [("fr", "Une légende.", 0, "machine:google")]
+    assert targets(rows(collection, "validation")["7"]) == [("de", "Aufgabe eins.", None, "human")]
 
 
 def test_there_are_two_tasks(multi30k: Path) -> None:
@@ -110,13 +110,13 @@ def mscoco(tmp_path: Path) -> Path:
 
 
 def test_mscoco_names_its_images_in_a_list(mscoco: Path) -> None:
-    found = check_visuals(nrccr_rows(mscoco, languages=["ja"]))
-    assert check_splits(found.splits) == []
-    row = rows(found, "validation")["42"]
+    collection = check_visuals(nrccr_rows(mscoco, languages=["ja"]))
+    assert check_splits(collection.splits) == []
+    row = rows(collection, "validation")["42"]
     assert row["image"]["path"] == str(mscoco / "all_pics" / "COCO_val2014_000000000042.jpg")
     assert row["description"] == "A boat."
-    assert list(rows(found, "test")) == ["74", "73"]
-    assert list(rows(found, "test_1k")) == ["73"]
+    assert list(rows(collection, "test")) == ["74", "73"]
+    assert list(rows(collection, "test_1k")) == ["73"]
 
 
 def test_both_languages_of_mscoco_share_images(mscoco: Path) -> None:
@@ -150,26 +150,26 @@ def videos(tmp_path: Path) -> Path:
 
 
 def test_videos_by_their_features(videos: Path) -> None:
-    found = check_visuals(nrccr_rows(videos))
-    assert list(found.splits) == ["train", "validation", "test"]
-    assert found.features is not None and found.features["v_1"].tolist() == [[1.0], [2.0]]
-    row = rows(found, "train")["v_1"]
+    collection = check_visuals(nrccr_rows(videos))
+    assert list(collection.splits) == ["train", "validation", "test"]
+    assert collection.features is not None and collection.features["v_1"].tolist() == [[1.0], [2.0]]
+    row = rows(collection, "train")["v_1"]
     assert row["image"] is None and row["video"] is None
     assert targets(row) == [("zh", "他 唱歌。", 1, "machine:google")]
 
 
 def test_videos_themselves(videos: Path) -> None:
     touch(videos / "clips", ["v_1.mp4", "v_2.mp4", "v_3.mp4"])
-    found = check_visuals(nrccr_rows(videos, videos=videos / "clips"))
-    assert found.features is None
-    assert rows(found, "test")["v_3"]["video"] == str(videos / "clips" / "v_3.mp4")
+    collection = check_visuals(nrccr_rows(videos, videos=videos / "clips"))
+    assert collection.features is None
+    assert rows(collection, "test")["v_3"]["video"] == str(videos / "clips" / "v_3.mp4")
 
 
 def test_features_can_be_chosen_over_images(multi30k: Path) -> None:
     big_file(multi30k / "FeatureData" / "resnet", {name: [1.0] for name in ("1", "2.jpg.x", "7", "8", "9")})
     assert nrccr_rows(multi30k).features is None
-    found = check_visuals(nrccr_rows(multi30k, features="resnet"))
-    assert found.features is not None and rows(found, "train")["1"]["image"] is None
+    collection = check_visuals(nrccr_rows(multi30k, features="resnet"))
+    assert collection.features is not None and rows(collection, "train")["1"]["image"] is None
 
 
 def test_what_is_missing_is_named(tmp_path: Path, multi30k: Path) -> None:

@@ -34,18 +34,18 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def features(root: Path) -> Path:
-    for place, name in enumerate((A, B, C, D)):
-        folder = root / "val" if place else root / "public_test"
+    for index, name in enumerate((A, B, C, D)):
+        folder = root / "val" if index else root / "public_test"
         folder.mkdir(exist_ok=True)
-        np.save(folder / f"{name}.npy", np.full((1, 2 + place, 4), place))
+        np.save(folder / f"{name}.npy", np.full((1, 2 + index, 4), index))
     return root
 
 
 def test_parallel_halves_are_told_from_independent_ones(features: Path) -> None:
-    found = check_visuals(vatex_rows(features))
-    assert check_splits(found.splits) == []
-    row = rows(found, "train")[A]
-    # English caption 6 is empty, so those after it come one place earlier and its translation stands alone.
+    collection = check_visuals(vatex_rows(features))
+    assert check_splits(collection.splits) == []
+    row = rows(collection, "train")[A]
+    # English caption 6 is empty, so those after it come one index earlier and its translation has no source.
     assert row["source_captions"] == [f"{A} {number}" for number in (0, 1, 2, 3, 4, 5, 7, 8, 9)]
     numbers = [number for _, _, number, _ in targets(row)]
     assert numbers == [None, None, None, None, 5, None, 6, 7, 8]
@@ -53,33 +53,37 @@ def test_parallel_halves_are_told_from_independent_ones(features: Path) -> None:
 
 
 def test_features_of_each_video(features: Path) -> None:
-    found = vatex_rows(features)
-    assert found.features is not None
-    assert found.features[B].tolist() == np.full((3, 4), 1.0).tolist()
-    assert rows(found, "validation")[B]["video"] is None
+    collection = vatex_rows(features)
+    assert collection.features is not None
+    assert collection.features[B].tolist() == np.full((3, 4), 1.0).tolist()
+    assert rows(collection, "validation")[B]["video"] is None
 
 
 def test_the_public_test_is_english_alone(features: Path) -> None:
-    found = vatex_rows(features)
-    assert targets(rows(found, "test")[D]) == []
-    assert found.notes == ["test has English captions only, since VATEX publishes no others for it."]
+    collection = vatex_rows(features)
+    assert targets(rows(collection, "test")[D]) == []
+    assert collection.notes == ["test has English captions only, since VATEX publishes no others for it."]
 
 
 def test_lists_of_ids_cut_a_test_split_out_of_validation(features: Path) -> None:
     write(features, {"video_id/val_id.txt": f"{B}\r\n\r\n", "video_id/test_id.txt": f"\ufeff{C}.mp4\r\nunknown\r\n"})
-    found = vatex_rows(features)
-    assert {split: list(rows(found, split)) for split in found.splits} == {"train": [A], "validation": [B], "test": [C]}
-    assert targets(rows(found, "test")[C])[9] == ("zh", "视频 9", 9, "human")
+    collection = vatex_rows(features)
+    assert {split: list(rows(collection, split)) for split in collection.splits} == {
+        "train": [A],
+        "validation": [B],
+        "test": [C],
+    }
+    assert targets(rows(collection, "test")[C])[9] == ("zh", "视频 9", 9, "human")
 
 
 def test_videos_in_place_of_features(features: Path) -> None:
     touch(features / "clips", [f"{name}.mp4" for name in (A, B, D)])
-    found = vatex_rows(features, videos=features / "clips")
-    assert found.features is None
-    assert rows(found, "train")[A]["video"] == str(features / "clips" / f"{A}.mp4")
+    collection = vatex_rows(features, videos=features / "clips")
+    assert collection.features is None
+    assert rows(collection, "train")[A]["video"] == str(features / "clips" / f"{A}.mp4")
     with pytest.raises(FileNotFoundError, match=f"1 of 4 images or videos are missing: image or video of {C}"):
-        check_visuals(found)
-    left = check_visuals(found, allow_missing=True)
+        check_visuals(collection)
+    left = check_visuals(collection, allow_missing=True)
     assert list(rows(left, "validation")) == [B]
 
 
