@@ -171,7 +171,7 @@ def undecoded(rows: Dataset) -> Dataset:
                 rows = rows.cast_column(name, Image(decode=False))
         except Exception as error:  # Arrow and datasets raise many kinds, with the content in their messages.
             raise UserError(
-                f"The column {name} holds {_kind(kind)}, which are no pictures; store files' bytes, paths, or arrays "
+                f"The column {name} holds {_kind(kind)}, which are not pictures; store files' bytes, paths, or arrays "
                 "of 8-bit colours, (height, width, 3)."
             ) from error
     return rows

@@ -56,7 +56,7 @@ def decoded(content: bytes, path: Path, line: int = 1) -> str:
         line: Number of the line that the bytes begin with.
 
     Raises:
-        UserError: If they are no UTF-8 text.
+        UserError: If they are not UTF-8 text.
     """
     try:
         text = content.decode("utf-8")

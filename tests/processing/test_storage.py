@@ -228,6 +228,6 @@ class TestOtherImageColumns:
     )
     def test_what_is_no_picture_is_refused_without_its_content(self, column: pa.Array, tmp_path: Path) -> None:
         parquet.write_table(pa.table({"id": ["a"], "image": column}), tmp_path / "train-00000-of-00001.parquet")
-        with pytest.raises(UserError, match="The column image holds .*, which are no pictures; store") as refused:
+        with pytest.raises(UserError, match="The column image holds .*, which are not pictures; store") as refused:
             read_splits(tmp_path)
         assert not any(content in str(refused.value) for content in ("SECRET", "77", "0.78"))
