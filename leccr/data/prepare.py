@@ -109,11 +109,11 @@ def _check_overlap(collection: Collection, others: Sequence[Path], allow: bool) 
     notes = check_splits(collection.splits, allow)
     if not others:
         return notes
-    ours = {split: frozenset(image_key(row["id"]) for row in rows) for split, rows in collection.splits.items()}
+    own = {split: frozenset(image_key(row["id"]) for row in rows) for split, rows in collection.splits.items()}
     for folder in others:
-        theirs = {split: frozenset(map(image_key, ids)) for split, ids in read_column(folder, "id").items()}
-        for split, other in itertools.product(ours, theirs):
-            notes += check_disjoint({split: ours[split], f"{other} of {Path(folder).name}": theirs[other]}, allow)
+        shared = {split: frozenset(map(image_key, ids)) for split, ids in read_column(folder, "id").items()}
+        for split, other in itertools.product(own, shared):
+            notes += check_disjoint({split: own[split], f"{other} of {Path(folder).name}": shared[other]}, allow)
     return notes
 
 

@@ -146,12 +146,12 @@ def read_caption_lines(path: Path, notes: list[str]) -> Iterator[CaptionLine]:
     """
     seen: set[tuple[str, str, int]] = set()
     repeated = empty = 0
-    for place, line in enumerate(read_lines(path), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         if not line.strip():
             continue
         match = _CAPTION.fullmatch(line.strip())
         if match is None:
-            raise UserError(f"{path} line {place} is not of the form 'id#tag#number text': {line[:80]!r}.")
+            raise UserError(f"{path} line {number} is not of the form 'id#tag#number text': {line[:80]!r}.")
         key = (strip_suffix(match["id"]), match["tag"] or "", int(match["number"]))
         text = clean(match["text"] or "")
         repeated += key in seen

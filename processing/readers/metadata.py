@@ -44,10 +44,10 @@ class Metadata:
             with self._open() as file:
                 file.seek(self._start)
                 self._read_columns(file)
-        self._places: ByName[array[int]] = ByName()
+        self._offsets: ByName[array[int]] = ByName()
         with self._open() as file:
-            for place, number, line in self._lines(file, self._start):
-                self._places.setdefault(self._file_of(line, number), array("q")).append(place)
+            for offset, number, line in self._lines(file, self._start):
+                self._offsets.setdefault(self._file_of(line, number), array("q")).append(offset)
 
     def _open(self) -> BinaryIO:
         return self.path.open("rb") if self._text is None else io.BytesIO(self._text)
@@ -58,11 +58,11 @@ class Metadata:
         value = next((line[name] for name in FILE_COLUMNS if line.get(name)), "")
         if not isinstance(value, (str, int)) or isinstance(value, bool):
             # The content itself may be a picture.
-            raise UserError(f"{where} has a {type(value).__name__} in place of a file's name; write its path.")
+            raise UserError(f"{where} has a {type(value).__name__} in offset of a file's name; write its path.")
         name = given = str(value).strip()
         if not name:
-            wanted, there = " or ".join(FILE_COLUMNS), ", ".join(line)
-            raise UserError(f"{where} has no {wanted}; it has {there}.")
+            expected, existing = " or ".join(FILE_COLUMNS), ", ".join(line)
+            raise UserError(f"{where} has no {expected}; it has {existing}.")
         if os.name != "nt" and "\\" in name and not os.path.exists(stored_path(self._roots[0] / name)):
             name = name.replace("\\", "/")
         if os.name != "nt" and re.match("[A-Za-z]:/|//", name):
@@ -78,15 +78,15 @@ class Metadata:
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the files, in the order in which the lines first name them."""
-        return iter(self._places)
+        return iter(self._offsets)
 
     def __contains__(self, file: object) -> bool:
-        return file in self._places
+        return file in self._offsets
 
     def __getitem__(self, file: str) -> list[dict[str, Any]]:
         """Return the columns of each line about a file."""
         with self._open() as opened:
-            return [next(self._lines(opened, place))[2] for place in self._places[file]]
+            return [next(self._lines(opened, offset))[2] for offset in self._offsets[file]]
 
     def _read_columns(self, file: BinaryIO) -> None:
         header = _Lines(self.path, file, self._start)
@@ -94,7 +94,7 @@ class Metadata:
         # Spreadsheets in some countries separate by semicolons, and some export tabs.
         self._delimiter = max(",;\t", key=first.count)
         self._columns = [name.strip() for name in next(csv.reader([first], delimiter=self._delimiter), [])]
-        self._start = header.place
+        self._start = header.offset
 
     def _lines(self, file: BinaryIO, start: int) -> Iterator[tuple[int, int, dict[str, Any]]]:
         """Yield where each line begins, its number and its columns; empty lines are left out.
@@ -107,7 +107,7 @@ class Metadata:
 
     def _json_lines(self, lines: "_Lines") -> Iterator[tuple[int, int, dict[str, Any]]]:
         while True:
-            place, line = lines.place, next(lines, None)
+            offset, line = lines.offset, next(lines, None)
             if line is None:
                 return
             if not line.strip():
@@ -118,12 +118,12 @@ class Metadata:
                 raise UserError(f"{self.path} line {lines.number} is not JSON: {error}.") from error
             if not isinstance(columns, dict):
                 raise UserError(f"{self.path} line {lines.number} is not a JSON object.")
-            yield place, lines.number, columns
+            yield offset, lines.number, columns
 
     def _csv_lines(self, lines: "_Lines", columns: list[str]) -> Iterator[tuple[int, int, dict[str, Any]]]:
         reader = csv.reader(lines, delimiter=self._delimiter)
         while True:
-            place = lines.place
+            offset = lines.offset
             try:
                 cells = next(reader, None)
             except csv.Error as error:
@@ -133,16 +133,16 @@ class Metadata:
             if len(cells) > len(columns):
                 raise UserError(f"{self.path} line {lines.number} has more columns than the first line names.")
             if cells:
-                yield place, lines.number, dict(zip(columns, cells))
+                yield offset, lines.number, dict(zip(columns, cells))
 
 
 class _Lines:
     """The lines of a file as text, knowing the byte at which the next one begins and the number of the last one."""
 
-    def __init__(self, path: Path, file: BinaryIO, place: int, number: int = 0) -> None:
+    def __init__(self, path: Path, file: BinaryIO, offset: int, number: int = 0) -> None:
         self._path = path
         self._file = file
-        self.place = place
+        self.offset = offset
         self.number = number
 
     def __iter__(self) -> "_Lines":
@@ -150,6 +150,6 @@ class _Lines:
 
     def __next__(self) -> str:
         line = next(self._file)
-        self.place += len(line)
+        self.offset += len(line)
         self.number += 1
         return decoded(line, self._path, self.number)

@@ -74,7 +74,7 @@ def multi30k_rows(
             lines.
     """
     root = Path(root)
-    found = read_multi30k_captions(root, task, languages)
+    collection = read_multi30k_captions(root, task, languages)
     folders = [Path(images)] if images else [root / name for name in IMAGE_FOLDERS]
     (folder,) = require([folders], "Multi30K's photos", "shannon.cs.illinois.edu/DenotationGraph (Flickr30k)")
     by_stem = files_by_stem(folder, image_suffixes())
@@ -85,9 +85,9 @@ def multi30k_rows(
         return make_row(name, captions.sources, captions.targets, image=image)
 
     def rows(split: str) -> Iterator[dict[str, Any]]:
-        return (row(name, there) for name, there in found.splits[split].items())
+        return (row(name, texts) for name, texts in collection.splits[split].items())
 
-    return Collection(Rows.of(rows, found.splits), notes=found.notes)
+    return Collection(Rows.of(rows, collection.splits), notes=collection.notes)
 
 
 @dataclass
@@ -104,20 +104,20 @@ class Multi30kFound:
 
 
 def read_multi30k_captions(root: str | Path, task: int = 1, languages: Sequence[str] | None = None) -> Multi30kFound:
-    """Read the captions alone; arguments and errors as for `multi30k_rows`."""
+    """Read the captions only; arguments and errors as for `multi30k_rows`."""
     if task not in SPLITS:
         raise UserError(f"Multi30K has the tasks 1 and 2, not {task}.")
     for language in languages or ():
         if language not in LANGUAGES[task]:
-            there = ", ".join(LANGUAGES[task])
-            raise UserError(f"Multi30K's task {task} has no captions in {language}, only in {there}.")
+            known = ", ".join(LANGUAGES[task])
+            raise UserError(f"Multi30K's task {task} has no captions in {language}, only in {known}.")
     data = _data_folder(Path(root)) / f"task{task}"
-    wanted = ["en", *(languages or LANGUAGES[task])]
-    _require_files(data, task, wanted)
+    chosen = ["en", *(languages or LANGUAGES[task])]
+    _require_files(data, task, chosen)
     notes: list[str] = []
     splits = {}
     for split, name in SPLITS[task].items():
-        names_file, files = _split_files(data, task, name, wanted)
+        names_file, files = _split_files(data, task, name, chosen)
         if names_file.exists() and any(language == "en" for language, _, _ in files):
             splits[split] = _read_split(names_file, files, task, notes)
     return Multi30kFound(splits, notes)
@@ -159,7 +159,7 @@ def _split_files(
         for path in _spellings(data / "raw" / file)
         if path.exists()
     ]
-    # A file may lie there both plain and gzipped.
+    # A file may exist both plain and gzipped.
     unique = {(language, number): path for language, number, path in reversed(files)}
     return data / "image_splits" / _names_file(task, name), [(*key, unique[key]) for key in sorted(unique)]
 
@@ -177,14 +177,14 @@ def _read_split(
     empty = 0
     for language, number, path in files:
         for name, ordinal, text in zip(names, ordinals, _parallel_lines(path, len(names), names_file)):
-            there = captions.setdefault(name, Captions())
-            place = number + 5 * ordinal if task == 2 else ordinal
+            texts = captions.setdefault(name, Captions())
+            index = number + 5 * ordinal if task == 2 else ordinal
             if not text:
                 empty += 1
             elif language == "en":
-                there.sources[place] = text
+                texts.sources[index] = text
             else:
-                there.targets.append(Target(language, text, place if task == 1 else None, ORIGIN_HUMAN))
+                texts.targets.append(Target(language, text, index if task == 1 else None, ORIGIN_HUMAN))
     if empty:
         notes.append(f"{names_file.name}: {empty} captions are empty; they are left out.")
     return captions

@@ -37,7 +37,7 @@ def test_captions_stay_on_disk(tmp_path: Path) -> None:
         tmp_path, {"metadata.csv": "file_name,caption\n" + "".join(f"{number}.jpg,{text}\n" for number in range(100))}
     )
     metadata = Metadata(tmp_path / "metadata.csv")
-    held = sum(sys.getsizeof(places) for places in metadata._places.values())
+    held = sum(sys.getsizeof(offsets) for offsets in metadata._offsets.values())
     assert held < 100 * 200
     assert metadata["99.jpg"] == [{"file_name": "99.jpg", "caption": text}]
 
