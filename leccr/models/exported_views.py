@@ -15,9 +15,14 @@ from PIL import Image
 from tokenizers import Tokenizer
 
 try:
-    from pictures_leccr import visible_picture  # type: ignore[import-not-found]  # next to this file once it is exported
+    # Next to this file once it is exported.
+    from pictures_leccr import (  # type: ignore[import-not-found]
+        image_suffixes,
+        picture_formats,
+        visible_picture,
+    )
 except ImportError:
-    from processing.pictures_leccr import visible_picture
+    from processing.pictures_leccr import image_suffixes, picture_formats, visible_picture
 
 BATCH = 32
 
@@ -56,12 +61,11 @@ def main(exported: Path, pictures: Path, output: Path) -> None:
     described = pictures / "descriptions.jsonl"
     lines = described.read_text(encoding="utf-8").splitlines() if described.exists() else []
     descriptions = {line["id"]: line["description"] for line in map(json.loads, filter(str.strip, lines))}
-    endings = set(Image.registered_extensions())
-    names = sorted(path.name for path in pictures.iterdir() if path.suffix.lower() in endings)
+    names = sorted(path.name for path in pictures.iterdir() if path.suffix.lower() in image_suffixes())
     views = []
     for start in range(0, len(names), BATCH):
         batch = names[start : start + BATCH]
-        pixels = [pixel_values(Image.open(pictures / name), settings) for name in batch]
+        pixels = [pixel_values(Image.open(pictures / name, formats=picture_formats()), settings) for name in batch]
         texts = [descriptions.get(name) or "" for name in batch]
         tokens = tokenizer.encode_batch([text or " " for text in texts])
         mask = np.array([encoding.attention_mask for encoding in tokens])
