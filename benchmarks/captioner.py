@@ -26,7 +26,7 @@ from leccr.data.options import DescribeOptions, PrepareOptions
 from leccr.data.prepare import run_preparation
 from leccr.recipes import Recipe
 from leccr.training.features import run_features
-from processing.features import FEATURES_FILE, FeatureFile
+from processing.features import FeatureFile, features_paths
 from processing.generation.write_back import copy_data, rewrite_column
 from processing.storage import read_column, read_splits, write_rows
 from processing.writing import atomic_folder
@@ -53,7 +53,7 @@ def prepare_maps(shared: Path, work: Path) -> Path:
     data = work / "data"
     if not data.exists():
         run_preparation("flickr8k-cn", data, PrepareOptions(root=shared / "data" / "flickr8k-cn", embed_images=False))
-    if not (data / FEATURES_FILE).exists():
+    if not features_paths(data):
         run_features(str(data), Recipe("captioner", vision=str(shared / TOWER)))
     return data
 

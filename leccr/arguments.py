@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from processing.notes import is_main_process
-from processing.writing import check_writable
+from processing.writable import check_writable
 
 from .errors import UserError
 

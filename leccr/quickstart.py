@@ -70,11 +70,12 @@ def run_quickstart(
     earlier = _earlier_job(output)
     if earlier == job and not overwrite:
         return _show_again(output, seed)
-    if earlier is not None and not overwrite:
+    if earlier and not overwrite:
         raise UserError(
-            f"{output} holds another quickstart, or one that was stopped; start over with --overwrite, or choose "
-            "another folder with --out."
+            f"{output} holds another quickstart; start over with --overwrite, or choose another folder with --out."
         )
+    if earlier == {}:
+        note(f"The quickstart in {output} was stopped before its end; it starts over.")
     if earlier is None and output.exists() and any(output.iterdir()):
         raise UserError(f"{output} is not empty and holds no quickstart; choose another folder with --out.")
     _remove_parts(output)

@@ -58,6 +58,27 @@ def draw_pair(row: dict[str, Any], languages: set[str] | None) -> DrawnPair:
     return DrawnPair(_checked(sources[number], row), target, number, index)
 
 
+def undrawable(row: dict[str, Any], languages: Sequence[str]) -> str | None:
+    """Return what keeps training from drawing a row's captions, or None if nothing does.
+
+    Args:
+        row: A row of `processing.schema`.
+        languages: Target languages of the training; none if it learns from source captions only.
+    """
+    sources = row["source_captions"] or []
+    if not sources:
+        return "no source caption"
+    targets = [target for target in row.get("target_captions") or [] if target["language"] in languages]
+    if languages and not targets:
+        return f"no caption in {' or '.join(languages)}"
+    if not all(text and text.strip() for text in [*sources, *(target["text"] for target in targets)]):
+        return "an empty caption"
+    numbers = [target.get("source_number") for target in targets]
+    if not all(number is None or 0 <= number < len(sources) for number in numbers):
+        return "a translation of a source caption that does not exist"
+    return None
+
+
 def _checked(text: str, row: dict[str, Any]) -> str:
     if not text or is_blank(text):
         raise UserError(f"Row {row.get('id')!r} has an empty caption; write at least one word, or leave it out.")

@@ -19,6 +19,17 @@ _TYPE_NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16
 _MOST_TOKENS = 2**40
 
 
+def features_paths(folder: str | Path) -> list[Path]:
+    """Return the files of features in a folder, `features.safetensors` first; each is of another tower."""
+    paths = sorted(Path(folder).glob("features-*.safetensors"))
+    return [path for path in (Path(folder) / FEATURES_FILE, *paths) if path.is_file()]
+
+
+def feature_files(folder: str | Path) -> list["FeatureFile"]:
+    """Return the features in a folder, of all towers."""
+    return [FeatureFile(path) for path in features_paths(folder)]
+
+
 def copy_id(name: str, number: int) -> str:
     """Return the id under which the features of a varied copy of a row's picture are kept, counted from 1."""
     return f"{name}\t{number}"
@@ -33,7 +44,7 @@ class FeatureFile:
     its metadata; it is memory-mapped.
 
     Args:
-        path: The file, or the folder that holds `features.safetensors`.
+        path: The file, or the folder that holds `features.safetensors`, or else that of only one tower.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -41,7 +52,7 @@ class FeatureFile:
 
     def __init__(self, path: str | Path) -> None:
         path = Path(path)
-        self.path = path / FEATURES_FILE if path.is_dir() else path
+        self.path = next(iter(features_paths(path)), path / FEATURES_FILE) if path.is_dir() else path
         if not self.path.is_file():
             raise FileNotFoundError(f"{self.path} does not exist; write visual features first.")
         self._file = safe_open(self.path, framework="pt")

@@ -11,10 +11,10 @@ QUIET_VARIABLE = "LECCR_QUIET"
 def note(text: str, file: TextIO | None = None) -> None:
     """Print a remark that is not a result, such as where a file is, to the standard output or to `file`.
 
-    Of the processes of one run only the first prints it.
+    Of the processes of one run only the first prints it. Names that may have line ends go through `shown` before.
     """
     if is_main_process() and not is_quiet():
-        print(shown(text), file=file)
+        print("\n".join(map(shown, text.split("\n"))), file=file)
 
 
 def is_main_process() -> bool:

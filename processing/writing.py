@@ -4,7 +4,6 @@ Nothing here writes through a link: a folder that came from elsewhere may hold l
 are written next. Whole files replace a link, and what is changed in place has to be a regular file of its own.
 """
 
-import errno
 import json
 import os
 import shutil
@@ -19,9 +18,6 @@ from .errors import UserError
 
 # Windows has no such flag, and lets only administrators make links.
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
-
-# Bytes of a name, with room for what is added while it is being written.
-LONGEST_NAME = 240
 
 
 @contextmanager
@@ -73,9 +69,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path).absolute()
     part = part_path(path)
-    if part.is_symlink():
-        part.unlink()
-    shutil.rmtree(part, ignore_errors=True)
+    _remove(part)
     part.mkdir(parents=True)
     try:
         yield part
@@ -88,6 +82,36 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         _flush(path.parent)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def atomic_files(folder: str | Path, last: str) -> Iterator[Path]:
+    """Give an empty folder to fill, whose files move into `folder` when the block ends without an error.
+
+    Other files there stay; those of the same names are replaced.
+
+    Args:
+        folder: The folder, which is made if need be.
+        last: Name of the file by which others see that the folder is complete; it is removed first and appears last.
+
+    Yields:
+        Path of an empty folder in it, whose name begins with a dot.
+    """
+    folder = Path(folder).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / ".files.part"
+    _remove(part)
+    try:
+        with atomic_folder(part / "whole") as filling:
+            yield filling
+        written = sorted(path.relative_to(part / "whole") for path in (part / "whole").rglob("*") if path.is_file())
+        (folder / last).unlink(missing_ok=True)
+        for name in sorted(written, key=lambda name: name == Path(last)):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (part / "whole" / name).replace(folder / name)
+        _flush(folder)
+    finally:
+        _remove(part)
 
 
 def part_path(path: Path) -> Path:
@@ -216,37 +240,6 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def check_writable(path: str | Path, folder: bool = False) -> None:
-    """Check that a file or a folder can be written, before the work whose result it is to hold.
-
-    Nothing is left behind: folders that are missing are not made, and an existing file is not opened.
-
-    Args:
-        path: The file or folder.
-        folder: Whether it is a folder.
-
-    Raises:
-        UserError: If it, or what is above it, is of another kind, read-only, on a full disk, or not ours to write.
-    """
-    if "\0" in str(path):
-        raise UserError(f"{path} has a NUL in it, which no name can have; choose another one.")
-    path = Path(path).absolute()
-    try:
-        if len(os.fsencode(path.name)) > LONGEST_NAME:
-            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
-        if not folder and path.is_dir():
-            raise UserError(f"{path} is a folder; name a file to write.")
-        existing = next(above for above in ([path] if folder else []) + list(path.parents) if os.path.lexists(above))
-        if not existing.is_dir():
-            if existing == path:
-                raise UserError(f"{path} is a file; name a folder to write.")
-            raise UserError(f"{existing} is a file, so nothing can be written below it; choose another folder.")
-        if folder or not is_device(path):
-            _probe(existing)
-    except OSError as error:
-        raise UserError(f"Nothing can be written to {path}: {reason_of(error)}.") from error
-
-
 def is_device(path: Path) -> bool:
     """Return whether a path is a terminal, a pipe or the like, which is written to and not replaced.
 
@@ -257,15 +250,8 @@ def is_device(path: Path) -> bool:
     return os.path.lexists(path) and stat.S_IFMT(path.lstat().st_mode) in (stat.S_IFIFO, stat.S_IFCHR)
 
 
-def reason_of(error: OSError) -> str:
-    """Return in a few words why the system refused something."""
-    words = error.strerror or str(error)
-    return words[:1].lower() + words[1:]
-
-
-def _probe(folder: Path) -> None:
-    """Write a little into a folder and remove it again."""
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=".leccr-", suffix=".part") as file:
-        file.write(bytes(4096))
-        file.flush()
-        os.fsync(file.fileno())
+def _remove(folder: Path) -> None:
+    """Remove a folder and all below it, or a link of that name."""
+    if folder.is_symlink():
+        folder.unlink()
+    shutil.rmtree(folder, ignore_errors=True)

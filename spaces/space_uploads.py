@@ -3,6 +3,9 @@
 import html
 import io
 import secrets
+import threading
+import time
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,7 +43,7 @@ def add_uploads(store: PictureStore | None, files: Sequence[str], retriever: Ret
         try:
             if len(store) >= MOST_OWN:
                 raise SpaceError(f"there is room for {MOST_OWN} pictures; remove some first")
-            content = shrink(read_upload(path), retriever.background)
+            content = _take(path, retriever.background)
             store.add([Picture(secrets.token_hex(8), name, content)])
             added += 1
         except SpaceError as error:
@@ -51,6 +54,60 @@ def add_uploads(store: PictureStore | None, files: Sequence[str], retriever: Ret
     if problems:
         said += f'<p role="alert">Not added:</p><ul>{"".join(problems)}</ul>'
     return store, said
+
+
+class RecentUploads:
+    """What lately came of uploads, by the paths that the server gave them.
+
+    A path is made of a file's content and name. Two visitors who upload the same file are given the same one, and the
+    first deletes it, perhaps before the second is served.
+    """
+
+    def __init__(self, most: int = 200, seconds: float = 10 * 60) -> None:
+        self._kept: OrderedDict[Path, tuple[float, bytes | SpaceError]] = OrderedDict()
+        self._most, self._seconds = most, seconds
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def keep(self, path: Path, outcome: bytes | SpaceError) -> None:
+        """Remember a small picture, or what was wrong with an upload."""
+        with self._lock:
+            self._forget_old()
+            self._kept[path] = (time.monotonic(), outcome)
+            self._kept.move_to_end(path)
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+
+    def find(self, path: Path) -> bytes | SpaceError | None:
+        """Return what came of an upload to this path in the last minutes, if there was one."""
+        with self._lock:
+            self._forget_old()
+            return self._kept[path][1] if path in self._kept else None
+
+    def _forget_old(self) -> None:
+        oldest = time.monotonic() - self._seconds
+        while self._kept and next(iter(self._kept.values()))[0] < oldest:
+            self._kept.popitem(last=False)
+
+
+RECENT = RecentUploads()
+
+
+def _take(path: Path, background: str) -> bytes:
+    """Return the small picture of an upload."""
+    outcome: bytes | SpaceError | None = None if path.exists() else RECENT.find(path)
+    if outcome is None:
+        try:
+            outcome = shrink(read_upload(path), background)
+        except SpaceError as error:
+            outcome = error
+        if path.exists():
+            RECENT.keep(path, outcome)
+    if isinstance(outcome, SpaceError):
+        raise outcome
+    return outcome
 
 
 def read_upload(path: Path) -> bytes:

@@ -13,7 +13,7 @@ from leccr.data.options import PrepareOptions
 from leccr.data.prepare import run_preparation
 from leccr.recipes import Recipe
 from leccr.training.features import run_features
-from processing.features import FEATURES_FILE, FeatureFile
+from processing.features import FeatureFile, features_paths
 from processing.readers import image_key
 from processing.readers.files import make_row
 from processing.readers.multi30k import read_multi30k_captions
@@ -99,7 +99,7 @@ class Library:
         folder = self.cache / "study" / ("features-varied" if varied else "features-plain")
         if not folder.exists():
             self._prepare("baidu", folder)
-        if not (folder / FEATURES_FILE).exists():
+        if not features_paths(folder):
             run_features(str(folder), self.recipe, copies=COPIES if varied else 0)
         return FeatureFile(folder)
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from processing.writing import check_writable
+from processing.writable import check_writable
 
 from ..arguments import check_checkpoint, check_choice, check_data, check_new_folder
 from ..data.options import DescribeOptions, PrepareOptions, TranslateOptions

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from processing.writing import check_writable
+from processing.writable import check_writable
 
 from ..gallery.options import AddOptions, IndexOptions
 from .options import Device, Dtype

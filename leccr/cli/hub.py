@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from processing.notes import note
-from processing.writing import check_writable
+from processing.writable import check_writable
 
 from ..arguments import check_checkpoint, check_choice, check_file, check_folder, check_new_folder
 from .lists import split_paths

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from processing.notes import note
-from processing.writing import check_writable
+from processing.writable import check_writable
 
 from ..arguments import QUICKSTART_FILE, check_checkpoint, check_choice, check_data, check_new_folder, check_towers
 from ..defaults import EMBEDDING_BATCH, EVALUATION_BATCH, FEATURES_BATCH

@@ -8,7 +8,7 @@ from typing import Any
 from datasets import Dataset, DatasetDict
 from tqdm.auto import tqdm
 
-from processing.features import FEATURES_FILE, FeatureFile
+from processing.features import FeatureFile, feature_files
 from processing.notes import note
 from processing.screen import shown_names
 from processing.video import NUM_FRAMES, open_visual
@@ -26,7 +26,8 @@ def load_data(data: str, skip_broken: bool = False) -> tuple[DatasetDict, Featur
         skip_broken: Look at every picture and video first and leave out those that cannot be decoded.
 
     Returns:
-        The splits, pictures undecoded, and their visual features if these were computed ahead.
+        The splits, pictures undecoded, and their visual features if these were computed ahead; those that came with
+        the data first. See `leccr.data.features` for those that fit a model.
 
     Raises:
         UserError: If there is no such folder.
@@ -43,7 +44,7 @@ def load_data(data: str, skip_broken: bool = False) -> tuple[DatasetDict, Featur
     from processing.storage import read_splits
 
     splits = read_splits(folder)
-    features = FeatureFile(folder) if (folder / FEATURES_FILE).is_file() else None
+    features = next(iter(feature_files(folder)), None)
     if skip_broken and features is None:
         splits = DatasetDict({name: without_broken_pictures(rows, name) for name, rows in splits.items()})
     return splits, features

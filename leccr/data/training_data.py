@@ -1,18 +1,21 @@
 """What a recipe is trained on: opened and checked once, before anything is built."""
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from datasets import Dataset, DatasetDict
 
 from processing.caption_embeddings import EMBEDDINGS_FILE, CaptionEmbeddings
-from processing.captions import languages_of
+from processing.captions import languages_of, undrawable
 from processing.features import FeatureFile
+from processing.screen import shown
 
 from ..errors import UserError
 from ..recipes.recipe import Recipe
-from .loading import SCENES, load_data
+from .features import choose_features, fits_recipe
+from .loading import SCENES, for_videos, load_data, without_broken_pictures
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class TrainingData:
         languages: Target languages.
         features: Visual features computed ahead, used in place of the pictures, or None.
         embeddings: A teacher's embeddings of the training captions, or None.
+        left_out: Why training rows were left out, and how many.
     """
 
     splits: DatasetDict
@@ -32,6 +36,7 @@ class TrainingData:
     languages: list[str]
     features: FeatureFile | None = None
     embeddings: CaptionEmbeddings | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def train(self) -> Dataset:
@@ -61,7 +66,12 @@ def open_training_data(recipe: Recipe) -> TrainingData:
         UserError: If the recipe cannot be trained on them; see `training_data`.
     """
     data = recipe.data or SCENES
-    splits, features = load_data(data, skip_broken=recipe.skip_broken and recipe.network == "cross-modal")
+    splits, _ = load_data(data)
+    features = None
+    if data != SCENES:
+        features = choose_features(data, fits_recipe(for_videos(recipe, splits)), told=True)
+    if recipe.skip_broken and recipe.network == "cross-modal" and features is None:
+        splits = DatasetDict({name: without_broken_pictures(rows, name) for name, rows in splits.items()})
     embeddings = None
     if needs_teacher(recipe, splits.get("train")) and (Path(data) / EMBEDDINGS_FILE).is_file():
         embeddings = CaptionEmbeddings(data)
@@ -97,8 +107,11 @@ def training_data(
     languages = [language for language in dict.fromkeys(chosen) if language != source]
     _check_languages(recipe, existing, "training captions", languages)
     _check_languages(recipe, languages_of(splits["validation"]), "validation captions", languages)
-    _check_teaching(recipe, train, languages, embeddings)
-    return TrainingData(DatasetDict(dict(splits)), source, languages, features, embeddings)
+    _check_visuals(recipe, train, features)
+    usable, left_out = _usable(train, languages)
+    splits = {**splits, "train": usable}
+    _check_teaching(recipe, usable, languages, embeddings)
+    return TrainingData(DatasetDict(splits), source, languages, features, embeddings, left_out)
 
 
 def needs_teacher(recipe: Recipe, train: Dataset | None) -> bool:
@@ -111,6 +124,9 @@ def needs_teacher(recipe: Recipe, train: Dataset | None) -> bool:
 def missing_texts(recipe: Recipe, data: TrainingData) -> list[str]:
     """Return sentences about texts that the recipe learns from and the data lack, although it can be trained."""
     name, notes = recipe.data or "DATA", []
+    total = len(data.train) + sum(data.left_out.values())
+    for reason, count in data.left_out.items():
+        notes.append(f"{count} of {total} training rows are left out: each has {reason}.")
     if not data.languages:
         notes.append(
             f"The data have captions in {data.source} only, so the model will search in no other language. Add "
@@ -127,6 +143,38 @@ def missing_texts(recipe: Recipe, data: TrainingData) -> list[str]:
 def _learns_from_descriptions(recipe: Recipe) -> bool:
     slots, fusion = recipe.model.get("num_slots"), recipe.model.get("description_fusion")
     return recipe.network == "cross-modal" and (slots is None or slots > 0 or bool(fusion))
+
+
+def _check_visuals(recipe: Recipe, train: Dataset, features: FeatureFile | None) -> None:
+    """Raise UserError if there is nothing to see: neither pictures nor videos, nor features of the recipe's tower."""
+    if recipe.network != "cross-modal" or features is not None:
+        return
+    columns = [name for name in ("image", "video", "visual_features") if name in train.column_names]
+    visuals = train.select_columns(columns).with_format("arrow")[:] if columns else None
+    if visuals is None or all(visuals[name].null_count == len(train) for name in columns):
+        raise UserError(
+            f"The data have no pictures or videos, and no features of the tower {recipe.vision} of recipe "
+            f"{recipe.name}; add them, or choose the features' own tower with --towers."
+        )
+
+
+def _usable(train: Dataset, languages: list[str]) -> tuple[Dataset, dict[str, int]]:
+    """Return the rows that training can draw from, and why others are left out.
+
+    Raises:
+        UserError: If there are none.
+    """
+    columns = ["id", "source_captions", "target_captions"]
+    reasons = [undrawable(row, languages) for row in train.select_columns(columns)]
+    counts = Counter(reason for reason in reasons if reason is not None)
+    if not counts:
+        return train, {}
+    kept = [index for index, reason in enumerate(reasons) if reason is None]
+    if not kept:
+        raise UserError(
+            f"No training row can be used: row {shown(train[0]['id'])} has {reasons[0]}; complete the captions."
+        )
+    return train.select(kept), dict(counts)
 
 
 def _filled(splits: Mapping[str, Dataset]) -> str:

@@ -15,7 +15,9 @@ from processing.notes import note
 from processing.text_rule_leccr import MOSTLY_UNKNOWN
 from processing.writing import write_json
 
-from ..data.loading import load_data, split_of
+from ..data.facts import SCENES
+from ..data.features import choose_features, fits_model
+from ..data.loading import load_data, split_of, without_broken_pictures
 from ..defaults import EVALUATION_BATCH
 from ..errors import UserError
 from ..models.checkpoints import CROSS_LINGUAL, model_type
@@ -219,9 +221,14 @@ def run_evaluation(
         from .plots import plot_evaluation  # before the work, as matplotlib may be missing
     device = choose_device(options.device)
     text_only = model_type(checkpoint) == CROSS_LINGUAL
-    splits, features = load_data(data, skip_broken=options.skip_broken and not text_only)
+    splits, _ = load_data(data)
     rows = split_of(splits, options.split, data)
     encoder = Encoder.load(checkpoint, device, options.dtype, text_only)
+    features = None
+    if data != SCENES and not text_only:
+        features = choose_features(data, fits_model(encoder.model.config))
+    if options.skip_broken and not text_only and features is None:
+        rows = without_broken_pictures(rows, options.split)
     ranked: Iterable[RankedQueries]
     if text_only:
         ranked = rank_sentences(encoder, rows, options.languages, options.batch_size)

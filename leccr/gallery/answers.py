@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from processing.notes import note
 from processing.screen import json_line, shown
-from processing.writing import atomic_file, check_writable
+from processing.writable import check_writable
+from processing.writing import atomic_file
 
 from ..errors import UserError
 from .results import Result, unreadable

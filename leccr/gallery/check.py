@@ -66,15 +66,18 @@ def check_gallery(
         report.items = state.items
         counts = _count_problems(connection, state)
         damaged = _damaged(connection, catalogue, state)
+        undefined = _undefined(connection, catalogue, state, damaged)
         index = _index_problem(catalogue.folder, state)
     _report(report, "counts of the catalogue do not agree: " + "; ".join(counts), bool(counts), repair)
     _report(report, f"the views of {len(damaged)} items are damaged", bool(damaged), repair)
     _report(report, f"the approximate index is missing or broken: {index}", bool(index), repair)
+    what = f"the views of {len(undefined)} items, such as {_names(undefined)}, are undefined numbers, so that no query "
+    _report(report, what + "finds them", bool(undefined), repair)
     if repair:
         if counts:
             _repair_counts(catalogue)
-        if damaged:
-            _encode_again(catalogue, load(), damaged, report)
+        if damaged or undefined:
+            _encode_again(catalogue, load(), [*damaged, *undefined], report)
         if index and state.approximation:
             set_approximation(catalogue, state.approximation.kind)
     if files or repair:
@@ -150,6 +153,23 @@ def _damaged(connection: sqlite3.Connection, catalogue: Catalogue, state: State)
             if checksum != items[position].checksum:
                 damaged.append(items[position])
     return damaged
+
+
+def _undefined(
+    connection: sqlite3.Connection, catalogue: Catalogue, state: State, damaged: Sequence[Item]
+) -> list[Item]:
+    """Return the items whose views are as they were written, but not finite."""
+    if damaged:
+        # They may be missing altogether; a check after the repair finds the others.
+        return []
+    engine = open_storage(catalogue.folder, state).engine(state, approximate=False)
+    found: list[Item] = []
+    positions = [row[0] for row in connection.execute("SELECT position FROM items ORDER BY position")]
+    for block in blocks(positions, ITEMS_PER_BLOCK, "Checking numbers"):
+        finite = np.isfinite(engine.at(np.array(block))).all(axis=(1, 2))
+        items = items_at(connection, [position for position, good in zip(block, finite) if not good])
+        found += items.values()
+    return found
 
 
 def _index_problem(folder: Path, state: State) -> str | None:

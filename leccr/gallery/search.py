@@ -95,6 +95,15 @@ def _note_few(gallery: Gallery, results: Sequence[Result], k: int, where: str | 
     if where is not None and not results:
         note(f"No item matches the filter {where}.", sys.stderr)
     elif len(results) < k:
+        items = len(gallery)
+        if where is None and len(results) < min(k, items):
+            undefined = items - len(results)
+            note(
+                f"{undefined} of {items} items have views that are undefined numbers, and are never found; "
+                f"`leccr gallery check --repair {gallery.folder}` repairs this.",
+                sys.stderr,
+            )
+            return
         what = f"match the filter {where}" if where else "are in the gallery"
         note(f"{k} items were requested, but {len(results)} {what}; all of them are shown.", sys.stderr)
 

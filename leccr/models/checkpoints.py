@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoModel, AutoTokenizer, PreTrainedConfig
@@ -91,4 +92,17 @@ def _load(model_class: Any, processor_class: Any, checkpoint: str | Path) -> tup
         raise UserError(
             f"The weights in {checkpoint} do not fit its config.json; the first that differs is {wrong[0]}."
         )
+    _check_weights(model, str(checkpoint))
     return model.eval(), processor
+
+
+def _check_weights(model: Any, name: str) -> None:
+    """Raise UserError if weights are infinite or undefined, as they are after a training that diverged."""
+    for weight_name, weight in model.state_dict().items():
+        # One number for each weight: the sum is finite only if all of it is.
+        if weight.is_floating_point() and not torch.isfinite(weight.sum(dtype=torch.float32)):
+            raise UserError(
+                f"The weights of {name} are infinite or undefined numbers (NaN), the first in {weight_name}: its "
+                "training diverged, or the file is damaged; train it again with a lower learning rate, or download it "
+                "again."
+            )

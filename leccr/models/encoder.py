@@ -21,7 +21,7 @@ from processing.features import FeatureFile, with_features
 from processing.read_ahead import read_ahead
 from processing.text_rule_leccr import unknown_shares
 
-from ..errors import inputs_of_the_user
+from ..errors import UserError, inputs_of_the_user
 from .checkpoints import load_retriever, load_text_encoder
 
 # Settings that change views and are not weights.
@@ -138,6 +138,7 @@ class Encoder:
                     embeds = np.empty((len(texts), values.shape[1]), dtype=np.float32)
                 embeds[positions] = values
                 bar.update(len(positions))
+        self._check_numbers(embeds)
         return embeds
 
     def unknown_shares(self, texts: Sequence[str]) -> list[float]:
@@ -218,7 +219,15 @@ class Encoder:
         bar = tqdm(read_ahead(read, jobs), desc="Encoding images", total=len(jobs), disable=len(jobs) <= 1)
         for positions, (prepared, said) in zip(jobs, bar):
             views[positions.start : positions.stop] = self.views(prepared, said, batch_size)
+        self._check_numbers(views)
         return views
+
+    def _check_numbers(self, embeds: np.ndarray) -> None:
+        if not np.isfinite(embeds).all():
+            raise UserError(
+                f"The model {self.name} returns infinite or undefined numbers (NaN); it may have diverged in training, "
+                "or need a wider precision: try --dtype fp32."
+            )
 
     def _image_batches(
         self, prepared: Sequence[Inputs], descriptions: Sequence[str | None], batch_size: int

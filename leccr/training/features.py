@@ -14,12 +14,13 @@ from tqdm.auto import tqdm
 from modeling_leccr import VisionTower
 from processing.caption_collator import stable_id
 from processing.device import check_names, choose_device, to_device
-from processing.features import FEATURES_FILE, copy_id, save_features
+from processing.features import copy_id, save_features
 from processing.images import BACKGROUND, RandomCrop, cropped_side, needed_side
 from processing.read_ahead import read_ahead
 from processing.video import open_visual
 from processing.writing import atomic_file, own_folder, write_text
 
+from ..data.features import features_name, tower_settings
 from ..data.loading import for_videos, load_data
 from ..defaults import FEATURES_BATCH
 from ..errors import UserError
@@ -39,11 +40,13 @@ def run_features(
     device: str = "auto",
     dtype: str = "auto",
 ) -> Path:
-    """Write `features.safetensors` next to a prepared data set: what `leccr features` does.
+    """Write the features of a tower next to a prepared data set: what `leccr features` does.
+
+    Those of several towers can be next to each other; training and evaluation take the ones of their own tower.
 
     A picture becomes the tower's tokens (N, F). If the data have videos, a video becomes the summary tokens (T, F) of
-    its frames, and a picture that of its only one. Finished parts stay in `features.parts` until all are done, so that
-    an interrupted run resumes where it stopped.
+    its frames, and a picture that of its only one. Finished parts stay in a folder next to it until all are done, so
+    that an interrupted run resumes where it stopped.
 
     Args:
         data: Folder of the data set; every split's pictures and videos are encoded.
@@ -63,7 +66,7 @@ def run_features(
             precision or store.
         UserError: If a picture or a video cannot be decoded.
     """
-    target = Path(data) / FEATURES_FILE
+    target = Path(data) / features_name(recipe)
     if store not in STORES:
         raise UserError(f"--store is {store!r}, but has to be one of {', '.join(STORES)}.")
     chosen = choose_device(device)
@@ -77,7 +80,7 @@ def run_features(
     num_frames, background = recipe.processor.get("num_frames"), recipe.processor.get("background", BACKGROUND)
     tower, image_processor = load_vision_tower(recipe)
     tower = to_device(tower, chosen, dtype)
-    parts = own_folder(target.parent / "features.parts")
+    parts = own_folder(target.with_suffix(".parts"))
     _check_same_run(parts, _settings(recipe, store, dtype, copies))
     rounds = [(name, 0) for name in splits] + [("train", copy) for copy in range(1, copies + 1) if "train" in splits]
     ids = [copy_id(row_id, copy) if copy else row_id for name, copy in rounds for row_id in splits[name]["id"]]
@@ -98,7 +101,8 @@ def run_features(
                     progress.update()
                 _write_part(paths[-1], encoded)
     features = (tokens for path in paths for tokens in _read_part(path))
-    save_features(target, ids, features, tower=str(recipe.vision), copies=str(copies))
+    settings = json.dumps(tower_settings(recipe))
+    save_features(target, ids, features, tower=str(recipe.vision), copies=str(copies), settings=settings)
     for path in parts.iterdir():
         path.unlink()
     parts.rmdir()
@@ -109,10 +113,7 @@ def _settings(recipe: Recipe, store: str, dtype: str, copies: int) -> dict[str, 
     """Return what features depend on, so that a run resumes no other."""
     return {
         "vision": recipe.vision,
-        "image_processor": recipe.image_processor,
-        "grid": recipe.model.get("vision_grid"),
-        "num_frames": recipe.processor.get("num_frames"),
-        "background": recipe.processor.get("background", BACKGROUND),
+        **tower_settings(recipe),
         "store": store,
         "dtype": dtype,
         "augmentation": recipe.augmentation if copies else None,

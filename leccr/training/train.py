@@ -7,22 +7,20 @@ from typing import Any, NamedTuple
 
 import torch
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments, set_seed
-from transformers.integrations import is_tensorboard_available
 from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
-from transformers.trainer_utils import get_last_checkpoint
 
 from processing import CaptionCollator, RetrievalCollator
 from processing.caption_embeddings import with_caption_embeddings
 from processing.captions import evaluation_rows
 from processing.features import with_features
 from processing.images import RandomCrop
-from processing.notes import is_quiet, note
-from processing.writing import follow_umask, refuse_links_below, write_json, write_text
+from processing.notes import is_main_process, is_quiet, note
+from processing.writing import atomic_files, refuse_links_below, write_json, write_text
 
 from ..data.facts import SCENES, training_facts
 from ..data.loading import for_videos
 from ..data.training_data import TrainingData, missing_texts, open_training_data
-from ..errors import UserError, inputs_of_the_user
+from ..errors import UserError, inputs_of_the_user, settings_of_the_user
 from ..evaluation.evaluate import TEXT_COLUMNS
 from ..evaluation.validation import RetrievalMetrics, SentenceMetrics
 from ..models.build import build_model, build_processor, parameter_groups, standardize, training_texts
@@ -30,22 +28,10 @@ from ..models.lora import add_lora, finish_lora
 from ..recipes import Recipe
 from ..recipes.recipe import RECIPE_FILE
 from .report import LossTerms, plot_training
+from .resuming import CHECKPOINTS, begin_run, last_checkpoint
+from .settings import training_arguments
 
-CHECKPOINTS = "checkpoints"
-DEFAULTS: dict[str, Any] = {
-    "remove_unused_columns": False,
-    "report_to": "none",
-    "dataloader_pin_memory": torch.cuda.is_available(),
-    "eval_strategy": "epoch",
-    "save_strategy": "epoch",
-    "save_total_limit": 1,
-    "load_best_model_at_end": True,
-    "metric_for_best_model": "sum_of_hit_rates",
-    "greater_is_better": True,
-    "label_names": ["caption_languages"],
-    "logging_steps": 20,
-}
-"""Settings of every run; a recipe or the command line can replace them."""
+__all__ = ["CHECKPOINTS", "RECIPE_FILE", "make_trainer", "run_training", "save_retriever", "train_recipe"]
 
 
 class QuietProgress(ProgressCallback):
@@ -66,8 +52,9 @@ def make_trainer(recipe: Recipe, data: TrainingData, output: Path) -> Trainer:
         output: Folder for checkpoints.
 
     Raises:
-        UserError: If the towers cannot be loaded, or do not fit the data.
+        UserError: If the towers cannot be loaded, or do not fit the data, or a setting makes no sense.
     """
+    arguments = training_arguments(recipe, str(output))
     set_seed(recipe.seed)
     recipe = for_videos(recipe, data.splits)
     processor = build_processor(recipe, training_texts(data.train))
@@ -77,19 +64,17 @@ def make_trainer(recipe: Recipe, data: TrainingData, output: Path) -> Trainer:
         standardize(model, data.features, data.train)
     if recipe.lora:
         model = add_lora(model, recipe.lora)
-    arguments = TrainingArguments(output_dir=str(output), seed=recipe.seed, **{**DEFAULTS, **recipe.training})
-    if "tensorboard" in arguments.report_to and not is_tensorboard_available():
-        raise UserError("--report_to tensorboard needs TensorBoard: pip install tensorboard.")
-    trainer = Trainer(
-        model=model,
-        args=arguments,
-        data_collator=batches.collator,
-        train_dataset=batches.train,
-        eval_dataset=batches.validation,
-        compute_metrics=batches.metrics,
-        processing_class=processor,
-        optimizers=(_optimizer(model, recipe, arguments), None),
-    )
+    with settings_of_the_user("The settings of the training"):
+        trainer = Trainer(
+            model=model,
+            args=arguments,
+            data_collator=batches.collator,
+            train_dataset=batches.train,
+            eval_dataset=batches.validation,
+            compute_metrics=batches.metrics,
+            processing_class=processor,
+            optimizers=(_optimizer(model, recipe, arguments), None),
+        )
     if not arguments.disable_tqdm:
         # In a notebook, Trainer has another one, a table with every figure.
         trainer.remove_callback(DEFAULT_PROGRESS_CALLBACK)
@@ -138,10 +123,12 @@ def _optimizer(model: Any, recipe: Recipe, arguments: TrainingArguments) -> torc
 
 def train_recipe(trainer: Trainer, recipe: Recipe, resume: bool = False) -> dict[str, Any]:
     """Train, keep the best checkpoint by validation, and return what the run was and what it reached."""
-    last = get_last_checkpoint(trainer.args.output_dir) if resume else None
+    last = last_checkpoint(Path(trainer.args.output_dir)) if resume else None
     with inputs_of_the_user():
         run = trainer.train(resume_from_checkpoint=last)
     validations = [entry for entry in trainer.state.log_history if "eval_sum_of_hit_rates" in entry]
+    if not validations and trainer.args.load_best_model_at_end:
+        note("Note: the run ended before its first validation, so the last weights are kept.")
     best = [entry for entry in validations if entry["eval_sum_of_hit_rates"] == trainer.state.best_metric]
     return {
         "recipe": recipe.name,
@@ -155,6 +142,8 @@ def train_recipe(trainer: Trainer, recipe: Recipe, resume: bool = False) -> dict
 def run_training(recipe: Recipe, output: Path, resume: bool = False, plots: bool = False) -> None:
     """Train a recipe on the data that it names and write a Hub-ready folder: what `leccr train` does.
 
+    Of several processes, such as `torchrun` starts, only the main one writes and prints.
+
     Args:
         recipe: Method, towers, settings, data, languages and seed.
         output: Folder to write, with all of these in its `recipe.yaml`.
@@ -163,13 +152,13 @@ def run_training(recipe: Recipe, output: Path, resume: bool = False, plots: bool
 
     Raises:
         UserError: If the output folder has files in it and this is not a resumption, or the recipe cannot be trained on
-            the data.
+            the data, or is not the one of the run to resume.
     """
     if plots:
         from ..drawing import figures  # noqa: F401 - before the work, as matplotlib may be missing
 
     output = Path(output)
-    if output.exists() and any(output.iterdir()) and not resume:
+    if is_main_process() and output.exists() and any(output.iterdir()) and not resume:
         raise UserError(f"{output} is not empty; choose a new folder, or add --resume to resume the run in it.")
     refuse_links_below(output)
     recipe = dataclasses.replace(recipe, data=recipe.data or SCENES)
@@ -177,7 +166,10 @@ def run_training(recipe: Recipe, output: Path, resume: bool = False, plots: bool
     recipe = dataclasses.replace(recipe, languages=data.languages)
     trainer = make_trainer(recipe, data, output / CHECKPOINTS)
     _announce(recipe, data)
+    begin_run(output, recipe, data.used, resume)
     report = train_recipe(trainer, recipe, resume)
+    if not is_main_process():
+        return
     report["data"] = training_facts(str(recipe.data), data.used)
     if data.embeddings is not None:
         report["teacher"] = data.embeddings.teacher
@@ -212,6 +204,8 @@ def save_retriever(
 ) -> None:
     """Write a folder that the Auto classes load by themselves: weights, processor, their code, and the run's report.
 
+    Other files in the folder stay. The new ones appear once all of them are written, `config.json` last.
+
     Args:
         output: Folder to write.
         model: A `modeling_leccr.LeccrModel`, or a text-only `modeling_leccr.CrossLingualModel`.
@@ -219,10 +213,10 @@ def save_retriever(
         report: What `train_recipe` returned, for `training.json`.
         recipe: What was trained, for `recipe.yaml`, from which `leccr train` repeats the run.
     """
-    model.save_pretrained(output)
-    processor.save_pretrained(output)
-    follow_umask(output)
-    if report is not None:
-        write_json(output / "training.json", report)
-    if recipe is not None:
-        write_text(output / RECIPE_FILE, recipe.to_yaml())
+    with atomic_files(output, last="config.json") as part:
+        model.save_pretrained(part)
+        processor.save_pretrained(part)
+        if report is not None:
+            write_json(part / "training.json", report)
+        if recipe is not None:
+            write_text(part / RECIPE_FILE, recipe.to_yaml())

@@ -8,7 +8,7 @@ from space_errors import SpaceError
 from space_model import Retriever
 from space_own_tab import forget
 from space_search import LONGEST_QUERY, MOST_PIXELS
-from space_uploads import MOST_BYTES, MOST_OWN, add_uploads, describe_upload, shorten_name, shrink
+from space_uploads import MOST_BYTES, MOST_OWN, RecentUploads, add_uploads, describe_upload, shorten_name, shrink
 
 from tests.spaces.hostile import SCRIPT, huge_png, jpeg, png, write
 
@@ -106,3 +106,29 @@ def test_forgetting_leaves_nothing(retriever: Retriever, tmp_path: Path) -> None
     forget(store)
     forget(None)
     assert len(store) == 0 and store.search("x" * LONGEST_QUERY, 5) == []
+
+
+@pytest.mark.parametrize("content", [jpeg(), b"no picture"])
+def test_two_visitors_may_upload_the_same_file(retriever: Retriever, tmp_path: Path, content: bytes) -> None:
+    """The server gives both the same path, and the first visitor's turn deletes the file."""
+    path = write(tmp_path, "same.jpg", content)
+    _, first = add_uploads(None, [path], retriever)
+    assert list(tmp_path.iterdir()) == []
+    _, second = add_uploads(None, [path], retriever)
+    assert second == first and "did not arrive" not in second
+
+
+def test_what_never_arrived_is_told(retriever: Retriever, tmp_path: Path) -> None:
+    _, said = add_uploads(None, [str(tmp_path / "gone.jpg")], retriever)
+    assert "it did not arrive; try again" in said
+
+
+def test_uploads_are_remembered_for_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("space_uploads.time.monotonic", lambda: now)
+    recent = RecentUploads(most=2, seconds=60)
+    for name in "abc":
+        recent.keep(Path(name), name.encode())
+    assert [recent.find(Path(name)) for name in "abc"] == [None, b"b", b"c"]
+    now = 61.0
+    assert recent.find(Path("c")) is None and len(recent) == 0

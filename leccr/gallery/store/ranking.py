@@ -116,6 +116,9 @@ def _best(positions: np.ndarray, views: np.ndarray, query: np.ndarray, k: int) -
     scores = exact_scores(views, query)
     view = scores.argmax(axis=1) if len(scores) else np.empty(0, np.int64)
     best = scores[np.arange(len(scores)), view]
+    # Undefined numbers are no answer; `leccr gallery check` names the items.
+    defined = np.isfinite(best)
+    positions, best, view = positions[defined], best[defined], view[defined]
     order = np.lexsort((positions, -best))[:k]
     return Ranking(positions[order], best[order], view[order])
 

@@ -10,6 +10,7 @@ from PIL import Image
 from transformers import CLIPImageProcessorPil, MobileNetV2Config, MobileNetV2Model
 
 import leccr.training.features as featuring
+from leccr.data.features import choose_features, fits_recipe
 from leccr.errors import UserError
 from leccr.recipes import Recipe
 from leccr.training.features import encode_rows, load_vision_tower, run_features
@@ -63,7 +64,7 @@ def test_every_row_has_the_towers_tokens(data: Path, recipe: Recipe) -> None:
         for name, expected in zip(rows["id"], encode_rows(tower, image_processor, rows, batch_size=1), strict=True):
             assert expected.shape[0] == 2
             torch.testing.assert_close(features[name], expected, atol=1e-5, rtol=1e-5)
-    assert not (data / "features.parts").exists()
+    assert not (data / "features-tower.parts").exists()
 
 
 class Elsewhere(torch.nn.Module):
@@ -114,15 +115,15 @@ def test_an_interrupted_run_resumes(data: Path, recipe: Recipe, monkeypatch: pyt
     monkeypatch.setattr(featuring, "encode_rows", stop_at_third)
     with pytest.raises(KeyboardInterrupt):
         run_features(str(data), recipe)
-    assert len(list((data / "features.parts").glob("*.safetensors"))) == 2
+    assert len(list((data / "features-tower.parts").glob("*.safetensors"))) == 2
     run_features(str(data), recipe)
     assert len(seen) == 3 + 2
     assert len(FeatureFile(data)[read_splits(data)["validation"][0]["id"]]) == 2
 
 
 def test_parts_of_another_run_are_not_mixed_in(data: Path, recipe: Recipe) -> None:
-    (data / "features.parts").mkdir()
-    (data / "features.parts" / "about.json").write_text("{}", encoding="utf-8")
+    (data / "features-tower.parts").mkdir()
+    (data / "features-tower.parts" / "about.json").write_text("{}", encoding="utf-8")
     with pytest.raises(UserError, match="parts of another run"):
         run_features(str(data), recipe)
 
@@ -131,10 +132,23 @@ def test_parts_are_not_written_or_removed_in_a_linked_folder(data: Path, recipe:
     other = tmp_path / "other"
     other.mkdir()
     (other / "mine.txt").write_text("mine")
-    (data / "features.parts").symlink_to(other)
-    with pytest.raises(UserError, match="features.parts is a link or a file"):
+    (data / "features-tower.parts").symlink_to(other)
+    with pytest.raises(UserError, match="features-tower.parts is a link or a file"):
         run_features(str(data), recipe)
     assert [path.name for path in other.iterdir()] == ["mine.txt"]
+
+
+def test_features_of_several_towers_are_next_to_each_other(data: Path, recipe: Recipe, tmp_path: Path) -> None:
+    other = shutil.copytree(tmp_path / "tower", tmp_path / "Other Tower")
+    paths = [
+        run_features(str(data), Recipe(**{**vars(recipe), "vision": str(tower)})) for tower in (recipe.vision, other)
+    ]
+    assert [path.name for path in paths] == ["features-tower.safetensors", "features-other-tower.safetensors"]
+    for path, tower in zip(paths, (recipe.vision, other)):
+        fitting = choose_features(data, fits_recipe(Recipe(**{**vars(recipe), "vision": str(tower)})))
+        assert fitting is not None and fitting.path == path
+    assert choose_features(data, fits_recipe(Recipe(**{**vars(recipe), "vision": "third/tower"}))) is None
+    assert choose_features(data, fits_recipe(Recipe(**{**vars(recipe), "model": {"vision_grid": 2}}))) is None
 
 
 def test_existing_features_are_kept(data: Path, recipe: Recipe) -> None:

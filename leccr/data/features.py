@@ -1,0 +1,88 @@
+"""Which of the features next to a data set fit a model: those of its own tower, and no others."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from processing.features import FeatureFile, feature_files
+from processing.images import BACKGROUND
+from processing.notes import note
+
+from ..recipes.recipe import Recipe
+
+Fits = Callable[[FeatureFile], bool]
+
+
+def features_name(recipe: Recipe) -> str:
+    """Return the name of the file for the features of a recipe's tower: those of several towers fit in one folder."""
+    tower = str(recipe.vision)
+    name = Path(tower).name if Path(tower).is_dir() else tower
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "tower"
+    return f"features-{slug}.safetensors"
+
+
+def tower_settings(recipe: Recipe) -> dict[str, Any]:
+    """Return what the features of a tower depend on besides its weights."""
+    return {
+        "image_processor": recipe.image_processor,
+        "grid": recipe.model.get("vision_grid"),
+        "num_frames": recipe.processor.get("num_frames"),
+        "background": recipe.processor.get("background", BACKGROUND),
+    }
+
+
+def fits_recipe(recipe: Recipe) -> Fits:
+    """Return what tells whether features can take the place of the pictures in training by a recipe.
+
+    Args:
+        recipe: As `leccr.data.loading.for_videos` returned it.
+    """
+
+    def fits(features: FeatureFile) -> bool:
+        if recipe.network != "cross-modal" or recipe.dual_encoder is not None:
+            return False
+        if recipe.vision is None:
+            return True
+        settings = features.metadata.get("settings")
+        same = settings is None or json.loads(settings) == json.loads(json.dumps(tower_settings(recipe)))
+        return features.metadata.get("tower", recipe.vision) == recipe.vision and same
+
+    return fits
+
+
+def fits_model(config: Any) -> Fits:
+    """Return what tells whether a trained model takes features: by their width, and its tower's name if it says one.
+
+    Args:
+        config: The model's configuration.
+    """
+    tower = getattr(config.vision_config, "_name_or_path", "") if config.vision_config is not None else ""
+
+    def fits(features: FeatureFile) -> bool:
+        made_by = features.metadata.get("tower")
+        return features.width == config.visual_feature_dim and (not tower or made_by in (None, tower))
+
+    return fits
+
+
+def choose_features(data: str | Path, fits: Fits, told: bool = False) -> FeatureFile | None:
+    """Return the features next to a data set that fit, or None if the pictures have to be taken.
+
+    Args:
+        data: The data set's folder.
+        fits: Tells whether features fit.
+        told: Print which features are taken, or that none of them fits.
+    """
+    existing = feature_files(data)
+    fitting = [features for features in existing if fits(features)]
+    if told and fitting:
+        note(f"Note: the features in {fitting[0].path.name} take the place of the pictures.")
+    elif told and existing:
+        names = ", ".join(f"{features.path.name} ({features.metadata.get('tower')})" for features in existing)
+        note(f"Note: the pictures are taken, since no features next to the data are of this tower: {names}.")
+    return fitting[0] if fitting else None
+
+
+__all__ = ["choose_features", "features_name", "fits_model", "fits_recipe", "tower_settings"]

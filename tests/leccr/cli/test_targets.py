@@ -1,0 +1,151 @@
+"""Where commands write: found out before the work, told in one line, and nothing half-written after a full disk."""
+
+import errno
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from leccr.gallery import Gallery
+from processing import writable
+from processing.storage import read_splits, write_rows
+from tests.leccr.gallery import tiny_gallery
+from tests.leccr.gallery.tiny_gallery import run
+from tests.tiny_data import row
+
+ROOT = Path(__file__).parents[3]
+TARGETS = {
+    "prepare": ["prepare", "scenes", "--out", "{target}"],
+    "describe": ["describe", "{data}", "--model", "m", "--endpoint", "http://localhost:1/v1", "--out", "{target}"],
+    "translate": ["translate", "{data}", "--to", "de", "--model", "m", "--endpoint", "http://x", "--out", "{target}"],
+    "train": ["train", "dual-encoder", "--towers", "scenes", "--out", "{target}"],
+    "resume": ["train", "dual-encoder", "--towers", "scenes", "--out", "{target}", "--resume"],
+    "quickstart": ["quickstart", "--out", "{target}"],
+    "evaluate": ["evaluate", "{model}", "{data}", "--out", "{target}"],
+    "plots": ["evaluate", "{model}", "{data}", "--plots", "{target}"],
+    "export": ["export", "{model}", "--out", "{target}"],
+    "convert": ["convert-official", "{data}/train-00000-of-00001.parquet", "--out", "{target}"],
+    "card": ["card", "{model}", "--out", "{target}"],
+    "index": ["index", "{data}", "--model", "{model}", "--out", "{target}"],
+    "sheet": ["search", "{gallery}", "a dog", "--sheet", "{target}.png"],
+}
+IN_PLACE = {
+    "describe": ["describe", "{data}", "--model", "m", "--endpoint", "http://localhost:1/v1"],
+    "translate": ["translate", "{data}", "--to", "de", "--model", "m", "--endpoint", "http://localhost:1/v1"],
+    "features": ["features", "{data}", "--towers", "scenes"],
+    "embed-captions": ["embed-captions", "{data}", "--model", "{model}"],
+    "card": ["card", "{model}"],
+    "add": ["gallery", "add", "{gallery}", "{data}"],
+    "remove": ["gallery", "remove", "{gallery}", "a"],
+    "convert": ["gallery", "convert", "{gallery}", "--store", "fp16"],
+    "repair": ["gallery", "check", "{gallery}", "--repair"],
+}
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A model, a gallery of it, and a data set."""
+    folder = tmp_path_factory.mktemp("places")
+    model = tiny_gallery.save_model(folder / "model")
+    for split in ("train", "validation"):
+        write_rows(folder / "data", split, [row("a")])
+    Gallery.build(folder / "data", str(model), folder / "gallery").close()
+    return {name: str(folder / name) for name in ("model", "data", "gallery")}
+
+
+def snapshot(folder: str) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in Path(folder).parent.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_target_below_a_file_is_one_line(name: str, places: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    target = tmp_path / "file" / "out"
+    done = run(*(word.format(**places, target=target) for word in TARGETS[name]))
+    expected = f"Error: {tmp_path}/file is a file, so nothing can be written below it; choose another folder.\n"
+    assert (done.exit_code, done.stderr) == (2, expected), done.output
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.ENOSPC])
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_a_folder_that_cannot_be_written_is_one_line(
+    name: str, code: int, places: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: Path) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(writable, "_probe", refuse)
+    before = snapshot(places["model"])
+    done = run(*(word.format(**places) for word in IN_PLACE[name]))
+    assert done.exit_code == 2, done.output
+    [line] = done.stderr.splitlines()
+    assert line.startswith("Error: Nothing can be written to ") and os.strerror(code)[1:] in line
+    assert snapshot(places["model"]) == before
+
+
+def limited(size: int, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run `leccr` in a process that can write no file larger than `size` bytes, as on a disk that is nearly full."""
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "leccr.cli", *map(str, arguments)],
+        env=variables,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a limit of Linux")
+@pytest.mark.parametrize("size", [4096 * 4, 4096 * 14])
+def test_an_index_that_outgrows_the_disk_resumes(size: int, places: dict[str, str], tmp_path: Path) -> None:
+    for number in range(40):
+        tiny_gallery.paint(tmp_path / "photos" / f"{number}.png", number)
+    command = ("index", tmp_path / "photos", "--model", places["model"], "--out", tmp_path / "g")
+    done = limited(size, *command)
+    errors = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert done.returncode == 2 and len(errors) == 1 and "Traceback" not in done.stderr, done.stderr
+    again = run(*command)
+    assert again.exit_code == 0 and "The gallery" in again.output, again.output
+    with Gallery.open(tmp_path / "g") as gallery:
+        assert len(gallery) == 40 and gallery.check().problems == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a limit of Linux")
+def test_training_that_outgrows_the_disk_leaves_no_model_and_resumes(places: dict[str, str], tmp_path: Path) -> None:
+    command = ["train", "dual-encoder", "--towers", "scenes", "--out", tmp_path / "out", "--data", places["data"]]
+    command += ["--max_steps", 1, "--languages", "de"]
+    done = limited(2**16, *command)
+    errors = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert done.returncode == 2 and len(errors) == 1 and "Traceback" not in done.stderr, done.stderr
+    assert not (tmp_path / "out" / "config.json").exists()
+    again = run(*command, "--resume")
+    assert again.exit_code == 0, again.output
+    assert (tmp_path / "out" / "config.json").is_file() and (tmp_path / "out" / "model.safetensors").is_file()
+    assert not [path for path in (tmp_path / "out").rglob("*.part*")]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a limit of Linux")
+def test_data_that_outgrow_the_disk_leave_nothing(places: dict[str, str], tmp_path: Path) -> None:
+    for number in range(30):
+        tiny_gallery.paint(tmp_path / "photos" / f"{number}.png", number, size=(200, 200))
+    command = ("prepare", "folder", "--root", tmp_path / "photos", "--out", tmp_path / "data")
+    done = limited(4096, *command)
+    assert done.returncode == 2 and done.stderr.splitlines()[-1].startswith("Error: "), done.stderr
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+    assert run(*command).exit_code == 0
+    assert len(read_splits(tmp_path / "data")["gallery"]) == 30
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
+def test_figures_are_shown_even_if_their_file_cannot_be_written(places: dict[str, str], tmp_path: Path) -> None:
+    command = ["evaluate", places["model"], places["data"], "--split", "train"]
+    done = run(*command, "--out", "/dev/full")
+    assert done.exit_code == 2 and "| en " in done.stdout, done.output
+    assert "Error: " in done.stderr and "the disk is full" in done.stderr.lower()
+    assert run(*command, "--out", tmp_path / "new" / "figures.json").exit_code == 0
+    assert json.loads((tmp_path / "new" / "figures.json").read_text())[0]["language"] == "en"
