@@ -43,7 +43,7 @@ def test_a_model_whose_weights_are_no_numbers_is_refused(diverged: Path, own: Pa
 def test_numbers_that_become_undefined_on_the_way_are_told() -> None:
     encoder = tiny_gallery.encoder()
     with torch.no_grad():
-        encoder.model.text.head.weight.fill_(float("nan"))
+        encoder.model.text.head.output.weight.fill_(float("nan"))
     with pytest.raises(UserError, match="The model tiny returns infinite or undefined numbers"):
         encoder.texts(["en red 1"])
     encoder = tiny_gallery.encoder(num_slots=0, softened_weight=0.0)
