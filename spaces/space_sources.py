@@ -1,6 +1,8 @@
 """Where pictures come from: a folder, a data set on the Hub in the same layout, or the samples next to the app."""
 
 import json
+import os
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,7 +63,8 @@ def open_source(name: str | Path) -> Source:
     pictures = []
     for number, path in enumerate(files[:MOST_PICTURES]):
         relative = path.relative_to(folder).as_posix()
-        pictures.append(Picture(str(number), relative, path, descriptions.get(relative)))
+        description = descriptions.get(unicodedata.normalize("NFC", relative))
+        pictures.append(Picture(str(number), shown_name(relative), path, description))
     return Source(Path(name).name, pictures, read_ideas(folder), len(files) - len(pictures))
 
 
@@ -95,7 +98,13 @@ def read_descriptions(folder: Path) -> dict[str, str]:
 
 def _keep(descriptions: dict[str, str], name: str, text: object) -> None:
     if isinstance(text, str) and text.strip():
-        descriptions[name] = text.strip()[:LONGEST_DESCRIPTION]
+        # macOS writes accents as characters of their own.
+        descriptions[unicodedata.normalize("NFC", name)] = text.strip()[:LONGEST_DESCRIPTION]
+
+
+def shown_name(name: str) -> str:
+    r"""Return a file's name as text; bytes that are not UTF-8, which no answer could hold, become `\xff`."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _records(path: Path) -> list[dict[str, object]]:

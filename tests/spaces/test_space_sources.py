@@ -1,4 +1,7 @@
 import json
+import os
+import sys
+import unicodedata
 from pathlib import Path
 
 import huggingface_hub
@@ -73,3 +76,13 @@ def test_what_is_not_there_is_said(name: str, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(SpaceError, match="no pictures|neither a folder nor a data set") as caught:
         open_source(name or Path(__file__).parent)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_names_of_any_bytes_and_unicode_form(tmp_path: Path) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "genève.png") for form in ("NFC", "NFD"))
+    for number, name in enumerate((decomposed, os.fsdecode(b"caf\xe9.png"))):
+        paint(tmp_path / name, number)
+    (tmp_path / "descriptions.json").write_text(json.dumps({composed: "A lake."}), encoding="utf-8")
+    pictures = open_source(str(tmp_path)).pictures
+    assert {picture.name: picture.description for picture in pictures} == {decomposed: "A lake.", r"caf\xe9.png": None}
