@@ -100,7 +100,7 @@ def limited(size: int, *arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a limit of Linux")
-@pytest.mark.parametrize("size", [4096 * 4, 4096 * 14])
+@pytest.mark.parametrize("size", [4096 * 2, 4096 * 5])
 def test_an_index_that_outgrows_the_disk_resumes(size: int, places: dict[str, str], tmp_path: Path) -> None:
     for number in range(40):
         tiny_gallery.paint(tmp_path / "photos" / f"{number}.png", number)
