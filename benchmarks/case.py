@@ -1,9 +1,10 @@
-"""How many queries find their picture as written, in lower case and in capitals: python -m benchmarks.case MODEL.
+"""How many queries find their picture however they are typed: python -m benchmarks.case MODEL.
 
 The model is one trained on Scenes, such as the quickstart's. It prints the table in RESULTS.md.
 """
 
 import argparse
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -14,11 +15,18 @@ from leccr.models.encoder import Encoder
 from processing.captions import languages_of
 from processing.scenes.build import build_scenes
 
-CASES: dict[str, Callable[[str], str]] = {"as written": str, "lower case": str.lower, "capitals": str.upper}
+FULL_WIDTH = {code: code + 0xFEE0 for code in range(ord("!"), ord("~") + 1)}
+WAYS: dict[str, Callable[[str], str]] = {
+    "as written": str,
+    "lower case": str.lower,
+    "capitals": str.upper,
+    "decomposed letters": lambda text: unicodedata.normalize("NFD", text),
+    "full-width letters": lambda text: text.translate(FULL_WIDTH),
+}
 
 
-def in_case(rows: Dataset, change: Callable[[str], str]) -> Dataset:
-    """Return the rows with all their captions, but not their descriptions, in another case."""
+def typed(rows: Dataset, change: Callable[[str], str]) -> Dataset:
+    """Return the rows with all their captions, but not their descriptions, typed in another way."""
 
     def changed(row: dict[str, Any]) -> dict[str, Any]:
         targets = [{**target, "text": change(target["text"])} for target in row["target_captions"]]
@@ -28,21 +36,21 @@ def in_case(rows: Dataset, change: Callable[[str], str]) -> Dataset:
 
 
 def measure(encoder: Encoder, rows: Dataset) -> dict[str, dict[str, float]]:
-    """Return the hit rate at 1, in percent, by case and language."""
+    """Return the hit rate at 1, in percent, by way of typing and language."""
     found = {}
-    for case, change in CASES.items():
-        results = evaluate_retrieval(encoder, in_case(rows, change))
-        found[case] = {result["language"]: result["text_to_image_hit_rate_1"] for result in results}
+    for way, change in WAYS.items():
+        results = evaluate_retrieval(encoder, typed(rows, change))
+        found[way] = {result["language"]: result["text_to_image_hit_rate_1"] for result in results}
     return found
 
 
 def table(found: dict[str, dict[str, float]]) -> str:
-    """Return the figures as a Markdown table, and what lower case and capitals lose."""
+    """Return the figures as a Markdown table."""
     languages = list(found["as written"])
     lines = ["| queries | " + " | ".join(languages) + " |", "| --- |" + " ---: |" * len(languages)]
-    for case, figures in found.items():
+    for way, figures in found.items():
         cells = [f"{figures[language]:.1f}" for language in languages]
-        lines.append(f"| {case} | {' | '.join(cells)} |")
+        lines.append(f"| {way} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
