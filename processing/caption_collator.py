@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .caption_embeddings import EMBED_COMMAND
-from .captions import DrawnPair, draw_pair, in_case
+from .captions import DrawnPair, draw_pair
 from .errors import UserError
 
 LANGUAGE_PADDING = -100
@@ -37,17 +37,17 @@ class CaptionCollator:
     Args:
         processor: A `LeccrProcessor` or a tokenizer.
         languages: Target languages to draw from; None means all that a row has.
-        case_shares: Shares of the drawn captions that become lower case and capitals, as people type queries, too.
+        lower_case: Share of the drawn captions that become lower case, as people type queries, too.
     """
 
     def __init__(
         self,
         processor: Any,
         languages: Sequence[str] | None = None,
-        case_shares: tuple[float, float] = (0.0, 0.0),
+        lower_case: float = 0.0,
     ) -> None:
         self.processor = processor
-        self.case_shares = case_shares
+        self.lower_case = lower_case
         self.languages = None if languages is None else set(languages)
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
@@ -87,9 +87,10 @@ class CaptionCollator:
         return batch
 
     def _recased(self, texts: list[str]) -> list[str]:
-        if not any(self.case_shares):
-            return texts
-        return [in_case(text, draw, self.case_shares) for text, draw in zip(texts, torch.rand(len(texts)).tolist())]
+        if not 0 < self.lower_case < 1:
+            return [text.lower() for text in texts] if self.lower_case else texts
+        chosen = torch.rand(len(texts)) < self.lower_case
+        return [text.lower() if is_chosen else text for text, is_chosen in zip(texts, chosen.tolist())]
 
     def _texts(self, prefix: str, texts: list[str]) -> dict[str, Tensor]:
         return {f"{prefix}_{name}": value for name, value in tokenize(self.processor, texts).items()}

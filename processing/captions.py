@@ -85,14 +85,6 @@ def _checked(text: str, row: dict[str, Any]) -> str:
     return text
 
 
-def in_case(text: str, draw: float, shares: tuple[float, float]) -> str:
-    """Return a text in lower case, in capitals or as it is, by a number from 0 to 1 and the shares of the first two."""
-    lower, capitals = shares
-    if draw < lower:
-        return text.lower()
-    return text.upper() if draw < lower + capitals else text
-
-
 def _draw(count: int) -> int:
     return int(torch.randint(count, ()))
 

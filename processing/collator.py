@@ -28,7 +28,7 @@ class RetrievalCollator(CaptionCollator):
         languages: Target languages to draw from; None means all that a row has.
         augment: Called on each training picture, for example a `RandomCrop`; the frames of one video are all
             varied alike.
-        case_shares: Shares of the drawn captions that become lower case and capitals, as people type queries, too.
+        lower_case: Share of the drawn captions that become lower case, as people type queries, too.
     """
 
     def __init__(
@@ -36,9 +36,9 @@ class RetrievalCollator(CaptionCollator):
         processor: Any,
         languages: Sequence[str] | None = None,
         augment: Callable[[Any], Any] | None = None,
-        case_shares: tuple[float, float] = (0.0, 0.0),
+        lower_case: float = 0.0,
     ) -> None:
-        super().__init__(processor, languages, case_shares)
+        super().__init__(processor, languages, lower_case)
         self.augment = augment
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:

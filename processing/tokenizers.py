@@ -14,9 +14,9 @@ SPECIAL_TOKENS = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS
 
 
 def train_tokenizer(
-    texts: Iterable[str], vocabulary_size: int = 4000, normalize_text: bool = True
+    texts: Iterable[str], vocabulary_size: int = 4000, normalize_text: bool = True, lower_case: bool = False
 ) -> PreTrainedTokenizerFast:
-    """Learn a cased word-piece tokenizer from texts in any languages; equal texts give an equal tokenizer.
+    """Learn a word-piece tokenizer from texts in any languages; equal texts give an equal tokenizer.
 
     Every letter of the texts is a piece at the start of a word and inside one, so that unseen words can be spelled.
 
@@ -24,9 +24,10 @@ def train_tokenizer(
         texts: Training texts only; validation text must not shape the vocabulary.
         vocabulary_size: Largest number of pieces.
         normalize_text: Whether it follows the text rule of `processing.text_rule_leccr`.
+        lower_case: Whether it ignores case, as all texts become lower case first.
     """
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    own = normalizers.BertNormalizer(lowercase=False, handle_chinese_chars=True, strip_accents=False)
+    own = normalizers.BertNormalizer(lowercase=lower_case, handle_chinese_chars=True, strip_accents=False)
     tokenizer.normalizer = normalizers.Sequence([text_rule(), own]) if normalize_text else own
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     texts = list(texts)

@@ -15,7 +15,6 @@ from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
 from modeling_leccr import CrossLingualModel, LeccrModel
 from processing import LeccrProcessor
-from processing.captions import in_case
 from processing.features import FeatureFile
 from processing.notes import note
 from processing.pretrained import load_pretrained
@@ -92,7 +91,10 @@ def _tokenizer(recipe: Recipe, texts: Iterable[str]) -> Any:
         return getattr(processor, "tokenizer", processor)
     normalized = recipe.processor.get("normalize_text", True)
     if recipe.tokenizer == "learned":
-        return train_tokenizer(with_other_cases(texts, recipe.case_shares, recipe.seed), normalize_text=normalized)
+        share = recipe.lower_case_share
+        if share < 1:
+            texts = with_lower_case(texts, share, recipe.seed)
+        return train_tokenizer(texts, normalize_text=normalized, lower_case=share == 1)
     name = recipe.tokenizer or recipe.text
     if not isinstance(name, str):
         raise UserError(f"Recipe {recipe.name} needs a tokenizer: name one, or write tokenizer: learned.")
@@ -116,14 +118,13 @@ def _with_text_rule(tokenizer: Any) -> Any:
     )
 
 
-def with_other_cases(texts: Iterable[str], shares: tuple[float, float], seed: int) -> Iterator[str]:
-    """Yield the texts, and for shares of them, drawn by the seed, their copies in lower case or in capitals."""
+def with_lower_case(texts: Iterable[str], share: float, seed: int) -> Iterator[str]:
+    """Yield the texts, and for a share of them, drawn by the seed, their copies in lower case."""
     draw = random.Random(seed)
     for text in texts:
         yield text
-        copy = in_case(text, draw.random(), shares)
-        if copy != text:
-            yield copy
+        if draw.random() < share:
+            yield text.lower()
 
 
 @_blames_the_recipe
@@ -260,5 +261,5 @@ __all__ = [
     "standardize",
     "start_warm",
     "training_texts",
-    "with_other_cases",
+    "with_lower_case",
 ]

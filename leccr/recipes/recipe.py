@@ -10,8 +10,6 @@ from .fields import check_fields, check_names, read_value, training_fields
 from .yaml_text import to_yaml
 
 RECIPE_FILE = "recipe.yaml"
-# Lower case and capitals of captions that a vocabulary is learned from.
-CASE_SHARES = (0.3, 0.1)
 # What the command line may set besides the fields of TrainingArguments.
 _OWN_FIELDS: dict[str, Any] = {"new_layers_learning_rate": float | None}
 
@@ -52,6 +50,14 @@ class Recipe:
         dual_encoder: Name or folder of a dual encoder of transformers, such as CLIP or SigLIP, to start from in place
             of towers, tokenizer and image processor, or None. `slot_anchor: image` starts at its scores.
         prune_tokenizer: Keep only the word pieces that occur in the training texts.
+        lower_case: Share of the training captions, from 0 to 1, that the model sees in lower case; a learned vocabulary
+            has their pieces, too. 1 makes a learned vocabulary ignore case, in queries as well. None is 1 for
+            `tokenizer: learned`, and 0 for pretrained ones, which know words in each case.
+        warm_start: Folder or name of a trained model with the same text tower, whose weights and tokenizer are the
+            start, or None.
+        dual_encoder: Name or folder of a dual encoder of transformers, such as CLIP or SigLIP, to start from in place
+            of towers, tokenizer and image processor, or None. `slot_anchor: image` starts at its scores.
+        prune_tokenizer: Keep only the word pieces that occur in the training texts.
         lower_case: Share of the training captions, from 0 to 1, that the model sees in lower case; a learned
             vocabulary has their pieces, too. None is 0.3 for `tokenizer: learned`, because such a model knows no word
             in lower case that it has never seen so, and 0 for pretrained ones.
@@ -79,7 +85,6 @@ class Recipe:
     tokenizer: str | None = None
     prune_tokenizer: bool = False
     lower_case: float | None = None
-    capitals: float | None = None
     warm_start: str | None = None
     dual_encoder: str | None = None
     image_processor: str | dict[str, Any] | None = None
@@ -96,19 +101,15 @@ class Recipe:
     changes: tuple[Change, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
-        lower, capitals = self.case_shares
-        if not (lower >= 0 and capitals >= 0 and lower + capitals <= 1):
-            raise UserError(
-                f"lower_case and capitals in recipe {self.name} have to be shares that add up to 1 at most, "
-                f"but are {lower} and {capitals}."
-            )
+        if not 0 <= self.lower_case_share <= 1:
+            raise UserError(f"lower_case in recipe {self.name} has to be from 0 to 1, but is {self.lower_case}.")
 
     @property
-    def case_shares(self) -> tuple[float, float]:
-        """Shares of the training captions in lower case and in capitals, with the defaults filled in."""
-        lower, capitals = CASE_SHARES if self.tokenizer == "learned" else (0.0, 0.0)
-        lower = lower if self.lower_case is None else self.lower_case
-        return lower, capitals if self.capitals is None else self.capitals
+    def lower_case_share(self) -> float:
+        """Share of the training captions in lower case, with the default filled in."""
+        if self.lower_case is None:
+            return float(self.tokenizer == "learned")
+        return self.lower_case
 
     def to_yaml(self) -> str:
         """Return the recipe as the text of a file that `load_recipe` reads as the same recipe.

@@ -102,14 +102,14 @@ def _batches(recipe: Recipe, data: TrainingData, processor: Any) -> _Batches:
         return _Batches(
             with_caption_embeddings(train, data.embeddings),
             evaluation_rows(validation, data.evaluated),
-            CaptionCollator(processor, data.languages, recipe.case_shares),
+            CaptionCollator(processor, data.languages, recipe.lower_case_share),
             SentenceMetrics(data.evaluated),
         )
     augment = RandomCrop(**recipe.augmentation) if recipe.augmentation and data.features is None else None
     return _Batches(
         with_caption_embeddings(with_features(data.train, data.features, varied=True), data.embeddings),
         with_features(evaluation_rows(data.validation, data.evaluated), data.features),
-        RetrievalCollator(processor, data.languages, augment, recipe.case_shares),
+        RetrievalCollator(processor, data.languages, augment, recipe.lower_case_share),
         RetrievalMetrics(data.evaluated),
     )
 

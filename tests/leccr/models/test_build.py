@@ -14,7 +14,7 @@ from leccr.models.build import (
     parameter_groups,
     standardize,
     training_texts,
-    with_other_cases,
+    with_lower_case,
 )
 from leccr.recipes import load_recipe
 from modeling_leccr import CrossLingualModel, LeccrModel
@@ -37,13 +37,12 @@ def test_training_texts_are_all_captions_and_descriptions() -> None:
     assert list(training_texts(rows)) == ["en a 0", "de a 0", "This is a", "en b 0"]
 
 
-def test_copies_in_other_cases_are_drawn_by_the_seed() -> None:
+def test_copies_in_lower_case_are_drawn_by_the_seed() -> None:
     texts = [f"Dog {number}" for number in range(200)]
-    drawn = [list(with_other_cases(texts, (0.3, 0.1), seed)) for seed in (0, 0, 1)]
+    drawn = [list(with_lower_case(texts, 0.3, seed)) for seed in (0, 0, 1)]
     assert drawn[0] == drawn[1] != drawn[2]
-    assert [text for text in drawn[0] if text.istitle()] == texts
-    assert 40 < sum(text.islower() for text in drawn[0]) < 80 and 5 < sum(text.isupper() for text in drawn[0]) < 40
-    assert list(with_other_cases(texts, (0.0, 0.0), 0)) == texts
+    assert [text for text in drawn[0] if text[0] == "D"] == texts and 240 < len(drawn[0]) < 280
+    assert list(with_lower_case(texts, 0.0, 0)) == texts
 
 
 class TestBuildProcessor:
@@ -90,11 +89,12 @@ class TestBuildProcessor:
         made = build_processor(recipe(processor={"normalize_text": False}, **fields), TEXTS)
         assert not has_text_rule(getattr(made, "tokenizer", made))
 
-    def test_a_learned_vocabulary_has_words_in_other_cases_too(self) -> None:
-        shares = [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0)]
-        made = [build_processor(recipe(lower_case=lower, capitals=upper), TEXTS) for lower, upper in shares]
+    def test_a_learned_vocabulary_ignores_case_unless_told(self) -> None:
+        made = [build_processor(recipe(lower_case=share), TEXTS * 50) for share in (None, 0.3, 0.0)]
         words = [{"Hund", "hund", "HUND"} & set(each.tokenizer.get_vocab()) for each in made]
-        assert words == [{"Hund"}, {"Hund", "hund"}, {"Hund", "HUND"}]
+        assert words == [{"hund"}, {"Hund", "hund"}, {"Hund"}]
+        ids = [made[0](text=text)["input_ids"].tolist() for text in ("Ein Hund", "ein hund", "EIN HUND", "eIN hUND")]
+        assert ids == [ids[0]] * 4
 
     def test_a_tokenizer_can_be_cut_down(self, tmp_path: Path) -> None:
         build_processor(recipe(), TEXTS).tokenizer.save_pretrained(tmp_path)

@@ -241,16 +241,14 @@ def test_a_wrong_override_is_refused(overrides: dict[str, str], message: str) ->
     assert str(error.value) == message
 
 
-def test_other_cases_are_for_learned_vocabularies_unless_said() -> None:
-    shares = {towers: load_recipe("leccr", towers).case_shares for towers in ("scenes", "published", "siglip2")}
-    assert shares == {"scenes": (0.3, 0.1), "published": (0.0, 0.0), "siglip2": (0.0, 0.0)}
-    assert Recipe("own", tokenizer="learned", lower_case=0).case_shares == (0, 0.1)
-    assert Recipe("own", lower_case=0.5, capitals=0.5).case_shares == (0.5, 0.5)
+def test_lower_case_is_for_learned_vocabularies_unless_said() -> None:
+    shares = {towers: load_recipe("leccr", towers).lower_case_share for towers in ("scenes", "published", "siglip2")}
+    assert shares == {"scenes": 1.0, "published": 0.0, "siglip2": 0.0}
+    assert Recipe("own", tokenizer="learned", lower_case=0.3).lower_case_share == 0.3
+    assert Recipe("own", lower_case=0.5).lower_case_share == 0.5
 
 
-@pytest.mark.parametrize(
-    "shares", [{"lower_case": -0.1}, {"capitals": 1.5}, {"lower_case": float("nan")}, {"lower_case": 1, "capitals": 1}]
-)
-def test_shares_that_are_none_are_refused(shares: dict[str, float]) -> None:
-    with pytest.raises(UserError, match="lower_case and capitals in recipe own have to be shares that add up to 1"):
-        Recipe("own", **shares)
+@pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
+def test_a_share_that_is_none_is_refused(share: float) -> None:
+    with pytest.raises(UserError, match="lower_case in recipe own has to be from 0 to 1, but is"):
+        Recipe("own", lower_case=share)
