@@ -110,11 +110,11 @@ class TestBuildProcessor:
             ({"image_processor": None}, "Recipe tiny needs an image_processor"),
             (
                 {"text": "some/bert"},
-                "Recipe tiny asks for a new vocabulary, but the pretrained tower some/bert needs its",
+                "Recipe tiny needs a new vocabulary, but the pretrained tower some/bert needs its",
             ),
             (
                 {"text": "some/bert", "tokenizer": None, "prune_tokenizer": True},
-                "Recipe tiny asks for a new vocabulary",
+                "Recipe tiny needs a new vocabulary",
             ),
         ],
     )
