@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ..errors import UserError
+from ..folders import walk_files
 from ..text_files import read_text
 
 SPLIT_LISTS = {"train": "train", "validation": "val", "test": "test"}
@@ -208,14 +209,20 @@ def find(root: Path, pattern: str) -> Path:
 
 
 def files_by_stem(folder: Path, suffixes: Container[str]) -> dict[str, Path]:
-    """Return the files below a folder by their names without ending; links are followed."""
+    """Return the files below a folder by their names without ending; links are followed.
+
+    Raises:
+        UserError: If a folder cannot be read, whose files would count as missing.
+    """
     found: dict[str, Path] = {}
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        folders.sort()
-        for name in sorted(names):
-            stem, suffix = os.path.splitext(name)
-            if suffix.lower() in suffixes:
-                found.setdefault(stem, Path(parent, name))
+    unreadable: list[tuple[str, str]] = []
+    for path in walk_files(folder, unreadable, hidden=True):
+        stem, suffix = os.path.splitext(path.name)
+        if suffix.lower() in suffixes:
+            found.setdefault(stem, path)
+    if unreadable and folder.exists():
+        name, reason = unreadable[0]
+        raise UserError(f"{name}: {reason}; make it readable.")
     return found
 
 

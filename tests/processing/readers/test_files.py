@@ -1,9 +1,12 @@
 import gzip
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from datasets import Dataset
 
+from processing.errors import UserError
 from processing.readers.files import (
     CaptionLine,
     Rows,
@@ -175,3 +178,22 @@ def test_rows_can_be_read_again() -> None:
     there = Rows.of(lambda split: ({"id": f"{split} {number}"} for number in range(2)), ["train", "test"])
     for _ in range(2):
         assert [row["id"] for row in there["test"]] == ["test 0", "test 1"]
+
+
+def test_a_folder_that_cannot_be_read_is_no_missing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a/1.jpg", "closed/2.jpg"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    (tmp_path / "a" / "up").symlink_to(tmp_path)
+    assert files_by_stem(tmp_path, (".jpg",)) == {"1": tmp_path / "a/1.jpg", "2": tmp_path / "closed/2.jpg"}
+    assert files_by_stem(tmp_path / "none", (".jpg",)) == {}
+    scandir = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if Path(os.fspath(path)).name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(UserError, match="closed: the folder cannot be read: Permission denied; make it readable."):
+        files_by_stem(tmp_path, (".jpg",))
