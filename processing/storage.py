@@ -13,6 +13,8 @@ from datasets import Dataset, DatasetDict, Features, Image, List, Value, load_da
 
 from .errors import UserError
 from .names import stored_name
+from .parquet_guard import check_parquet
+from .row_checks import check_rows
 from .schema import ROW_FEATURES
 from .writing import new_part, publish_file
 
@@ -126,7 +128,9 @@ def read_splits(folder: str | Path) -> DatasetDict:
     """
     splits = DatasetDict()
     for split, paths in find_shards(folder).items():
-        footers = [_footer(path) for path in paths]
+        footers = [check_parquet(path) for path in paths]
+        for path in paths:
+            check_rows(path)
         if sum(footer.num_rows for footer in footers):
             rows = load_dataset("parquet", data_files={split: [str(path) for path in paths]}, split=split)
         else:
@@ -145,7 +149,7 @@ def read_column(folder: str | Path, name: str) -> dict[str, list[Any]]:
 
 
 def _column(path: Path, name: str) -> list[Any]:
-    _footer(path)
+    check_parquet(path)
     return parquet.read_table(path, columns=[name])[name].to_pylist()
 
 
@@ -182,13 +186,6 @@ def _kind(feature: Any) -> str:
     if isinstance(feature, Value):
         return f"values of type {feature.dtype}"
     return f"records of {', '.join(feature)}" if isinstance(feature, dict) else "lists of other things"
-
-
-def _footer(path: Path) -> Any:
-    try:
-        return parquet.read_metadata(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{path} is not a complete Parquet file; prepare the data set again.") from error
 
 
 def find_shards(folder: str | Path) -> dict[str, list[Path]]:

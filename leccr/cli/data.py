@@ -35,8 +35,8 @@ Output = Annotated[
 ]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of the model on the Hub.")]
 Seed = Annotated[int, typer.Option(help="Random seed for sampling.")]
-Requests = Annotated[int, typer.Option(min=1, help="Concurrent requests to the endpoint.")]
-Timeout = Annotated[float, typer.Option(min=1, help="Seconds to wait for an answer from the endpoint.")]
+Requests = Annotated[int, typer.Option(min=1, max=1024, help="Concurrent requests to the endpoint.")]
+Timeout = Annotated[float, typer.Option(min=1, max=86400, help="Seconds to wait for an answer from the endpoint.")]
 TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run Python code that the model carries; read it first.")
 ]
@@ -143,8 +143,12 @@ def describe(
         str, typer.Option(help="views (four questions), single (one), or a YAML file.")
     ] = DescribeOptions.prompts,
     revision: Revision = DescribeOptions.revision,
-    frames: Annotated[int, typer.Option(min=1, help="Maximum frames per video.")] = DescribeOptions.num_frames,
-    batch_size: Annotated[int, typer.Option(min=1, help="Pictures or videos per batch.")] = DescribeOptions.batch_size,
+    frames: Annotated[
+        int, typer.Option(min=1, max=1024, help="Maximum frames per video.")
+    ] = DescribeOptions.num_frames,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=65536, help="Pictures or videos per batch.")
+    ] = DescribeOptions.batch_size,
     dtype: Dtype = DescribeOptions.dtype,
     device: Device = DescribeOptions.device,
     temperature: Annotated[
@@ -237,12 +241,14 @@ def translate(
     min_weight: Annotated[
         float, typer.Option(min=0, max=1, help="Leave out captions with a smaller weight.")
     ] = TranslateOptions.min_weight,
-    batch_size: Annotated[int, typer.Option(min=1, help="Captions per batch.")] = TranslateOptions.batch_size,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=65536, help="Captions per batch.")
+    ] = TranslateOptions.batch_size,
     dtype: Dtype = TranslateOptions.dtype,
     device: Device = TranslateOptions.device,
-    beams: Annotated[int, typer.Option(min=1, help="Width of the beam search.")] = TranslateOptions.beams,
+    beams: Annotated[int, typer.Option(min=1, max=256, help="Width of the beam search.")] = TranslateOptions.beams,
     max_new_tokens: Annotated[
-        int, typer.Option(min=1, help="Maximum tokens per translation.")
+        int, typer.Option(min=1, max=65536, help="Maximum tokens per translation.")
     ] = TranslateOptions.max_new_tokens,
     seed: Seed = TranslateOptions.seed,
     requests: Requests = TranslateOptions.requests,

@@ -24,9 +24,9 @@ DescribeWith = Annotated[
     str | None, typer.Option(metavar="MODEL", help="Multimodal model that describes undescribed items first.")
 ]
 Endpoint = Annotated[str | None, typer.Option(help="OpenAI-compatible server that runs that model.")]
-BatchSize = Annotated[int, typer.Option(min=1, help="Pictures per batch.")]
+BatchSize = Annotated[int, typer.Option(min=1, max=65536, help="Pictures per batch.")]
 Frames = Annotated[bool, typer.Option("--frames", help="Encode animations (GIF ...) as videos, for models of videos.")]
-Workers = Annotated[int, typer.Option(min=1, help="Decoding threads.")]
+Workers = Annotated[int, typer.Option(min=1, max=1024, help="Decoding threads.")]
 Filter = Annotated[
     str | None,
     typer.Option(

@@ -121,7 +121,7 @@ def export(
     int8: Annotated[bool, typer.Option("--int8", help="Write the text tower also as int8, for CPUs.")] = False,
     picture_size: Annotated[
         int | None,
-        typer.Option(min=1, metavar="PIXELS", help="Input size in pixels, if the processor does not resize."),
+        typer.Option(min=1, max=8192, metavar="PIXELS", help="Input size in pixels, if the processor does not resize."),
     ] = None,
 ) -> None:
     """Export a trained model as programs that run without this package, or even without PyTorch."""

@@ -43,5 +43,5 @@ DualEncoder = Annotated[
     str | None, typer.Option(metavar="NAME", help="CLIP, SigLIP or similar to start from: Hub name or folder.")
 ]
 Lora = Annotated[
-    int | None, typer.Option(metavar="RANK", min=1, help="Train the towers by LoRA of this rank, such as 16.")
+    int | None, typer.Option(metavar="RANK", min=1, max=4096, help="Train the towers by LoRA of this rank, such as 16.")
 ]

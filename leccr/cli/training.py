@@ -112,7 +112,7 @@ def evaluate(
     languages: Languages = None,
     split: Annotated[str, typer.Option(help="Split to evaluate.")] = "validation",
     out: Annotated[Path | None, typer.Option("--out", help="JSON file for the figures and their protocol.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images or texts per batch.")] = EVALUATION_BATCH,
+    batch_size: Annotated[int, typer.Option(min=1, max=65536, help="Images or texts per batch.")] = EVALUATION_BATCH,
     descriptions: Annotated[bool, typer.Option(help="Use the images' descriptions, or only the images.")] = True,
     skip_broken: SkipBroken = False,
     plots: Annotated[
@@ -162,9 +162,12 @@ def features(
     towers: Annotated[str | None, typer.Option(help="Built-in towers or a YAML file with the vision tower.")] = None,
     recipe: Annotated[str, typer.Option(help="Recipe whose towers to use if --towers is omitted.")] = "dual-encoder",
     store: Annotated[str, typer.Option(metavar="FORMAT", help="How features are stored: fp16 or fp32.")] = "fp16",
-    batch_size: Annotated[int, typer.Option(min=1, help="Pictures or frames per batch.")] = FEATURES_BATCH,
+    batch_size: Annotated[int, typer.Option(min=1, max=65536, help="Pictures or frames per batch.")] = FEATURES_BATCH,
     copies: Annotated[
-        int, typer.Option(min=0, help="Randomly cropped copies of each training picture, for training to draw from.")
+        int,
+        typer.Option(
+            min=0, max=1000, help="Randomly cropped copies of each training picture, for training to draw from."
+        ),
     ] = 0,
     device: Device = "auto",
     dtype: Dtype = "auto",
@@ -188,7 +191,7 @@ def embed_captions(
     model: Annotated[
         str, typer.Option(metavar="TEACHER", help="Folder or Hub name of a model that embeds texts of all languages.")
     ],
-    batch_size: Annotated[int, typer.Option(min=1, help="Captions per batch.")] = EMBEDDING_BATCH,
+    batch_size: Annotated[int, typer.Option(min=1, max=65536, help="Captions per batch.")] = EMBEDDING_BATCH,
     device: Device = "auto",
     dtype: Dtype = "auto",
 ) -> None:

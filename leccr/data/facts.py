@@ -12,6 +12,7 @@ from hub_card.data_card import data_card
 from hub_card.data_facts import MODEL, DataFacts, SplitCounts
 from hub_card.names import public_name
 from hub_card.sections import merge_cards
+from processing.parquet_guard import check_parquet
 from processing.storage import find_shards
 from processing.writing import write_json, write_text
 
@@ -101,6 +102,7 @@ def count_splits(folder: str | Path) -> dict[str, SplitCounts]:
     splits = {split: SplitCounts() for split in find_shards(folder)}
     for split, shards in find_shards(folder).items():
         for shard in shards:
+            check_parquet(shard)
             with parquet.ParquetFile(shard) as reader:
                 for batch in reader.iter_batches(columns=list(COUNTED)):
                     for row in batch.to_pylist():

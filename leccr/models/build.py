@@ -16,8 +16,9 @@ from transformers.models.auto.image_processing_auto import AutoImageProcessor
 from modeling_leccr import CrossLingualModel, LeccrModel
 from processing import LeccrProcessor
 from processing.features import FeatureFile
+from processing.model_sizes import check_sizes
 from processing.notes import note
-from processing.pretrained import load_pretrained
+from processing.pretrained import check_config, load_pretrained
 from processing.text_rule_leccr import add_text_rule
 from processing.tokenizers import prune_tokenizer, train_tokenizer
 
@@ -155,6 +156,10 @@ def build_model(recipe: Recipe, processor: Any, features: FeatureFile | None = N
             cannot start from the model named for it.
     """
     fields, text = dict(recipe.model), recipe.text
+    for part in (recipe.model, recipe.text, recipe.vision):
+        check_sizes(part, f"Recipe {recipe.name}")
+        if isinstance(part, str):
+            check_config(part)
     if recipe.dual_encoder is not None:
         if features is not None:
             raise UserError(f"{recipe.dual_encoder} takes the pictures themselves; move {features.path} away.")

@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import AutoModel, AutoTokenizer, PreTrainedConfig
+from transformers import AutoModel, AutoTokenizer
 
 from modeling_leccr import CrossLingualModel, LeccrModel
 from processing import LeccrProcessor
-from processing.pretrained import load_pretrained
+from processing.pretrained import check_config, load_pretrained
 
 from ..errors import UserError
 
@@ -26,7 +26,9 @@ def model_type(checkpoint: str | Path) -> str | None:
     """
     try:
         # Read as plain fields: the Auto classes would ask whether to trust the code that the checkpoint carries.
-        fields, _ = PreTrainedConfig.get_config_dict(checkpoint)
+        fields = check_config(checkpoint)
+    except UserError:
+        raise
     except (OSError, ValueError) as error:
         raise UserError(
             f"{checkpoint} is not a model: there is no folder of this name with a readable config.json, nor does the "
@@ -77,7 +79,9 @@ def load_text_encoder(checkpoint: str | Path) -> tuple[Any, Any]:
 
 def _load(model_class: Any, processor_class: Any, checkpoint: str | Path) -> tuple[Any, Any]:
     try:
-        model, report = load_pretrained(model_class, checkpoint, output_loading_info=True)
+        # Pickled weights of our own models are never read: none were ever written.
+        only = {"use_safetensors": True} if model_class is not AutoModel else {}
+        model, report = load_pretrained(model_class, checkpoint, output_loading_info=True, **only)
         # Without the configuration transformers looks for it once more, and warns that it does not know its kind.
         processor = load_pretrained(processor_class, checkpoint, config=model.config)
     except UserError:
@@ -86,6 +90,12 @@ def _load(model_class: Any, processor_class: Any, checkpoint: str | Path) -> tup
         raise UserError(
             f"{checkpoint} cannot be loaded: a file of the model or of its processor is missing, broken, or does not "
             "fit its config.json; train or download it again."
+        ) from error
+    except (TypeError, AttributeError, KeyError, ArithmeticError, RecursionError) as error:
+        # Values of other types, such as a text for a number, break the networks' code anywhere.
+        raise UserError(
+            f"config.json of {checkpoint} has a value that does not fit ({' '.join(str(error).split())[:200]}); train "
+            "or download the model again."
         ) from error
     wrong = sorted([*report["missing_keys"], *report["unexpected_keys"]])
     if wrong:

@@ -11,6 +11,7 @@ import pyarrow.parquet as parquet
 
 from ..errors import UserError
 from ..notes import note
+from ..parquet_guard import check_parquet
 from ..storage import SHARD_NAME, find_shards
 from ..writing import atomic_file
 
@@ -64,6 +65,7 @@ def rewrite_column(
 def _rewrite(
     shard: Path, part: Path, column: str, needs: Sequence[str], value: Callable[[dict[str, Any]], Any]
 ) -> None:
+    check_parquet(shard)
     with parquet.ParquetFile(shard) as reader:
         schema = reader.schema_arrow
         index = schema.get_field_index(column)
