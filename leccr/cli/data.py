@@ -37,9 +37,7 @@ Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of the
 Seed = Annotated[int, typer.Option(help="Random seed for sampling.")]
 Requests = Annotated[int, typer.Option(min=1, max=1024, help="Concurrent requests to the endpoint.")]
 Timeout = Annotated[float, typer.Option(min=1, max=86400, help="Seconds to wait for an answer from the endpoint.")]
-TrustRemoteCode = Annotated[
-    bool, typer.Option("--trust-remote-code", help="Run Python code that the model carries; read it first.")
-]
+TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's own code: read it first.")]
 KeyVariable = Annotated[str, typer.Option("--key-env", help="Environment variable that holds the endpoint's key.")]
 Restart = Annotated[bool, typer.Option("--restart", help="Discard the results of earlier runs.")]
 
