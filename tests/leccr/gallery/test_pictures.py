@@ -74,6 +74,18 @@ class TestOddFiles:
         result = run("index", tmp_path / "photos" / "a.CR2", "--model", model, "--out", tmp_path / "gallery")
         assert result.exit_code == 2 and "convert them to JPEG" in result.stderr
 
+    def test_endings_in_any_case(self, encoder: Encoder, tmp_path: Path) -> None:
+        pytest.importorskip("pillow_heif").register_heif_opener()
+        folder = tmp_path / "photos"
+        folder.mkdir()
+        kinds = {"a.HEIC": "HEIF", "b.heif": "HEIF", "c.AVIF": "AVIF", "d.jfif": "JPEG", "e.Jp2": "JPEG2000"}
+        kinds["f.QOI"] = "QOI"
+        for name, kind in kinds.items():
+            (folder / name).write_bytes(encoded(Image.new("RGB", (16, 16), "red"), kind))
+        with Gallery.build(folder, encoder, tmp_path / "gallery") as gallery:
+            assert {result.id for result in gallery.search("en red 1", 20)} == set(kinds)
+            assert gallery.report is not None and not gallery.report.broken and not gallery.report.remarks
+
 
 class TestModes:
     def test_features_and_thumbnails_show_the_same_in_every_mode(self, resizing: Encoder, tmp_path: Path) -> None:
