@@ -4,6 +4,7 @@ import functools
 import inspect
 import random
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from datasets import Dataset
@@ -159,7 +160,9 @@ def build_model(recipe: Recipe, processor: Any, features: FeatureFile | None = N
     for part in (recipe.model, recipe.text, recipe.vision):
         check_sizes(part, f"Recipe {recipe.name}")
         if isinstance(part, str):
-            check_config(part)
+            # Whether it exists is found out when it is loaded, after simpler mistakes.
+            with suppress(OSError):
+                check_config(part)
     if recipe.dual_encoder is not None:
         if features is not None:
             raise UserError(f"{recipe.dual_encoder} takes the pictures themselves; move {features.path} away.")
