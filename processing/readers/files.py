@@ -18,6 +18,8 @@ from ..errors import UserError
 from ..folders import walk_files
 from ..text_files import read_text
 
+# Far above any file of captions that is published; a packed file may hold a thousand times its size.
+LARGEST_TEXT = 2**29
 SPLIT_LISTS = {"train": "train", "validation": "val", "test": "test"}
 
 # "<id>#<tag>#<number> <text>", or "<id>#<number><tab><text>" as in COCO-CN.
@@ -92,7 +94,11 @@ def read_lines(path: Path) -> list[str]:
     """
     content = path.read_bytes()
     try:
-        content = gzip.decompress(content) if path.suffix == ".gz" else content
+        if path.suffix == ".gz":
+            with gzip.open(path) as file:
+                content = file.read(LARGEST_TEXT + 1)
+            if len(content) > LARGEST_TEXT:
+                raise UserError(f"{path} unpacks to more than {LARGEST_TEXT // 2**20} MiB; fetch it again.")
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{path} is incomplete or broken: {error}. Fetch it again.") from error
     text = read_text(path, content)

@@ -197,3 +197,10 @@ def test_a_folder_that_cannot_be_read_is_no_missing_file(tmp_path: Path, monkeyp
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(UserError, match="closed: the folder cannot be read: Permission denied; make it readable."):
         files_by_stem(tmp_path, (".jpg",))
+
+
+def test_a_packed_text_that_is_too_large_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("processing.readers.files.LARGEST_TEXT", 1000)
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress(b"x" * 1001))
+    with pytest.raises(UserError, match="a.txt.gz unpacks to more than"):
+        read_lines(tmp_path / "a.txt.gz")
