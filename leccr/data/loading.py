@@ -40,7 +40,9 @@ def load_data(data: str, skip_broken: bool = False) -> tuple[DatasetDict, Featur
         return build_scenes(), None
     folder = Path(data)
     if not folder.is_dir():
-        raise UserError(f"There is no data folder {data}; make one with `leccr prepare`, or write scenes.")
+        raise UserError(
+            f"There is no data folder {data}; make one with `leccr prepare`, or use the built-in data: scenes."
+        )
     from processing.storage import read_splits
 
     splits = read_splits(folder)

@@ -37,7 +37,7 @@ class FeatureSource(Protocol):
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows that are made anew each time they are iterated over, so that they need no memory.
+    """Rows that are made again each time they are iterated over, so that they need no memory.
 
     Args:
         make: Returns an iterator over the rows.

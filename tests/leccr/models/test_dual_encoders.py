@@ -87,7 +87,7 @@ def test_another_kind_of_model(tmp_path: Path) -> None:
 class TestTraining:
     def test_a_run_from_the_command_line(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         save("clip", tmp_path / "clip")
-        monkeypatch.setattr("leccr.data.training_data.load_data", lambda name, skip_broken: (scenes(), None))
+        monkeypatch.setattr("leccr.data.training_data.load_data", lambda name, **_: (scenes(), None))
         words = ["train", "leccr", "--dual-encoder", str(tmp_path / "clip"), "--out", str(tmp_path / "out")]
         settings = "--max_steps 3 --per_device_train_batch_size 4 --learning_rate 1e-2 --eval_strategy steps"
         more = "--save_strategy steps --save_steps 3 --eval_steps 3 --use_cpu --disable_tqdm"

@@ -162,7 +162,7 @@ def test_a_run(tmp_path: Path) -> None:
 
 def run(ours: Recipe, data: Any, output: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("leccr.data.training_data.load_data", lambda name, skip_broken: (data, None))
+        patch.setattr("leccr.data.training_data.load_data", lambda name, **_: (data, None))
         run_training(dataclasses.replace(ours, data="scenes", seed=5), output)
 
 
