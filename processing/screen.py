@@ -59,8 +59,9 @@ class _Guarded(io.TextIOWrapper):
 def _guarded(stream: TextIO) -> Any:
     if not isinstance(stream, io.TextIOWrapper) or isinstance(stream, _Guarded):
         return stream
-    lines, encoding = stream.line_buffering, stream.encoding
-    return _Guarded(stream.detach(), encoding, errors="backslashreplace", line_buffering=lines)
+    settings: dict[str, Any] = {"line_buffering": stream.line_buffering, "write_through": stream.write_through}
+    encoding = stream.encoding
+    return _Guarded(stream.detach(), encoding, errors="backslashreplace", **settings)
 
 
 def _escaped(character: str) -> str:

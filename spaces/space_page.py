@@ -95,6 +95,8 @@ def serve(page: gr.Blocks, then: Callable[[], object] | None = None, **options: 
     if then is not None:
         then()
     if wait:
+        # Seen at once, also where the output goes to a file.
+        print(f"The page is at {served[1]}. Ctrl-C ends it.", flush=True)
         page.block_thread()
     return served
 

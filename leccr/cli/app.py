@@ -29,7 +29,7 @@ SAME_COMMAND = "Run the same command again to resume."
 HOW_TO_RESUME = {
     "describe": SAME_COMMAND,
     "index": SAME_COMMAND,
-    "train": "Add --resume to the same command to resume from the last checkpoint.",
+    "train": "Add --resume to the same command to resume from the last checkpoint, if one was written.",
     "translate": SAME_COMMAND,
 }
 ARGUMENTS = "leccr.arguments"

@@ -8,7 +8,7 @@ import typer
 from processing.notes import note
 
 from .options import DualEncoder, Lora, Towers, WarmStart
-from .overrides import parse_overrides
+from .overrides import own_options, parse_overrides
 
 recipes = typer.Typer(help="List the built-in recipes and towers, or show a recipe.", invoke_without_command=True)
 
@@ -40,7 +40,7 @@ def show(
     lora: Lora = None,
 ) -> None:
     """Print all settings of a recipe over its towers, as YAML that `leccr train FILE` accepts."""
-    overrides = parse_overrides(context.args)
+    overrides = parse_overrides(context.args, own_options(context))
 
     from ..recipes import load_recipe, override_training
 

@@ -14,7 +14,7 @@ from ..defaults import EMBEDDING_BATCH, EVALUATION_BATCH, FEATURES_BATCH
 from ..errors import UserError
 from .lists import split_words
 from .options import Device, Dtype, DualEncoder, Lora, Towers, WarmStart
-from .overrides import parse_overrides
+from .overrides import own_options, parse_overrides
 
 Languages = Annotated[
     list[str] | None,
@@ -57,7 +57,7 @@ def train(
     """Train a retriever, or the text-only teacher of one, by a recipe."""
     if recipe.startswith("-"):
         raise UserError(f"The recipe comes first: leccr train RECIPE {recipe} ...")
-    overrides = parse_overrides(context.args)
+    overrides = parse_overrides(context.args, own_options(context))
     if resume:
         check_writable(out, folder=True)
     else:

@@ -124,6 +124,8 @@ def _optimizer(model: Any, recipe: Recipe, arguments: TrainingArguments) -> torc
 def train_recipe(trainer: Trainer, recipe: Recipe, resume: bool = False) -> dict[str, Any]:
     """Train, keep the best checkpoint by validation, and return what the run was and what it reached."""
     last = last_checkpoint(Path(trainer.args.output_dir)) if resume else None
+    if resume and last is None:
+        note("Note: there is no checkpoint to resume from, so the run starts from the beginning.")
     with inputs_of_the_user():
         run = trainer.train(resume_from_checkpoint=last)
     validations = [entry for entry in trainer.state.log_history if "eval_sum_of_hit_rates" in entry]

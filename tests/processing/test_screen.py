@@ -71,3 +71,22 @@ def test_no_stream_obeys_or_ends_in_an_error(encoding: str, second: str) -> None
     out, err = (stream.decode(encoding.partition(":")[0]) for stream in (done.stdout, done.stderr))
     assert out.splitlines() == [r"\x1b]0;owned\x07 \u202e", second]
     assert err.splitlines() == [r"\x1b[2J"]
+
+
+UNBUFFERED = """
+import sys
+from processing.screen import guard_output
+guard_output()
+print("now")
+sys.stdin.read()
+"""
+
+
+def test_unbuffered_output_stays_so() -> None:
+    command = [sys.executable, "-u", "-c", UNBUFFERED]
+    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None and child.stdin is not None
+        # The program waits for its input to end, so this would hang if the line were kept back.
+        assert child.stdout.readline() == "now\n"
+        child.stdin.close()
