@@ -5,6 +5,7 @@ beyond. What may still grow, values that are written once and referred to often,
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 
 from .errors import UserError
+from .faults import fault_of_the_machine
 
 MOST_CELL = 2**29
 MOST_GROUP = 2**31
@@ -40,11 +42,32 @@ def check_parquet(path: Path) -> Any:
         with path.open("rb") as file:
             for group in range(footer.num_row_groups):
                 _check_group(path, file, footer.row_group(group), group)
-    except (pa.ArrowException, OSError, IndexError, ValueError) as error:
+    except (pa.ArrowException, OSError, LookupError, TypeError, AttributeError, ValueError) as error:
         if isinstance(error, UserError):
             raise
         raise UserError(f"{path} is not a complete Parquet file; prepare the data set again.") from error
     return footer
+
+
+@contextmanager
+def decoding(what: str | Path) -> Iterator[None]:
+    """Turn whatever decoders raise about files that are damaged into one sentence.
+
+    Args:
+        what: The file or folder that is read within the context.
+
+    Raises:
+        UserError: If it cannot be decoded; faults of the machine, such as a full disk, stay as they are.
+    """
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:
+        for reason in (error, error.__cause__):
+            if reason is not None and fault_of_the_machine(reason):
+                raise reason from None
+        raise UserError(f"{what} is not a complete Parquet file, or damaged; prepare the data set again.") from error
 
 
 def _check_group(path: Path, file: BinaryIO, group: Any, number: int) -> None:

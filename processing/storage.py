@@ -13,7 +13,7 @@ from datasets import Dataset, DatasetDict, Features, Image, List, Value, load_da
 
 from .errors import UserError
 from .names import stored_name
-from .parquet_guard import check_parquet
+from .parquet_guard import check_parquet, decoding
 from .row_checks import check_rows
 from .schema import ROW_FEATURES
 from .writing import new_part, publish_file
@@ -130,9 +130,11 @@ def read_splits(folder: str | Path) -> DatasetDict:
     for split, paths in find_shards(folder).items():
         footers = [check_parquet(path) for path in paths]
         for path in paths:
-            check_rows(path)
+            with decoding(path):
+                check_rows(path)
         if sum(footer.num_rows for footer in footers):
-            rows = load_dataset("parquet", data_files={split: [str(path) for path in paths]}, split=split)
+            with decoding(paths[0]):
+                rows = load_dataset("parquet", data_files={split: [str(path) for path in paths]}, split=split)
         else:
             # An empty split cannot be loaded.
             rows = Dataset(footers[0].schema.to_arrow_schema().empty_table())
@@ -150,7 +152,8 @@ def read_column(folder: str | Path, name: str) -> dict[str, list[Any]]:
 
 def _column(path: Path, name: str) -> list[Any]:
     check_parquet(path)
-    return parquet.read_table(path, columns=[name])[name].to_pylist()
+    with decoding(path):
+        return parquet.read_table(path, columns=[name])[name].to_pylist()
 
 
 def undecoded(rows: Dataset) -> Dataset:

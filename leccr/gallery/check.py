@@ -21,9 +21,11 @@ from .store.catalogue import FOLDER, Catalogue, Item, items_at, read_state, sele
 from .store.maintenance import blocks, leftovers, remove_items, set_approximation, tidy
 from .store.state import State
 from .store.storage import open_storage
+from .store.untrusted import position_problems
 from .thumbnails import broken_thumbnails, make_thumbnails_again
 
 ITEMS_PER_BLOCK = 4096
+MOST_GAPS = 1_000_000
 MISSING, CHANGED, OUTSIDE = "are missing", "have changed", "are outside their folder"
 
 
@@ -113,29 +115,19 @@ def _count_problems(connection: sqlite3.Connection, state: State) -> list[str]:
     [(verdict,)] = connection.execute("PRAGMA integrity_check(1)").fetchall()[:1]
     if verdict != "ok":
         raise UserError(f"The catalogue is damaged ({verdict}); index the pictures again.")
-    problems = []
-    items, removed, highest = (
-        connection.execute(query).fetchone()[0]
-        for query in (
-            "SELECT count(*) FROM items",
-            "SELECT count(*) FROM removed",
-            "SELECT coalesce(max(position), -1) FROM (SELECT position FROM items UNION SELECT position FROM removed)",
-        )
-    )
-    both = connection.execute("SELECT count(*) FROM items JOIN removed USING (position)").fetchone()[0]
-    if items != state.items:
-        problems.append(f"there are {items} items and not {state.items}")
-    if items + removed != state.positions or both or highest >= state.positions:
-        problems.append(f"{items} items and {removed} removed ones do not fill {state.positions} positions")
-    return problems
+    return position_problems(connection, state)
 
 
 def _repair_counts(catalogue: Catalogue) -> None:
     with catalogue.writing() as connection:
         state = read_state(connection, str(catalogue.folder))
-        highest = connection.execute("SELECT coalesce(max(position), -1) FROM items").fetchone()[0]
-        positions = max(state.positions, highest + 1)
         used = {row[0] for row in connection.execute("SELECT position FROM items")}
+        positions = max(state.positions, max(used, default=-1) + 1)
+        if min(used, default=0) < 0 or positions > 2 * len(used) + MOST_GAPS:
+            raise UserError(
+                f"The catalogue of the gallery {catalogue.folder} has {len(used)} items at impossible positions; index "
+                "its pictures again."
+            )
         connection.execute("DELETE FROM removed")
         free = ((position,) for position in range(positions) if position not in used)
         connection.executemany("INSERT INTO removed VALUES (?)", free)

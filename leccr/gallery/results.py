@@ -140,7 +140,7 @@ def make_results(
 def file_of(item: Item, sources: dict[int, tuple[str, str]]) -> Path | None:
     """Return the file of an item of a folder; None for other items, and if the path would lead out of the folder."""
     kind, location = sources.get(item.source, ("", ""))
-    leads_out = os.path.isabs(item.path) or ".." in re.split(r"[\\/]", item.path)
+    leads_out = os.path.isabs(item.path) or ".." in re.split(r"[\\/]", item.path) or "\0" in item.path
     return None if kind != FOLDER or leads_out else stored_path(Path(stored_path(location), item.path))
 
 

@@ -58,7 +58,7 @@ class Metadata:
         value = next((line[name] for name in FILE_COLUMNS if line.get(name)), "")
         if not isinstance(value, (str, int)) or isinstance(value, bool):
             # The content itself may be a picture.
-            raise UserError(f"{where} has a {type(value).__name__} in offset of a file's name; write its path.")
+            raise UserError(f"{where} has a {type(value).__name__} in place of a file's name; write its path.")
         name = given = str(value).strip()
         if not name:
             expected, existing = " or ".join(FILE_COLUMNS), ", ".join(line)

@@ -266,5 +266,7 @@ def source_number(connection: sqlite3.Connection, kind: str, location: str) -> i
 
 def sources_of(connection: sqlite3.Connection) -> dict[int, tuple[str, str]]:
     """Return kind and location of each source by its number."""
-    rows = connection.execute("SELECT number, kind, location FROM sources ORDER BY number")
+    rows = connection.execute("SELECT number, kind, location FROM sources ORDER BY number").fetchall()
+    if any("\0" in location for _, _, location in rows):
+        raise UserError("The catalogue of the gallery is damaged: a source has a NUL in its name; index it again.")
     return {number: (kind, location) for number, kind, location in rows}

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ LINKS, BUILD_WIDTH, SEARCH_WIDTH = 32, 100, 256
 NUMBERS_PER_BYTE, CANDIDATES = 8, 10
 TRAINING_ROWS_PER_LIST, SHARE_OF_LISTS, FEWEST_LISTS = 64, 0.1, 32
 RECALL_AT, RECALL_QUERIES = 10, 200
+# The limit of what FAISS reads is one for the whole process.
+_reading = threading.Lock()
 
 
 class FaissEngine:
@@ -60,7 +63,9 @@ class FaissEngine:
             return self.views.index.search(queries, count, params=faiss.SearchParameters(sel=selector))
         if self.exact:
             return self.views.index.search(queries, count)
-        parts = [self._search_approximately(queries, count)]
+        scores, rows = self._search_approximately(queries, count)
+        # An index of unknown origin may name rows that do not exist.
+        parts = [(scores, np.where(rows < self._covered, rows, -1))]
         if self._tail.ntotal:
             scores, rows = self._tail.search(queries, min(count, self._tail.ntotal))
             parts.append((scores, np.where(rows < 0, rows, rows + self._covered)))
@@ -95,8 +100,13 @@ def _open_index(folder: Path, state: State, storage: Any) -> Any:
     path = folder / str(approximation.file)
     rebuild = f"build it again with `leccr gallery convert {folder} --ann {approximation.kind}`"
     try:
-        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_SKIP_STORAGE)
-    except RuntimeError as error:
+        with _reading:
+            limit = getattr(faiss, "set_deserialization_vector_byte_limit", None)
+            if limit is not None:
+                # No part is much larger than the file, whatever it says; tables are computed while it is read.
+                limit(2**26 + 16 * path.stat().st_size)
+            index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_SKIP_STORAGE)
+    except (RuntimeError, MemoryError, OSError) as error:
         raise UserError(f"The approximate index {path} is missing or broken; {rebuild}.") from error
     kind = {"hnsw": faiss.IndexHNSWFlat, "ivfpq": faiss.IndexIVFPQ}[approximation.kind]
     expected = (kind, state.width, storage.ntotal, faiss.METRIC_INNER_PRODUCT)
@@ -181,5 +191,7 @@ def rank_all(engine: Engine, state: State, queries: np.ndarray) -> list[Ranking]
 
 def recall(retrieved: list[Ranking], relevant: list[Ranking]) -> float:
     """Return what share of the relevant positions was retrieved, averaged over the queries."""
-    shares = [np.isin(best.positions, answers.positions).mean() for answers, best in zip(retrieved, relevant)]
-    return round(float(np.mean(shares)), 4)
+    pairs = [(answers, best) for answers, best in zip(retrieved, relevant) if len(best.positions)]
+    shares = [np.isin(best.positions, answers.positions).mean() for answers, best in pairs]
+    # Queries of undefined numbers have no answers.
+    return round(float(np.mean(shares)), 4) if shares else 0.0

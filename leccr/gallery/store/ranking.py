@@ -126,5 +126,7 @@ def _best(positions: np.ndarray, views: np.ndarray, query: np.ndarray, k: int) -
 def exact_scores(views: np.ndarray, query: np.ndarray) -> np.ndarray:
     """Return the inner products (n, K) of views (n, K, D) with a query (D,), summed in float64, as float32."""
     count, per_item, width = views.shape
-    products = views.reshape(-1, width).astype(np.float64, copy=False) @ query.astype(np.float64)
-    return products.astype(np.float32).reshape(count, per_item)
+    # What overflows is no answer, and the views of a gallery may hold any numbers.
+    with np.errstate(over="ignore", invalid="ignore"):
+        products = views.reshape(-1, width).astype(np.float64, copy=False) @ query.astype(np.float64)
+        return products.astype(np.float32).reshape(count, per_item)

@@ -12,6 +12,7 @@ from .catalogue import read_state
 from .ranking import Engine, Ranking, rank_items
 from .state import State
 from .storage import open_storage
+from .untrusted import position_problems
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,17 @@ class Snapshot:
         """Open the state that a connection sees, with its approximate index, if there is one, only if `approximate`."""
         [text] = connection.execute("SELECT value FROM state").fetchone() or [""]
         state = read_state(connection, str(folder))
+        problems = position_problems(connection, state)
+        if problems:
+            raise UserError(
+                f"The catalogue of the gallery {folder} is damaged: {'; '.join(problems)}. "
+                f"`leccr gallery check --repair {folder}` repairs it."
+            )
         removed = None
         if state.items < state.positions:
             empty = np.array([row[0] for row in connection.execute("SELECT position FROM removed")], dtype=np.int64)
             removed = np.zeros(state.positions, dtype=bool)
-            removed[empty[(empty >= 0) & (empty < state.positions)]] = True
+            removed[empty] = True
         return cls(text, state, open_storage(folder, state).engine(state, approximate), removed)
 
     def is_current(self, connection: Any) -> bool:

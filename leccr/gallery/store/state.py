@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,6 +138,14 @@ def _checked(state: State) -> State:
         raise ValueError(f"{state.dtype!r} or {state.engine!r} is unknown")
     if (state.dtype == "int8") != (state.ranges is not None and len(state.ranges) == 2 * state.width):
         raise ValueError("int8 views have to have the range of each number, and others none")
+    numbers = (state.longest_view, *(state.ranges or ()))
+    if type(state.slots) is not bool or not all(isinstance(value, float | int) for value in numbers):
+        raise ValueError("a number is none")
+    if not all(map(math.isfinite, numbers)) or state.longest_view < 0:
+        raise ValueError("a number is not finite")
+    for text in (state.uri, state.collection, state.unfinished):
+        if text is not None and (not isinstance(text, str) or "\0" in text):
+            raise ValueError(f"{text!r} is not a name")
     _check_approximation(state)
     return state
 
@@ -149,6 +158,8 @@ def _check_approximation(state: State) -> None:
         raise ValueError(f"{index.kind!r} is not a kind of index")
     if type(index.positions) is not int or not 0 <= index.positions <= state.positions:
         raise ValueError(f"{index.positions!r} is not a number of positions")
+    if not isinstance(index.digest, str | None) or not isinstance(index.recall, float | int | None):
+        raise ValueError("the index has another form")
     # Never a path: an untrusted gallery must not make this program read other files.
     if index.file is not None and (not isinstance(index.file, str) or not index.file.replace("-", "").isalnum()):
         raise ValueError(f"{index.file!r} is not the name of an index file")

@@ -75,8 +75,8 @@ class FileStorage:
 
         stored = min(state.positions, stored_positions(self.folder, state))
         views = Views(self.folder, dataclasses.replace(state, positions=stored, approximation=None))
-        checksums = iter(views.checksums([position for position in positions if position < stored]))
-        return [next(checksums) if position < stored else -1 for position in positions]
+        checksums = iter(views.checksums([position for position in positions if 0 <= position < stored]))
+        return [next(checksums) if 0 <= position < stored else -1 for position in positions]
 
     def discard(self, state: State) -> None:
         """Do nothing: files that the new state does not name are leftovers, which are removed."""

@@ -1,10 +1,12 @@
-"""What is looked at before SQLite opens the catalogue of a gallery that may come from elsewhere."""
+"""What is looked at before the catalogue of a gallery that may come from elsewhere is opened and believed."""
 
+import sqlite3
 from pathlib import Path
 
 from processing.writing import refuse_links
 
 from ...errors import UserError
+from .state import State
 
 CHANGED_IN_PLACE = ("gallery.sqlite", "views-", "hnsw-", "ivfpq-", "descriptions.jsonl")
 HEADER, VERSIONS = b"SQLite format 3\0", slice(18, 20)
@@ -36,6 +38,27 @@ def check_database(path: Path) -> None:
         raise UserError(f"The journal {journal} was not written by leccr, as it names another file; remove it.")
     if header.startswith(HEADER) and header[VERSIONS] != ROLLBACK_JOURNAL:
         raise UserError(f"{path} is not the catalogue of a gallery of this version; index its pictures again.")
+
+
+def position_problems(connection: sqlite3.Connection, state: State) -> list[str]:
+    """Return how the positions of items and removed items disagree with the state, of which they have to fill all.
+
+    Args:
+        connection: A connection to the catalogue.
+        state: The state that it has.
+    """
+    problems = []
+    items, removed, lowest, highest = connection.execute(
+        "SELECT (SELECT count(*) FROM items), (SELECT count(*) FROM removed), "
+        "min(coalesce((SELECT min(position) FROM items), 0), coalesce((SELECT min(position) FROM removed), 0)), "
+        "max(coalesce((SELECT max(position) FROM items), -1), coalesce((SELECT max(position) FROM removed), -1))"
+    ).fetchone()
+    both = connection.execute("SELECT count(*) FROM removed JOIN items USING (position)").fetchone()[0]
+    if items != state.items:
+        problems.append(f"there are {items} items and not {state.items}")
+    if items + removed != state.positions or both or lowest < 0 or highest >= state.positions:
+        problems.append(f"{items} items and {removed} removed ones do not fill {state.positions} positions")
+    return problems
 
 
 def _ending(journal: Path) -> bytes:

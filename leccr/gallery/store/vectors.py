@@ -87,8 +87,18 @@ class Views:
         return self.index.sa_decode(np.ascontiguousarray(self.codes[rows]))
 
     def at(self, positions: np.ndarray) -> np.ndarray:
-        """Return the views (n, K, D) at the positions, float32."""
+        """Return the views (n, K, D) at the positions, float32.
+
+        Raises:
+            UserError: If there are no such positions, as an untrusted catalogue may say.
+        """
         count = self.state.view_count
+        if len(positions) and not (np.min(positions) >= 0 and np.max(positions) < self.state.positions):
+            folder = self.path.parent
+            raise UserError(
+                f"The catalogue of the gallery {folder} has items at positions without views; `leccr gallery check "
+                f"--repair {folder}` repairs this."
+            )
         rows = np.asarray(positions, dtype=np.int64)[:, None] * count + np.arange(count)
         return self.rows(rows.reshape(-1)).reshape(-1, count, self.state.width)
 
