@@ -51,6 +51,7 @@ _NOT_NEGATIVE = (
     "dataloader_num_workers",
     "eval_delay",
 )
+_AT_MOST = {"per_device_train_batch_size": 65536, "per_device_eval_batch_size": 65536, "num_train_epochs": 1_000_000}
 _SHARES = ("adam_beta1", "adam_beta2")
 
 
@@ -97,6 +98,8 @@ def check_settings(recipe: Recipe) -> None:
             raise UserError(f"--{name} is {value}, but has to be at least 1.")
         if name in _NOT_NEGATIVE and value < 0:
             raise UserError(f"--{name} is {value}, but cannot be negative.")
+        if value > _AT_MOST.get(name, math.inf):
+            raise UserError(f"--{name} is {value}, but at most {_AT_MOST[name]} is possible.")
         if name in _SHARES and not 0 <= value < 1:
             raise UserError(f"--{name} is {value}, but has to be at least 0 and less than 1.")
     rate = recipe.new_layers_learning_rate
