@@ -1,5 +1,6 @@
 """What is looked at before the catalogue of a gallery that may come from elsewhere is opened and believed."""
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -16,8 +17,21 @@ NAMES_ANOTHER_FILE = bytes.fromhex("d9d505f920a163d7")
 
 
 def files_changed_in_place(folder: Path) -> list[Path]:
-    """Return the files of a gallery that are written to where they are, and not replaced as a whole."""
-    return sorted(path for path in folder.iterdir() if path.name.startswith(CHANGED_IN_PLACE) or path.suffix == ".db")
+    """Return the files of a gallery that are written to where they are, and not replaced as a whole.
+
+    Milvus Lite keeps its database in a folder: all that is in there counts, but for the folders themselves.
+    """
+    own = [path for path in folder.iterdir() if path.name.startswith(CHANGED_IN_PLACE) or path.suffix == ".db"]
+    return sorted(file for path in own for file in (_files_below(path) if _is_folder(path) else [path]))
+
+
+def _files_below(folder: Path) -> list[Path]:
+    below = [Path(parent, name) for parent, folders, names in os.walk(folder) for name in [*folders, *names]]
+    return [path for path in below if not _is_folder(path)]
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def check_database(path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from leccr.errors import UserError
 from leccr.gallery import Gallery
 from leccr.gallery.store.catalogue import FILE
-from leccr.gallery.store.untrusted import NAMES_ANOTHER_FILE
+from leccr.gallery.store.untrusted import NAMES_ANOTHER_FILE, files_changed_in_place
 from leccr.models.encoder import Encoder
 
 from .tiny_gallery import paint, run
@@ -153,3 +153,12 @@ def test_an_item_that_is_a_link_out_of_its_folder_is_not_shown(own: Path, tmp_pa
     (own / "photos" / "alias.png").symlink_to(own / "photos" / "holiday" / "red0.png")
     assert existing_file(own / "photos" / "alias.png", "alias.png") is not None
     assert existing_file(own / "photos" / "gone.png", "gone.png") is None
+
+
+@pytest.mark.parametrize("name", ["LOCK", "collections/rows"])
+def test_a_link_in_the_folder_of_a_milvus_database_is_found(folder: Path, victim: Path, name: str) -> None:
+    link = folder / "views.db" / name
+    link.parent.mkdir(parents=True)
+    link.symlink_to(victim)
+    assert link in files_changed_in_place(folder)
+    assert folder / "views.db" not in files_changed_in_place(folder), "a folder is not a file"
