@@ -80,7 +80,7 @@ SLOW = {
 def test_the_timeout_holds_for_the_whole_request(what: str) -> None:
     with server(SLOW[what]) as url:
         start = time.monotonic()
-        with pytest.raises(EndpointError, match="at last with: no answer within 0.6 seconds"):
+        with pytest.raises(EndpointError, match="the last failure: no answer within 0.6 seconds"):
             ChatClient(url, "m", timeout=0.6, attempts=2, first_wait=0.01).ask("What?", DECODING)
         assert time.monotonic() - start < 20
 
