@@ -11,7 +11,6 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import TrainerCallback
 
-import leccr.training.train
 from leccr.errors import UserError
 from leccr.recipes import override_training
 from leccr.training.report import LOSS, TERMS, VALIDATION, plot_training
@@ -139,7 +138,7 @@ class TestTensorBoard:
     def test_without_it_the_error_names_the_package(
         self, data: DatasetDict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(leccr.training.train, "is_tensorboard_available", lambda: False)
+        monkeypatch.setattr("leccr.training.settings.is_tensorboard_available", lambda: False)
         tiny = recipe(training={"report_to": "tensorboard"})
         with pytest.raises(UserError, match="--report_to tensorboard needs TensorBoard: pip install tensorboard."):
             trainer_for(tiny, data, tmp_path)
