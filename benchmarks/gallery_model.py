@@ -26,6 +26,7 @@ from leccr.evaluation.metrics import CUTOFFS
 from leccr.gallery import Gallery
 from leccr.gallery.store.ranking import exact_scores
 from leccr.models.encoder import Encoder
+from leccr.models.model_encoder import ModelEncoder
 from modeling_leccr import LeccrModel
 from processing.captions import captions_by_language, languages_of
 
@@ -113,7 +114,7 @@ def bert_base(encoder: Encoder) -> Encoder:
     config = encoder.model.config
     text = BertConfig(vocab_size=config.text_config.vocab_size)
     fields = {"num_slots": config.num_slots, "visual_feature_dim": 8, "projection_dim": encoder.width}
-    return Encoder(LeccrModel.from_pretrained_towers(None, text, **fields), encoder.processor, "BERT-base, random")
+    return ModelEncoder(LeccrModel.from_pretrained_towers(None, text, **fields), encoder.processor, "BERT-base, random")
 
 
 def measure_query(encoder: Encoder, scratch: Path, repeats: int = 200) -> dict[str, Any]:

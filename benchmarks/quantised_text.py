@@ -21,9 +21,9 @@ from leccr.data.loading import load_data, split_of
 from leccr.evaluation.evaluate import evaluate_retrieval
 from leccr.evaluation.metrics import format_table
 from leccr.models.checkpoints import load_retriever
-from leccr.models.encoder import Encoder
 from leccr.models.export import TEXT, text_sample
 from leccr.models.export_programs import onnx_runner
+from leccr.models.model_encoder import ModelEncoder
 
 
 def milliseconds(encode: Callable[..., Tensor], inputs: dict[str, Tensor], repeats: int = 50) -> float:
@@ -49,7 +49,7 @@ def measure(checkpoint: str, exported: Path, data: str, split: str) -> list[dict
         with torch.inference_mode():
             cost = milliseconds(encode, one)
         size = "" if name == "PyTorch" else f"{(exported / f'{name}.onnx').stat().st_size / 2**20:.1f}"
-        for result in evaluate_retrieval(Encoder(model, processor), rows, features=features):
+        for result in evaluate_retrieval(ModelEncoder(model, processor), rows, features=features):
             results.append({**result, "text tower": name, "MB": size, "ms/text": f"{cost:.2f}"})
     return results
 

@@ -10,6 +10,8 @@ from processing.writable import check_writable
 from .errors import UserError
 
 SCENES = "scenes"
+SENTENCE_TRANSFORMERS = "st:"
+"""What the name of a model begins with that sentence-transformers is to load."""
 QUICKSTART_FILE = "quickstart.json"
 """What marks a folder that `leccr quickstart` wrote."""
 
@@ -87,6 +89,11 @@ def check_folder(path: str | Path | None, hint: str) -> None:
         raise UserError(f"There is no folder {path}; {hint}.")
 
 
+def repository_of(model: str | Path) -> str:
+    """Return the folder or Hub name of a model, without the prefix of those for sentence-transformers."""
+    return str(model).removeprefix(SENTENCE_TRANSFORMERS)
+
+
 def check_checkpoint(name: str | Path, bare: bool = False) -> None:
     """Check that a name can be that of a model: a folder with a config.json, or a repository of the Hub.
 
@@ -97,13 +104,14 @@ def check_checkpoint(name: str | Path, bare: bool = False) -> None:
     Raises:
         UserError: It cannot.
     """
-    folder = Path(name)
+    where = repository_of(name)
+    folder = Path(where)
     if folder.is_dir():
-        possible = (folder / "config.json").is_file()
+        possible = any((folder / file).is_file() for file in ("config.json", "modules.json"))
     else:
         from hub_card.names import is_repository
 
-        possible = is_repository(f"org/{name}" if bare and "/" not in str(name) else str(name))
+        possible = is_repository(f"org/{where}" if bare and "/" not in where else where)
     if not possible:
         raise UserError(
             f"{name} is not a model: there is no folder of this name with a config.json, and it is not a valid name on "

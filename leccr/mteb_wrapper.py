@@ -39,7 +39,8 @@ from tqdm.auto import tqdm
 
 from .errors import UserError
 from .models.checkpoints import model_type
-from .models.encoder import TEXT_BATCH, Encoder
+from .models.encoder import TEXT_BATCH
+from .models.model_encoder import load_model_encoder
 
 RANKING_TASKS = (
     "Any2AnyRetrieval",
@@ -83,7 +84,7 @@ class LeccrEncoder:
         folder = _checkpoint_folder(model_name, revision)
         if not (model_type(folder) or "").startswith("leccr"):
             raise UserError(f"{model_name} is a {model_type(folder)} model, not a LECCR one; mteb loads it by itself.")
-        self.encoder = Encoder.load(folder, device, dtype, text_only=True)
+        self.encoder = load_model_encoder(folder, device, dtype, text_only=True)
         self.descriptions = dict(descriptions or {})
         self.takes_pictures = getattr(self.encoder.model.config, "vision_config", None) is not None
         self.mteb_model_meta = self._meta(model_name, folder)

@@ -28,7 +28,7 @@ from .drawing.contact_sheet import ContactRow, contact_sheet
 from .errors import UserError
 from .evaluation.evaluate import evaluate_retrieval
 from .evaluation.metrics import format_table
-from .models.encoder import Encoder
+from .models.model_encoder import ModelEncoder
 from .recipes import load_recipe, override_training
 from .training.device import device_settings
 from .training.train import CHECKPOINTS, make_trainer, print_changes, save_retriever, train_recipe
@@ -149,7 +149,7 @@ def _train_and_measure(
     trainer = make_trainer(recipe, checked, output / CHECKPOINTS / name)
     report = train_recipe(trainer, recipe)
     report["data"] = training_facts(SCENES, checked.used)
-    measured = evaluate_retrieval(Encoder(trainer.model, trainer.processing_class), data["test"])
+    measured = evaluate_retrieval(ModelEncoder(trainer.model, trainer.processing_class), data["test"])
     for result in measured:
         result["protocol"].update(data=SCENES, split="test", selection="best validation SumR over languages")
     return (trainer.model, trainer.processing_class, report, recipe), measured
@@ -168,7 +168,9 @@ def _save_pictures(folder: Path, test: Dataset, count: int = 12) -> None:
 
 def _answer_queries(output: Path, test: Dataset, device: str) -> None:
     model = AutoModel.from_pretrained(output / "model", trust_remote_code=True)
-    encoder = Encoder(to_device(model, device), AutoProcessor.from_pretrained(output / "model", trust_remote_code=True))
+    encoder = ModelEncoder(
+        to_device(model, device), AutoProcessor.from_pretrained(output / "model", trust_remote_code=True)
+    )
     views = encoder.row_views(test)
     languages = languages_of(test)
     asked = [len(test) * number // len(languages) for number in range(len(languages))]

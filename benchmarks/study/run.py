@@ -17,6 +17,7 @@ from datasets import Dataset
 from leccr.data.training_data import training_data
 from leccr.evaluation.metrics import RetrievalRanks, retrieval_metrics, retrieval_ranks
 from leccr.models.encoder import Encoder
+from leccr.models.model_encoder import ModelEncoder
 from leccr.training.embed_captions import embed_rows, unique_rows
 from leccr.training.train import make_trainer, save_retriever, train_recipe
 from processing.caption_embeddings import CaptionEmbeddings, save_caption_embeddings
@@ -106,7 +107,7 @@ def _train(row: Row, seed: int, data: StudyData, teacher: Path | None, folder: P
     trainer = make_trainer(recipe, rows, folder / "checkpoints")
     report = train_recipe(trainer, recipe)
     save_retriever(folder, trainer.model, trainer.processing_class, report, recipe)
-    measured, ranks = _measure(Encoder(trainer.model, trainer.processing_class), data, row)
+    measured, ranks = _measure(ModelEncoder(trainer.model, trainer.processing_class), data, row)
     RANKS.mkdir(exist_ok=True)
     np.savez_compressed(RANKS / f"{run_name(row, seed)}.npz", **ranks)
     return {

@@ -7,7 +7,7 @@ from typing import Any
 
 from leccr.data.training_data import training_data
 from leccr.evaluation.evaluate import evaluate_sentences
-from leccr.models.encoder import Encoder
+from leccr.models.model_encoder import ModelEncoder
 from leccr.training.train import make_trainer, save_retriever, train_recipe
 
 from .data import TEXT, Library
@@ -47,7 +47,7 @@ def run_text(library: Library, seed: int) -> None:
         report = train_recipe(trainer, recipe)
         save_retriever(folder, trainer.model, trainer.processing_class, report, recipe)
         results = evaluate_sentences(
-            Encoder(trainer.model, trainer.processing_class), data.splits["multi30k"], EVALUATED
+            ModelEncoder(trainer.model, trainer.processing_class), data.splits["multi30k"], EVALUATED
         )
         result = {
             "row": name,

@@ -13,6 +13,8 @@ from ..errors import UserError
 from ..gallery.answers import usable_thumbnail
 from ..gallery.results import Result, UnreadableQueryWarning, existing_file, file_of
 from ..gallery.store.catalogue import VIDEO, Item, select_items, sources_of
+from ..models.model_encoder import ModelEncoder
+from .retriever import make_retriever
 from .space import space
 
 if TYPE_CHECKING:
@@ -33,8 +35,7 @@ class GallerySearcher:
         self.gallery = gallery
         # The page says itself what the model cannot read, and a visitor's queries are not for the log.
         warnings.simplefilter("ignore", UnreadableQueryWarning)
-        encoder = gallery.encoder
-        self.retriever = space("model").Retriever(encoder.model, encoder.processor, encoder.name)
+        self.retriever = make_retriever(gallery.encoder)
 
     def __len__(self) -> int:
         return len(self.gallery)
@@ -53,10 +54,17 @@ class GallerySearcher:
         """Explain the score of an item for a text."""
         encoder = self.gallery.encoder
         item, row, picture = self._open(id)
-        inputs = self.retriever.on_device(encoder.collator.image_inputs([row]))
+        inputs = self._inputs(row)
         return space("explain").explain(
             self.retriever, inputs, encoder.texts([text])[0], item.path, item.description, picture
         )
+
+    def _inputs(self, row: dict[str, Any]) -> Any:
+        """Return what the Space's `explain` takes for a row."""
+        encoder = self.gallery.encoder
+        if isinstance(encoder, ModelEncoder):
+            return self.retriever.on_device(encoder.collator.image_inputs([row]))
+        return [encoder.prepare(row)]
 
     def _shown(self, results: list[Result]) -> list[Any]:
         return [
@@ -80,7 +88,7 @@ class GallerySearcher:
         try:
             if file is not None and item.kind == VIDEO:
                 return item, {**row, "video": str(file)}, small or PillowImage.new("RGB", (SIDE, SIDE))
-            picture = small if file is None else self.gallery.encoder.collator.open_picture(str(file), item.id)
+            picture = small if file is None else self.gallery.encoder.open_picture(str(file), item.id)
         except ValueError as error:
             raise error_class("The picture's file is broken.") from error
         if picture is None:

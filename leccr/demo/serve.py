@@ -78,9 +78,9 @@ def _loader(device: str, dtype: str) -> Callable[[str], Any]:
 
     def load(name: str) -> Any:
         from ..models.encoder import Encoder
+        from .retriever import make_retriever
 
-        encoder = Encoder.load(name, device, dtype)
-        return space("model").Retriever(encoder.model, encoder.processor, name)
+        return make_retriever(Encoder.load(name, device, dtype))
 
     return load
 

@@ -16,7 +16,7 @@ from processing.text_rule_leccr import MOSTLY_UNKNOWN
 from processing.writing import write_json
 
 from ..data.facts import SCENES
-from ..data.features import choose_features, fits_model
+from ..data.features import choose_features
 from ..data.loading import load_data, split_of, without_broken_pictures
 from ..defaults import EVALUATION_BATCH
 from ..errors import UserError
@@ -76,7 +76,8 @@ def evaluate_retrieval(
     """Rank all images for each caption and all captions for each image, one language at a time.
 
     Args:
-        encoder: A trained model, such as `Encoder(trainer.model, trainer.processing_class)`.
+        encoder: A model, such as `Encoder.load(name)`, or
+            `ModelEncoder(trainer.model, trainer.processing_class)`.
         rows: Rows of one split; all their images are the gallery, in every language.
         languages: Languages of the queries; None means all that the rows have.
         features: Visual features computed ahead, used in place of the pictures.
@@ -226,7 +227,7 @@ def run_evaluation(
     encoder = Encoder.load(checkpoint, device, options.dtype, text_only)
     features = None
     if data != SCENES and not text_only:
-        features = choose_features(data, fits_model(encoder.model.config))
+        features = choose_features(data, encoder.takes_features)
     if options.skip_broken and not text_only and features is None:
         rows = without_broken_pictures(rows, options.split)
     ranked: Iterable[RankedQueries]

@@ -170,9 +170,9 @@ class Adder:
         if candidate.kind == VIDEO and not self.encoder.takes_videos:
             raise UserError("It is a video, but the gallery's model takes pictures only.")
         if candidate.kind == VIDEO:
-            [frame] = open_frames(row["video"], 1, self.encoder.collator.background)
+            [frame] = open_frames(row["video"], 1, self.encoder.background)
             return jpeg_thumbnail(frame), self.encoder.prepare(row), False
-        row["image"] = picture = self.encoder.collator.open_picture(row["image"], candidate.id)
+        row["image"] = picture = self.encoder.open_picture(row["image"], candidate.id)
         moves = "animation" in picture.info
         return jpeg_thumbnail(picture), self.encoder.prepare(row), moves
 

@@ -119,11 +119,12 @@ def load_encoder(
 
 
 def _encoder(model: "str | Encoder", device: str, dtype: str) -> "Encoder":
-    if isinstance(model, str):
-        check_checkpoint(model)
+    if not isinstance(model, str):
+        return model
+    check_checkpoint(model)
     from ..models.encoder import Encoder
 
-    return model if isinstance(model, Encoder) else Encoder.load(model, device, dtype)
+    return Encoder.load(model, device, dtype)
 
 
 def _is_free(folder: Path) -> bool:

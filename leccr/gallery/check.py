@@ -99,7 +99,7 @@ def _check_thumbnails(catalogue: Catalogue, load: Callable[[], Encoder], repair:
     broken = broken_thumbnails(catalogue)
     said = f"the thumbnails of {len(broken)} items are broken"
     if broken and repair:
-        removed = make_thumbnails_again(catalogue, broken, load().collator.background)
+        removed = make_thumbnails_again(catalogue, broken, load().background)
         said += f"; {removed} of these items have no readable file and no longer a thumbnail" if removed else ""
     _report(report, said, bool(broken), repair)
 

@@ -193,7 +193,7 @@ class Gallery:
         if isinstance(image, (str, Path)) and kind_of(image) == VIDEO:
             row["video"] = str(image)
         else:
-            row["image"] = self.encoder.collator.open_picture(str(image) if isinstance(image, Path) else image)
+            row["image"] = self.encoder.open_picture(str(image) if isinstance(image, Path) else image)
         return self.search(self.encoder.image(row), k, where)
 
     def add(self, source: str | Path, **options: Any) -> "AddReport":

@@ -25,8 +25,7 @@ from processing.tokenizers import prune_tokenizer, train_tokenizer
 
 from ..errors import UserError, settings_of_the_user
 from ..recipes.recipe import Recipe
-from .checkpoints import load_text_encoder
-from .dual_encoders import dual_encoder_processor
+from .dual_encoders import dual_encoder_processor, load_text_encoder
 
 
 def training_texts(rows: Dataset) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """Opening what `leccr train` wrote, and other models that a command names."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +9,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoModel, AutoTokenizer
+from transformers.utils import logging
 
 from modeling_leccr import CrossLingualModel, LeccrModel
 from processing import LeccrProcessor
@@ -52,40 +55,43 @@ def load_retriever(checkpoint: str | Path) -> tuple[LeccrModel, LeccrProcessor]:
         raise UserError(
             f"{checkpoint} is a {kind or 'different'} model, not a LECCR one; train one with `leccr train`."
         )
-    return _load(LeccrModel, LeccrProcessor, checkpoint)
+    return load_parts(checkpoint, LeccrModel, lambda config: load_pretrained(LeccrProcessor, checkpoint, config=config))
 
 
-def load_text_encoder(checkpoint: str | Path) -> tuple[Any, Any]:
-    """Load any model with `get_text_features`, in eval mode, and its tokenizer or processor.
+def load_cross_lingual(checkpoint: str | Path) -> tuple[CrossLingualModel, Any]:
+    """Load the first stage of CL2CM, in eval mode, and its tokenizer; errors as for `load_retriever`."""
+    return load_parts(
+        checkpoint, CrossLingualModel, lambda config: load_pretrained(AutoTokenizer, checkpoint, config=config)
+    )
 
-    That is a `CrossLingualModel`, a `LeccrModel`, or a model of transformers such as CLIP.
+
+def load_parts(
+    checkpoint: str | Path, model_class: Any, load_processor: Callable[[Any], Any], trust_remote_code: bool = False
+) -> tuple[Any, Any]:
+    """Load a model, in eval mode, and its processor.
+
+    Args:
+        checkpoint: Folder or Hub name.
+        model_class: One of our own classes, or `AutoModel` for models of others.
+        load_processor: Returns the processor, given the model's configuration; without it, transformers would look for
+            the configuration once more, and warn that it does not know its kind.
+        trust_remote_code: Run code that the checkpoint carries, if it is of a kind that transformers does not know.
 
     Raises:
-        UserError: If there is no such checkpoint, it embeds no texts, or a part of it is missing or broken.
+        UserError: If a part of it is missing, broken, or needs code that is not trusted.
     """
-    kind = model_type(checkpoint)
-    if kind == RETRIEVER:
-        return load_retriever(checkpoint)
-    if kind == CROSS_LINGUAL:
-        return _load(CrossLingualModel, AutoTokenizer, checkpoint)
-    model, tokenizer = _load(AutoModel, AutoTokenizer, checkpoint)
-    if not hasattr(model, "get_text_features"):
-        raise UserError(
-            f"{checkpoint} is a {kind or 'different'} model, which has no get_text_features; train a teacher with "
-            "`leccr train cross-lingual`."
-        )
-    return model, tokenizer
-
-
-def _load(model_class: Any, processor_class: Any, checkpoint: str | Path) -> tuple[Any, Any]:
+    ours = model_class is not AutoModel
+    # Pickled weights of our own models are never read: none were ever written.
+    options: dict[str, Any] = {"use_safetensors": True} if ours else {"trust_remote_code": trust_remote_code}
     try:
-        # Pickled weights of our own models are never read: none were ever written.
-        only = {"use_safetensors": True} if model_class is not AutoModel else {}
-        model, report = load_pretrained(model_class, checkpoint, output_loading_info=True, **only)
-        # Without the configuration transformers looks for it once more, and warns that it does not know its kind.
-        processor = load_pretrained(processor_class, checkpoint, config=model.config)
+        with quiet():
+            model, report = load_pretrained(model_class, checkpoint, output_loading_info=True, **options)
+            processor = load_processor(model.config)
     except UserError:
         raise
+    except ImportError as error:
+        message = " ".join(str(error).split())[:200]
+        raise UserError(f"{checkpoint} needs a library that is not installed: {message}") from error
     except (OSError, RuntimeError, ValueError, SafetensorError, StrictDataclassError) as error:
         raise UserError(
             f"{checkpoint} cannot be loaded: a file of the model or of its processor is missing, broken, or does not "
@@ -97,13 +103,28 @@ def _load(model_class: Any, processor_class: Any, checkpoint: str | Path) -> tup
             f"config.json of {checkpoint} has a value that does not fit ({' '.join(str(error).split())[:200]}); train "
             "or download the model again."
         ) from error
-    wrong = sorted([*report["missing_keys"], *report["unexpected_keys"]])
+    # Checkpoints of others may have more than the network uses, such as pooling layers and numbers of positions.
+    wrong = sorted([*report["missing_keys"], *(report["unexpected_keys"] if ours else ())])
     if wrong:
         raise UserError(
             f"The weights in {checkpoint} do not fit its config.json; the first that differs is {wrong[0]}."
         )
     _check_weights(model, str(checkpoint))
     return model.eval(), processor
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep progress bars and warnings of transformers away from the answers."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _check_weights(model: Any, name: str) -> None:

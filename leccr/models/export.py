@@ -18,7 +18,7 @@ from processing.notes import note
 from processing.writing import atomic_folder
 
 from ..errors import UserError, missing_extra
-from .encoder import Encoder
+from .checkpoints import load_retriever
 from .export_programs import ImageProgram, TextProgram, convertible, export_program, onnx_runner, quantize, write_onnx
 
 FORMATS = ("onnx", "torch-export")
@@ -100,8 +100,8 @@ def run_export(
     if format == "onnx":
         _check_libraries()
     # On the CPU, or else the programs would name a device that the next machine may not have.
-    encoder = Encoder.load(checkpoint, device="cpu", dtype="fp32")
-    model, processor = convertible(encoder.model), encoder.processor
+    model, processor = load_retriever(checkpoint)
+    model = convertible(model)
     samples = {TEXT: text_sample(processor)}
     if model.config.vision_config is None or processor.num_frames is not None:
         note("The model takes videos or ready-made features; only its text tower is exported.")

@@ -19,7 +19,7 @@ import leccr
 from leccr.evaluation.evaluate import evaluate_retrieval
 from leccr.evaluation.metrics import CUTOFFS, retrieval_metrics, retrieval_ranks
 from leccr.models.build import build_model, build_processor, training_texts
-from leccr.models.encoder import Encoder
+from leccr.models.model_encoder import ModelEncoder
 from processing.captions import captions_by_language
 from tests.tiny_data import dataset, picture, recipe, row, scenes, trainer_for
 
@@ -65,16 +65,16 @@ class TestFigures:
         torch.manual_seed(0)
         processor = build_processor(recipe(), training_texts(rows))
         model = build_model(recipe(), processor).eval()
-        expected = evaluate_retrieval(Encoder(model, processor), rows)
+        expected = evaluate_retrieval(ModelEncoder(model, processor), rows)
         assert len({result["text_to_image_mean_average_precision"] for result in expected}) > 1
-        views = Encoder(model, processor).row_views(rows)
+        views = ModelEncoder(model, processor).row_views(rows)
         for result in expected:
             captions = [
                 (index, text)
                 for index, item in enumerate(rows)
                 for text in captions_by_language(item).get(result["language"], [])
             ]
-            texts = Encoder(model, processor).texts([text for _, text in captions])
+            texts = ModelEncoder(model, processor).texts([text for _, text in captions])
             measured = metric.compute(predictions=texts, references=[index for index, _ in captions], image_views=views)
             assert measured == {name: value for name, value in result.items() if name not in ("language", "protocol")}
 
@@ -247,7 +247,9 @@ class TestTrainer:
         trainer.compute_metrics = compute_metrics
         trainer.train()
         (logged,) = [entry for entry in trainer.state.log_history if "eval_sum_of_hit_rates" in entry]
-        (expected,) = evaluate_retrieval(Encoder(trainer.model, trainer.processing_class), data["validation"], ["de"])
+        (expected,) = evaluate_retrieval(
+            ModelEncoder(trainer.model, trainer.processing_class), data["validation"], ["de"]
+        )
         # The best epoch is chosen by the metric's own figure.
         assert trainer.state.best_metric == logged["eval_sum_of_hit_rates"] > 0
         for name, value in expected.items():

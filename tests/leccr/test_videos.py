@@ -20,7 +20,7 @@ from leccr.errors import UserError
 from leccr.evaluation.evaluate import EvaluationOptions, evaluate_retrieval, run_evaluation
 from leccr.models.build import build_model, build_processor, training_texts
 from leccr.models.checkpoints import load_retriever
-from leccr.models.encoder import Encoder
+from leccr.models.model_encoder import ModelEncoder
 from leccr.recipes import Recipe, load_recipe
 from leccr.training.features import run_features
 from leccr.training.train import run_training
@@ -108,8 +108,8 @@ class TestFromFilesToFigures:
         model, processor = load_retriever(tmp_path / "run")
         assert (model.config.vision_summary, model.config.visual_layers, processor.num_frames) == ("mean", 1, 8)
         # The same model takes the files themselves.
-        views = Encoder(model, processor).row_views(rows)
-        np.testing.assert_allclose(views, Encoder(model, processor).row_views(rows, features), atol=2e-3, rtol=0)
+        views = ModelEncoder(model, processor).row_views(rows)
+        np.testing.assert_allclose(views, ModelEncoder(model, processor).row_views(rows, features), atol=2e-3, rtol=0)
         assert np.abs(views[0] - views[1]).max() > 1e-2
 
     def test_on_the_files_themselves(self, data: Path, tower: Path, tmp_path: Path) -> None:
@@ -288,4 +288,4 @@ class TestKindsOfData:
         rows = read_splits(data)["validation"]
         processor = build_processor(ours, training_texts(rows))
         with pytest.raises(ValueError, match="Row '4.mp4' is a video, but the processor is only for pictures"):
-            evaluate_retrieval(Encoder(build_model(ours, processor), processor), rows)
+            evaluate_retrieval(ModelEncoder(build_model(ours, processor), processor), rows)

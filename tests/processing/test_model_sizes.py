@@ -7,7 +7,8 @@ import pytest
 from transformers import AutoModel
 
 from leccr.models.build import build_model
-from leccr.models.checkpoints import load_retriever, load_text_encoder
+from leccr.models.checkpoints import load_retriever
+from leccr.models.dual_encoders import load_text_encoder
 from leccr.recipes import Recipe
 from processing.errors import UserError
 from processing.model_sizes import check_sizes

@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForSeq2SeqLM, AutoProce
 from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
 from leccr.models.build import build_image_processor, build_processor
-from leccr.models.checkpoints import load_text_encoder
+from leccr.models.dual_encoders import load_text_encoder
 from leccr.recipes import Recipe
 from modeling_leccr import LeccrModel
 from modeling_leccr.base_leccr import build_tower

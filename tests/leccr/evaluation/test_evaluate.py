@@ -16,7 +16,7 @@ from leccr.evaluation.evaluate import (
     run_evaluation,
 )
 from leccr.models.build import build_model, build_processor, training_texts
-from leccr.models.encoder import Encoder
+from leccr.models.model_encoder import ModelEncoder
 from leccr.training.train import save_retriever
 from modeling_leccr import LeccrModel
 from processing import LeccrProcessor
@@ -79,7 +79,7 @@ class Oracle:
 class TestEvaluateRetrieval:
     def test_figures_of_a_known_ranking(self, retriever: tuple[LeccrModel, LeccrProcessor], rows: Dataset) -> None:
         oracle: Any = Oracle(retriever[1])
-        results = evaluate_retrieval(Encoder(oracle, retriever[1]), rows)
+        results = evaluate_retrieval(ModelEncoder(oracle, retriever[1]), rows)
         assert not oracle.trained
         assert [result["language"] for result in results] == ["en", "de", "zh"]
         for result in results:
@@ -94,7 +94,7 @@ class TestEvaluateRetrieval:
         machine = row("b", ["zh"], captions=3, description=None)
         human = row("a", [], captions=1)
         human["target_captions"] = [{**machine["target_captions"][0], "origin": "human", "text": "zh a 0"}]
-        results = evaluate_retrieval(Encoder(*retriever), dataset([human, machine]))
+        results = evaluate_retrieval(ModelEncoder(*retriever), dataset([human, machine]))
         (english, chinese) = [result["protocol"] for result in results]
         assert (english["images"], english["captions"], english["captions_per_image"]) == (2, 4, 2.0)
         assert (chinese["images"], chinese["captions"], chinese["images_with_description"]) == (2, 4, 1)
@@ -104,24 +104,24 @@ class TestEvaluateRetrieval:
 
     def test_all_pictures_are_the_gallery_in_every_language(self, retriever: tuple[LeccrModel, LeccrProcessor]) -> None:
         mixed = dataset([*ROWS[:3], row("d", ["de"]), row("e", [])])
-        (german, chinese) = evaluate_retrieval(Encoder(*retriever), mixed, ["de", "zh"])
+        (german, chinese) = evaluate_retrieval(ModelEncoder(*retriever), mixed, ["de", "zh"])
         assert german["protocol"]["images"] == chinese["protocol"]["images"] == 5
         assert (german["protocol"]["captions"], chinese["protocol"]["captions"]) == (9, 6)
 
     def test_without_descriptions(self, retriever: tuple[LeccrModel, LeccrProcessor], rows: Dataset) -> None:
         stripped = rows.remove_columns("description").add_column("description", [None] * 5)
-        (without,) = evaluate_retrieval(Encoder(*retriever), rows, ["de"], descriptions=False)
-        (expected,) = evaluate_retrieval(Encoder(*retriever), stripped, ["de"])
+        (without,) = evaluate_retrieval(ModelEncoder(*retriever), rows, ["de"], descriptions=False)
+        (expected,) = evaluate_retrieval(ModelEncoder(*retriever), stripped, ["de"])
         assert without == expected
         assert without["protocol"]["images_with_description"] == 0
 
     def test_a_language_that_is_not_there(self, retriever: tuple[LeccrModel, LeccrProcessor], rows: Dataset) -> None:
         with pytest.raises(ValueError, match="no captions in fr; they have en, de, zh."):
-            evaluate_retrieval(Encoder(*retriever), rows, ["de", "fr"])
+            evaluate_retrieval(ModelEncoder(*retriever), rows, ["de", "fr"])
 
     def test_an_empty_caption_names_its_row(self, retriever: tuple[LeccrModel, LeccrProcessor]) -> None:
         with pytest.raises(ValueError, match="Row 'b' has an empty caption"):
-            evaluate_retrieval(Encoder(*retriever), dataset([row("a"), row("b", source_captions=["en b", " "])]))
+            evaluate_retrieval(ModelEncoder(*retriever), dataset([row("a"), row("b", source_captions=["en b", " "])]))
 
 
 class TestRunEvaluation:
@@ -198,7 +198,7 @@ class TestEvaluateSentences:
         rows = [row("a", image=None), row("b", captions=1, image=None), row("c", source_captions=[], image=None)]
         words = processor(rows)
         dictionary: Any = Dictionary(words)
-        results = evaluate_sentences(Encoder(dictionary, words.tokenizer), dataset(rows), batch_size=2)
+        results = evaluate_sentences(ModelEncoder(dictionary, words.tokenizer), dataset(rows), batch_size=2)
         assert not dictionary.trained
         return results
 
@@ -216,12 +216,12 @@ class TestEvaluateSentences:
         assert results[0]["protocol"] == {**counts, "captions_mostly_unknown": 0, **SENTENCE_PROTOCOL}
 
     def test_the_languages_asked_for(self, retriever: tuple[LeccrModel, LeccrProcessor], rows: Dataset) -> None:
-        results = evaluate_sentences(Encoder(*retriever), rows, ["zh", "en"])
+        results = evaluate_sentences(ModelEncoder(*retriever), rows, ["zh", "en"])
         assert [result["language"] for result in results] == ["zh"]
         with pytest.raises(ValueError, match="no captions in fr; they have en, de, zh."):
-            evaluate_sentences(Encoder(*retriever), rows, ["fr"])
+            evaluate_sentences(ModelEncoder(*retriever), rows, ["fr"])
         with pytest.raises(UserError, match="no captions in another language"):
-            evaluate_sentences(Encoder(*retriever), rows, ["en"])
+            evaluate_sentences(ModelEncoder(*retriever), rows, ["en"])
 
 
 class TestTextOnlyCheckpoint:

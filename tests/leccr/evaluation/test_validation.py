@@ -7,7 +7,7 @@ from datasets import DatasetDict
 
 from leccr.evaluation.evaluate import evaluate_retrieval, evaluate_sentences
 from leccr.evaluation.validation import RetrievalMetrics, SentenceMetrics
-from leccr.models.encoder import Encoder
+from leccr.models.model_encoder import ModelEncoder
 from tests.tiny_data import DUAL_ENCODER, dataset, recipe, row, scenes, trainer_for
 
 
@@ -24,7 +24,7 @@ class TestRetrievalMetrics:
         tiny = recipe(model=model)
         trainer = trainer_for(tiny, {"train": rows, "validation": rows}, tmp_path)
         metrics = trainer.evaluate()
-        expected = evaluate_retrieval(Encoder(trainer.model, trainer.processing_class), rows)
+        expected = evaluate_retrieval(ModelEncoder(trainer.model, trainer.processing_class), rows)
         assert [result["language"] for result in expected] == ["en", "de", "zh"]
         for result in expected:
             for name, value in result.items():
@@ -57,7 +57,7 @@ class TestSentenceMetrics:
         tiny = recipe(model={}, network="cross-lingual")
         trainer = trainer_for(tiny, {"train": dataset(rows), "validation": validation}, tmp_path)
         metrics = trainer.evaluate()
-        expected = evaluate_sentences(Encoder(trainer.model, trainer.processing_class), validation)
+        expected = evaluate_sentences(ModelEncoder(trainer.model, trainer.processing_class), validation)
         assert [result["language"] for result in expected] == ["de", "zh"]
         for result in expected:
             for name, value in result.items():

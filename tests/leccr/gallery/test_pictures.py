@@ -9,6 +9,7 @@ from PIL import Image
 
 from leccr.gallery import Gallery
 from leccr.models.encoder import Encoder
+from leccr.models.model_encoder import ModelEncoder
 from tests.leccr.gallery.tiny_gallery import encoder as make_encoder
 from tests.leccr.gallery.tiny_gallery import paint, run, save_model, stored_views
 from tests.odd_pictures import ODD_ENTRIES, ORIENTATION, SHORT, corners, encoded, exif, ramps, short
@@ -103,7 +104,7 @@ class TestModes:
     def test_another_background(self, tmp_path: Path) -> None:
         made = make_encoder()
         made.processor.background = "#0000ff"
-        made = Encoder(made.model, made.processor, "tiny")
+        made = ModelEncoder(made.model, made.processor, "tiny")
         (tmp_path / "photos").mkdir()
         Image.new("RGBA", (16, 16)).save(tmp_path / "photos" / "clear.png")
         with Gallery.build(tmp_path / "photos", made, tmp_path / "gallery") as gallery:

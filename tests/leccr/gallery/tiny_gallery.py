@@ -14,6 +14,7 @@ from leccr.cli import app
 from leccr.gallery import Gallery, Result
 from leccr.models.build import build_model
 from leccr.models.encoder import Encoder
+from leccr.models.model_encoder import ModelEncoder
 from tests.modeling_leccr.tiny import enliven
 from tests.tiny_data import PICTURE_SIZE, processor, recipe, row
 
@@ -40,7 +41,7 @@ def encoder(name: str = "tiny", seed: int = 0, num_frames: int | None = None, **
     model_ = enliven(build_model(tiny, its_processor))
     if model_.config.num_slots and model_.config.slot_anchor != "none":
         model_.image.anchor.slot_gate.weight.data.fill_(0.6)
-    return Encoder(model_.eval(), its_processor, name)
+    return ModelEncoder(model_.eval(), its_processor, name)
 
 
 def save_model(folder: Path, **options: Any) -> Path:

@@ -11,8 +11,9 @@ from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, CLIPCo
 
 from leccr.errors import UserError
 from leccr.models.build import build_model, build_processor, training_texts
-from leccr.models.checkpoints import load_retriever, load_text_encoder, model_type
-from leccr.models.encoder import Encoder
+from leccr.models.checkpoints import load_retriever, model_type
+from leccr.models.dual_encoders import load_text_encoder
+from leccr.models.model_encoder import ModelEncoder
 from leccr.training.train import save_retriever
 from modeling_leccr import CrossLingualModel, LeccrModel
 from processing import LeccrProcessor
@@ -132,14 +133,16 @@ class TestLoadTextEncoder:
         model, loaded = load_text_encoder(folder)
         assert type(model) is CrossLingualModel and not model.training
         assert loaded.model_max_length == tokenizer.model_max_length == 7
-        assert np.array_equal(Encoder(model, loaded).texts(TEXTS), Encoder(saved, tokenizer).texts(TEXTS))
+        assert np.array_equal(ModelEncoder(model, loaded).texts(TEXTS), ModelEncoder(saved, tokenizer).texts(TEXTS))
 
     def test_the_auto_classes_load_what_was_saved(self, teacher: tuple[Path, CrossLingualModel, Any]) -> None:
         folder, saved, tokenizer = teacher
         model = AutoModel.from_pretrained(folder, trust_remote_code=True).eval()
         loaded = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
         np.testing.assert_allclose(
-            Encoder(model, loaded).texts(TEXTS), Encoder(saved, tokenizer).texts(TEXTS), atol=1e-6
+            ModelEncoder(model, loaded).texts(TEXTS),
+            ModelEncoder(saved, tokenizer).texts(TEXTS),
+            atol=1e-6,
         )
 
     def test_a_retriever(self, retriever: tuple[LeccrModel, LeccrProcessor], checkpoint: Path) -> None:
@@ -156,8 +159,8 @@ class TestLoadTextEncoder:
         model, tokenizer = load_text_encoder(tmp_path)
         inputs = teacher[2](TEXTS, padding=True, return_tensors="pt", return_token_type_ids=False)
         with torch.no_grad():
-            expected = clip.get_text_features(**inputs).pooler_output
-        np.testing.assert_allclose(Encoder(model, tokenizer).texts(TEXTS), expected, atol=1e-6)
+            expected = torch.nn.functional.normalize(clip.get_text_features(**inputs).pooler_output)
+        np.testing.assert_allclose(ModelEncoder(model, tokenizer).texts(TEXTS), expected, atol=1e-6)
 
     def test_a_model_without_text_features(self, teacher: tuple[Path, CrossLingualModel, Any], tmp_path: Path) -> None:
         sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}

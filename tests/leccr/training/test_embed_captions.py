@@ -9,7 +9,7 @@ import torch
 import leccr.training.embed_captions as embedding
 from leccr.errors import UserError
 from leccr.models.build import build_model, build_processor, training_texts
-from leccr.models.encoder import Encoder
+from leccr.models.model_encoder import ModelEncoder
 from leccr.training.embed_captions import run_embedding
 from leccr.training.train import save_retriever
 from processing.caption_embeddings import EMBEDDINGS_FILE, CaptionEmbeddings, caption_texts
@@ -50,7 +50,7 @@ def test_every_caption_of_every_split_is_embedded(
     splits = read_splits(data)
     embeddings.check(splits["train"])
     for item in [*splits["train"], splits["test"][1]]:
-        expected = Encoder(model, processor).texts(caption_texts(item))
+        expected = ModelEncoder(model, processor).texts(caption_texts(item))
         embedded = torch.cat(list(embeddings.of(item).values()))
         assert embedded.dtype == torch.float16
         np.testing.assert_allclose(embedded.float(), expected, atol=1e-3, rtol=1e-3)
@@ -83,7 +83,7 @@ def test_interrupting_leaves_what_was_there(data: Path, tmp_path: Path, monkeypa
     def stop(*_: Any, **__: Any) -> np.ndarray:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Encoder, "texts", stop)
+    monkeypatch.setattr(ModelEncoder, "texts", stop)
     with pytest.raises(KeyboardInterrupt):
         run_embedding(str(data), str(tmp_path / "teacher"))
     assert (data / EMBEDDINGS_FILE).read_bytes() == before

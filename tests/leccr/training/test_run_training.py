@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from leccr.errors import UserError
 from leccr.evaluation.evaluate import evaluate_retrieval
 from leccr.models.checkpoints import load_retriever
-from leccr.models.encoder import Encoder
+from leccr.models.model_encoder import ModelEncoder
 from leccr.recipes import Change, Recipe, load_recipe, override_training
 from leccr.training.train import CHECKPOINTS, RECIPE_FILE, run_training
 from processing.storage import write_rows
@@ -59,7 +59,7 @@ class TestRunTraining:
         report = json.loads((output / "training.json").read_text())
         assert report["data"] == {"rows": {"train": 12, "validation": 7}}
         model, processor = load_retriever(output)
-        (measured,) = evaluate_retrieval(Encoder(model, processor), data["validation"], ["de"])
+        (measured,) = evaluate_retrieval(ModelEncoder(model, processor), data["validation"], ["de"])
         assert measured["sum_of_hit_rates"] == pytest.approx(report["validation"]["eval_de_sum_of_hit_rates"])
 
     def test_its_recipe_repeats_the_run(self, folder: Path, tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from PIL import Image as PillowImage
 
 from leccr.errors import UserError
 from leccr.evaluation.evaluate import evaluate_retrieval
-from leccr.models import encoder as encoder_module
+from leccr.models import model_encoder
 from leccr.models.build import build_model, build_processor, training_texts
-from leccr.models.encoder import Encoder, token_batches
+from leccr.models.encoder import Encoder
+from leccr.models.model_encoder import ModelEncoder, token_batches
 from leccr.training.train import save_retriever
 from processing.features import FEATURES_FILE, FeatureFile, save_features
 from tests.leccr.gallery.tiny_gallery import NAMES, description, encoder, save_model
@@ -28,7 +29,7 @@ def rows() -> Dataset:
 def trained(rows: Dataset) -> Encoder:
     torch.manual_seed(0)
     processor = build_processor(recipe(), training_texts(rows))
-    return Encoder(build_model(recipe(), processor), processor)
+    return ModelEncoder(build_model(recipe(), processor), processor)
 
 
 class Recorder:
@@ -62,7 +63,7 @@ class TestDevice:
     @pytest.mark.parametrize("method", ["texts", "views", "whole_images", "image", "row_views"])
     def test_inputs_go_where_the_model_is(self, trained: Encoder, rows: Dataset, method: str) -> None:
         model = Recorder()
-        elsewhere = Encoder(model, trained.processor)
+        elsewhere = ModelEncoder(model, trained.processor)
         prepared = [elsewhere.prepare(rows[0])]
         arguments: dict[str, tuple[Any, ...]] = {
             "texts": (["en a 0", "de"],),
@@ -116,7 +117,9 @@ class TestLoad:
         save_retriever(tmp_path / "out", model, tokenizer)
         loaded = Encoder.load(tmp_path / "out", text_only=True)
         assert not loaded.takes_images and not loaded.takes_videos
-        np.testing.assert_allclose(loaded.texts(["en a 0"]), Encoder(model, tokenizer).texts(["en a 0"]), atol=1e-6)
+        np.testing.assert_allclose(
+            loaded.texts(["en a 0"]), ModelEncoder(model, tokenizer).texts(["en a 0"]), atol=1e-6
+        )
         with pytest.raises(UserError, match="first stage of CL2CM"):
             Encoder.load(tmp_path / "out")
 
@@ -134,7 +137,7 @@ class TestTexts:
         np.testing.assert_allclose(trained.texts(texts, batch_size=1), whole, atol=1e-6)
 
     def test_they_keep_their_order(self, trained: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(encoder_module, "TEXTS_PER_CHUNK", 5)
+        monkeypatch.setattr(model_encoder, "TEXTS_PER_CHUNK", 5)
         words = ["en a 0", "zh b 1", "de"]
         texts = [" ".join([words[number % 3]] * (1 + 5 * number % 7)) for number in range(12)]
         with torch.inference_mode():
@@ -221,7 +224,7 @@ class TestViews:
         features = FeatureFile(tmp_path)
         blind = recipe(vision=None, model=DUAL_ENCODER)
         processor = build_processor(blind, training_texts(rows))
-        model = Encoder(build_model(blind, processor, features), processor)
+        model = ModelEncoder(build_model(blind, processor, features), processor)
         with torch.inference_mode():
             expected = model.model.get_image_views(visual_features=features["b"][None])
         sizes = []

@@ -1,0 +1,46 @@
+"""A loaded model, handed to the Space, which loads only our own models by itself."""
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from PIL import Image as PillowImage
+
+from ..models.encoder import Encoder
+from ..models.model_encoder import ModelEncoder
+from .space import space
+
+
+def make_retriever(encoder: Encoder) -> Any:
+    """Return the Space's `Retriever` (see `spaces/space_model.py`) for a model that is loaded already."""
+    space_class = space("model").Retriever
+    if isinstance(encoder, ModelEncoder):
+        return space_class(encoder.model, encoder.processor, encoder.name)
+
+    class EncoderRetriever(space_class):  # type: ignore[misc, valid-type]
+        """A model that prepares texts and pictures itself: one view for each picture, and no slots."""
+
+        def unknown_share(self, text: str) -> float:
+            return encoder.unknown_shares([text])[0]
+
+        def embed_text(self, text: str) -> Any:
+            return encoder.texts([text])[0]
+
+        def embed_pictures(
+            self, pictures: Sequence[PillowImage.Image], descriptions: Sequence[str | None]
+        ) -> tuple[Any, Any]:
+            prepared = self.inputs(pictures, descriptions)
+            return encoder.views(prepared, descriptions), encoder.whole_images(prepared, descriptions)
+
+        def inputs(self, pictures: Sequence[PillowImage.Image], descriptions: Sequence[str | None]) -> Any:
+            return [encoder.prepare({"id": "", "image": picture}) for picture in pictures]
+
+        def encode(self, inputs: Any) -> Any:
+            embeds = torch.from_numpy(encoder.whole_images(inputs, [None] * len(inputs)))
+            return SimpleNamespace(image_embeds=embeds, slot_embeds=None)
+
+    config = SimpleNamespace(num_slots=0, alpha=1.0, projection_dim=encoder.width)
+    weights = list(getattr(encoder, "model", torch.nn.Module()).parameters())
+    model = SimpleNamespace(config=config, parameters=lambda: iter(weights))
+    return EncoderRetriever(SimpleNamespace(eval=lambda: model), None, encoder.name)
