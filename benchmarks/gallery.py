@@ -67,16 +67,17 @@ def fill(folder: Path, items: int, views: int, width: int, name: str = "random",
         with catalogue.writing() as connection:
             state = read_state(connection, str(folder))
             source = source_number(connection, FOLDER, "/photos")
-            checksums = open_storage(folder, state).append(state, block)
+            rows, counts = block.reshape(-1, width), np.full(count, views)
+            checksums = open_storage(folder, state).append(state, rows, counts)
             for position, checksum in enumerate(checksums, start):
                 path = f"{2000 + position % 25}/holiday {position % 300}/IMG_{position:07}.jpg"
                 size, moment = 3_000_000 + position, 1_700_000_000 * 10**9 + position
                 described = f"{WORDS} {position}"
                 item = Item(path, path, "image", f"{position:032x}", size, moment, described, source, position)
-                put_item(connection, dataclasses.replace(item, checksum=checksum), None)
+                put_item(connection, dataclasses.replace(item, views=views, checksum=checksum), None)
             total = start + count
-            changes = {"positions": total, "items": total, "version": state.version + 1, "longest_view": 1.0001}
-            write_state(connection, dataclasses.replace(state, **changes))
+            changes = {"positions": total, "views": views * total, "items": total, "longest_view": 1.0001}
+            write_state(connection, dataclasses.replace(state, **changes, version=state.version + 1))
     catalogue.close()
 
 

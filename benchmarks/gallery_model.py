@@ -43,11 +43,12 @@ FORMS: dict[str, dict[str, str]] = {
 }
 
 
-def brute_force(views: np.ndarray, queries: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+def brute_force(views: np.ndarray, counts: np.ndarray, queries: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return all positions and scores for each query, from the full matrix of fused scores."""
     ranked = []
+    firsts = np.cumsum(counts) - counts
     for query in queries:
-        scores = exact_scores(views, query).max(axis=1)
+        scores = np.maximum.reduceat(exact_scores(views, query), firsts)
         order = np.lexsort((np.arange(len(scores)), -scores))
         ranked.append((order, scores[order]))
     return ranked
@@ -92,12 +93,12 @@ def measure_answers(built: Path, encoder: Encoder, data: str, split: str, scratc
             for language in languages_of(rows):
                 asked = [(text, row["id"]) for row, own in zip(rows, captions) for text in own.get(language, [])]
                 queries = encoder.texts([text for text, _ in asked])
-                right = brute_force(views, queries)
+                right = brute_force(*views, queries)
                 line = {"form": name, "language": language, "items": len(ids), "queries": len(queries)}
                 line |= {"same_10": compare(gallery, queries, right, ids, 10)}
                 if name.startswith("flat"):
                     line["same_all"] = compare(gallery, queries[::10], right[::10], ids, len(ids))
-                best = [{ids[position] for position in order[:10]} for order, _ in brute_force(exact_views, queries)]
+                best = [{ids[position] for position in order[:10]} for order, _ in brute_force(*exact_views, queries)]
                 found = gallery.search(queries, 10)
                 shares = [
                     len({result.id for result in results} & expected) / 10 for results, expected in zip(found, best)

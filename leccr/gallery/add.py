@@ -182,12 +182,14 @@ class Adder:
         views = self.encoder.views(
             [new.inputs for new in news], [new.item.description for new in news], self.batch_size
         )
-        finite = np.isfinite(views).all(axis=(1, 2))
-        for new, item_views, usable in zip(news, views, finite, strict=True):
+        usable = []
+        for new, item_views in zip(news, views, strict=True):
             new.views, new.inputs = item_views, {}
-            if not usable:
+            if np.isfinite(item_views).all():
+                usable.append(new)
+            else:
                 report.broken.append((new.candidate.id, "The model returns infinite or undefined numbers for it."))
-        return [new for new, usable in zip(news, finite) if usable]
+        return usable
 
     def _commit(self, kind: str, waiting: list[_New], touched: Sequence[Item], report: AddReport) -> None:
         if not waiting and not touched:
@@ -212,22 +214,27 @@ class Adder:
         self, connection: sqlite3.Connection, kind: str, news: Sequence[_New], known: Mapping[str, Item]
     ) -> State:
         state = read_state(connection, str(self.catalogue.folder))
-        views = np.stack([new.views for new in news if new.views is not None])
-        checksums = self.storage.append(state, views)
-        for offset, (new, checksum) in enumerate(zip(news, checksums, strict=True)):
+        per_item = [new.views for new in news if new.views is not None]
+        views, counts = np.concatenate(per_item), np.array([len(views) for views in per_item])
+        checksums = self.storage.append(state, views, counts)
+        for offset, (new, count, checksum) in enumerate(zip(news, counts.tolist(), checksums, strict=True)):
             item = dataclasses.replace(
                 new.item,
                 source=source_number(connection, kind, new.candidate.location),
                 position=state.positions + offset,
+                views=count,
                 checksum=checksum,
             )
             put_item(connection, item, new.thumbnail)
-        replaced = [known[new.candidate.key].position for new in news if new.candidate.key in known]
-        connection.executemany("INSERT INTO removed VALUES (?)", [(position,) for position in replaced])
-        longest = float(np.linalg.norm(views.astype(np.float64), axis=2).max())
+        replaced = [known[new.candidate.key] for new in news if new.candidate.key in known]
+        gaps = [(item.position, item.views) for item in replaced]
+        connection.executemany("INSERT INTO removed VALUES (?, ?)", gaps)
+        longest = float(np.linalg.norm(views.astype(np.float64), axis=1).max())
         state = dataclasses.replace(
             state,
             positions=state.positions + len(news),
+            views=state.views + len(views),
+            view_count=max(state.view_count, int(counts.max())),
             items=state.items + len(news) - len(replaced),
             longest_view=max(state.longest_view, longest),
             version=state.version + 1,

@@ -24,13 +24,8 @@ if TYPE_CHECKING:
 LONGEST_DESCRIPTION = 80
 
 
-def print_table(results: Sequence[Result], view_count: int) -> None:
-    """Print results as a table whose columns are aligned.
-
-    Args:
-        results: Results, best first.
-        view_count: Number of views per item, for the column that says which of them matched best.
-    """
+def print_table(results: Sequence[Result]) -> None:
+    """Print results, best first, as a table whose columns are aligned."""
     if not results:
         return
     rows = [("rank", "score", "file", "answered by", "description")]
@@ -39,7 +34,7 @@ def print_table(results: Sequence[Result], view_count: int) -> None:
             str(result.rank),
             f"{result.score:.4f}",
             shown(result.path),
-            f"{result.answered_by} of {view_count}" if view_count > 1 else result.answered_by,
+            f"{result.answered_by} of {result.views}" if result.views > 1 else result.answered_by,
             shown(" ".join((result.description or "").split())[:LONGEST_DESCRIPTION]),
         )
         for result in results

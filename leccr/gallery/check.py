@@ -20,8 +20,10 @@ from .sources import files_source
 from .store.catalogue import FOLDER, Catalogue, Item, items_at, read_state, select_items, sources_of, write_state
 from .store.maintenance import blocks, leftovers, remove_items, set_approximation, tidy
 from .store.state import State
-from .store.storage import open_storage
+from .store.storage import Storage, open_storage
 from .store.untrusted import position_problems
+from .store.vectors import by_item
+from .store.view_map import fits_catalogue, recorded_counts, write_map
 from .thumbnails import broken_thumbnails, make_thumbnails_again
 
 ITEMS_PER_BLOCK = 4096
@@ -67,17 +69,24 @@ def check_gallery(
         state = read_state(connection, str(catalogue.folder))
         report.items = state.items
         counts = _count_problems(connection, state)
+        unmapped = not counts and not fits_catalogue(connection, catalogue.folder, state)
+    _report(report, "counts of the catalogue do not agree: " + "; ".join(counts), bool(counts), repair)
+    _report(report, "the map of views does not agree with the catalogue", unmapped, repair)
+    if repair and (counts or unmapped):
+        _repair_counts(catalogue)
+    elif unmapped:
+        # All else would be said about the views of other items.
+        return report
+    with catalogue.reading() as connection:
+        state = read_state(connection, str(catalogue.folder))
         damaged = _damaged(connection, catalogue, state)
         undefined = _undefined(connection, catalogue, state, damaged)
         index = _index_problem(catalogue.folder, state)
-    _report(report, "counts of the catalogue do not agree: " + "; ".join(counts), bool(counts), repair)
     _report(report, f"the views of {len(damaged)} items are damaged", bool(damaged), repair)
     _report(report, f"the approximate index is missing or broken: {index}", bool(index), repair)
     what = f"the views of {len(undefined)} items, such as {_names(undefined)}, are undefined numbers, so that no query "
     _report(report, what + "finds them", bool(undefined), repair)
     if repair:
-        if counts:
-            _repair_counts(catalogue)
         if damaged or undefined:
             _encode_again(catalogue, load(), [*damaged, *undefined], report)
         if index and state.approximation:
@@ -119,6 +128,7 @@ def _count_problems(connection: sqlite3.Connection, state: State) -> list[str]:
 
 
 def _repair_counts(catalogue: Catalogue) -> None:
+    """Let removed positions fill the gaps between items, and write the map of views again."""
     with catalogue.writing() as connection:
         state = read_state(connection, str(catalogue.folder))
         used = {row[0] for row in connection.execute("SELECT position FROM items")}
@@ -128,10 +138,20 @@ def _repair_counts(catalogue: Catalogue) -> None:
                 f"The catalogue of the gallery {catalogue.folder} has {len(used)} items at impossible positions; index "
                 "its pictures again."
             )
+        gaps = dict(connection.execute("SELECT position, views FROM removed"))
         connection.execute("DELETE FROM removed")
-        free = ((position,) for position in range(positions) if position not in used)
-        connection.executemany("INSERT INTO removed VALUES (?)", free)
-        state = dataclasses.replace(state, items=len(used), positions=positions, version=state.version + 1)
+        free = ((position, gaps.get(position, 1)) for position in range(positions) if position not in used)
+        connection.executemany("INSERT INTO removed VALUES (?, ?)", free)
+        counts = recorded_counts(connection)
+        write_map(catalogue.folder, state, counts)
+        state = dataclasses.replace(
+            state,
+            items=len(used),
+            positions=positions,
+            views=int(counts.sum()),
+            view_count=max(state.view_count, int(counts.max(initial=0))),
+            version=state.version + 1,
+        )
         write_state(connection, state)
 
 
@@ -141,10 +161,20 @@ def _damaged(connection: sqlite3.Connection, catalogue: Catalogue, state: State)
     positions = [row[0] for row in connection.execute("SELECT position FROM items ORDER BY position")]
     for block in blocks(positions, ITEMS_PER_BLOCK, "Checking views"):
         items = items_at(connection, block)
-        for position, checksum in zip(block, storage.checksums(state, block)):
+        for position, checksum in zip(block, _checksums(storage, state, block)):
             if checksum != items[position].checksum:
                 damaged.append(items[position])
     return damaged
+
+
+def _checksums(storage: Storage, state: State, positions: Sequence[int]) -> list[int]:
+    """Return the checksums of what is stored, and −1 at positions that have no views."""
+    try:
+        return storage.checksums(state, positions)
+    except UserError:
+        if len(positions) == 1:
+            return [-1]
+        return [checksum for position in positions for checksum in _checksums(storage, state, [position])]
 
 
 def _undefined(
@@ -158,8 +188,8 @@ def _undefined(
     found: list[Item] = []
     positions = [row[0] for row in connection.execute("SELECT position FROM items ORDER BY position")]
     for block in blocks(positions, ITEMS_PER_BLOCK, "Checking numbers"):
-        finite = np.isfinite(engine.at(np.array(block))).all(axis=(1, 2))
-        items = items_at(connection, [position for position, good in zip(block, finite) if not good])
+        views = by_item(*engine.at(np.array(block)))
+        items = items_at(connection, [position for position, own in zip(block, views) if not np.isfinite(own).all()])
         found += items.values()
     return found
 
@@ -192,7 +222,7 @@ def _encode_again(catalogue: Catalogue, encoder: Encoder, damaged: Sequence[Item
                 descriptions[f"{location}/{item.id}"] = item.description
     with catalogue.writing() as connection:
         # A file that was cut off gets its length back.
-        storage.append(state, np.empty((0, state.view_count, state.width), np.float32))
+        storage.append(state, np.empty((0, state.width), np.float32), np.empty(0, np.int64))
         # No file has an empty hash, so that all of them count as changed.
         connection.executemany(
             "UPDATE items SET hash = '', time = 0 WHERE number = ?", [(item.number,) for item in damaged]

@@ -111,7 +111,7 @@ def run_info(folder: Path) -> None:
 def _search_words(state: State) -> str:
     index = state.approximation
     if index is None:
-        many = state.positions * state.view_count > MANY_VIEWS
+        many = state.views > MANY_VIEWS
         return "exact" + (f"; `leccr gallery convert ... --ann hnsw` makes {state.items} items faster" if many else "")
     newer = state.positions - index.positions
     return (

@@ -85,7 +85,7 @@ class Prompt:
             print_json(query, self.results, unknown)
             return
         note_unreadable(query, unknown)
-        print_table(self.results, self.view_count)
+        print_table(self.results)
         if not self.results:
             print(f"No item matches the filter {shown(self.where)}.")
         elif not self._explained:

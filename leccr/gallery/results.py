@@ -36,6 +36,7 @@ class Result:
         file: The file, for an item of a folder.
         kind: `image` or `video`.
         view: Index of the view with that score, from 0.
+        views: Number of the item's views.
         answered_by: `whole image`, or `slot 1` and so on: the view with that score.
         description: Its description, if it has one.
         size: Bytes of the file.
@@ -51,6 +52,7 @@ class Result:
     file: Path | None
     kind: str
     view: int
+    views: int
     answered_by: str
     description: str | None
     size: int
@@ -126,6 +128,7 @@ def make_results(
                 file=file_of(item, sources),
                 kind=item.kind,
                 view=view,
+                views=item.views,
                 answered_by=f"slot {view + 1}" if slots else WHOLE_IMAGE,
                 description=item.description,
                 size=item.size,

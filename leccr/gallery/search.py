@@ -68,13 +68,12 @@ def run_search(
         else:
             _answer_input(gallery, k, where, as_json)
             return
-        view_count = gallery.state.view_count
         unknown = [None] if image is not None else gallery.encoder.unknown_shares([text for text, _ in answered])
         for (text, results), share in zip(answered, unknown):
-            _print_answer(text, results, view_count, as_json, len(answered) > 1, share)
+            _print_answer(text, results, as_json, len(answered) > 1, share)
         _note_few(gallery, answered[0][1], k, where)
         if not as_json and any(results for _, results in answered):
-            note(explanation(view_count), sys.stderr)
+            note(explanation(gallery.state.view_count), sys.stderr)
         if sheet is not None and draw_sheet(gallery, answered, sheet):
             note(f"The answers as a picture: {sheet}.", sys.stderr)
 
@@ -139,14 +138,13 @@ def _answer_input(gallery: Gallery, k: int, where: str | None, as_json: bool) ->
 
         Prompt(gallery, k, where, as_json).run()
         return
-    view_count = gallery.state.view_count
     for query in _read_queries(_input_lines(), "the standard input"):
         if not query:
             continue
         try:
             results = gallery.search(query, k, where)
             [unknown] = gallery.encoder.unknown_shares([query])
-            _print_answer(query, results, view_count, as_json, True, unknown)
+            _print_answer(query, results, as_json, True, unknown)
         except UserError as error:
             _warn(error)
         sys.stdout.flush()
@@ -160,7 +158,6 @@ def _input_lines() -> Iterable[bytes]:
 def _print_answer(
     query: str,
     results: Sequence[Result],
-    view_count: int,
     as_json: bool,
     name_query: bool,
     unknown: float | None,
@@ -170,5 +167,5 @@ def _print_answer(
         return
     if name_query:
         print(f"\n{shown(query)}")
-    print_table(results, view_count)
+    print_table(results)
     note_unreadable(query, unknown)

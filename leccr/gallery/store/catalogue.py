@@ -42,12 +42,13 @@ SCHEMA = {
     "items": (
         "CREATE TABLE items (number INTEGER PRIMARY KEY, position INTEGER NOT NULL UNIQUE, source INTEGER NOT NULL, "
         "id TEXT NOT NULL, path TEXT NOT NULL, kind TEXT NOT NULL, hash TEXT NOT NULL, size INTEGER NOT NULL, "
-        "time INTEGER NOT NULL, description TEXT, checksum INTEGER NOT NULL, UNIQUE (source, id)) STRICT"
+        "time INTEGER NOT NULL, description TEXT, views INTEGER NOT NULL, "
+        "checksum INTEGER NOT NULL, UNIQUE (source, id)) STRICT"
     ),
     "thumbnails": "CREATE TABLE thumbnails (number INTEGER PRIMARY KEY, picture BLOB NOT NULL) STRICT",
-    "removed": "CREATE TABLE removed (position INTEGER PRIMARY KEY) STRICT",
+    "removed": "CREATE TABLE removed (position INTEGER PRIMARY KEY, views INTEGER NOT NULL) STRICT",
 }
-COLUMNS = "number, position, source, id, path, kind, hash, size, time, description, checksum"
+COLUMNS = "number, position, source, id, path, kind, hash, size, time, description, views, checksum"
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class Item:
         time: When the file was last changed, in nanoseconds since 1970; 0 if that is not known.
         description: A description by a multimodal model or a person; None if there is none.
         source: Number of the source.
-        position: Index of its views in the store.
+        position: Its index in the store.
+        views: Number of its views.
         number: Its key in the catalogue.
         checksum: CRC-32 of its stored views.
     """
@@ -77,6 +79,7 @@ class Item:
     description: str | None
     source: int = 0
     position: int = -1
+    views: int = 1
     number: int = -1
     checksum: int = 0
 

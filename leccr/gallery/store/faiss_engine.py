@@ -42,15 +42,16 @@ class FaissEngine:
     def __init__(self, folder: Path, state: State, approximate: bool = True) -> None:
         self.state = state
         self.views = Views(folder, state)
+        self.view_map = self.views.view_map
         self.exact = not approximate or state.approximation is None
         if approximate and state.approximation is not None:
-            self._covered = state.approximation.positions * state.view_count
+            self._covered = self.view_map.views_before(state.approximation.positions)
             self._storage = _mapped(state, self.views.codes[: self._covered])
             self._tail = _mapped(state, self.views.codes[self._covered :])
             self._index = _open_index(folder, state, self._storage)
 
-    def at(self, positions: np.ndarray) -> np.ndarray:
-        """Return the views (n, K, D) at the positions, float32."""
+    def at(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the views (R, D) at the positions, float32, and the counts (n,) of each."""
         return self.views.at(positions)
 
     def search(self, queries: np.ndarray, count: int, allowed: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -82,9 +83,9 @@ class FaissEngine:
         return self._index.search(queries, CANDIDATES * count, params=parameters)
 
     def _bitmap(self, allowed: np.ndarray) -> np.ndarray:
-        chosen = np.zeros(self.state.positions, dtype=bool)
-        chosen[allowed] = True
-        return np.packbits(np.repeat(chosen, self.state.view_count), bitorder="little")
+        chosen = np.zeros(self.state.views, dtype=bool)
+        chosen[self.view_map.rows_of(allowed)[0]] = True
+        return np.packbits(chosen, bitorder="little")
 
 
 def _mapped(state: State, codes: np.ndarray) -> Any:
@@ -179,14 +180,7 @@ def measure_recall(folder: Path, state: State) -> tuple[float, int]:
 
 def rank_all(engine: Engine, state: State, queries: np.ndarray) -> list[Ranking]:
     """Return the ten best positions for each query, those of removed items included."""
-    return rank_items(
-        engine,
-        queries,
-        RECALL_AT,
-        view_count=state.view_count,
-        positions=state.positions,
-        longest_view=state.longest_view,
-    )
+    return rank_items(engine, queries, RECALL_AT, longest_view=state.longest_view)
 
 
 def recall(retrieved: list[Ranking], relevant: list[Ranking]) -> float:

@@ -17,6 +17,7 @@ from .catalogue import FILE, Catalogue, read_state, write_state
 from .ranking import Engine
 from .state import APPROXIMATIONS, DTYPES, ENGINES, State
 from .storage import open_storage
+from .view_map import map_path
 
 NO_APPROXIMATION = "none"
 POSITIONS_PER_BLOCK = 2**14
@@ -88,22 +89,23 @@ def rewrite(catalogue: Catalogue, **changes: Any) -> State:
         old = read_state(connection, str(catalogue.folder))
         engine = open_storage(catalogue.folder, old).engine(old, approximate=False)
         kept = np.array([row[0] for row in connection.execute("SELECT position FROM items ORDER BY position")], int)
-        empty: dict[str, Any] = {"positions": 0, "approximation": None, "generation": old.generation + 1}
+        empty: dict[str, Any] = {"positions": 0, "views": 0, "approximation": None, "generation": old.generation + 1}
         if changes.get("dtype", old.dtype) != old.dtype:
             empty["ranges"] = _ranges(engine, kept, old) if changes["dtype"] == "int8" else None
         new = dataclasses.replace(old, **(changes | empty))
         target = open_storage(catalogue.folder, new)
         checksums: list[int] = []
         for positions in blocks(kept, POSITIONS_PER_BLOCK, "Writing views"):
-            written = dataclasses.replace(new, positions=len(checksums))
-            checksums += target.append(written, engine.at(positions))
+            views, counts = engine.at(positions)
+            checksums += target.append(new, views, counts)
+            new = dataclasses.replace(new, positions=len(checksums), views=new.views + len(views))
         # In ascending order, so that the position that an item moves to is free.
         connection.executemany(
             "UPDATE items SET position = ?, checksum = ? WHERE position = ?",
             zip(range(len(kept)), checksums, kept.tolist()),
         )
         connection.execute("DELETE FROM removed")
-        new = dataclasses.replace(new, positions=len(kept), items=len(kept), version=old.version + 1)
+        new = dataclasses.replace(new, items=len(kept), version=old.version + 1)
         write_state(connection, new)
     open_storage(catalogue.folder, old).discard(old)
     tidy(catalogue)
@@ -115,7 +117,7 @@ def _ranges(engine: Engine, positions: np.ndarray, state: State) -> tuple[float,
 
     extremes = [np.zeros((1, state.width), np.float32)]
     for block in blocks(positions, POSITIONS_PER_BLOCK, "Reading views"):
-        views = engine.at(block).reshape(-1, state.width)
+        views, _ = engine.at(block)
         extremes += [views.min(axis=0, keepdims=True), views.max(axis=0, keepdims=True)]
     return learn_ranges(np.concatenate(extremes))
 
@@ -169,24 +171,25 @@ def remove_items(catalogue: Catalogue, numbers: Sequence[int]) -> None:
     with catalogue.writing() as connection:
         state = read_state(connection, str(catalogue.folder))
         deleted = [_delete_item(connection, number) for number in numbers]
-        positions = [position for position in deleted if position is not None]
-        connection.executemany("INSERT INTO removed VALUES (?)", [(position,) for position in positions])
+        gaps = [gap for gap in deleted if gap is not None]
+        connection.executemany("INSERT INTO removed VALUES (?, ?)", gaps)
+        positions = [position for position, _ in gaps]
         items = state.items - len(positions)
         write_state(connection, dataclasses.replace(state, items=items, version=state.version + 1))
     open_storage(catalogue.folder, state).forget(state, positions)
 
 
-def _delete_item(connection: sqlite3.Connection, number: int) -> int | None:
-    row = connection.execute("DELETE FROM items WHERE number = ? RETURNING position", (number,)).fetchone()
+def _delete_item(connection: sqlite3.Connection, number: int) -> tuple[int, int] | None:
+    row = connection.execute("DELETE FROM items WHERE number = ? RETURNING position, views", (number,)).fetchone()
     connection.execute("DELETE FROM thumbnails WHERE number = ?", (number,))
-    return None if row is None else row[0]
+    return row
 
 
 def leftovers(folder: Path, state: State) -> list[Path]:
     """Return files of earlier states, and of writers that were killed."""
     from .vectors import views_path
 
-    used = {views_path(folder, state).name}
+    used = {views_path(folder, state).name, map_path(folder, state).name}
     if state.approximation is not None:
         used.add(str(state.approximation.file))
     unfinished_catalogue = part_path(folder / FILE).name

@@ -20,6 +20,8 @@ import numpy as np
 from ...errors import UserError, missing_extra
 from .faiss_engine import RECALL_QUERIES, rank_all, recall
 from .state import Approximation, State
+from .vectors import by_item
+from .view_map import ViewMap, append_to_map
 
 try:
     from pymilvus import DataType, MilvusClient, MilvusException
@@ -96,24 +98,22 @@ class MilvusStorage:
         self.address = address_of(folder, str(state.uri))
         self.client = connect(folder, str(state.uri))
 
-    def append(self, state: State, views: np.ndarray) -> list[int]:
+    def append(self, state: State, views: np.ndarray, counts: np.ndarray) -> list[int]:
         """Insert the rows, or replace what a killed writer left."""
+        append_to_map(self.folder, state, counts)
         name = self._collection(state)
-        flat = np.ascontiguousarray(views, dtype=np.float32).reshape(-1, state.width)
-        first = state.positions * state.view_count
+        flat = np.ascontiguousarray(views, dtype=np.float32)
+        items = np.repeat(state.positions + np.arange(len(counts)), counts).tolist()
         with plain_errors(self.address):
             for start in range(0, len(flat), ROWS_PER_REQUEST):
                 block = flat[start : start + ROWS_PER_REQUEST]
-                rows = range(first + start, first + start + len(block))
-                self.client.upsert(
-                    name,
-                    [
-                        {"row": row, "item": row // state.view_count, "view": view.tolist()}
-                        for row, view in zip(rows, block)
-                    ],
-                )
+                records = [
+                    {"row": row, "item": item, "view": view.tolist()}
+                    for row, (item, view) in enumerate(zip(items[start:], block), state.views + start)
+                ]
+                self.client.upsert(name, records)
             self.client.flush(name)
-        return [zlib.crc32(item.tobytes()) for item in flat.reshape(len(views), state.view_count * state.width)]
+        return [zlib.crc32(item.tobytes()) for item in by_item(flat, counts)]
 
     def forget(self, state: State, positions: Sequence[int]) -> None:
         """Delete the rows of removed items."""
@@ -134,7 +134,7 @@ class MilvusStorage:
                 self.client.create_index(name, self._index(EXACT))
             self.client.load_collection(name)
             kind = self.client.describe_index(name, "view")["index_type"]
-        return MilvusEngine(self.client, self.address, state, kind)
+        return MilvusEngine(self.client, self.address, state, kind, ViewMap.open(self.folder, state))
 
     def approximate(self, state: State, kind: str) -> Approximation:
         """Let the server build an index, and measure its recall against exact search."""
@@ -144,7 +144,8 @@ class MilvusStorage:
             self._replace_index(name, EXACT)
             exact = self._engine(state)
         drawn = np.random.default_rng(0).permutation(state.positions)[:RECALL_QUERIES]
-        queries = exact.at(np.sort(drawn))[:, 0]
+        views, counts = exact.at(np.sort(drawn))
+        queries = views[np.cumsum(counts) - counts]
         relevant = rank_all(exact, state, queries)
         self._replace_index(name, INDEXES[kind])
         retrieved = rank_all(self._engine(state), state, queries)
@@ -162,8 +163,7 @@ class MilvusStorage:
 
     def checksums(self, state: State, positions: Sequence[int]) -> list[int]:
         """Return the CRC-32 of the rows as float32."""
-        views = self._engine(state).at(np.asarray(positions))
-        return [zlib.crc32(item.tobytes()) for item in views]
+        return [zlib.crc32(item.tobytes()) for item in by_item(*self._engine(state).at(np.asarray(positions)))]
 
     def discard(self, state: State) -> None:
         """Drop the state's collection."""
@@ -197,38 +197,38 @@ def collection_of(state: State) -> str:
 class MilvusEngine:
     """Searches a collection; see `leccr.gallery.store.ranking.Engine`."""
 
-    def __init__(self, client: Any, address: str, state: State, kind: str) -> None:
+    def __init__(self, client: Any, address: str, state: State, kind: str, view_map: ViewMap) -> None:
         self.client = client
         self.address = address
         self.state = state
+        self.view_map = view_map
         self.name = collection_of(state)
         self.kind = kind
         self.exact = kind == EXACT["index_type"]
 
-    def at(self, positions: np.ndarray) -> np.ndarray:
-        """Return the views (n, K, D) at the positions, float32; zeros where the server has none."""
-        state = self.state
-        views = np.zeros((len(positions), state.view_count, state.width), dtype=np.float32)
-        flat = views.reshape(-1, state.width)
-        rows = (np.asarray(positions, dtype=np.int64)[:, None] * state.view_count + np.arange(state.view_count)).ravel()
+    def at(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the views (R, D) at the positions and the counts (n,) of each; zeros where the server has no view."""
+        rows, counts = self.view_map.rows_of(positions)
+        views = np.zeros((len(rows), self.state.width), dtype=np.float32)
         index_of = {int(row): index for index, row in enumerate(rows)}
         with plain_errors(self.address):
             for start in range(0, len(rows), ROWS_PER_REQUEST):
                 block = rows[start : start + ROWS_PER_REQUEST].tolist()
                 for record in self.client.get(self.name, ids=block, output_fields=["row", "view"]):
-                    flat[index_of[record["row"]]] = record["view"]
-        return views
+                    views[index_of[record["row"]]] = record["view"]
+        return views, counts
 
     def search(self, queries: np.ndarray, count: int, allowed: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Find the rows with the largest inner products."""
-        condition = f"item < {self.state.positions}"
+        # What a killed writer left beyond the last row may name any item.
+        condition = f"row < {self.state.views}"
         if allowed is not None:
             if len(allowed) > MOST_NAMED:
                 raise UserError(
                     f"The filter leaves {len(allowed)} items, but a Milvus server accepts at most {MOST_NAMED} in one "
                     "request; narrow it down."
                 )
-            condition = f"item in {allowed.tolist()}"
+            condition += f" and item in {allowed.tolist()}"
         scores = np.full((len(queries), count), -np.inf, dtype=np.float32)
         rows = np.full((len(queries), count), -1, dtype=np.int64)
         with plain_errors(self.address):

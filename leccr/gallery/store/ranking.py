@@ -5,18 +5,22 @@ from typing import Protocol
 
 import numpy as np
 
+from .view_map import ViewMap
+
 # If a filter leaves no more items than this, all of them are scored: approximate indexes find little among few.
 FEW = 2048
 UNIT_ROUNDOFF = 2.0**-24
 
 
 class Engine(Protocol):
-    """What searches views. An item has K of them, at the rows K·position … K·position + K − 1.
+    """What searches views.
 
     Attributes:
+        view_map: Which of its rows are the views of which position.
         exact: Whether no row left out scores higher than one returned, except for rounding.
     """
 
+    view_map: ViewMap
     exact: bool
 
     def search(self, queries: np.ndarray, count: int, allowed: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -32,8 +36,8 @@ class Engine(Protocol):
             not exact.
         """
 
-    def at(self, positions: np.ndarray) -> np.ndarray:
-        """Return the views (n, K, D) at the positions, float32."""
+    def at(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the views (R, D) at the positions, float32, and the counts (n,) of each."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,6 @@ def rank_items(
     queries: np.ndarray,
     k: int,
     *,
-    view_count: int,
-    positions: int,
     longest_view: float,
     allowed: np.ndarray | None = None,
     removed: np.ndarray | None = None,
@@ -74,31 +76,30 @@ def rank_items(
         engine: Searches the rows.
         queries: (Q, D), float32.
         k: Number of items; fewer come back if the gallery has fewer.
-        view_count: K, rows of an item.
-        positions: Positions that the engine holds.
         longest_view: Length of the longest view.
         allowed: Positions to search among, ascending; None means all.
         removed: (positions,) whether a position no longer has an item; None means that all have one.
     """
-    most = view_count * (positions if allowed is None else len(allowed))
+    view_map = engine.view_map
+    most = view_map.views if allowed is None else int(view_map.spans(allowed)[1].sum())
     if not most:
         return [Ranking(np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.int64)) for _ in queries]
     if allowed is not None and len(allowed) <= FEW:
-        every = engine.at(allowed).astype(np.float64)
-        return [_best(allowed, every, query, k) for query in queries]
+        views, counts = engine.at(allowed)
+        return [_best(allowed, views, counts, query, k) for query in queries]
     rankings: dict[int, Ranking] = {}
     # FAISS adds D products in float32, in an unknown order.
     slack = 2 * UNIT_ROUNDOFF * queries.shape[1] * longest_view * np.linalg.norm(queries, axis=1)
-    count = min(view_count * (k + 1), most)
+    count = min(view_map.most * (k + 1), most)
     pending = list(range(len(queries)))
     while pending:
         scores, rows = engine.search(queries[pending], count, allowed)
         unsettled = []
         for query, query_scores, query_rows in zip(pending, scores, rows):
-            candidates = np.unique(query_rows[query_rows >= 0] // view_count)
+            candidates = np.unique(view_map.positions_of(query_rows[query_rows >= 0]))
             if removed is not None:
                 candidates = candidates[~removed[candidates]]
-            best = _best(candidates, engine.at(candidates), queries[query], k)
+            best = _best(candidates, *engine.at(candidates), queries[query], k)
             rankings[query] = best
             if count < most and _could_be_wrong(engine.exact, best, k, query_scores[-1] + slack[query]):
                 unsettled.append(query)
@@ -112,9 +113,11 @@ def _could_be_wrong(exact: bool, best: Ranking, k: int, highest_left_out: float)
     return exact and bool(highest_left_out >= best.scores[-1])
 
 
-def _best(positions: np.ndarray, views: np.ndarray, query: np.ndarray, k: int) -> Ranking:
-    scores = exact_scores(views, query)
-    view = scores.argmax(axis=1) if len(scores) else np.empty(0, np.int64)
+def _best(positions: np.ndarray, views: np.ndarray, counts: np.ndarray, query: np.ndarray, k: int) -> Ranking:
+    # An item with fewer views than others is filled up with what is never the best.
+    scores = np.full((len(positions), counts.max(initial=1)), -np.inf, np.float32)
+    scores[np.arange(scores.shape[1]) < counts[:, None]] = exact_scores(views, query)
+    view = scores.argmax(axis=1)
     best = scores[np.arange(len(scores)), view]
     # Undefined numbers are no answer; `leccr gallery check` names the items.
     defined = np.isfinite(best)
@@ -124,9 +127,7 @@ def _best(positions: np.ndarray, views: np.ndarray, query: np.ndarray, k: int) -
 
 
 def exact_scores(views: np.ndarray, query: np.ndarray) -> np.ndarray:
-    """Return the inner products (n, K) of views (n, K, D) with a query (D,), summed in float64, as float32."""
-    count, per_item, width = views.shape
+    """Return the inner products (R,) of views (R, D) with a query (D,), summed in float64, as float32."""
     # What overflows is no answer, and the views of a gallery may hold any numbers.
     with np.errstate(over="ignore", invalid="ignore"):
-        products = views.reshape(-1, width).astype(np.float64, copy=False) @ query.astype(np.float64)
-        return products.astype(np.float32).reshape(count, per_item)
+        return (views.astype(np.float64, copy=False) @ query.astype(np.float64)).astype(np.float32)

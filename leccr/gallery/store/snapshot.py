@@ -69,8 +69,6 @@ class Snapshot:
             self.engine,
             queries,
             min(k, max(state.items, 1)),
-            view_count=state.view_count,
-            positions=state.positions,
             longest_view=state.longest_view,
             allowed=allowed,
             removed=self.removed,

@@ -41,13 +41,14 @@ class Approximation:
 class State:
     """One complete state of a gallery.
 
-    Items have positions, counted from 0 in the order in which they were added; the views of position p are the rows
-    p·K … p·K + K − 1 of the engine. Positions of removed items stay empty until the gaps are closed.
+    Items have positions, counted from 0 in the order in which they were added, and so have the views of each; the map
+    of views (`leccr.gallery.store.view_map`) says which rows of the engine are whose. Positions of removed items stay
+    empty until the gaps are closed.
 
     Attributes:
         model: Name of the checkpoint that made the views, as it was given.
         fingerprint: Distinguishes models of the same name.
-        view_count: K, views per item.
+        view_count: K, views per item; the most that an item has so far where that differs.
         width: D, numbers per view.
         slots: Whether views belong to semantic slots, or the only view to the whole picture.
         dtype: How views are stored: `fp32`, `fp16` or `int8`.
@@ -59,6 +60,7 @@ class State:
         approximation: The approximate index, if there is one.
         generation: Number of the file with the views; each rewrite adds one.
         positions: Number of positions, those of removed items included.
+        views: Number of views, those of removed items included.
         items: Number of items.
         version: Number of changes so far.
         unfinished: Source whose indexing has started but not finished.
@@ -79,6 +81,7 @@ class State:
     approximation: Approximation | None = None
     generation: int = 1
     positions: int = 0
+    views: int = 0
     items: int = 0
     version: int = 0
     unfinished: str | None = None
@@ -127,6 +130,7 @@ def _checked(state: State) -> State:
         (state.generation, 1, MOST_POSITIONS),
         (state.positions, 0, MOST_POSITIONS),
         (state.items, 0, state.positions),
+        (state.views, 0, state.positions * state.view_count),
         (state.version, 0, 2**60),
     )
     for value, lowest, highest in counts:

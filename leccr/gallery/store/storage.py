@@ -1,6 +1,5 @@
 """Where views are kept: in a file next to the catalogue, or on a Milvus server. Both follow the catalogue's state."""
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -9,15 +8,21 @@ import numpy as np
 
 from .ranking import Engine
 from .state import Approximation, State
+from .view_map import append_to_map
 
 
 class Storage(Protocol):
     """Keeps views. A writer calls it inside a transaction, before the new state is written."""
 
-    def append(self, state: State, views: np.ndarray) -> list[int]:
-        """Store the views (n, K, D) of the positions after the state's last, and return checksums of what is stored.
+    def append(self, state: State, views: np.ndarray, counts: np.ndarray) -> list[int]:
+        """Store the views (R, D) of the n items after the state's last, and return checksums of what is stored.
 
         It overwrites what a killed writer left.
+
+        Args:
+            state: The state so far.
+            views: Those of all items, one item after the other.
+            counts: How many views each item has, (n,).
         """
 
     def forget(self, state: State, positions: Sequence[int]) -> None:
@@ -45,11 +50,12 @@ class FileStorage:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def append(self, state: State, views: np.ndarray) -> list[int]:
+    def append(self, state: State, views: np.ndarray, counts: np.ndarray) -> list[int]:
         """Write after the last views that the state knows, and flush."""
         from .vectors import append_codes, encode_views
 
-        return append_codes(self.folder, state, encode_views(state, views))
+        append_to_map(self.folder, state, counts)
+        return append_codes(self.folder, state, encode_views(state, views), counts)
 
     def forget(self, state: State, positions: Sequence[int]) -> None:
         """Do nothing: closing the gaps frees the space of many together."""
@@ -71,12 +77,9 @@ class FileStorage:
 
     def checksums(self, state: State, positions: Sequence[int]) -> list[int]:
         """Return the CRC-32 of the stored codes, and −1 beyond the end of the file."""
-        from .vectors import Views, stored_positions
+        from .vectors import checksums
 
-        stored = min(state.positions, stored_positions(self.folder, state))
-        views = Views(self.folder, dataclasses.replace(state, positions=stored, approximation=None))
-        checksums = iter(views.checksums([position for position in positions if 0 <= position < stored]))
-        return [next(checksums) if 0 <= position < stored else -1 for position in positions]
+        return checksums(self.folder, state, positions)
 
     def discard(self, state: State) -> None:
         """Do nothing: files that the new state does not name are leftovers, which are removed."""

@@ -12,6 +12,7 @@ from processing.writing import open_in_place
 
 from ...errors import UserError, missing_extra
 from .state import State
+from .view_map import ViewMap
 
 try:
     import faiss
@@ -57,7 +58,7 @@ def map_rows(index: Any, codes: np.ndarray) -> None:
 
 
 class Views:
-    """The views of a gallery at one state, (positions · K) rows of codes in a file.
+    """The views of a gallery at one state: rows of codes in a file, and the map that says whose they are.
 
     Args:
         folder: The gallery's folder.
@@ -70,8 +71,9 @@ class Views:
     def __init__(self, folder: Path, state: State) -> None:
         self.state = state
         self.path = views_path(folder, state)
+        self.view_map = ViewMap.open(folder, state)
         self.index = empty_index(state)
-        rows, size = state.positions * state.view_count, self.index.sa_code_size()
+        rows, size = state.views, self.index.sa_code_size()
         stored = self.path.stat().st_size if self.path.is_file() else 0
         if stored < rows * size:
             raise UserError(
@@ -86,26 +88,14 @@ class Views:
         """Return rows as float32 (n, D)."""
         return self.index.sa_decode(np.ascontiguousarray(self.codes[rows]))
 
-    def at(self, positions: np.ndarray) -> np.ndarray:
-        """Return the views (n, K, D) at the positions, float32.
+    def at(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the views (R, D) at the positions, float32, one position after the other, and the counts (n,) of each.
 
         Raises:
             UserError: If there are no such positions, as an untrusted catalogue may say.
         """
-        count = self.state.view_count
-        if len(positions) and not (np.min(positions) >= 0 and np.max(positions) < self.state.positions):
-            folder = self.path.parent
-            raise UserError(
-                f"The catalogue of the gallery {folder} has items at positions without views; `leccr gallery check "
-                f"--repair {folder}` repairs this."
-            )
-        rows = np.asarray(positions, dtype=np.int64)[:, None] * count + np.arange(count)
-        return self.rows(rows.reshape(-1)).reshape(-1, count, self.state.width)
-
-    def checksums(self, positions: Sequence[int]) -> list[int]:
-        """Return the CRC-32 of the stored views at each position."""
-        count = self.state.view_count
-        return [zlib.crc32(self.codes[start : start + count].tobytes()) for start in (p * count for p in positions)]
+        rows, counts = self.view_map.rows_of(positions)
+        return self.rows(rows), counts
 
 
 def views_path(folder: Path, state: State) -> Path:
@@ -113,30 +103,41 @@ def views_path(folder: Path, state: State) -> Path:
     return folder / f"views-{state.generation}.{state.dtype}"
 
 
-def stored_positions(folder: Path, state: State) -> int:
-    """Return how many positions have views in the file."""
-    path = views_path(folder, state)
-    size = path.stat().st_size if path.is_file() else 0
-    return size // (state.view_count * empty_index(state).sa_code_size())
+def checksums(folder: Path, state: State, positions: Sequence[int]) -> list[int]:
+    """Return the CRC-32 of the stored views at each position, and −1 for views beyond the end of the file."""
+    path, size = views_path(folder, state), empty_index(state).sa_code_size()
+    stored = min(state.views, path.stat().st_size // size if path.is_file() else 0)
+    codes = np.memmap(path, np.uint8, "r", shape=(stored, size)) if stored else np.empty((0, size), np.uint8)
+    spans = zip(*ViewMap.open(folder, state).spans(positions), strict=True)
+    return [
+        zlib.crc32(codes[start : start + count].tobytes()) if start + count <= stored else -1 for start, count in spans
+    ]
 
 
 def encode_views(state: State, views: np.ndarray) -> np.ndarray:
-    """Return the codes (n · K, bytes) of views (n, K, D)."""
-    rows = np.ascontiguousarray(views, dtype=np.float32).reshape(-1, state.width)
+    """Return the codes (R, bytes) of views (R, D)."""
+    rows = np.ascontiguousarray(views, dtype=np.float32)
     return empty_index(state).sa_encode(rows) if len(rows) else np.empty((0, 0), np.uint8)
 
 
-def append_codes(folder: Path, state: State, codes: np.ndarray) -> list[int]:
-    """Write the codes of items after those that the state knows, and return the items' checksums.
+def append_codes(folder: Path, state: State, codes: np.ndarray, counts: np.ndarray) -> list[int]:
+    """Write the codes (R, bytes) of items, each with a count of them, after those that the state knows.
 
     They overwrite what a killed writer left. Readers look no further than their state says, so they notice nothing
     until a new state is written.
+
+    Returns:
+        The items' checksums.
     """
     with open_in_place(views_path(folder, state)) as file:
-        file.truncate(state.positions * state.view_count * empty_index(state).sa_code_size())
+        file.truncate(state.views * empty_index(state).sa_code_size())
         file.seek(0, os.SEEK_END)
         file.write(codes.tobytes())
         file.flush()
         os.fsync(file.fileno())
-    per_item = codes.reshape(-1, state.view_count * codes.shape[1]) if codes.size else codes
-    return [zlib.crc32(item.tobytes()) for item in per_item]
+    return [zlib.crc32(item.tobytes()) for item in by_item(codes, counts)]
+
+
+def by_item(rows: np.ndarray, counts: np.ndarray) -> list[np.ndarray]:
+    """Cut the rows of several items, each with a count of them, into those of each."""
+    return np.split(rows, np.cumsum(counts)[:-1]) if len(counts) else []

@@ -77,7 +77,11 @@ def test_many_holes_are_closed(tmp_path: Path, encoder: Encoder, photos: Path) -
             paint(own / f"{('green1', 'blue2', 'black4', 'gray5')[index]}.png", 100 + index)
         gallery.add(own)
         assert (gallery.state.positions, gallery.state.generation) == (12, 2)
-        assert sorted(path.name for path in gallery.folder.iterdir()) == ["gallery.sqlite", "views-2.fp32"]
+        assert sorted(path.name for path in gallery.folder.iterdir()) == [
+            "gallery.sqlite",
+            "views-2.fp32",
+            "views-2.map",
+        ]
         fresh = Gallery.build(own, encoder, tmp_path / "fresh")
         assert sorted(contents(gallery.folder)[:12]) == sorted(contents(fresh.folder)[:12])
 

@@ -3,12 +3,14 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from leccr.errors import UserError
 from leccr.gallery import Gallery
 from leccr.gallery.store.catalogue import read_state, write_state
 from leccr.gallery.store.vectors import views_path
+from leccr.gallery.store.view_map import map_path
 from leccr.models.encoder import Encoder
 from processing.storage import write_rows
 from tests.leccr.gallery.tiny_gallery import NAMES, contents, paint
@@ -112,6 +114,24 @@ def test_counts_that_disagree_are_repaired(mine: Gallery) -> None:
     assert len(mine.search("en red 1", 20)) == 10
 
 
+@pytest.mark.parametrize("change", ["missing", "short", "other numbers", "catalogue"])
+def test_a_map_of_views_that_disagrees_is_written_again(mine: Gallery, change: str) -> None:
+    before, path = contents(mine.folder), map_path(mine.folder, mine.state)
+    if change == "missing":
+        path.unlink()
+    elif change == "short":
+        os.truncate(path, 30)
+    elif change == "other numbers":
+        path.write_bytes(np.array([1, *np.arange(4, 25, 2), 24], dtype=np.int64)[:12].tobytes())
+    else:
+        with mine.catalogue.writing() as connection:
+            connection.execute("UPDATE items SET views = 1 WHERE position = 11")
+    assert mine.check().problems == ["The map of views does not agree with the catalogue; `--repair` repairs this."]
+    assert mine.check(repair=True).problems == []
+    assert mine.check().problems == []
+    assert sorted(contents(mine.folder)[:12]) == sorted(before[:12])
+
+
 def test_leftovers_are_removed(mine: Gallery) -> None:
     for name in (
         "views-9.fp32",
@@ -126,7 +146,8 @@ def test_leftovers_are_removed(mine: Gallery) -> None:
     report = mine.check()
     assert len(report.removed) == 6
     assert report.problems == []
-    assert sorted(path.name for path in mine.folder.iterdir()) == ["gallery.sqlite", "notes.txt", "views-1.fp32"]
+    kept = ["gallery.sqlite", "notes.txt", "views-1.fp32", "views-1.map"]
+    assert sorted(path.name for path in mine.folder.iterdir()) == kept
 
 
 def test_changed_and_missing_files_are_reported_with_what_to_do(mine: Gallery, own: Path) -> None:

@@ -59,7 +59,7 @@ def undefined(tmp_path: Path, encoder: Encoder) -> Gallery:
     for number in range(3):
         paint(tmp_path / "p" / f"{number}.png", number)
     gallery = Gallery.build(tmp_path / "p", encoder, tmp_path / "g")
-    views = stored_views(gallery).astype(np.float32)
+    views = np.array(stored_views(gallery))
     views[1:] = np.nan
     views_path(gallery.folder, gallery.state).write_bytes(views.tobytes())
     gallery = Gallery.open(gallery.folder, encoder)

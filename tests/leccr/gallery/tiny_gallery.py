@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from leccr.cli import app
 from leccr.gallery import Gallery, Result
+from leccr.gallery.store.vectors import by_item
 from leccr.models.build import build_model
 from leccr.models.encoder import Encoder
 from leccr.models.model_encoder import ModelEncoder
@@ -83,10 +84,15 @@ def describe(folder: Path, names: Sequence[str]) -> None:
     (folder / "descriptions.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
 
 
-def brute_force(views: np.ndarray, query: np.ndarray) -> tuple[list[int], list[float]]:
-    """Return all items by their scores, ties by their order, and the scores: the definition that engines must meet."""
-    products = np.einsum("nkd,d->nk", views.astype(np.float64), query.astype(np.float64)).astype(np.float32)
-    scores = products.max(axis=1)
+def brute_force(views: Sequence[np.ndarray], query: np.ndarray) -> tuple[list[int], list[float]]:
+    """Return all items by their scores, ties by their order, and the scores: the definition that engines must meet.
+
+    Args:
+        views: Those of each item, (K, D), where K may differ.
+        query: (D,).
+    """
+    exact = query.astype(np.float64)
+    scores = [np.einsum("kd,d->k", own.astype(np.float64), exact).astype(np.float32).max() for own in views]
     order = sorted(range(len(scores)), key=lambda index: (-scores[index], index))
     return order, [float(scores[index]) for index in order]
 
@@ -99,15 +105,15 @@ def contents(folder: Path) -> list[Any]:
             "SELECT items.position, id, path, kind, hash, size, description, picture FROM items "
             "LEFT JOIN thumbnails USING (number) ORDER BY items.position"
         ).fetchall()
-        views = gallery.snapshot(connection).engine.at(np.array([row[0] for row in rows], dtype=int))
-        return [*(row[1:] for row in rows), views.tobytes(), state.dtype, state.items]
+        views, counts = gallery.snapshot(connection).engine.at(np.array([row[0] for row in rows], dtype=int))
+        return [*(row[1:] for row in rows), views.tobytes() + counts.tobytes(), state.dtype, state.items]
 
 
-def stored_views(gallery: Gallery) -> np.ndarray:
-    """Return the views (n, K, D) of all positions."""
+def stored_views(gallery: Gallery) -> list[np.ndarray]:
+    """Return the views (K, D) at each position."""
     with gallery.catalogue.reading() as connection:
         snapshot = gallery.snapshot(connection)
-        return snapshot.engine.at(np.arange(snapshot.state.positions))
+        return by_item(*snapshot.engine.at(np.arange(snapshot.state.positions)))
 
 
 def names_of(results: list[Result]) -> list[str]:

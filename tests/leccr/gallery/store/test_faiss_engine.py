@@ -1,6 +1,8 @@
 import dataclasses
 import importlib
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +14,35 @@ from leccr.errors import UserError
 from leccr.gallery.store.faiss_engine import FaissEngine, build_approximation, rank_all, recall
 from leccr.gallery.store.ranking import exact_scores
 from leccr.gallery.store.state import State
-from leccr.gallery.store.vectors import Views, append_codes, encode_views, learn_ranges, views_path
-from tests.leccr.gallery.store.test_ranking import random_views
+from leccr.gallery.store.storage import FileStorage
+from leccr.gallery.store.vectors import Views, by_item, encode_views, learn_ranges, views_path
+from leccr.gallery.store.view_map import map_path
+from tests.leccr.gallery.store.test_ranking import ragged_views, random_views
 from tests.leccr.gallery.tiny_gallery import brute_force
 
 WIDTH = 16
 
 
-def stored(folder: Path, views: np.ndarray, dtype: str = "fp32", **fields: Any) -> State:
-    """Write views, and return their state."""
-    ranges = learn_ranges(views.reshape(-1, views.shape[2])) if dtype == "int8" else None
-    state = State("m", "f", views.shape[1], views.shape[2], True, dtype=dtype, ranges=ranges, **fields)
-    append_codes(folder, state, encode_views(state, views))
-    longest = float(np.linalg.norm(views, axis=2).max())
-    return dataclasses.replace(state, positions=len(views), items=len(views), longest_view=longest)
+def stored(folder: Path, views: Sequence[np.ndarray], dtype: str = "fp32", **fields: Any) -> State:
+    """Write the views (K, D) of each item, and return their state."""
+    rows = np.concatenate(list(views))
+    ranges = learn_ranges(rows) if dtype == "int8" else None
+    most = max(len(own) for own in views)
+    state = State("m", "f", most, rows.shape[1], True, dtype=dtype, ranges=ranges, **fields)
+    return appended(folder, state, views)
+
+
+def appended(folder: Path, state: State, views: Sequence[np.ndarray]) -> State:
+    """Write the views of more items, and return the new state."""
+    rows, counts = np.concatenate(list(views)), np.array([len(own) for own in views])
+    FileStorage(folder).append(state, rows, counts)
+    longest = max(state.longest_view, float(np.linalg.norm(rows, axis=1).max()))
+    items = state.positions + len(views)
+    return dataclasses.replace(state, positions=items, items=items, views=state.views + len(rows), longest_view=longest)
+
+
+def at(views: Views | FaissEngine, positions: np.ndarray) -> list[np.ndarray]:
+    return by_item(*views.at(positions))
 
 
 @pytest.mark.parametrize(("dtype", "size"), [("fp32", 4), ("fp16", 2), ("int8", 1)])
@@ -34,9 +51,9 @@ def test_views_come_back_as_close_as_their_format_allows(tmp_path: Path, dtype: 
     state = stored(tmp_path, views, dtype)
     assert views_path(tmp_path, state).stat().st_size == 50 * 3 * WIDTH * size
     reopened = Views(tmp_path, state)
-    error = np.abs(reopened.at(np.array([7, 3, 7])) - views[[7, 3, 7]]).max()
+    error = np.abs(at(reopened, np.array([7, 3, 7])) - views[[7, 3, 7]]).max()
     assert error <= {"fp32": 0.0, "fp16": 2.0**-11, "int8": 2.4 / 255}[dtype]
-    again = encode_views(state, reopened.at(np.arange(50)))
+    again = encode_views(state, reopened.at(np.arange(50))[0])
     assert np.array_equal(again, reopened.codes), "storing them once more loses nothing"
 
 
@@ -66,14 +83,15 @@ def test_the_file_is_searched_in_place(tmp_path: Path, dtype: str) -> None:
     assert engine.search(query, 1, None)[1][0, 0] == 6
 
 
+@pytest.mark.parametrize("make", [random_views, ragged_views])
 @pytest.mark.parametrize("dtype", ["fp32", "fp16", "int8"])
-def test_the_ranking_is_that_of_all_scores_of_what_is_stored(tmp_path: Path, dtype: str) -> None:
-    views = random_views(300, 4, WIDTH)
+def test_the_ranking_is_that_of_all_scores_of_what_is_stored(tmp_path: Path, dtype: str, make: Any) -> None:
+    views = make(300, 4, WIDTH)
     views[100:200] = views[:100]
     state = stored(tmp_path, views, dtype)
     engine = FaissEngine(tmp_path, state)
     queries = random_views(25, 1, WIDTH, seed=1)[:, 0]
-    decoded = engine.at(np.arange(300))
+    decoded = at(engine, np.arange(300))
     for query, ranking in zip(queries, rank_all(engine, state, queries)):
         order, scores = brute_force(decoded, query)
         assert ranking.positions.tolist() == order[:10]
@@ -84,27 +102,28 @@ def test_later_views_are_searched_as_soon_as_the_state_has_them(tmp_path: Path) 
     views = random_views(60, 2, WIDTH)
     state = stored(tmp_path, views[:40])
     older = FaissEngine(tmp_path, state)
-    append_codes(tmp_path, state, encode_views(state, views[40:]))
+    later = appended(tmp_path, state, views[40:])
     query = views[50, 1:2]
     assert older.search(query, 1, None)[1][0, 0] < 80
-    newer = FaissEngine(tmp_path, dataclasses.replace(state, positions=60))
+    newer = FaissEngine(tmp_path, later)
     assert newer.search(query, 1, None)[1][0, 0] == 101
 
 
 def test_what_a_killed_writer_left_is_overwritten(tmp_path: Path) -> None:
     views = random_views(60, 2, WIDTH)
     state = stored(tmp_path, views[:40])
-    with views_path(tmp_path, state).open("ab") as file:
-        file.write(b"half a view")
-    append_codes(tmp_path, state, encode_views(state, views[40:]))
-    whole = Views(tmp_path, dataclasses.replace(state, positions=60))
-    assert np.array_equal(whole.at(np.arange(60)), views)
+    for path in (views_path(tmp_path, state), map_path(tmp_path, state)):
+        with path.open("ab") as file:
+            file.write(b"half a view")
+    whole = Views(tmp_path, appended(tmp_path, state, views[40:]))
+    assert np.array_equal(at(whole, np.arange(60)), views)
 
 
 def test_a_file_that_is_too_short_is_refused(tmp_path: Path) -> None:
     state = stored(tmp_path, random_views(10, 2, WIDTH))
-    with pytest.raises(UserError, match=r"should have 1408 bytes or more, but has 1280; .*--repair"):
-        FaissEngine(tmp_path, dataclasses.replace(state, positions=11))
+    os.truncate(views_path(tmp_path, state), 1200)
+    with pytest.raises(UserError, match=r"should have 1280 bytes or more, but has 1200; .*--repair"):
+        FaissEngine(tmp_path, state)
 
 
 @pytest.mark.parametrize("dtype", ["fp32", "int8"])
@@ -129,7 +148,8 @@ def test_approximate_indexes_find_nearly_all(tmp_path: Path, kind: str, least: f
     assert recall(found, right) >= least
     assert approximation.recall is not None and abs(approximation.recall - recall(found, right)) < 0.1
     for query, ranking in zip(queries, found):
-        assert np.array_equal(ranking.scores, exact_scores(engine.at(ranking.positions), query).max(axis=1))
+        exact = [exact_scores(own, query).max() for own in at(engine, ranking.positions)]
+        assert ranking.scores.tolist() == exact
 
 
 def test_recall_is_the_share_of_the_right_ones(tmp_path: Path) -> None:
@@ -153,8 +173,7 @@ def test_views_newer_than_the_index_are_found(tmp_path: Path, kind: str) -> None
     views = random_views(400, 2, WIDTH)
     state = stored(tmp_path, views[:300])
     state = dataclasses.replace(state, approximation=build_approximation(tmp_path, state, kind))
-    append_codes(tmp_path, state, encode_views(state, views[300:]))
-    engine = FaissEngine(tmp_path, dataclasses.replace(state, positions=400))
+    engine = FaissEngine(tmp_path, appended(tmp_path, state, views[300:]))
     assert engine.search(views[350, 1:2], 5, None)[1][0, 0] == 701
     assert engine.search(views[10, 0:1], 5, None)[1][0, 0] == 20
 

@@ -28,7 +28,7 @@ def test_an_approximate_index_follows_the_gallery(gallery: Gallery, photos: Path
     assert approximation is not None and (approximation.kind, approximation.positions) == (ann, 9)
     assert len(gallery.search("en red 1", 20)) == 9
     assert gallery.convert(ann="none").approximation is None
-    assert sorted(path.suffix for path in gallery.folder.iterdir()) == [".fp32", ".sqlite"]
+    assert sorted(path.suffix for path in gallery.folder.iterdir()) == [".fp32", ".map", ".sqlite"]
 
 
 @pytest.mark.parametrize(("dtype", "error"), [("fp16", 1e-3), ("int8", 2e-2)])

@@ -1,9 +1,11 @@
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
 from leccr.gallery.store.ranking import FEW, exact_scores, rank_items
+from leccr.gallery.store.view_map import ViewMap
 from tests.leccr.gallery.tiny_gallery import brute_force
 
 
@@ -12,43 +14,48 @@ class NoisyEngine:
 
     exact = True
 
-    def __init__(self, views: np.ndarray, seed: int = 0) -> None:
-        self.views = views
+    def __init__(self, views: Sequence[np.ndarray], seed: int = 0) -> None:
+        self.views = np.concatenate(list(views))
+        self.view_map = map_of(views)
         self.random = np.random.default_rng(seed)
         self.counts: list[int] = []
 
-    def at(self, positions: np.ndarray) -> np.ndarray:
-        return self.views[positions]
+    def at(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        rows, counts = self.view_map.rows_of(positions)
+        return self.views[rows], counts
 
     def search(self, queries: np.ndarray, count: int, allowed: Any) -> tuple[np.ndarray, np.ndarray]:
         self.counts.append(count)
-        flat = self.views.reshape(-1, self.views.shape[2])
-        scores = queries.astype(np.float64) @ flat.T.astype(np.float64)
-        lengths = np.linalg.norm(queries, axis=1)[:, None] * np.linalg.norm(flat, axis=1)
-        scores += self.random.uniform(-1, 1, scores.shape) * lengths * flat.shape[1] * 2.0**-24
+        scores = queries.astype(np.float64) @ self.views.T.astype(np.float64)
+        lengths = np.linalg.norm(queries, axis=1)[:, None] * np.linalg.norm(self.views, axis=1)
+        scores += self.random.uniform(-1, 1, scores.shape) * lengths * self.views.shape[1] * 2.0**-24
         if allowed is not None:
-            row_allowed = np.isin(np.arange(len(flat)) // self.views.shape[1], allowed)
+            row_allowed = np.isin(self.view_map.positions_of(np.arange(len(self.views))), allowed)
             scores = np.where(row_allowed, scores, -np.inf)
         rows = np.argsort(-scores, axis=1)[:, :count]
         found = np.take_along_axis(scores, rows, axis=1)
         return found.astype(np.float32), np.where(np.isinf(found), -1, rows)
 
 
-def rank(views: np.ndarray, queries: np.ndarray, k: int, engine: Any = None, **options: Any) -> list[Any]:
-    return rank_items(
-        engine or NoisyEngine(views),
-        queries,
-        k,
-        view_count=views.shape[1],
-        positions=len(views),
-        longest_view=float(np.linalg.norm(views, axis=2).max()),
-        **options,
-    )
+def map_of(views: Sequence[np.ndarray]) -> ViewMap:
+    counts = [len(own) for own in views]
+    return ViewMap(np.cumsum(counts, dtype=np.int64), max(counts))
+
+
+def rank(views: Sequence[np.ndarray], queries: np.ndarray, k: int, engine: Any = None, **options: Any) -> list[Any]:
+    longest = max(float(np.linalg.norm(own, axis=1).max()) for own in views)
+    return rank_items(engine or NoisyEngine(views), queries, k, longest_view=longest, **options)
 
 
 def random_views(items: int, views: int, width: int = 8, seed: int = 0) -> np.ndarray:
     numbers = np.random.default_rng(seed).standard_normal((items, views, width)).astype(np.float32)
     return numbers / np.linalg.norm(numbers, axis=2, keepdims=True)
+
+
+def ragged_views(items: int, most: int, width: int = 8, seed: int = 0) -> list[np.ndarray]:
+    """Views of items that have from one to `most` of them."""
+    counts = np.random.default_rng(seed).integers(1, most, items, endpoint=True)
+    return [own[:count] for own, count in zip(random_views(items, most, width, seed), counts)]
 
 
 def coarse(values: np.ndarray) -> np.ndarray:
@@ -58,16 +65,17 @@ def coarse(values: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("views", [1, 2, 4])
 @pytest.mark.parametrize("k", [1, 3, 10, 59, 60, 100])
-@pytest.mark.parametrize("make", [random_views, lambda *sizes: coarse(random_views(*sizes))], ids=["plain", "ties"])
-def test_the_ranking_is_that_of_all_fused_scores(views: int, k: int, make: Any) -> None:
-    gallery = make(60, views)
-    queries = make(7, 1)[:, 0]
+@pytest.mark.parametrize("number", [lambda value: value, coarse], ids=["plain", "ties"])
+@pytest.mark.parametrize("make", [random_views, ragged_views], ids=["same", "different"])
+def test_the_ranking_is_that_of_all_fused_scores(views: int, k: int, number: Any, make: Any) -> None:
+    gallery = [number(own) for own in make(60, views)]
+    queries = number(random_views(7, 1)[:, 0])
     for query, ranking in zip(queries, rank(gallery, queries, k)):
         order, scores = brute_force(gallery, query)
         assert ranking.positions.tolist() == order[:k]
         assert ranking.scores.tolist() == scores[:k]
-        products = exact_scores(gallery[ranking.positions], query)
-        assert ranking.views.tolist() == products.argmax(axis=1).tolist()
+        best = [exact_scores(gallery[position], query).argmax() for position in ranking.positions]
+        assert ranking.views.tolist() == best
 
 
 def test_equal_views_of_an_item_do_not_crowd_out_the_next_item() -> None:
@@ -105,7 +113,7 @@ def test_only_queries_that_are_not_settled_are_asked_again() -> None:
 
 @pytest.mark.parametrize("allowed_count", [0, 1, 25])
 def test_filters_rank_what_they_leave(allowed_count: int) -> None:
-    gallery = coarse(random_views(60, 3))
+    gallery = [coarse(own) for own in ragged_views(60, 3)]
     allowed = np.sort(np.random.default_rng(1).permutation(60)[:allowed_count])
     query = random_views(1, 1, seed=9)[0, 0]
     [ranking] = rank(gallery, query[None], 10, allowed=allowed)
@@ -114,7 +122,7 @@ def test_filters_rank_what_they_leave(allowed_count: int) -> None:
 
 
 def test_filters_that_leave_many_are_searched_by_the_engine() -> None:
-    gallery = random_views(FEW + 500, 2)
+    gallery = ragged_views(FEW + 500, 2)
     allowed = np.arange(100, FEW + 400)
     engine = NoisyEngine(gallery)
     query = random_views(1, 1, seed=9)[0, 0]
@@ -125,7 +133,7 @@ def test_filters_that_leave_many_are_searched_by_the_engine() -> None:
 
 
 def test_removed_items_never_answer() -> None:
-    gallery = random_views(60, 3)
+    gallery = ragged_views(60, 3)
     query = random_views(1, 1, seed=9)[0, 0]
     order = brute_force(gallery, query)[0]
     removed = np.zeros(60, dtype=bool)
