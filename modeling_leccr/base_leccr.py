@@ -92,6 +92,8 @@ class LeccrPreTrainedModel(PreTrainedModel):
     # Trainer would otherwise take `**kwargs` of `forward` for a promise to divide the loss by the number of items.
     accepts_loss_kwargs = False
     _keys_to_ignore_on_load_unexpected = [r"text\.tower\.model\.pooler\."]
+    # Auto classes that a checkpoint names besides `AutoModel`.
+    more_auto_classes: tuple[str, ...] = ()
     config: Any
     text: Any
     logit_scale: Gate
@@ -127,6 +129,9 @@ class LeccrPreTrainedModel(PreTrainedModel):
         if not is_frozen(self):
             for flag, tower in self._towers_by_flag().items():
                 setattr(self.config, flag, is_frozen(tower))
+        name = f"{type(self).__module__.rpartition('.')[2]}.{type(self).__name__}"
+        # All anew: what was loaded from the Hub names the repository it came from.
+        self.config.auto_map = dict.fromkeys(self.more_auto_classes, name)
         return super().save_pretrained(*args, **kwargs)
 
     def freeze_as_configured(self) -> None:

@@ -72,8 +72,13 @@ def check_teacher_embeds(
         )
 
 
-def check_text_inputs(input_ids: Tensor, attention_mask: Tensor) -> None:
-    """Raise InputError where a text has no token at all."""
+def check_text_inputs(input_ids: Tensor, attention_mask: Tensor, positions: int | None = None) -> None:
+    """Raise InputError where a text has no token at all, or more than the tower has positions."""
+    if not torch.compiler.is_compiling() and 0 < (positions or 0) < input_ids.shape[1]:
+        raise InputError(
+            f"input_ids have {input_ids.shape[1]} tokens a text, but this model reads {positions}: give shorter texts, "
+            "or cut them with truncation=True."
+        )
     if input_ids.shape != attention_mask.shape:
         raise InputError(
             f"input_ids have shape {tuple(input_ids.shape)} but attention_mask {tuple(attention_mask.shape)}; "

@@ -69,10 +69,12 @@ class CrossLingualModel(LeccrPreTrainedModel):
         caption_input_ids: Tensor | None = None,
         caption_attention_mask: Tensor | None = None,
         caption_languages: Tensor | None = None,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
         return_loss: bool = True,
         **kwargs: Any,
     ) -> CrossLingualOutput:
-        """Embed a batch of sentence pairs and compute the objectives.
+        """Embed a batch of sentence pairs and compute the objectives, or only embed texts.
 
         Args:
             source_input_ids: (B, L) captions in the source language.
@@ -84,6 +86,8 @@ class CrossLingualModel(LeccrPreTrainedModel):
             caption_input_ids: (B, C, L) all captions of each row, in an evaluation batch.
             caption_attention_mask: (B, C, L).
             caption_languages: (B, C); -100 marks padding.
+            input_ids: (B, L) texts in any language to embed by themselves.
+            attention_mask: (B, L).
             return_loss: Whether to compute the objectives.
             **kwargs: Ignored, so that a batch may carry more columns.
 
@@ -94,6 +98,8 @@ class CrossLingualModel(LeccrPreTrainedModel):
         Raises:
             ValueError: If there is no text at all, or the numbers of rows differ.
         """
+        if input_ids is not None:
+            return CrossLingualOutput(text_embeds=self.get_text_features(input_ids, attention_mask))
         if caption_input_ids is not None:
             return self._evaluation_output(caption_input_ids, caption_attention_mask, caption_languages, return_loss)
         if source_input_ids is None and target_input_ids is None:

@@ -15,11 +15,11 @@ from .layers_leccr import Gate
 from .matching_leccr import MatchingObjective, weighted_total
 from .objectives_leccr import best_slot_scores, contrastive_loss
 from .outputs_leccr import LeccrImageOutput, LeccrOutput
-from .pretrained_leccr import load_dual_encoder, load_pretrained_towers
+from .pretrained_leccr import StartsFromPretrained
 from .text_encoder_leccr import TextEncoder
 
 
-class LeccrModel(LeccrPreTrainedModel):
+class LeccrModel(StartsFromPretrained, LeccrPreTrainedModel):
     """Cross-lingual cross-modal retrieval model of arXiv 2409.19961, and its baselines, in one class.
 
     Args:
@@ -29,6 +29,7 @@ class LeccrModel(LeccrPreTrainedModel):
     config_class = LeccrConfig
     config: LeccrConfig
     main_input_name = "pixel_values"
+    more_auto_classes = ("AutoModelForZeroShotImageClassification",)
     # Not of the whole model: its own layers call PyTorch's attention. Towers can, by the name of their configuration.
     _supports_flash_attn = False
     _no_split_modules = ["CrossAttentionLayer"]
@@ -62,40 +63,6 @@ class LeccrModel(LeccrPreTrainedModel):
     def _text_encoders(self) -> list[tuple[TextEncoder, PreTrainedConfig]]:
         described = [(self.description_encoder, self.config.description_config)]
         return [*super()._text_encoders(), *(described if self.description_encoder is not None else [])]
-
-    @classmethod
-    def from_pretrained_towers(cls, vision: Any, text: Any, **config: Any) -> "LeccrModel":
-        """Build a model over two pretrained towers; new layers are initialised.
-
-        Args:
-            vision: Checkpoint name, folder or configuration of a vision tower; None for ready-made visual features.
-            text: Checkpoint name, folder or configuration of a text tower.
-            **config: Fields of `LeccrConfig`.
-
-        Returns:
-            The model. A tower given as a configuration has random weights.
-        """
-        return load_pretrained_towers(cls, vision, text, config)
-
-    @classmethod
-    def from_dual_encoder(cls, source: Any, **config: Any) -> "LeccrModel":
-        """Build a model that starts as a dual encoder of transformers, and gives its embeddings until it is trained.
-
-        Towers, projections and temperature are taken over. Slots and descriptions join through gates that start at
-        zero; they are what one trains, for the towers stay frozen.
-
-        Args:
-            source: Checkpoint name, folder or model: CLIP, MetaCLIP 2, SigLIP (SigLIP 2 of fixed resolution, too),
-                AltCLIP, or a `VisionTextDualEncoderModel`, such as CLIP with XLM-R.
-            **config: Fields of `LeccrConfig` that do not come from the source, such as `freeze_text=False`.
-
-        Returns:
-            The model. `leccr.models.dual_encoders.dual_encoder_processor` makes its processor.
-
-        Raises:
-            ValueError: If the source is another kind of model or lacks weights, or a field comes from it.
-        """
-        return load_dual_encoder(cls, source, config)
 
     def get_visual_tokens(self, pixel_values: Tensor) -> Tensor:
         """Return the vision tower's tokens (B, N, F): what `visual_features` takes when they are computed ahead."""
@@ -213,10 +180,14 @@ class LeccrModel(LeccrPreTrainedModel):
         caption_input_ids: Tensor | None = None,
         caption_attention_mask: Tensor | None = None,
         caption_languages: Tensor | None = None,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
         return_loss: bool = True,
         **kwargs: Any,
     ) -> LeccrOutput:
-        """Embed a batch of rows and compute the objectives.
+        """Embed a batch of rows and compute the objectives, or score texts against images as CLIP does.
+
+        Texts to score are `input_ids`, as many as one likes; they take no part in the objectives.
 
         Args:
             pixel_values: As in `encode_images`.
@@ -236,6 +207,8 @@ class LeccrModel(LeccrPreTrainedModel):
             caption_input_ids: (B, C, L) all captions of each row, in an evaluation batch.
             caption_attention_mask: (B, C, L).
             caption_languages: (B, C) labels that evaluation needs with the output; not used here.
+            input_ids: (T, L) texts in any language to score against every image, or to embed without images.
+            attention_mask: (T, L).
             return_loss: Whether to compute the objectives.
             **kwargs: Ignored, so that a batch may carry more columns.
 
@@ -245,6 +218,8 @@ class LeccrModel(LeccrPreTrainedModel):
         Raises:
             ValueError: If the inputs contradict each other or the model, or the teacher's embeddings are missing.
         """
+        if input_ids is not None and pixel_values is None and visual_features is None:
+            return LeccrOutput(text_embeds=self.get_text_features(input_ids, attention_mask))
         images = self.encode_images(
             pixel_values, description_input_ids, description_attention_mask, visual_features, visual_attention_mask
         )
@@ -263,6 +238,10 @@ class LeccrModel(LeccrPreTrainedModel):
         )
         if caption_input_ids is not None:
             return self._evaluation_output(output, caption_input_ids, caption_attention_mask, return_loss)
+        if input_ids is not None:
+            output.text_embeds = self.get_text_features(input_ids, attention_mask)
+            output.logits_per_text = self.get_logits(output.text_embeds, output.image_views)
+            output.logits_per_image = output.logits_per_text.T
         if source_input_ids is not None:
             output.source_embeds = self.get_text_features(source_input_ids, source_attention_mask)
         if target_input_ids is not None:

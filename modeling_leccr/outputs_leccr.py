@@ -41,6 +41,9 @@ class LeccrOutput(ModelOutput):
 
     Args:
         loss: Scalar, the weighted total.
+        logits_per_image: (B, T), the multi-level scores of the texts to score over the temperature, and the bias.
+        logits_per_text: (T, B), the same by text.
+        text_embeds: (T, D), unit length: the texts to score.
         image_views: (B, max(K, 1), D).
         caption_embeds: (B, C, D), texts of an evaluation batch.
         image_embeds: (B, D), unit length.
@@ -61,6 +64,9 @@ class LeccrOutput(ModelOutput):
     """
 
     loss: Tensor | None = None
+    logits_per_image: Tensor | None = None
+    logits_per_text: Tensor | None = None
+    text_embeds: Tensor | None = None
     image_views: Tensor | None = None
     caption_embeds: Tensor | None = None
     image_embeds: Tensor | None = None
@@ -86,6 +92,7 @@ class CrossLingualOutput(ModelOutput):
 
     Args:
         loss: Scalar, the weighted total.
+        text_embeds: (B, D), unit length: texts that are only embedded.
         caption_embeds: (B, C, D), unit length: texts of an evaluation batch.
         source_embeds: (B, D), unit length.
         target_embeds: (B, D), unit length.
@@ -94,6 +101,7 @@ class CrossLingualOutput(ModelOutput):
     """
 
     loss: Tensor | None = None
+    text_embeds: Tensor | None = None
     caption_embeds: Tensor | None = None
     source_embeds: Tensor | None = None
     target_embeds: Tensor | None = None

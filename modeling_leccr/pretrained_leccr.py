@@ -19,6 +19,44 @@ TEXT_POOLINGS = {
 }
 
 
+class StartsFromPretrained:
+    """Ways to build a `LeccrModel` that starts from pretrained weights."""
+
+    @classmethod
+    def from_pretrained_towers(cls, vision: Any, text: Any, **config: Any) -> Any:
+        """Build a model over two pretrained towers; new layers are initialised.
+
+        Args:
+            vision: Checkpoint name, folder or configuration of a vision tower; None for ready-made visual features.
+            text: Checkpoint name, folder or configuration of a text tower.
+            **config: Fields of `LeccrConfig`.
+
+        Returns:
+            The model. A tower given as a configuration has random weights.
+        """
+        return load_pretrained_towers(cls, vision, text, config)
+
+    @classmethod
+    def from_dual_encoder(cls, source: Any, **config: Any) -> Any:
+        """Build a model that starts as a dual encoder of transformers, and gives its embeddings until it is trained.
+
+        Towers, projections and temperature are taken over. Slots and descriptions join through gates that start at
+        zero; they are what one trains, for the towers stay frozen.
+
+        Args:
+            source: Checkpoint name, folder or model: CLIP, MetaCLIP 2, SigLIP (SigLIP 2 of fixed resolution, too),
+                AltCLIP, or a `VisionTextDualEncoderModel`, such as CLIP with XLM-R.
+            **config: Fields of `LeccrConfig` that do not come from the source, such as `freeze_text=False`.
+
+        Returns:
+            The model. `leccr.models.dual_encoders.dual_encoder_processor` makes its processor.
+
+        Raises:
+            ValueError: If the source is another kind of model or lacks weights, or a field comes from it.
+        """
+        return load_dual_encoder(cls, source, config)
+
+
 def load_pretrained_towers(model_class: Any, vision: Any, text: Any, fields: dict[str, Any]) -> Any:
     """Build `model_class` over pretrained towers; see `LeccrModel.from_pretrained_towers`.
 

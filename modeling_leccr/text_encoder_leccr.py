@@ -88,6 +88,7 @@ class TextEncoder(nn.Module):
     def __init__(self, tower_config: PreTrainedConfig, config: Any) -> None:
         super().__init__()
         self.width = text_width(tower_config)
+        self.positions = getattr(tower_config, "max_position_embeddings", None)
         self.token_dropout = config.token_dropout
         self.tower = TextTower(tower_config, config.text_pooling)
         self.head = TextHead(self.width, config.projection_dim, config.text_head, config.dropout)
@@ -104,7 +105,7 @@ class TextEncoder(nn.Module):
         """
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
-        check_text_inputs(input_ids, attention_mask)
+        check_text_inputs(input_ids, attention_mask, self.positions)
         mask = self.hide_tokens(attention_mask)
         states = self.tower(input_ids, mask)
         return self.embed(states, mask, input_ids), states, mask

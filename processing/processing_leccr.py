@@ -7,9 +7,19 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from transformers import BatchFeature, ProcessorMixin
+from transformers.processing_utils import ProcessingKwargs
 
 from .pictures_leccr import picture_formats, visible_picture
 from .text_rule_leccr import add_text_rule, is_blank, unknown_shares
+
+# Of a call that says nothing else.
+TEXT_DEFAULTS = {
+    "padding": True,
+    "truncation": True,
+    "return_token_type_ids": False,
+    "return_attention_mask": True,
+    "return_tensors": "pt",
+}
 
 
 class LeccrProcessor(ProcessorMixin):
@@ -21,7 +31,8 @@ class LeccrProcessor(ProcessorMixin):
     Args:
         image_processor: Image processor of the vision tower.
         tokenizer: Tokenizer of the text tower.
-        text_max_length: Longest caption or query, in tokens, special tokens included.
+        text_max_length: Longest caption or query, in tokens, special tokens included. It is the tokenizer's
+            `model_max_length`, so that libraries that look there read and set what really cuts.
         description_max_length: Longest description, in tokens.
         num_frames: Most frames of a video, for a model of videos, to which a picture is a video of one frame; None for
             a model of pictures alone.
@@ -51,19 +62,34 @@ class LeccrProcessor(ProcessorMixin):
         super().__init__(image_processor, tokenizer)
         if normalize_text and tokenizer is not None:
             add_text_rule(tokenizer)
-        self.text_max_length = text_max_length
+        tokenizer.model_max_length = text_max_length
         self.description_max_length = description_max_length
         self.num_frames = num_frames
         self.pad_to_max_length = pad_to_max_length
         self.normalize_text = normalize_text
         self.background = background
 
+    @property
+    def text_max_length(self) -> int:
+        """Longest caption or query, in tokens."""
+        return int(self.tokenizer.model_max_length)
+
+    @classmethod
+    def from_pretrained(cls, name: Any, *args: Any, **kwargs: Any) -> Any:
+        """Load a processor as transformers does; a tokenizer's `model_max_length` is its `text_max_length`."""
+        if "model_max_length" in kwargs:
+            kwargs["text_max_length"] = kwargs.pop("model_max_length")
+        return super().from_pretrained(name, *args, **kwargs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as they are stored."""
+        return {**super().to_dict(), "text_max_length": self.text_max_length}
+
     def __call__(
         self,
         images: Any = None,
         text: str | list[str] | None = None,
         descriptions: str | list[str | None] | None = None,
-        return_tensors: str | None = "pt",
         videos: Iterable[Any] | None = None,
         **kwargs: Any,
     ) -> BatchFeature:
@@ -74,10 +100,12 @@ class LeccrProcessor(ProcessorMixin):
                 or what else the image processor takes. An iterator is fine, so that only one needs to be in memory.
             text: Captions or queries in any language.
             descriptions: One description per picture or video; None or a blank string where one has none.
-            return_tensors: Kind of tensors, `"pt"` by default.
             videos: In place of images: a list of frames for each video. An iterator is fine, so that the frames of
                 only one video need to be in memory.
-            **kwargs: Ignored settings that other processors know, for drop-in use.
+            **kwargs: Arguments of tokenizers and image processors of transformers, such as `do_rescale`, `size`,
+                `max_length` or `padding`, by themselves or in `text_kwargs`, `images_kwargs`, `videos_kwargs` and
+                `common_kwargs`. Those of texts hold for descriptions, too, but for `max_length`. `return_tensors` is
+                `"pt"` by default, and `padding=True` is what the model needs.
 
         Returns:
             `pixel_values` (B, 3, H, W), or (B, T, 3, H, W) for videos with `visual_attention_mask` (B, T), which is
@@ -86,40 +114,59 @@ class LeccrProcessor(ProcessorMixin):
 
         Raises:
             ValueError: If nothing is given, or images and videos; a text is empty, a video has no frame, descriptions
-                and pictures differ in number, or pictures differ in size after an image processor that keeps sizes.
+                and pictures differ in number, or pictures differ in size after an image processor that keeps sizes; or
+                if an argument is none that transformers knows.
         """
         if images is None and videos is None and text is None and descriptions is None:
             raise ValueError("Give images, videos, text or descriptions to the processor; nothing was given.")
         if images is not None and videos is not None:
             raise ValueError("Give images or videos to the processor; a picture can be a video of one frame.")
+        self._check_arguments(kwargs)
+        options = self._merge_kwargs(ProcessingKwargs, **kwargs)
+        picture_options, text_options = options["images_kwargs"], TEXT_DEFAULTS | options["text_kwargs"]
         batch: dict[str, Any] = {}
         if images is not None:
-            pixels = _stacked([self._pixels(image) for image in _each(images)])
+            return_tensors = picture_options.pop("return_tensors", "pt")
+            pixels = _stacked([self._pixels(image, picture_options) for image in _each(images)])
             batch.update(BatchFeature({"pixel_values": pixels}, tensor_type=return_tensors))
         if videos is not None:
-            batch.update(self._process_videos(videos, return_tensors))
+            batch.update(self._process_videos(videos, picture_options | options["videos_kwargs"]))
         if text is not None:
-            batch.update(self._tokenize(self._checked_texts(text), self.text_max_length, return_tensors))
+            batch.update(self._tokenize(self._checked_texts(text), self.text_max_length, text_options))
         if descriptions is not None:
-            batch.update(self._describe(descriptions, batch.get("pixel_values"), return_tensors))
+            batch.update(self._describe(descriptions, batch.get("pixel_values"), text_options))
         return BatchFeature(data=batch)
 
-    def _pixels(self, image: Any) -> np.ndarray:
+    def _check_arguments(self, given: dict[str, Any]) -> None:
+        """Raise ValueError if an argument is unknown, which transformers passes over with a warning or without one."""
+        every = ProcessingKwargs.__annotations__
+        known = {part: set(getattr(every[part], "__annotations__", ())) for part in every}
+        known["images_kwargs"] |= set(getattr(self.image_processor.valid_kwargs, "__annotations__", ()))
+        known["common_kwargs"] = set().union(*known.values())
+        unknown = given.keys() - known.keys() - known["common_kwargs"]
+        unknown |= {name for part in known for name in dict(given.get(part) or {}) if name not in known[part]}
+        if unknown:
+            raise ValueError(
+                f"Neither image processors nor tokenizers have an argument {sorted(unknown)[0]}; leave it out."
+            )
+
+    def _pixels(self, image: Any, options: dict[str, Any]) -> np.ndarray:
         """Return one picture as (3, H, W)."""
         if isinstance(image, (str, os.PathLike)) and os.path.isfile(image):
             with Image.open(image, formats=picture_formats()) as opened:
                 image = visible_picture(opened, self.background)
         elif isinstance(image, Image.Image):
             image = visible_picture(image, self.background)
-        return np.asarray(self.image_processor(image, return_tensors="np")["pixel_values"][0])
+        return np.asarray(self.image_processor(image, **options, return_tensors="np")["pixel_values"][0])
 
-    def _process_videos(self, videos: Iterable[Any], return_tensors: str | None) -> BatchFeature:
+    def _process_videos(self, videos: Iterable[Any], options: dict[str, Any]) -> BatchFeature:
         """Process the frames of one video after the other, and fill the shorter ones up with zeros."""
+        return_tensors = options.pop("return_tensors", "pt")
         clips: list[np.ndarray] = []
         for number, frames in enumerate(videos):
             if not len(frames):
                 raise ValueError(f"Video {number} has no frame; leave it out.")
-            clips.append(_stacked([self._pixels(frame) for frame in frames]))
+            clips.append(_stacked([self._pixels(frame, options) for frame in frames]))
         most = max(len(clip) for clip in clips)
         mask = np.array([[int(place < len(clip)) for place in range(most)] for clip in clips])
         padded = np.zeros((len(clips), most, *clips[0].shape[1:]), dtype=clips[0].dtype)
@@ -145,22 +192,17 @@ class LeccrProcessor(ProcessorMixin):
                 raise ValueError(f"Text {number} is empty; give every caption or query at least one word.")
         return texts
 
-    def _tokenize(self, texts: list[str], max_length: int, return_tensors: str | None) -> dict[str, Any]:
-        return dict(
-            self.tokenizer(
-                # Half of a surrogate pair, as a terminal or a cut-off answer may give, is not text to tokenizers.
-                [text.encode("utf-8", "replace").decode("utf-8") for text in texts],
-                padding="max_length" if self.pad_to_max_length else True,
-                truncation=True,
-                max_length=max_length,
-                return_tensors=return_tensors,
-                return_token_type_ids=False,
-                return_attention_mask=True,
-            )
-        )
+    def _tokenize(self, texts: list[str], max_length: int, options: dict[str, Any]) -> dict[str, Any]:
+        options = dict(options)
+        if self.pad_to_max_length and options["padding"] is True:
+            options["padding"] = "max_length"
+        if options["truncation"] not in (False, "do_not_truncate") or options["padding"] == "max_length":
+            options.setdefault("max_length", max_length)
+        # Half of a surrogate pair, as a terminal or a cut-off answer may give, is not text to tokenizers.
+        return dict(self.tokenizer([text.encode("utf-8", "replace").decode("utf-8") for text in texts], **options))
 
     def _describe(
-        self, descriptions: str | list[str | None], pixel_values: Any, return_tensors: str | None
+        self, descriptions: str | list[str | None], pixel_values: Any, options: dict[str, Any]
     ) -> dict[str, Any]:
         values = [descriptions] if isinstance(descriptions, str) else list(descriptions)
         if pixel_values is not None and len(values) != len(pixel_values):
@@ -170,7 +212,8 @@ class LeccrProcessor(ProcessorMixin):
             )
         present = [bool(value and not self._is_blank(value)) for value in values]
         texts = [value if there and value else " " for value, there in zip(values, present, strict=True)]
-        tokens = self._tokenize(texts, self.description_max_length, return_tensors)
+        options = {name: value for name, value in options.items() if name != "max_length"}
+        tokens = self._tokenize(texts, self.description_max_length, options | {"return_attention_mask": True})
         for mask, there in zip(tokens["attention_mask"], present, strict=True):
             if not there:
                 mask[:] = [0] * len(mask) if isinstance(mask, list) else 0

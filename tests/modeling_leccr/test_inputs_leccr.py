@@ -78,6 +78,10 @@ class TestTexts:
         message = r"input_ids have shape \(3, 6\) but attention_mask \(3, 4\)"
         refused(features_model.get_text_features, message, **inputs)
 
+    def test_one_that_is_longer_than_the_tower(self, features_model: LeccrModel) -> None:
+        message = "41 tokens a text, but this model reads 40: give shorter texts, or cut them with truncation=True"
+        refused(features_model.get_text_features, message, **texts([41]))
+
 
 class TestDescriptions:
     def test_another_number_than_images(self, features_model: LeccrModel) -> None:

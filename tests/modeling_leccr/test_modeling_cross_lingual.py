@@ -45,6 +45,8 @@ def test_texts(kind: str, pooling: str, head: str) -> None:
     torch.testing.assert_close(embeds.norm(dim=-1), torch.ones(3))
     assert_equal(model.get_text_features(inputs["input_ids"][:1, :3])[0], embeds[0])
     assert differ(embeds[:-1], embeds[1:])
+    assert set(model(**inputs)) == {"text_embeds"}
+    assert_equal(model(**inputs)[0], embeds)
 
 
 class TestForward:

@@ -245,6 +245,23 @@ class TestForward:
         output = form("published")(**visual_inputs())
         assert isinstance(output, LeccrOutput) and output.loss is None and output.image_embeds is not None
 
+    @pytest.mark.parametrize("name", FORMS)
+    def test_texts_are_scored_as_by_the_single_calls(self, name: str) -> None:
+        """As CLIP does: any number of texts against all images, by their best view."""
+        model, images, queries = form(name, logit_bias=-0.5), visual_inputs() | descriptions(), texts([3, 6, 4])
+        output = model(**queries, **images)
+        embeds, views = model.get_text_features(**queries), model.get_image_views(**images)
+        best = torch.einsum("td,bkd->tbk", embeds, views).amax(dim=-1)
+        torch.testing.assert_close(output.logits_per_text, model.inverse_temperature() * best - 0.5)
+        assert torch.equal(output.logits_per_image, output.logits_per_text.T)
+        assert torch.equal(output.text_embeds, embeds)
+        assert output.loss is None and output.image_embeds is not None
+
+    def test_texts_alone_are_embedded(self) -> None:
+        model, queries = form("published"), texts([3, 6, 4])
+        assert set(model(**queries)) == {"text_embeds"}
+        assert_equal(model(**queries)[0], model.get_text_features(**queries))
+
     def test_captions_of_one_image_are_no_negatives(self) -> None:
         model, inputs = form("published"), batch()
         shared = model(**inputs)

@@ -1,12 +1,13 @@
 """A saved model comes back the same, and what a checkpoint lacks is initialised, not left to chance."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModel
+from transformers import AutoConfig, AutoModel, AutoModelForZeroShotImageClassification
 
 from modeling_leccr import LeccrModel
 
@@ -154,5 +155,20 @@ def test_attention_can_be_chosen_at_loading(vision: str, implementation: str, tm
 def test_auto_classes_find_their_way(tmp_path: Path) -> None:
     tiny_model().save_pretrained(tmp_path)
     config = AutoConfig.from_pretrained(tmp_path, trust_remote_code=True)
-    model = AutoModel.from_pretrained(tmp_path, trust_remote_code=True)
-    assert (type(config).__name__, type(model).__name__) == ("LeccrConfig", "LeccrModel")
+    assert type(config).__name__ == "LeccrConfig"
+    for auto in (AutoModel, AutoModelForZeroShotImageClassification):
+        assert type(auto.from_pretrained(tmp_path, trust_remote_code=True)).__name__ == "LeccrModel"
+
+
+def test_a_model_of_the_hub_is_saved_with_its_own_code(tmp_path: Path) -> None:
+    """Not with the name of the repository that it was loaded from, as transformers leaves it in its configuration."""
+    model = tiny_model()
+    model.config.auto_map = {"AutoModelForZeroShotImageClassification": "org/other--modeling_leccr.LeccrModel"}
+    model.save_pretrained(tmp_path)
+    saved = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    model_class = "modeling_leccr.LeccrModel"
+    assert saved["auto_map"] == {
+        "AutoConfig": "configuration_leccr.LeccrConfig",
+        "AutoModel": model_class,
+        "AutoModelForZeroShotImageClassification": model_class,
+    }
