@@ -7,11 +7,12 @@ from pathlib import Path
 from processing.notes import is_main_process
 from processing.writable import check_writable
 
-from .errors import UserError
+from .errors import UserError, no_data, no_gallery, no_model, no_source
 
 SCENES = "scenes"
 SENTENCE_TRANSFORMERS = "st:"
 """What the name of a model begins with that sentence-transformers is to load."""
+WRITTEN_BY_US = "name one that `leccr train`, `prepare` or `index` wrote"
 QUICKSTART_FILE = "quickstart.json"
 """What marks a folder that `leccr quickstart` wrote."""
 
@@ -64,7 +65,7 @@ def check_data(data: str | Path, scenes: bool = False) -> None:
     folder = Path(data)
     other = " or use scenes" if scenes else ""
     if not folder.is_dir():
-        raise UserError(f"There is no data folder {data}; make one with `leccr prepare`{other}.")
+        raise no_data(data, other)
     if not any(folder.glob("*.parquet")):
         raise UserError(f"{data} holds no prepared data (no .parquet file); make some with `leccr prepare`{other}.")
 
@@ -113,10 +114,7 @@ def check_checkpoint(name: str | Path, bare: bool = False) -> None:
 
         possible = is_repository(f"org/{where}" if bare and "/" not in where else where)
     if not possible:
-        raise UserError(
-            f"{name} is not a model: there is no folder of this name with a config.json, and it is not a valid name on "
-            "the Hub."
-        )
+        raise no_model(name)
 
 
 def check_towers(towers: str | None) -> None:
@@ -140,4 +138,16 @@ def check_source(name: str) -> None:
     from hub_card.names import is_repository
 
     if not Path(name).exists() and not is_repository(name):
-        raise UserError(f"There is no folder, file or data set {name}; a data set on the Hub is written as org/name.")
+        raise no_source(name)
+
+
+def check_gallery_to_show(name: str) -> None:
+    """Check that what the page is to show is a folder, or has the form of a data set's name on the Hub.
+
+    Raises:
+        UserError: It is neither.
+    """
+    from hub_card.names import is_repository
+
+    if not Path(name).is_dir() and not is_repository(name):
+        raise no_gallery(name, ", or name a folder of pictures, or a data set on the Hub as org/name")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from processing.errors import MissingLibraryError, UserError, missing_extra
 
@@ -44,10 +45,42 @@ def inputs_of_the_user() -> Iterator[None]:
         raise UserError(str(error)) from error
 
 
+def no_gallery(folder: str | Path, also: str = "") -> UserError:
+    """Return the error for a gallery that does not exist; `also` says what else can be given, after a comma."""
+    return UserError(f"There is no gallery {folder}; make one with `leccr index`{also}.")
+
+
+def no_model(name: str | Path) -> UserError:
+    """Return the error for a model that is neither here nor on the Hub."""
+    return UserError(
+        f"There is no model {name}; name a folder with a readable config.json, or a model on the Hub as org/name."
+    )
+
+
+def no_source(name: str | Path) -> UserError:
+    """Return the error for pictures to index that do not exist."""
+    return UserError(f"There is no folder, file or data set {name}; a data set on the Hub is written as org/name.")
+
+
+def no_data(folder: str | Path, also: str = "") -> UserError:
+    """Return the error for a prepared data set that does not exist; `also` says what else can be given."""
+    return UserError(f"There is no data folder {folder}; make one with `leccr prepare`{also}.")
+
+
 def _is_about_settings(error: Exception) -> bool:
     from huggingface_hub.errors import StrictDataclassError
 
     return isinstance(error, (ValueError, OSError, ImportError, StrictDataclassError))
 
 
-__all__ = ["MissingLibraryError", "UserError", "inputs_of_the_user", "missing_extra", "settings_of_the_user"]
+__all__ = [
+    "MissingLibraryError",
+    "UserError",
+    "inputs_of_the_user",
+    "missing_extra",
+    "no_data",
+    "no_gallery",
+    "no_model",
+    "no_source",
+    "settings_of_the_user",
+]

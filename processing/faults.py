@@ -39,7 +39,7 @@ def _said_by_the_system(error: OSError) -> str | None:
     if error.errno in _FULL or "No space left" in str(error):
         return f"{name}{FULL}" if name else _capital(FULL)
     if error.errno in _TOO_LARGE:
-        reason = "a file is larger than this disk, or the limit of this session, allows; write to another place"
+        reason = "a file is larger than this disk, or the limit of this session, allows; write to another disk"
         return f"{name}{reason}" if name else _capital(reason)
     if error.errno is None or not error.strerror:
         return None

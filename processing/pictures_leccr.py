@@ -100,11 +100,11 @@ def _stored_orientation(exif: bytes) -> int | None:
         return None
     [start] = struct.unpack_from(order + "I", data, 4)
     [count] = struct.unpack_from(order + "H", data, start)
-    for place in range(start + 2, min(start + 2 + 12 * count, len(data) - 11), 12):
-        tag, kind = struct.unpack_from(order + "HH", data, place)
+    for offset in range(start + 2, min(start + 2 + 12 * count, len(data) - 11), 12):
+        tag, kind = struct.unpack_from(order + "HH", data, offset)
         if tag == ORIENTATION:
             value = _WHOLE_NUMBERS.get(kind)
-            return 1 if value is None else int(struct.unpack_from(order + value, data, place + 8)[0])
+            return 1 if value is None else int(struct.unpack_from(order + value, data, offset + 8)[0])
     return None
 
 

@@ -168,10 +168,10 @@ class LeccrProcessor(ProcessorMixin):
                 raise ValueError(f"Video {number} has no frame; leave it out.")
             clips.append(_stacked([self._pixels(frame, options) for frame in frames]))
         most = max(len(clip) for clip in clips)
-        mask = np.array([[int(place < len(clip)) for place in range(most)] for clip in clips])
+        mask = np.array([[int(index < len(clip)) for index in range(most)] for clip in clips])
         padded = np.zeros((len(clips), most, *clips[0].shape[1:]), dtype=clips[0].dtype)
-        for place, clip in enumerate(clips):
-            padded[place, : len(clip)] = clip
+        for index, clip in enumerate(clips):
+            padded[index, : len(clip)] = clip
         return BatchFeature({"pixel_values": padded, "visual_attention_mask": mask}, tensor_type=return_tensors)
 
     def unknown_shares(self, text: str | list[str]) -> list[float]:
@@ -211,11 +211,11 @@ class LeccrProcessor(ProcessorMixin):
                 "None where there is none."
             )
         present = [bool(value and not self._is_blank(value)) for value in values]
-        texts = [value if there and value else " " for value, there in zip(values, present, strict=True)]
+        texts = [value if exists and value else " " for value, exists in zip(values, present, strict=True)]
         options = {name: value for name, value in options.items() if name != "max_length"}
         tokens = self._tokenize(texts, self.description_max_length, options | {"return_attention_mask": True})
-        for mask, there in zip(tokens["attention_mask"], present, strict=True):
-            if not there:
+        for mask, exists in zip(tokens["attention_mask"], present, strict=True):
+            if not exists:
                 mask[:] = [0] * len(mask) if isinstance(mask, list) else 0
         return {f"description_{name}": value for name, value in tokens.items()}
 

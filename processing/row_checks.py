@@ -59,8 +59,8 @@ def _check_lists(path: Path, name: str, lists: pa.ChunkedArray) -> None:
 def _check_null(path: Path, name: str, values: Any, whole: bool = False) -> None:
     if not values.null_count:
         return
-    place = compute.index(compute.is_null(values), True).as_py()
-    where = "a value" if whole else f"value {place} of that column"
+    index = compute.index(compute.is_null(values), True).as_py()
+    where = "a value" if whole else f"value {index} of that column"
     raise UserError(f"{path} has a null as {name} ({where}); write the data again with all of them.")
 
 

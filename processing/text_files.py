@@ -61,15 +61,15 @@ def decoded(content: bytes, path: Path, line: int = 1) -> str:
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
-        place = line + content.count(b"\n", 0, error.start)
-        raise UserError(f"{path} is not UTF-8 text in line {place}; {ADVICE}.") from error
+        number = line + content.count(b"\n", 0, error.start)
+        raise UserError(f"{path} is not UTF-8 text in line {number}; {ADVICE}.") from error
     if b"\0" in content:
-        place = line + content.count(b"\n", 0, content.index(b"\0"))
+        number = line + content.count(b"\n", 0, content.index(b"\0"))
         raise UserError(
-            f"{path} has a NUL in line {place}, so it is UTF-16 without a byte order mark, or no text; {ADVICE}."
+            f"{path} has a NUL in line {number}, so it is UTF-16 without a byte order mark, or no text; {ADVICE}."
         )
     for escape in _ESCAPES:
         if escape in content:
-            place = line + content.count(b"\n", 0, content.index(escape))
-            raise UserError(f"{path} is not UTF-8 text in line {place}, but ISO-2022 (such as “JIS”); {ADVICE}.")
+            number = line + content.count(b"\n", 0, content.index(escape))
+            raise UserError(f"{path} is not UTF-8 text in line {number}, but ISO-2022 (such as “JIS”); {ADVICE}.")
     return text

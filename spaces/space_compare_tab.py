@@ -1,5 +1,6 @@
 """The tab Compare languages: one idea in six languages, side by side."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -47,7 +48,7 @@ class CompareTab:
 
     def fill(self, ready: Ready) -> list[str]:
         """Return the texts of the first idea."""
-        return [ready.ideas[0].get(code, "") for code in SIX]
+        return _texts(ready.ideas, 0)
 
     def next_idea(self, number: int) -> list[Any]:
         """Return the number and the texts of the idea after one."""
@@ -55,8 +56,8 @@ class CompareTab:
             ideas = self.setup.ready.ideas
         except SpaceError:
             return [number, *(gr.skip() for _ in SIX)]
-        number = (number + 1) % len(ideas)
-        return [number, *(ideas[number].get(code, "") for code in SIX)]
+        number = (number + 1) % max(1, len(ideas))
+        return [number, *_texts(ideas, number)]
 
     def compare(self, *texts: str) -> tuple[Any, Any]:
         """Search in every language that has a text."""
@@ -79,6 +80,12 @@ class CompareTab:
             return explain_click(self.setup.ready.searcher, event, more=False)
         except SpaceError as error:
             return space_html.status(str(error), "error")
+
+
+def _texts(ideas: Sequence[Mapping[str, str]], number: int) -> list[str]:
+    """Return an idea in the six languages; nothing where there is none."""
+    idea = ideas[number] if ideas else {}
+    return [idea.get(code, "") for code in SIX]
 
 
 def _idea_box(code: str) -> gr.Textbox:

@@ -13,8 +13,8 @@ WHAT_A_SCORE_IS = (
     "is not a probability."
 )
 WHAT_A_SLOT_IS = (
-    "The model splits what a picture and its description show into a few parts, called <em>slots</em>; a score counts "
-    "the whole picture and the slot that fits the query best."
+    "The model divides what a picture and its description show into a few parts, called <em>slots</em>. A score counts "
+    "the whole picture and the one slot that fits the query best."
 )
 # From this share of unknown tokens on, an answer is warned about.
 MOSTLY_UNKNOWN = 0.5
@@ -78,13 +78,13 @@ def empty(text: str) -> str:
     return f'<p class="empty">{escape(text)}</p>'
 
 
-def chips(texts: Mapping[str, str], label: str) -> str:
-    """Return buttons that offer one text each, by language."""
+def chips(texts: Sequence[tuple[str, str]], label: str) -> str:
+    """Return buttons that offer one text each, with its language; a click says which of them it was, from 0."""
     buttons = [
-        f'<button type="button" class="chip" data-action="{escape(language)}">'
+        f'<button type="button" class="chip" data-action="{number}">'
         f'<span class="tag">{escape(language_name(language))}</span> '
         f'<span dir="auto" lang="{escape(language)}">{escape(text)}</span></button>'
-        for language, text in texts.items()
+        for number, (language, text) in enumerate(texts)
     ]
     return f'<div class="chips" role="group" aria-label="{escape(label)}">{"".join(buttons)}</div>'
 
@@ -108,7 +108,7 @@ def legend(hits: Sequence[Hit]) -> str:
     """Return what the numbers below pictures mean, in plain words; nothing where there are no pictures."""
     if not hits:
         return ""
-    slots = f" {WHAT_A_SLOT_IS} That slot is named next to the score." if any(hit.answered_by for hit in hits) else ""
+    slots = f" {WHAT_A_SLOT_IS} It is named next to the score." if any(hit.answered_by for hit in hits) else ""
     return f'<p class="note">{WHAT_A_SCORE_IS}{slots}</p>'
 
 

@@ -1,32 +1,13 @@
-"""Languages: their names, which one a query is in, the direction it is read in, and an idea in each of six."""
+"""Languages: their names, which one a query is in, and the direction it is read in."""
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from babel import Locale, UnknownLocaleError
 from babel.core import get_global
 
 SIX = ("en", "de", "fr", "cs", "zh", "ja")
-# Shown where a gallery brings no examples of its own.
-IDEAS: Sequence[Mapping[str, str]] = (
-    {
-        "en": "A dog runs along the beach.",
-        "de": "Ein Hund läuft am Strand entlang.",
-        "fr": "Un chien court sur la plage.",
-        "cs": "Pes běží po pláži.",
-        "zh": "一只狗在沙滩上奔跑。",
-        "ja": "犬が浜辺を走っている。",
-    },
-    {
-        "en": "Two children play in the snow.",
-        "de": "Zwei Kinder spielen im Schnee.",
-        "fr": "Deux enfants jouent dans la neige.",
-        "cs": "Dvě děti si hrají ve sněhu.",
-        "zh": "两个孩子在雪地里玩耍。",
-        "ja": "二人の子どもが雪の中で遊んでいる。",
-    },
-)
 
 
 def language_name(code: str) -> str:

@@ -1,6 +1,7 @@
 """The page: its tabs, what fills them once everything is ready, and how it is served."""
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def build_page(setup: Setup) -> gr.Blocks:
                 waiting = [gr.skip() for _ in range(len(outputs) - 2)]
                 return [said, *waiting, gr.Timer(active=not setup.failed)]
             ready = setup.ready
-            example = next(iter(ready.ideas[0].values()))
+            example = next((text for idea in ready.ideas for text in idea.values()), "your query")
             filled = [*search.fill(ready), *compare.fill(ready), about(ready), snippet(_address(request), example)]
             return ["", *filled, gr.Timer(active=False)]
 
@@ -88,6 +89,8 @@ def serve(page: gr.Blocks, then: Callable[[], object] | None = None, **options: 
         "footer_links": [],
         "theme": _theme(),
         "css_paths": Path(__file__).with_name("space.css"),
+        # It would print how programs call `launch`, which no visitor does.
+        "quiet": True,
         # Gradio's own check gives up, and the app with it, when a busy machine takes three seconds for the first page.
         "_frontend": False,
     }
@@ -97,7 +100,9 @@ def serve(page: gr.Blocks, then: Callable[[], object] | None = None, **options: 
     if wait:
         # Seen at once, also where the output goes to a file.
         print(f"The page is at {served[1]}. Ctrl-C ends it.", flush=True)
-        page.block_thread()
+        # Gradio's `block_thread` hides Ctrl-C from the caller, and waits seconds for open connections.
+        while page.is_running:
+            time.sleep(0.1)
     return served
 
 

@@ -14,7 +14,7 @@ DETECT = "auto"
 # One limit for everything that runs the model, whichever tab it comes from.
 MODEL_LIMITS: dict[str, Any] = {"concurrency_limit": 2, "concurrency_id": "model", "api_visibility": "private"}
 SHOW_WHY = "() => document.querySelector('{}')?.scrollIntoView({{block: 'nearest'}})"
-NOTHING_YET = space_html.empty("Ask for something, or choose one of the examples.")
+NOTHING_YET = space_html.empty("Ask for something in your own language.")
 NO_WHY = space_html.empty("Choose a picture to see why it answers.")
 
 
@@ -77,24 +77,28 @@ class SearchTab:
     def fill(self, ready: Ready) -> list[Any]:
         """Return what the language list and the examples become."""
         choices = [("Detect", DETECT), *((language_name(code), code) for code in ready.languages)]
-        return [gr.Dropdown(choices), space_html.chips(self._examples(ready), "Examples in several languages")]
+        return [gr.Dropdown(choices), space_html.chips(self._examples(ready), "Examples")]
 
     @staticmethod
-    def _examples(ready: Ready) -> dict[str, str]:
-        """Return one query per language, each from another idea as long as there are enough."""
-        languages = [code for code in ready.languages if any(code in idea for idea in ready.ideas)][:6]
-        examples = {}
-        for number, code in enumerate(languages):
-            ideas = [idea[code] for idea in ready.ideas if code in idea]
-            examples[code] = ideas[number % len(ideas)]
-        return examples
+    def _examples(ready: Ready) -> list[tuple[str, str]]:
+        """Return languages and queries: one per language, each from another idea as long as there are enough.
+
+        Where all are in one language, as descriptions are, all of them are returned.
+        """
+        by_language = {code: [idea[code] for idea in ready.ideas if code in idea] for code in ready.languages}
+        by_language = {code: texts for code, texts in by_language.items() if texts}
+        if len(by_language) == 1:
+            return [(code, text) for code, texts in by_language.items() for text in texts]
+        numbered = enumerate(list(by_language.items())[:6])
+        return [(code, texts[number % len(texts)]) for number, (code, texts) in numbered]
 
     def choose_example(self, event: gr.EventData) -> str:
         """Put an example into the query box."""
         try:
-            return self._examples(self.setup.ready).get(text_of(event, "action"), "")
+            examples = self._examples(self.setup.ready)
         except SpaceError:
             return ""
+        return {str(number): text for number, (_, text) in enumerate(examples)}.get(text_of(event, "action"), "")
 
     @staticmethod
     def turn(language: str) -> Any:

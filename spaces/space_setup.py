@@ -1,6 +1,7 @@
 """What the page shows, made ready in the background so that the page opens immediately."""
 
 import os
+import re
 import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -11,9 +12,11 @@ from space_errors import SpaceError
 from space_languages import SIX, LanguageDetector
 from space_model import Retriever
 from space_search import PictureStore, Searcher
-from space_sources import IDEAS, SAMPLES, Source, open_source
+from space_sources import SAMPLES, Source, open_source
 
 MODEL_FOLDER = Path(__file__).parent / "model"
+MOST_IDEAS = 6
+LONGEST_IDEA = 90
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Ready:
     Attributes:
         searcher: The pictures.
         title: What they are.
-        ideas: Queries that mean the same, by language.
+        ideas: Queries to offer: each some texts that mean the same, by language. May be none.
         detector: Tells the language of a query.
         notes: What a visitor should know, such as pictures that were left out.
     """
@@ -173,12 +176,31 @@ def ready_from(retriever: Retriever, source: Source, say: Say) -> Ready:
     notes = [f"{len(problems):,} pictures cannot be read and are left out."] if problems else []
     if source.left_out:
         notes.append(f"Only the first {total:,} pictures are shown; {source.left_out:,} more are left out.")
-    return make_ready(store, source.title, source.ideas, notes)
+    descriptions = [picture.description for picture in source.pictures if picture.description]
+    return make_ready(store, source.title, source.ideas, notes, descriptions)
 
 
 def make_ready(
-    searcher: Searcher, title: str, ideas: Sequence[Mapping[str, str]] = IDEAS, notes: Sequence[str] = ()
+    searcher: Searcher,
+    title: str,
+    ideas: Sequence[Mapping[str, str]] = (),
+    notes: Sequence[str] = (),
+    descriptions: Sequence[str] = (),
 ) -> Ready:
-    """Return what the page needs for any searcher."""
+    """Return what the page needs for any searcher; without ideas, descriptions of its pictures give some."""
     detector = LanguageDetector(searcher.retriever.languages())
-    return Ready(searcher, title, ideas, detector, notes)
+    return Ready(searcher, title, ideas or ideas_from(descriptions, detector), detector, notes)
+
+
+def ideas_from(descriptions: Sequence[str], detector: LanguageDetector) -> list[dict[str, str]]:
+    """Return queries that fit some of the pictures: the first sentences of descriptions, by their language."""
+    spread = descriptions[:: max(1, len(descriptions) // MOST_IDEAS)]
+    texts = dict.fromkeys(map(_first_sentence, spread))
+    return [{code: text} for text in texts if (code := detector.detect(text))][:MOST_IDEAS]
+
+
+def _first_sentence(text: str) -> str:
+    first = re.split(r"(?<=[.!?])\s|(?<=[。！？])", text.strip(), maxsplit=1)[0]
+    if len(first) <= LONGEST_IDEA:
+        return first
+    return first[:LONGEST_IDEA].rpartition(" ")[0] or first[:LONGEST_IDEA]

@@ -4,13 +4,12 @@ import json
 import os
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from space_errors import SpaceError
-from space_languages import IDEAS
 from space_pictures import image_suffixes
 from space_search import Picture
 
@@ -26,13 +25,13 @@ class Source:
     Attributes:
         title: What they are.
         pictures: The pictures.
-        ideas: Queries that mean the same, by language.
+        ideas: Queries that mean the same, by language; none if the pictures bring none.
         left_out: How many more there are.
     """
 
     title: str
     pictures: list[Picture]
-    ideas: Sequence[Mapping[str, str]] = field(default=IDEAS)
+    ideas: Sequence[Mapping[str, str]] = ()
     left_out: int = 0
 
 
@@ -132,7 +131,7 @@ def _read(path: Path) -> str:
 
 
 def read_ideas(folder: Path) -> Sequence[Mapping[str, str]]:
-    """Return the queries that a gallery offers, or general ones."""
+    """Return the queries that a gallery offers, if it has the file for them."""
     try:
         ideas = json.loads(_read(folder / "ideas.json") or "[]")
     except ValueError as error:
@@ -142,4 +141,4 @@ def read_ideas(folder: Path) -> Sequence[Mapping[str, str]]:
         for idea in ideas
         if isinstance(idea, dict)
     ]
-    return [idea for idea in good if idea] or IDEAS
+    return [idea for idea in good if idea]

@@ -23,6 +23,7 @@ from .overrides import StrayWordError
 from .quiet import with_quiet
 from .recipes import recipes
 from .training import embed_captions, evaluate, features, quickstart, train
+from .usage import explain, unknown_command
 
 REPORT = 'This is a bug in leccr. CONTRIBUTING.md says how to report it, in its section "Reporting a bug".'
 SAME_COMMAND = "Run the same command again to resume."
@@ -36,20 +37,30 @@ ARGUMENTS = "leccr.arguments"
 USAGE_ERROR: Any = typer.BadParameter.__base__
 
 
-class _Commands(TyperGroup):
+class _Group(TyperGroup):
+    """A group of commands, which suggests a near one for a misspelt one."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] not in self.commands and not ctx.resilient_parsing:
+            raise UserError(unknown_command(args[0], ctx.command_path, self.commands.items()))
+        return super().resolve_command(ctx, args)
+
+
+class _Commands(_Group):
     """All commands; what the user can put right ends in one line, and what is a bug in a traceback and a request."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         ctx.meta[ARGUMENTS] = list(args)
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except USAGE_ERROR as error:
+            self._stop_at_usage(error, ctx)
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except USAGE_ERROR as error:
-            if "argument" in error.message:
-                error.message = f"{error.message.rstrip('.')}.{self._hint(ctx)}"
-            raise
+            self._stop_at_usage(error, ctx)
         except StrayWordError as error:
             _stop(f"Error: {error}{self._hint(ctx)}", 2)
         except KeyboardInterrupt:
@@ -69,6 +80,13 @@ class _Commands(TyperGroup):
                 _stop(f"Error: {_one_line(error, ctx.invoked_subcommand)}", 2)
             traceback.print_exc()
             _stop(REPORT, 1)
+
+    def _stop_at_usage(self, error: Any, ctx: Any) -> Never:
+        # That one is the help, of a group without a command.
+        if type(error).__name__ == "NoArgsIsHelpError":
+            raise error
+        command = error.ctx.command_path if error.ctx else f"leccr {ctx.invoked_subcommand or ''}".rstrip()
+        _stop(f"Error: {explain(error, command, ctx.meta[ARGUMENTS])}{self._hint(ctx)}", 2)
 
     def _hint(self, ctx: Any) -> str:
         """Return how a list is written, if the values of one were given with spaces between."""
@@ -117,13 +135,13 @@ app.command("embed-captions")(embed_captions)
 app.command()(evaluate)
 app.command()(index)
 app.command()(search)
-app.add_typer(gallery, name="gallery")
+app.add_typer(gallery, name="gallery", cls=_Group)
 app.command()(demo)
 app.command()(push)
 app.command()(card)
 app.command("convert-official")(convert_official)
 app.command()(export)
-app.add_typer(recipes, name="recipes")
+app.add_typer(recipes, name="recipes", cls=_Group)
 
 for _typer in (app, gallery, recipes):
     for _registered in _typer.registered_commands:
@@ -146,7 +164,7 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def _stop(message: str, code: int) -> Never:
-    print(message, file=sys.stderr)
+    print(shown(message), file=sys.stderr)
     raise SystemExit(code)
 
 

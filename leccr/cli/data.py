@@ -91,7 +91,7 @@ def prepare(
         bool, typer.Option("--skip-broken", help="Skip images and videos that cannot be decoded.")
     ] = PrepareOptions.skip_broken,
 ) -> None:
-    """Turn a benchmark's files, or your own pictures, into a data set that `leccr train` reads."""
+    """Turn a benchmark or your own pictures into a data set. `leccr train` and others read it."""
     options = PrepareOptions(
         root=root,
         embed_images=embed_images,
@@ -162,7 +162,7 @@ def describe(
     ] = DescribeOptions.skip_broken,
     restart: Restart = DescribeOptions.restart,
 ) -> None:
-    """Describe every picture or video with a multimodal model. Resumable."""
+    """Describe pictures and videos with a multimodal model. Resumable."""
     options = DescribeOptions(
         model=model,
         endpoint=endpoint,

@@ -1,10 +1,13 @@
 """The command `leccr demo`."""
 
+import sys
 from typing import Annotated
 
 import typer
 
-from ..arguments import check_checkpoint, check_source
+from processing.notes import note
+
+from ..arguments import check_checkpoint, check_gallery_to_show
 from .options import Device, Dtype
 
 
@@ -16,7 +19,7 @@ def demo(
         str | None, typer.Option(help="Folder or Hub name of a trained model; by default one is trained, once.")
     ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to serve on.")] = 7860,
-    share: Annotated[bool, typer.Option("--share", help="Create a public link through Gradio's server.")] = (False),
+    share: Annotated[bool, typer.Option("--share", help="Create a public link through Gradio's server.")] = False,
     training_scenes: Annotated[
         int, typer.Option(min=50, help="Scenes to train the built-in model on; fewer is faster but less accurate.")
     ] = 2000,
@@ -24,15 +27,18 @@ def demo(
     device: Device = "auto",
     dtype: Dtype = "auto",
 ) -> None:
-    """Search in your browser: the Space, with your gallery or with the built-in Scenes."""
-    from ..hub.reach import need_from_hub
-
+    """Search your gallery, or built-in Scenes, in the browser."""
     if gallery is not None:
-        check_source(gallery)
-        need_from_hub([gallery], "dataset")
+        check_gallery_to_show(gallery)
     if model is not None:
         check_checkpoint(model)
-        need_from_hub([model], alternative="Without --model, one is trained and nothing is downloaded.")
+    # Importing what serves the page takes seconds.
+    note("Starting the page …", sys.stderr)
+
+    from ..hub.reach import need_from_hub
+
+    need_from_hub([gallery], "dataset")
+    need_from_hub([model], alternative="Without --model, one is trained and nothing is downloaded.")
 
     from ..demo import run_demo
 

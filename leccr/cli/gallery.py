@@ -92,10 +92,13 @@ def search(
     device: Device = "auto",
     dtype: Dtype = "auto",
 ) -> None:
-    """Find what matches a text in any language, or looks like a picture.
+    """Find what fits a text in any language, or a picture.
 
-    The score is the similarity of item and query; higher is better. "slot 2 of 4": of the 4 parts that the model makes
-    of an item and its description, the second, together with the whole picture, matched best.
+    The score is the similarity of item and query; higher is better. The model divides what an item and its description
+    show into a few parts (slots); "answered by" names the part that, together with the whole picture, fits best.
+
+    Without a query, each line that you type or pipe is one; ":help" lists the commands. --queries takes every line as a
+    query.
     """
     _need_model(folder, model)
 
@@ -156,7 +159,7 @@ def add(
     device: Device = AddOptions.device,
     dtype: Dtype = "auto",
 ) -> None:
-    """Add new items, replace changed ones, and leave the rest unchanged."""
+    """Add new items and replace changed ones. All others stay as they are."""
     _need_model(folder, model)
     check_writable(folder, folder=True)
     _need(describe_with if endpoint is None else None, source=source)
@@ -206,7 +209,7 @@ def check(
     device: Device = "auto",
     dtype: Dtype = "auto",
 ) -> None:
-    """Check that a gallery is complete and undamaged; exit with 1 if not."""
+    """Check that a gallery is undamaged; exit with 1 if not."""
     if repair:
         check_writable(folder, folder=True)
 
@@ -220,7 +223,7 @@ def check(
 def convert(
     folder: GalleryFolder, store: Store = None, ann: Ann = None, engine: EngineName = None, uri: Uri = None
 ) -> None:
-    """Change how a gallery is stored: smaller, with an approximate index, or on a Milvus server."""
+    """Change how a gallery is stored. It can be smaller, have an approximate index, or be on a Milvus server."""
     check_writable(folder, folder=True)
 
     from ..gallery.manage import run_convert

@@ -8,7 +8,14 @@ import typer
 from processing.notes import note
 from processing.writable import check_writable
 
-from ..arguments import check_checkpoint, check_choice, check_file, check_folder, check_new_folder
+from ..arguments import (
+    WRITTEN_BY_US,
+    check_checkpoint,
+    check_choice,
+    check_file,
+    check_folder,
+    check_new_folder,
+)
 from .lists import split_paths
 
 Results = Annotated[
@@ -35,8 +42,8 @@ def push(
     dataset: DatasetName = None,
     data: Data = None,
 ) -> None:
-    """Publish a trained model, prepared data or a gallery on the Hub, with a card. Can be run again."""
-    check_folder(folder, "name one that `leccr train`, `prepare` or `index` wrote")
+    """Publish a model, data or a gallery on the Hub. It gets a card; later runs update both."""
+    check_folder(folder, WRITTEN_BY_US)
     check_choice("--kind", kind, ("model", "dataset"))
     chosen = split_paths(results) or []
     for file in chosen:
@@ -74,7 +81,7 @@ def card(
     dataset: DatasetName = None,
     data: Data = None,
 ) -> None:
-    """Write a trained model's card, keeping hand-written text outside the marked sections."""
+    """Write a trained model's card. Text of your own outside the marked sections is kept."""
     check_folder(checkpoint, "name one that `leccr train` wrote")
     chosen = split_paths(results) or []
     for file in chosen:
@@ -99,7 +106,7 @@ def convert_official(
         typer.Option(help="Name, folder or config.json of the text encoder, if its sizes are not those of a BERT."),
     ] = None,
 ) -> None:
-    """Convert a checkpoint of the authors' LECCR release for use with the other commands."""
+    """Convert a checkpoint of the authors' LECCR release. The other commands can use the result."""
     check_file("CHECKPOINT", checkpoint)
     check_new_folder(out)
 
@@ -124,7 +131,7 @@ def export(
         typer.Option(min=1, max=8192, metavar="PIXELS", help="Input size in pixels, if the processor does not resize."),
     ] = None,
 ) -> None:
-    """Export a trained model as programs that run without this package, or even without PyTorch."""
+    """Export a model as ONNX or torch.export programs. They run without this package."""
     check_choice("--format", format, ("onnx", "torch-export"))
     check_checkpoint(checkpoint)
     check_new_folder(out)

@@ -39,7 +39,7 @@ def show(
     warm_start: WarmStart = None,
     lora: Lora = None,
 ) -> None:
-    """Print all settings of a recipe over its towers, as YAML that `leccr train FILE` accepts."""
+    """Print a recipe over its towers, as `leccr train FILE` reads it."""
     overrides = parse_overrides(context.args, own_options(context))
 
     from ..recipes import load_recipe, override_training

@@ -54,26 +54,18 @@ def train(
     ] = False,
     device: Device = "auto",
 ) -> None:
-    """Train a retriever, or the text-only teacher of one, by a recipe."""
-    if recipe.startswith("-"):
-        raise UserError(f"The recipe comes first: leccr train RECIPE {recipe} ...")
+    """Train a retriever, or the teacher of one, by a recipe."""
+    _check_run(recipe, out, resume, data, towers)
     overrides = parse_overrides(context.args, own_options(context))
-    if resume:
-        check_writable(out, folder=True)
-    else:
-        check_new_folder(out, "add --resume to resume the run in it")
-    if data is not None:
-        check_data(data, scenes=True)
-    check_towers(towers)
 
     from ..recipes import load_recipe, override_training
 
+    adapted = override_training(load_recipe(recipe, towers, dual_encoder), overrides)
     need_towers(recipe, towers, dual_encoder, warm_start)
 
     from ..training.device import device_settings
 
-    overrides |= device_settings(device)
-    adapted = override_training(load_recipe(recipe, towers, dual_encoder), overrides)
+    adapted = override_training(adapted, device_settings(device))
     chosen: dict[str, Any] = {
         "data": data,
         "warm_start": warm_start,
@@ -87,6 +79,19 @@ def train(
     from ..training.train import run_training
 
     run_training(adapted, output=out, resume=resume, plots=plots)
+
+
+def _check_run(recipe: str, out: Path, resume: bool, data: str | None, towers: str | None) -> None:
+    """Check what can be checked of a run without reading its recipe."""
+    if recipe.startswith("-"):
+        raise UserError(f"The recipe comes first: leccr train RECIPE {recipe} ...")
+    if resume:
+        check_writable(out, folder=True)
+    else:
+        check_new_folder(out, "add --resume to resume the run in it")
+    if data is not None:
+        check_data(data, scenes=True)
+    check_towers(towers)
 
 
 def need_towers(
@@ -122,7 +127,10 @@ def evaluate(
     device: Device = "auto",
     dtype: Dtype = "auto",
 ) -> None:
-    """Measure a model's text-to-image and image-to-text retrieval, or a text-only model's retrieval of translations."""
+    """Measure how well a model retrieves in each language.
+
+    That is text-to-image and image-to-text retrieval, or the retrieval of translations by a text-only model.
+    """
     check_checkpoint(checkpoint)
     check_data(data, scenes=True)
     if out is not None:
@@ -146,7 +154,7 @@ def quickstart(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start over if --out holds a quickstart.")] = False,
     device: Device = "auto",
 ) -> None:
-    """Draw the built-in data, train three recipes on it, compare them and answer queries in six languages."""
+    """Train three recipes on built-in data and compare them. Queries in six languages are answered, too."""
     if (out / QUICKSTART_FILE).is_file():
         check_writable(out, folder=True)
     else:
@@ -172,7 +180,7 @@ def features(
     device: Device = "auto",
     dtype: Dtype = "auto",
 ) -> None:
-    """Compute a frozen tower's visual features once and write them next to the data."""
+    """Compute a frozen tower's visual features once. They are written next to the data."""
     check_data(data)
     check_writable(data, folder=True)
     check_choice("--store", store, ("fp16", "fp32"))
@@ -195,7 +203,7 @@ def embed_captions(
     device: Device = "auto",
     dtype: Dtype = "auto",
 ) -> None:
-    """Write a teacher's embeddings of all captions next to the data, for cl2cm and leccr-cl2cm."""
+    """Embed all captions with a teacher. cl2cm and leccr-cl2cm learn from what is written next to the data."""
     check_data(data)
     check_writable(data, folder=True)
     check_checkpoint(model, bare=True)

@@ -13,7 +13,7 @@ from processing.notes import note
 from processing.screen import shown_names
 from processing.video import NUM_FRAMES, open_visual
 
-from ..errors import UserError
+from ..errors import UserError, no_data
 from ..recipes.recipe import Recipe
 from .facts import SCENES
 
@@ -40,9 +40,7 @@ def load_data(data: str, skip_broken: bool = False) -> tuple[DatasetDict, Featur
         return build_scenes(), None
     folder = Path(data)
     if not folder.is_dir():
-        raise UserError(
-            f"There is no data folder {data}; make one with `leccr prepare`, or use the built-in data: scenes."
-        )
+        raise no_data(data, " or use scenes")
     from processing.storage import read_splits
 
     splits = read_splits(folder)

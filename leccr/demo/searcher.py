@@ -44,6 +44,12 @@ class GallerySearcher:
         """Return the k items that fit a text best, the best first."""
         return self._shown(self.gallery.search(text, k))
 
+    def descriptions(self, most: int = 1000) -> list[str]:
+        """Return the descriptions of the first items that have one."""
+        rows = "SELECT description FROM items WHERE description != '' ORDER BY number LIMIT ?"
+        with self.gallery.catalogue.reading() as connection:
+            return [text for (text,) in connection.execute(rows, [most])]
+
     def more_like(self, id: str, k: int) -> list[Any]:
         """Return the k other items that are most like one."""
         item, row, _ = self._open(id)

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hub_card.names import is_repository
 from processing.device import choose_device
 
+from ..arguments import check_gallery_to_show
 from ..errors import UserError
 from ..gallery.store.catalogue import FILE
 from .space import space
@@ -38,11 +38,8 @@ def run_demo(
     Raises:
         UserError: If Gradio is not installed, there is no such gallery, model or device, or the port is taken.
     """
-    if gallery is not None and not Path(gallery).is_dir() and not is_repository(gallery):
-        raise UserError(
-            f"There is no gallery {gallery}; name a folder that `leccr index` wrote or a folder of pictures, or leave "
-            "--gallery out for the built-in Scenes."
-        )
+    if gallery is not None:
+        check_gallery_to_show(gallery)
     choose_device(device)
     setup, page = space("setup"), space("page")
     try:
@@ -70,7 +67,7 @@ def _indexed(gallery: str, model: str | None, device: str, dtype: str) -> Any:
     from .searcher import GallerySearcher
 
     searcher = GallerySearcher(Gallery.open(gallery, model, device=device, dtype=dtype))
-    return space("setup").make_ready(searcher, Path(gallery).resolve().name)
+    return space("setup").make_ready(searcher, Path(gallery).resolve().name, descriptions=searcher.descriptions())
 
 
 def _loader(device: str, dtype: str) -> Callable[[str], Any]:

@@ -49,8 +49,10 @@ def explanation(view_count: int) -> str:
     score = "score: similarity to the query, higher is better."
     if view_count == 1:
         return score
-    part = "which of the parts that the model makes of an item and its description matched best."
-    return f"{score} slot n of {view_count}: {part}"
+    return (
+        f"{score} answered by: the model divides what an item and its description show into a few parts (slots or "
+        "sentences); this is the part that fits the query best."
+    )
 
 
 def _width(text: str) -> int:

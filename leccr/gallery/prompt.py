@@ -1,4 +1,4 @@
-"""The prompt of `leccr search GALLERY`: queries with editing and history, and opening the pictures of the answers."""
+"""`leccr search GALLERY` without a query: answers lines that a person types at a prompt, or that a pipe brings."""
 
 import os
 import re
@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from processing.notes import note
@@ -28,7 +28,7 @@ an empty line, :quit or Ctrl-D ends."""
 
 
 class Prompt:
-    """Answers what a person types until an empty line or Ctrl-D. Queries are remembered only until then.
+    """Answers queries and obeys the commands of `HELP`, one per line.
 
     Args:
         gallery: An open gallery.
@@ -44,10 +44,11 @@ class Prompt:
         self.as_json = as_json
         self.view_count = gallery.state.view_count
         self.results: Sequence[Result] = ()
+        self._typed = True
         self._explained = False
 
     def run(self) -> None:
-        """Ask and answer."""
+        """Ask and answer until an empty line or Ctrl-D. Queries are remembered only until then."""
         from prompt_toolkit import PromptSession
 
         session: PromptSession[str] = PromptSession()
@@ -63,14 +64,28 @@ class Prompt:
                     return
                 if line in ("", ":quit"):
                     return
-                try:
-                    self._answer(line, Path(folder))
-                except UserError as error:
-                    print(shown(error))
+                self._answer(line, Path(folder))
+
+    def answer(self, lines: Iterable[str]) -> None:
+        """Answer lines that nobody types; each answer follows its query, and errors are kept out of the answers."""
+        self._typed = False
+        with tempfile.TemporaryDirectory(prefix="leccr-") as folder:
+            for line in filter(None, lines):
+                if line == ":quit":
+                    return
+                self._answer(line, Path(folder))
+                sys.stdout.flush()
 
     def _answer(self, line: str, folder: Path) -> None:
+        try:
+            self._obey(line, folder)
+        except UserError as error:
+            print(shown(error), file=None if self._typed else sys.stderr)
+
+    def _obey(self, line: str, folder: Path) -> None:
         if line == ":help":
-            print(f"{HELP}\n{explanation(self.view_count)}")
+            # Whatever reads the answers gets nothing else.
+            print(f"{HELP}\n{explanation(self.view_count)}", file=None if self._typed else sys.stderr)
         elif line.split()[0] == ":open":
             open_in_viewer(self._picture(line, folder))
         elif line.startswith(":"):
@@ -84,6 +99,8 @@ class Prompt:
         if self.as_json:
             print_json(query, self.results, unknown)
             return
+        if not self._typed:
+            print(f"\n{shown(query)}")
         note_unreadable(query, unknown)
         print_table(self.results)
         if not self.results:

@@ -11,6 +11,7 @@ from processing.screen import shown
 from ..errors import UserError
 from .answers import check_sheet, draw_sheet, explanation, note_unreadable, print_json, print_table
 from .gallery import Gallery
+from .prompt import Prompt
 from .results import Result, UnreadableQueryWarning
 
 
@@ -133,21 +134,11 @@ def _answer_input(gallery: Gallery, k: int, where: str | None, as_json: bool) ->
     """Answer the lines of the standard input: at a prompt if a person types them."""
     # Loads the model before the first query, and refuses a filter that cannot be read.
     gallery.search("warm up", 1, where)
+    prompt = Prompt(gallery, k, where, as_json)
     if sys.stdin.isatty() and sys.stdout.isatty():
-        from .prompt import Prompt
-
-        Prompt(gallery, k, where, as_json).run()
-        return
-    for query in _read_queries(_input_lines(), "the standard input"):
-        if not query:
-            continue
-        try:
-            results = gallery.search(query, k, where)
-            [unknown] = gallery.encoder.unknown_shares([query])
-            _print_answer(query, results, as_json, True, unknown)
-        except UserError as error:
-            _warn(error)
-        sys.stdout.flush()
+        prompt.run()
+    else:
+        prompt.answer(_read_queries(_input_lines(), "the standard input"))
 
 
 def _input_lines() -> Iterable[bytes]:

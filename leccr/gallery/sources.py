@@ -9,7 +9,7 @@ from processing.folders import walk_files
 from processing.names import stored_name, stored_path
 from processing.suffixes import EXAMPLES, explain_left_out
 
-from ..errors import UserError
+from ..errors import UserError, no_source
 from .candidates import Candidate, Source, kind_of, read_descriptions
 from .store.catalogue import DATA, FOLDER, HUB, IMAGE, VIDEO
 
@@ -36,7 +36,7 @@ def open_source(name: str, split: str | None = None, roots: Sequence[str] = (), 
 
     if is_repository(name):
         return hub_source(name, split)
-    raise UserError(f"There is no folder, file or data set {name}.")
+    raise no_source(name)
 
 
 def _has_shards(folder: Path) -> bool:

@@ -17,6 +17,7 @@ from hub_card.sections import merge_cards
 from processing.notes import note
 from processing.writing import write_text
 
+from ..arguments import WRITTEN_BY_US, check_folder
 from ..data.facts import CARD, current_card
 from ..data.facts import read_facts as read_data_facts
 from ..errors import UserError
@@ -125,8 +126,7 @@ def plan_upload(
     Raises:
         UserError: If the folder holds nothing of the kind.
     """
-    if not folder.is_dir():
-        raise UserError(f"There is no folder {folder}; name one that `leccr train`, `prepare` or `index` wrote.")
+    check_folder(folder, WRITTEN_BY_US)
     if kind not in (None, MODEL, DATASET):
         raise UserError(f'There is no kind "{kind}"; choose model or dataset.')
     if kind != DATASET and (folder / "config.json").is_file():

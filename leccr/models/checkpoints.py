@@ -15,7 +15,7 @@ from modeling_leccr import CrossLingualModel, LeccrModel
 from processing import LeccrProcessor
 from processing.pretrained import check_config, load_pretrained
 
-from ..errors import UserError
+from ..errors import UserError, no_model
 
 RETRIEVER = "leccr"
 CROSS_LINGUAL = "leccr_cross_lingual"
@@ -33,12 +33,9 @@ def model_type(checkpoint: str | Path) -> str | None:
     except UserError:
         raise
     except (OSError, ValueError) as error:
-        raise UserError(
-            f"{checkpoint} is not a model: there is no folder of this name with a readable config.json, nor does the "
-            "Hub have one."
-        ) from error
+        raise no_model(checkpoint) from error
     if not fields:
-        raise UserError(f"{checkpoint} is not a model: it has no config.json; name a folder that `leccr train` wrote.")
+        raise no_model(checkpoint)
     return fields.get("model_type")
 
 

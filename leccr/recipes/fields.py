@@ -2,7 +2,6 @@
 
 import dataclasses
 import difflib
-import inspect
 from collections.abc import Iterable, Mapping
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -10,6 +9,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from ruamel.yaml.error import YAMLError
 
 from ..errors import UserError
+from .declared import declared_arguments, declared_fields
 from .yaml_text import parse_yaml
 
 # What has its own option or key.
@@ -95,52 +95,41 @@ def _needed(annotation: Any, value: Any) -> str | None:
     return " or ".join(_TYPE_WORDS[kind] for kind in kinds if not (kind is int and float in kinds))
 
 
-def section_fields(content: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the fields that each section of a recipe's file may have, with their types.
-
-    Raises:
-        UserError: If a tower's `model_type` is unknown.
-    """
-    from processing import LeccrProcessor
-    from processing.images import RandomCrop
-
-    sections = {
-        "model": model_fields(content.get("network", "cross-modal")),
+def section_fields(network: str) -> dict[str, dict[str, Any]]:
+    """Return the fields that each section of a recipe's file may have, with their types."""
+    processor = declared_arguments("processing", "processing_leccr.py", "LeccrProcessor")
+    return {
+        "model": model_fields(network),
         "training": training_fields(),
-        "processor": _arguments_of(LeccrProcessor, ignored=("image_processor", "tokenizer")),
-        "augmentation": _arguments_of(RandomCrop),
+        "processor": {name: kind for name, kind in processor.items() if name not in ("image_processor", "tokenizer")},
+        "augmentation": declared_arguments("processing", "images.py", "RandomCrop"),
     }
-    towers = {
-        name: _tower_fields(name, content[name]) for name in ("vision", "text") if isinstance(content.get(name), dict)
-    }
-    return {**sections, **towers}
 
 
 def model_fields(network: str) -> dict[str, Any]:
     """Return the fields of a network's configuration that a recipe may set, with their types."""
-    from modeling_leccr import CrossLingualConfig, LeccrConfig
-
-    return _settable(inspect.get_annotations(CrossLingualConfig if network == "cross-lingual" else LeccrConfig))
+    if network == "cross-lingual":
+        fields = declared_fields("modeling_leccr", "configuration_cross_lingual.py", "CrossLingualConfig")
+    else:
+        fields = declared_fields("modeling_leccr", "configuration_leccr.py", "LeccrConfig")
+    return _settable(fields)
 
 
 def training_fields() -> dict[str, Any]:
     """Return the fields of `TrainingArguments` that a recipe may set, with their types."""
-    from transformers import TrainingArguments
-
-    return _settable({item.name: item.type for item in dataclasses.fields(TrainingArguments)})
+    return _settable(declared_fields("transformers", "training_args.py", "TrainingArguments"))
 
 
 def _settable(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: kind for name, kind in fields.items() if name not in (*_SET_ELSEWHERE, *_FIXED)}
 
 
-def _arguments_of(kind: type, ignored: tuple[str, ...] = ()) -> dict[str, Any]:
-    parameters = inspect.signature(kind).parameters
-    return {name: parameter.annotation for name, parameter in parameters.items() if name not in ignored}
+def tower_fields(name: str, tower: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a tower's configuration. Their types are left to transformers.
 
-
-def _tower_fields(name: str, tower: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a tower's configuration. Their types are left to transformers."""
+    Raises:
+        UserError: If the tower's `model_type` is unknown.
+    """
     from transformers import CONFIG_MAPPING
 
     model_type = tower.get("model_type")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from .fields import check_fields, model_fields, nearest, section_fields
+from .fields import check_fields, model_fields, nearest, section_fields, tower_fields
 from .recipe import RECIPE_FIELDS, SECTIONS, Change, Recipe
 from .yaml_text import read_yaml
 
@@ -117,11 +117,11 @@ def _read_method(path: Path, extended_by: tuple[Path, ...] = ()) -> tuple[dict[s
 
 def _read_towers(towers: Any, folder: Path, where: str) -> dict[str, Any]:
     """Return what towers say: a block in a recipe's file, a built-in name, or another file."""
-    where = f"{where} under towers"
+    where, built_in = f"{where} under towers", False
     if isinstance(towers, str):
         path = _find("choice of towers", towers, TOWERS_FOLDER, folder)
-        towers, where = read_yaml(path), f"in towers {path.stem}"
-    block = _checked(towers, _TOWERS_FIELDS, where)
+        towers, where, built_in = read_yaml(path), f"in towers {path.stem}", path.parent == TOWERS_FOLDER
+    block = _checked(towers, _TOWERS_FIELDS, where, built_in)
     block.pop("description", None)
     return block
 
@@ -171,16 +171,24 @@ def _find(kind: str, name_or_path: str, built_in: Path, folder: Path = Path()) -
     )
 
 
-def _checked(content: Any, fields: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Return a copy of what a file says, sections left out or empty filled in, after checking every key."""
+def _checked(content: Any, fields: Mapping[str, Any], where: str, built_in: bool = False) -> dict[str, Any]:
+    """Return a copy of what a file says, sections left out or empty filled in, after checking every key.
+
+    The configurations of built-in towers are not checked, because only transformers, which takes seconds to import,
+    knows their keys.
+    """
     if not isinstance(content, dict):
         raise UserError(f"The text {where} has to be `key: value` lines.")
     check_fields(content, fields, where)
     content = {**content, **{name: content.get(name) or {} for name in SECTIONS}}
-    for section, known in section_fields(content).items():
+    for section, known in section_fields(content.get("network", "cross-modal")).items():
         if not isinstance(content[section], dict):
             raise UserError(f"The section {section} {where} has to be `key: value` lines.")
         check_fields(content[section], known, f"{where} under {section}")
     if not all(isinstance(code, str) for code in content.get("languages") or []):
         raise UserError(f"The languages {where} have to be a list of codes, such as [de, fr].")
+    for name in ("vision", "text"):
+        tower = content.get(name)
+        if isinstance(tower, dict) and not built_in:
+            check_fields(tower, tower_fields(name, tower), f"{where} under {name}")
     return content

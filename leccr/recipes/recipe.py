@@ -53,15 +53,6 @@ class Recipe:
         lower_case: Share of the training captions, from 0 to 1, that the model sees in lower case; a learned vocabulary
             has their pieces, too. 1 makes a learned vocabulary ignore case, in queries as well. None is 1 for
             `tokenizer: learned`, and 0 for pretrained ones, which know words in each case.
-        warm_start: Folder or name of a trained model with the same text tower, whose weights and tokenizer are the
-            start, or None.
-        dual_encoder: Name or folder of a dual encoder of transformers, such as CLIP or SigLIP, to start from in place
-            of towers, tokenizer and image processor, or None. `slot_anchor: image` starts at its scores.
-        prune_tokenizer: Keep only the word pieces that occur in the training texts.
-        lower_case: Share of the training captions, from 0 to 1, that the model sees in lower case; a learned
-            vocabulary has their pieces, too. None is 0.3 for `tokenizer: learned`, because such a model knows no word
-            in lower case that it has never seen so, and 0 for pretrained ones.
-        capitals: Likewise the share in capitals; None is 0.1 for `tokenizer: learned`, and 0 for pretrained ones.
         image_processor: Name or folder, or settings of a CLIP image processor, or None for the vision tower's own.
         processor: Lengths, as `processing.LeccrProcessor` takes them.
         augmentation: Settings of `processing.images.RandomCrop`; empty trains on the pictures as they are.

@@ -65,7 +65,7 @@ def _connect(address: tuple[str, int], timeout: Any = None, source: Any = None, 
     """Do as `socket.create_connection`, under the deadline of the thread already while it connects."""
     deadline: Deadline | None = getattr(_current, "deadline", None)
     problem: OSError | None = None
-    for family, kind, protocol, _, place in socket.getaddrinfo(*address, 0, socket.SOCK_STREAM):
+    for family, kind, protocol, _, target in socket.getaddrinfo(*address, 0, socket.SOCK_STREAM):
         connection = socket.socket(family, kind, protocol)
         try:
             if isinstance(timeout, int | float):
@@ -74,7 +74,7 @@ def _connect(address: tuple[str, int], timeout: Any = None, source: Any = None, 
                 deadline.watch(connection)
             if source:
                 connection.bind(source)
-            connection.connect(place)
+            connection.connect(target)
             return connection
         except OSError as error:
             problem = error

@@ -91,7 +91,7 @@ def check_disjoint(keys: Mapping[str, frozenset[str]], allow_overlap: bool = Fal
     A split may be of another data set, under a name such as `test of <folder>`.
     """
     names = list(keys)
-    pairs = [(first, second) for place, first in enumerate(names) for second in names[place + 1 :]]
+    pairs = [(first, second) for index, first in enumerate(names) for second in names[index + 1 :]]
     notes = []
     for first, second in pairs:
         shared = keys[first] & keys[second]

@@ -191,9 +191,9 @@ def require(paths: Iterable[Path | Sequence[Path]], name: str, published: str) -
     found, missing = [], []
     for wanted in paths:
         alternatives = [wanted] if isinstance(wanted, Path) else list(wanted)
-        there = [path for path in alternatives if path.exists()]
-        if there:
-            found.append(there[0])
+        existing = [path for path in alternatives if path.exists()]
+        if existing:
+            found.append(existing[0])
         else:
             missing.append(" or ".join(str(path) for path in alternatives))
     if missing:

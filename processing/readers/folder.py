@@ -69,13 +69,13 @@ def folder_rows(
     media, others = _media(root, unreadable)
     notes = [f"{shown(name)}: {reason}; nothing in it was read." for name, reason in unreadable]
     notes += explain_left_out(others)
-    there = [root / name for name in METADATA if (root / name).exists()]
-    if not there and not media:
+    existing = [root / name for name in METADATA if (root / name).exists()]
+    if not existing and not media:
         raise FileNotFoundError(" ".join([f"{root} holds no image or video, nor {' or '.join(METADATA)}.", *notes]))
-    if not there:
+    if not existing:
         rows_of_all = Rows.of(lambda split: (_row(root, file, [], source_language) for file in media), [GALLERY])
         return Collection(rows_of_all, notes=notes)
-    metadata = Metadata(there[0])
+    metadata = Metadata(existing[0])
     splits = _split(metadata, shares)
     unlisted = sum(file not in metadata for file in media)
     if unlisted:
@@ -138,8 +138,8 @@ def _split(metadata: Metadata, shares: Sequence[float]) -> dict[str, list[str]]:
         raise UserError(f"{metadata.path} gives some files a split and others none; give it to all or to none.")
     if not any(named.values()):
         named = folders if all(folders.values()) else _shared_out(list(metadata), shares)
-    found = {split: [file for file in named if named[file] == split] for split in dict.fromkeys(SPLITS.values())}
-    return {split: files for split, files in found.items() if files}
+    by_split = {split: [file for file in named if named[file] == split] for split in dict.fromkeys(SPLITS.values())}
+    return {split: files for split, files in by_split.items() if files}
 
 
 def _named_split(metadata: Metadata, file: str) -> str | None:

@@ -58,7 +58,7 @@ def learn_scenes(folder: Path) -> list[dict[str, Any]]:
 def served(setup: Any, **options: Any) -> Iterator[str]:
     """Serve a page for as long as this lasts, and give its address."""
     page = build_page(setup)
-    _, address, _ = serve(page, prevent_thread_lock=True, quiet=True, server_port=None, **options)
+    _, address, _ = serve(page, prevent_thread_lock=True, server_port=None, **options)
     try:
         yield address
     finally:

@@ -56,7 +56,7 @@ PAGES = {
     "search status": lambda text: search_status(text, "de", True, 1, 2),
     "unknown language": lambda text: search_status(text, text, False, 1, 2),
     "empty": empty,
-    "chips": lambda text: chips({text: text}, text),
+    "chips": lambda text: chips([(text, text)], text),
     "tiles": lambda text: tiles(results(text), text, text),
     "own tiles": lambda text: tiles(results(text), text, text, scores=False, small=True),
     "explanation": lambda text: explanation(found(text), text, text),

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import space_setup
 from space_errors import SpaceError
-from space_setup import Ready, Settings, Setup, build_ready
+from space_languages import LanguageDetector
+from space_setup import LONGEST_IDEA, Ready, Settings, Setup, build_ready, ideas_from
 
 from tests.leccr.gallery.tiny_gallery import paint
 
@@ -81,3 +82,22 @@ def test_until_it_is_ready_the_page_reports_progress() -> None:
     go_on.set()
     thread.join()
     assert setup.failed and "secret" not in setup.status and "log" in setup.status
+
+
+def test_the_first_sentences_of_descriptions_are_offered_by_their_language() -> None:
+    detector = LanguageDetector(["en", "de", "zh"])
+    long = "The old harbour lies behind a row of houses " * 5
+    descriptions = [
+        "A dog runs along the beach. Behind it is the sea.",
+        "Zwei Kinder spielen im Schnee!",
+        "一只狗在沙滩上奔跑。后面是大海。",
+        "12345",
+        long,
+    ]
+    first, second, third, last = ideas_from(descriptions, detector)
+    assert (first, second) == ({"en": "A dog runs along the beach."}, {"de": "Zwei Kinder spielen im Schnee!"})
+    assert third == {"zh": "一只狗在沙滩上奔跑。"}
+    assert long.startswith(last["en"] + " ") and len(last["en"]) <= LONGEST_IDEA
+    assert ideas_from([], detector) == []
+    many = [f"A dog runs after {number} cats." for number in range(600)]
+    assert [idea["en"] for idea in ideas_from(many, detector)] == many[::100]

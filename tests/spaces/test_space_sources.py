@@ -8,7 +8,6 @@ import huggingface_hub
 import pytest
 import space_sources
 from space_errors import SpaceError
-from space_languages import IDEAS
 from space_sources import open_source
 
 from tests.leccr.gallery.tiny_gallery import paint
@@ -28,7 +27,7 @@ def test_descriptions_come_in_three_layouts(tmp_path: Path) -> None:
         "sub/c.webp": "See.",
         "sub/d.png": None,
     }
-    assert (source.title, source.ideas, source.left_out) == (tmp_path.name, IDEAS, 0)
+    assert (source.title, source.ideas, source.left_out) == (tmp_path.name, [], 0)
 
 
 def test_a_gallery_can_bring_its_own_ideas(tmp_path: Path) -> None:

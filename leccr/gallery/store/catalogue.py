@@ -21,7 +21,7 @@ from typing import Any
 from processing.names import comparable
 from processing.writing import atomic_file, refuse_links
 
-from ...errors import UserError
+from ...errors import UserError, no_gallery
 from .state import State
 from .untrusted import check_database, files_changed_in_place
 
@@ -35,7 +35,7 @@ SMALLEST_INTEGER, LARGEST_INTEGER = -(2**63), 2**63 - 1
 # end of a large change: spilling would lock them out.
 SETTINGS = ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0", "synchronous = FULL", "cache_spill = OFF")
 SCHEMA = {
-    "state": "CREATE TABLE state (place INTEGER PRIMARY KEY CHECK (place = 1), value TEXT NOT NULL) STRICT",
+    "state": "CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), value TEXT NOT NULL) STRICT",
     "sources": (
         "CREATE TABLE sources (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, location TEXT NOT NULL UNIQUE) STRICT"
     ),
@@ -98,7 +98,7 @@ class Catalogue:
         self.folder = folder
         self.path = folder / FILE
         if not self.path.is_file():
-            raise UserError(f"There is no gallery {folder}; make one with `leccr index SOURCE --model ... --out ...`.")
+            raise no_gallery(folder)
         self._local = threading.local()
         with self.reading() as connection:
             self._check_schema(connection)

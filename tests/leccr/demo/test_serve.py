@@ -1,20 +1,23 @@
+import re
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from leccr.demo import run_demo, scenes
+from leccr.demo.space import space
 from leccr.errors import UserError
 from leccr.gallery import Gallery
-from tests.leccr.gallery.tiny_gallery import description
+from tests.leccr.gallery.tiny_gallery import NAMES, description
 
 QUERY = description("green")
-OPTIONS: dict[str, Any] = {"prevent_thread_lock": True, "quiet": True, "server_port": None}
+OPTIONS: dict[str, Any] = {"prevent_thread_lock": True, "server_port": None}
 
 
 def client_of(address: str) -> Client:
@@ -54,10 +57,10 @@ def test_a_machine_too_busy_for_gradios_own_check_serves_the_page(
     ("gallery", "model", "problem"),
     [
         ("no/such/folder", None, "There is no gallery no/such/folder"),
-        ("nosuch", None, "There is no gallery nosuch; name a folder that `leccr index` wrote"),
+        ("nosuch", None, "There is no gallery nosuch; make one with `leccr index`, or name a folder of pictures"),
         ("org/nosuch", None, "neither a folder nor a data set on the Hub"),
         ("{folder}/empty", None, "The gallery holds no pictures"),
-        (None, "no/such/model", "is not a model"),
+        (None, "no/such/model", "There is no model"),
     ],
 )
 def test_what_does_not_exist_is_reported_before_anything_is_trained_or_served(
@@ -67,6 +70,29 @@ def test_what_does_not_exist_is_reported_before_anything_is_trained_or_served(
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=problem):
         run_demo(gallery and gallery.format(folder=tmp_path), model, **OPTIONS)
+
+
+def test_nothing_but_the_address_is_printed_and_ctrl_c_reaches_the_caller(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(space("page"), "time", Mock(sleep=Mock(side_effect=KeyboardInterrupt)))
+    with pytest.raises(KeyboardInterrupt):
+        run_demo(str(folder / "gallery"), None, server_port=None)
+    printed = capsys.readouterr()
+    assert re.fullmatch(r"The page is at http://127.0.0.1:\d+/. Ctrl-C ends it.\n", printed.out)
+    assert printed.err == ""
+
+
+@pytest.mark.parametrize("gallery", ["gallery", "photos"])
+def test_queries_that_are_offered_are_descriptions_of_what_is_shown(
+    gallery: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = space("page")
+    monkeypatch.setattr(page, "build_page", lambda setup: setup)
+    monkeypatch.setattr(page, "serve", lambda setup, **options: setup.ready)
+    ready: Any = run_demo(str(folder / gallery), str(folder / "model"))
+    texts = [text for idea in ready.ideas for text in idea.values()]
+    assert texts and set(texts) <= set(map(description, NAMES))
 
 
 def test_a_port_that_is_taken_is_reported(folder: Path) -> None:

@@ -154,7 +154,7 @@ def test_the_model_is_found_where_the_gallery_says(
 
 
 def test_a_missing_model_makes_no_gallery(tmp_path: Path, photos: Path) -> None:
-    with pytest.raises(UserError, match="is not a model"):
+    with pytest.raises(UserError, match="There is no model"):
         Gallery.build(photos, str(tmp_path / "none"), tmp_path / "g")
     assert not (tmp_path / "g").exists()
 

@@ -99,7 +99,7 @@ MISTAKES = {
     ),
     "a missing model": (
         ["index", "{built}/photos", *["--model", "{tmp}/none", "--out", "{tmp}/g"]],
-        "none is not a model",
+        "There is no model {tmp}/none",
     ),
     "an output with other files": (
         ["index", "{built}/photos", *["--model", "m", "--out", "{tmp}/texts"]],

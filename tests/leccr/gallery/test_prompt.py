@@ -54,8 +54,8 @@ def test_queries_are_answered_until_an_empty_line(
     assert answers(printed.out) == [gallery.search(query, 1)[0].path for query in queries]
     assert printed.err.count("score: similarity to the query") == 1
     assert (
-        "slot n of 2: which of the parts that the model makes of an item and its description matched best."
-        in printed.err
+        "answered by: the model divides what an item and its description show into a few parts (slots or sentences); "
+        "this is the part that fits the query best." in printed.err
     )
 
 

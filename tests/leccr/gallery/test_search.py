@@ -70,6 +70,27 @@ def test_lines_of_the_input_are_answered(built: Path) -> None:
     assert "\nde red 1\nrank" in result.stdout
 
 
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_commands_of_the_prompt_work_in_a_pipe_too(
+    built: Path, options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("leccr.gallery.prompt.open_in_viewer", lambda path: opened.append(path.name))
+    lines = ":open 1\n:help\nde red 1\n:open 1\n:exit\n:quit\nnever asked\n"
+    result = run("search", built / "gallery", "-k", 1, *options, input=lines)
+    assert result.exit_code == 0 and len(opened) == 1, result.output
+    # The answers are alone on the standard output.
+    assert result.stdout == run("search", built / "gallery", "-k", 1, *options, input="de red 1\n").stdout
+    assert result.stderr.startswith("There are no answers to open yet; type a query first.\nAny text  ")
+    assert "There is no command :exit; :help lists them.\n" in result.stderr
+
+
+def test_every_line_of_a_file_is_a_query(built: Path, tmp_path: Path) -> None:
+    (tmp_path / "queries.txt").write_text(":help\n")
+    result = run("search", built / "gallery", "-k", 1, "--json", "--queries", tmp_path / "queries.txt")
+    assert json.loads(result.stdout)["query"] == ":help"
+
+
 MISTAKES = {
     "a missing gallery": (
         ["search", "{tmp}/none", "dog"],
@@ -103,7 +124,7 @@ MISTAKES = {
         "out.docx does not have the ending of a picture; write for example --sheet answers.png.",
     ),
     "a sheet of nothing": (["search", "{built}/gallery", "--sheet", "out.png"], "--sheet draws the answers to a query"),
-    "another model": (["search", "{built}/gallery", "dog", "--model", "{tmp}/none"], "{tmp}/none is not a model"),
+    "another model": (["search", "{built}/gallery", "dog", "--model", "{tmp}/none"], "There is no model {tmp}/none"),
 }
 
 

@@ -260,7 +260,7 @@ def test_pictures_that_are_not_resized_need_a_size(tmp_path: Path) -> None:
     ("options", "message"),
     [
         (["--format", "tflite"], "--format tflite is not known; choose onnx or torch-export."),
-        (["--format", "torch-export"], "is not a model"),
+        (["--format", "torch-export"], "There is no model"),
     ],
 )
 def test_bad_input_is_one_sentence_and_leaves_nothing(tmp_path: Path, options: list[str], message: str) -> None:

@@ -107,7 +107,7 @@ class TestLoad:
         loaded = Encoder.load(str(tmp_path / "model"))
         assert capfd.readouterr() == ("", "")
         assert (loaded.name, loaded.view_count, loaded.width, loaded.slots) == (str(tmp_path / "model"), 2, 8, True)
-        with pytest.raises(UserError, match="is not a model"):
+        with pytest.raises(UserError, match="There is no model"):
             Encoder.load(str(tmp_path / "none"))
 
     def test_a_text_only_checkpoint_is_loaded_for_texts_only(self, rows: Dataset, tmp_path: Path) -> None:
