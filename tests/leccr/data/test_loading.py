@@ -59,7 +59,7 @@ def test_the_built_in_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_such_folder(tmp_path: Path) -> None:
     with pytest.raises(
         UserError,
-        match="There is no data folder .*absent; make one with `leccr prepare`, or use the built-in data: scenes",
+        match="There is no data folder .*absent; make one with `leccr prepare` or use scenes.",
     ):
         load_data(str(tmp_path / "absent"))
 
