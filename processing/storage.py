@@ -1,5 +1,6 @@
 """Prepared data sets on disk: Parquet shards, one set for each split, written row by row and read as one."""
 
+import os
 import re
 import warnings
 from collections.abc import Iterable, Iterator
@@ -14,6 +15,7 @@ from datasets import Dataset, DatasetDict, Features, Image, List, Value, load_da
 from .errors import UserError
 from .names import stored_name
 from .parquet_guard import check_parquet, decoding
+from .references import check_references, note_folders, noted_folders
 from .row_checks import check_rows
 from .schema import ROW_FEATURES
 from .writing import new_part, publish_file
@@ -59,7 +61,8 @@ def write_rows(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     columns = Features({name: Image() if isinstance(kind, Image) else kind for name, kind in features.items()})
-    stored = ({**row, **_stored_images(row, columns, embed_images), **_stored_video(row)} for row in rows)
+    folders: set[str] = set()
+    stored = (_stored(row, columns, embed_images, folders) for row in rows)
     parts: list[Path] = []
     written = 0
     try:
@@ -69,11 +72,20 @@ def write_rows(
         if len(parts) > 1 and written == rows_per_shard * (len(parts) - 1):
             # The last shard is empty: the rows ended with the one before.
             parts.pop().unlink()
+        note_folders(folder, folders)
         _publish(folder, split, parts)
     finally:
         for part in parts:
             part.unlink(missing_ok=True)
     return written
+
+
+def _stored(row: dict[str, Any], features: Features, embed: bool, folders: set[str]) -> dict[str, Any]:
+    """Return a row as it is stored, and add to `folders` those that it refers to."""
+    images, video = _stored_images(row, features, embed), _stored_video(row)
+    paths = [*video.values(), *(image["path"] for image in images.values() if image["bytes"] is None)]
+    folders.update(os.path.dirname(path) for path in paths)
+    return {**row, **images, **video}
 
 
 def _stored_images(row: dict[str, Any], features: Features, embed: bool) -> dict[str, Any]:
@@ -124,7 +136,7 @@ def read_splits(folder: str | Path) -> DatasetDict:
 
     Raises:
         FileNotFoundError: If there is no such folder, it holds no prepared data, or a shard is missing.
-        UserError: If a shard cannot be read.
+        UserError: If a shard cannot be read, or a row refers to a file that the data set may not use.
     """
     splits = DatasetDict()
     for split, paths in find_shards(folder).items():
@@ -139,6 +151,8 @@ def read_splits(folder: str | Path) -> DatasetDict:
             # An empty split cannot be loaded.
             rows = Dataset(footers[0].schema.to_arrow_schema().empty_table())
         splits[split] = undecoded(rows)
+        places = [str(path) for path, footer in zip(paths, footers) for _ in range(footer.num_rows)]
+        check_references(splits[split], [folder], places.__getitem__, noted_folders(folder))
     return splits
 
 

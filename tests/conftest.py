@@ -1,6 +1,7 @@
 """Fixtures that several test folders use."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,3 +21,11 @@ def shared_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no reference material at {folder}: set LECCR_SHARED to the folder that holds `golden/`")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def settings_of_nobody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what the package writes for its user out of the home of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("settings")))
+        yield

@@ -111,6 +111,7 @@ class Source:
         read: Returns the candidates from a start to a stop.
         left_out: Files that were left out, and why.
         remarks: Sentences that count the files that were left out by their endings.
+        fits: Tells which of the features next to a data set are of the model that reads it; None if there is none.
     """
 
     kind: str
@@ -119,6 +120,7 @@ class Source:
     read: Callable[[int, int], list[Candidate]]
     left_out: list[tuple[str, str]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    fits: Callable[[Any], bool] | None = None
 
     def chunks(self, size: int) -> Iterator[list[Candidate]]:
         """Yield lists of `size` candidates; the same source is always cut in the same way."""

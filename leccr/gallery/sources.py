@@ -1,7 +1,8 @@
 """Where items come from: a folder of photos and videos, single files, a prepared data set, or one from the Hub."""
 
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -140,28 +141,44 @@ def _problem(path: Path, root: Path) -> str | None:
 
 def data_source(folder: Path, split: str | None) -> Source:
     """Return the rows of a prepared data set, with their descriptions, or with features where it has no pictures."""
+    from ..data.features import choose_features
     from ..data.loading import load_data, split_of
 
     location = stored_name(folder.resolve())
-    splits, features = load_data(str(folder.resolve()))
+    splits, existing = load_data(str(folder.resolve()))
     chosen = [split_of(splits, split, str(folder))] if split else list(splits.values())
     descriptions = read_descriptions(folder)
     rows = [(part, index) for part in chosen for index in range(len(part))]
 
+    @cache
+    def features() -> Any:
+        # Known only when the model is, which is loaded after the source is opened.
+        found = choose_features(folder, source.fits or (lambda features: True))
+        if existing is not None and found is None:
+            raise UserError(
+                f"{folder} has rows without a picture, and no features of the model's tower; compute them with "
+                f"`leccr features {folder}`, or choose another model."
+            )
+        return found
+
     def read(begin: int, end: int) -> list[Candidate]:
         return [_from_row(location, part[index], descriptions, features) for part, index in rows[begin:end]]
 
-    return _nonempty(Source(DATA, location, len(rows), read))
+    source = Source(DATA, location, len(rows), read)
+    return _nonempty(source)
 
 
 def hub_source(name: str, split: str | None) -> Source:
     """Return the rows of a data set from the Hub: its first column of pictures, and its columns id and description."""
-    from datasets import DatasetDict, Image, load_dataset
+    from datasets import DatasetDict, Image
 
+    from processing.references import check_references
     from processing.storage import undecoded
 
     try:
-        loaded = load_dataset(name, split=split)
+        loaded = _from_hub(name, split)
+    except UserError:
+        raise
     except Exception as error:  # whatever the Hub, the network or the data set's own files raise
         raise UserError(
             f"There is no folder {name}, and no data set of this name can be loaded from the Hub: "
@@ -173,6 +190,8 @@ def hub_source(name: str, split: str | None) -> Source:
         column = next((column for column, feature in part.features.items() if isinstance(feature, Image)), None)
         if column is None:
             raise UserError(f"The data set {name} has no column of pictures; it has {', '.join(part.column_names)}.")
+        part = part.select_columns([key for key in part.column_names if key in (column, "id", "description")])
+        check_references(part, _hub_folders(name), lambda index: f"the data set {name}")
         rows += [(part, column, f"{number}/{index}", index) for index in range(len(part))]
 
     def read(begin: int, end: int) -> list[Candidate]:
@@ -190,13 +209,37 @@ def hub_source(name: str, split: str | None) -> Source:
     return _nonempty(Source(HUB, name, len(rows), read))
 
 
+def _from_hub(name: str, split: str | None) -> Any:
+    """Load a data set from the Hub, its Parquet files measured before they are decoded."""
+    from datasets import DownloadManager, load_dataset, load_dataset_builder
+
+    from processing.parquet_guard import check_parquet
+
+    # A builder from the cache has no files: they were measured when it was filled.
+    files = load_dataset_builder(name).config.data_files or {}
+    tables = [file for part in files.values() for file in part if str(file).lower().endswith(".parquet")]
+    for path in DownloadManager().download(tables):
+        check_parquet(Path(path))
+    return load_dataset(name, split=split)
+
+
+def _hub_folders(name: str) -> list[Path]:
+    """Return the folders of the cache that a data set from the Hub may refer to."""
+    from datasets import config
+    from huggingface_hub import constants
+
+    repository = Path(constants.HF_HUB_CACHE, f"datasets--{name.replace('/', '--')}")
+    return [repository, Path(config.DOWNLOADED_DATASETS_PATH), Path(config.EXTRACTED_DATASETS_PATH)]
+
+
 def _from_row(
-    location: str, row: Mapping[str, Any], descriptions: Mapping[str, str], features: Any = None
+    location: str, row: Mapping[str, Any], descriptions: Mapping[str, str], features: Callable[[], Any] = lambda: None
 ) -> Candidate:
     name, image, video = str(row["id"]), row.get("image"), row.get("video")
     fields = {"image": image, "video": video}
-    if image is None and video is None and features is not None and name in features:
-        fields["visual_features"] = features[name]
+    file = features() if image is None and video is None else None
+    if file is not None and name in file:
+        fields["visual_features"] = file[name]
     path = (image or {}).get("path") or video or name
     description = row.get("description") or descriptions.get(name)
     return Candidate(location, name, str(path), VIDEO if video else IMAGE, description, row=fields)

@@ -20,7 +20,7 @@ from processing.read_ahead import read_ahead
 from processing.video import open_visual
 from processing.writing import atomic_file, own_folder, write_text
 
-from ..data.features import features_name, tower_settings
+from ..data.features import features_path, tower_settings
 from ..data.loading import for_videos, load_data
 from ..defaults import FEATURES_BATCH
 from ..errors import UserError
@@ -66,17 +66,17 @@ def run_features(
             precision or store.
         UserError: If a picture or a video cannot be decoded.
     """
-    target = Path(data) / features_name(recipe)
     if store not in STORES:
         raise UserError(f"--store is {store!r}, but has to be one of {', '.join(STORES)}.")
     chosen = choose_device(device)
     check_names(dtype=dtype)
-    if target.exists():
-        raise UserError(f"{target} exists already; remove it to compute the features again.")
     if not isinstance(recipe.vision, str):
         raise UserError(f"Recipe {recipe.name} has no pretrained vision tower; name one under vision.")
     splits, _ = load_data(data)
     recipe = for_videos(recipe, splits)
+    target = features_path(data, recipe)
+    if target.exists():
+        raise UserError(f"{target} exists already; remove it to compute the features again.")
     num_frames, background = recipe.processor.get("num_frames"), recipe.processor.get("background", BACKGROUND)
     tower, image_processor = load_vision_tower(recipe)
     tower = to_device(tower, chosen, dtype)

@@ -97,6 +97,20 @@ def test_a_data_set_of_features(tmp_path: Path) -> None:
         assert gallery.thumbnail(best) is None
 
 
+def test_a_data_set_with_features_of_several_towers(tmp_path: Path) -> None:
+    write_rows(tmp_path / "data", "test", [row(name, image=None) for name in NAMES])
+    model = tiny_gallery.encoder()
+    for tower, width in (("a/tower", 9), ("b/tower", 16), ("c/tower", 25)):
+        features = [random(2, width, seed=index) for index in range(12)]
+        path = tmp_path / "data" / f"features-{tower[0]}.safetensors"
+        save_features(path, NAMES, features, tower=tower)
+    with Gallery.build(tmp_path / "data", model, tmp_path / "g") as gallery:
+        assert len(gallery) == 12
+    (tmp_path / "data" / "features-b.safetensors").unlink()
+    with pytest.raises(UserError, match="rows without a picture, and no features of the model's tower"):
+        Gallery.build(tmp_path / "data", model, tmp_path / "h")
+
+
 def test_videos(tmp_path: Path) -> None:
     model = tiny_gallery.encoder(num_frames=2)
     paint(tmp_path / "p" / "a.png", 0)

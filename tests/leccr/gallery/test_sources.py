@@ -1,5 +1,7 @@
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from datasets import Dataset, DatasetDict, Features, Image, Value
@@ -11,6 +13,7 @@ from processing.features import save_features
 from processing.storage import write_rows
 from tests.leccr.gallery.tiny_gallery import paint
 from tests.modeling_leccr.tiny import random
+from tests.processing.test_parquet_guard import one_cell, small  # noqa: F401 - a fixture
 from tests.tiny_data import row
 
 
@@ -141,20 +144,31 @@ def test_a_data_set_without_pictures_gives_its_features(tmp_path: Path) -> None:
     assert first.hash() != second.hash()
 
 
-def test_a_data_set_of_the_hub_needs_a_column_of_pictures_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    paint(tmp_path / "p.png", 0)
-    pictures = Dataset.from_dict({"photo": [str(tmp_path / "p.png")] * 2}, features=Features({"photo": Image()}))
-    texts = Dataset.from_dict({"text": ["a"]}, features=Features({"text": Value("string")}))
-    loaded = {"some/pictures": DatasetDict(train=pictures), "some/texts": texts}
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Data sets of a Hub by their names, and the files that they are made of, by `name files`."""
+    served: dict[str, Any] = {}
 
-    def load_dataset(name: str, split: str | None) -> object:
-        if name not in loaded:
+    def builder(name: str) -> Any:
+        if name not in served:
             raise ConnectionError("Couldn't reach\nthe Hub")
-        return loaded[name]
+        return SimpleNamespace(config=SimpleNamespace(data_files=served.get(f"{name} files")))
 
-    monkeypatch.setattr("datasets.load_dataset", load_dataset)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("datasets.load_dataset_builder", builder)
+    monkeypatch.setattr("datasets.load_dataset", lambda name, split: served[name])
+    return served
+
+
+def pictures_at(*paths: Path) -> DatasetDict:
+    rows = Dataset.from_dict({"photo": list(map(str, paths))}, features=Features({"photo": Image()}))
+    return DatasetDict(train=rows)
+
+
+def test_a_data_set_of_the_hub_needs_a_column_of_pictures_alone(tmp_path: Path, hub: dict[str, Any]) -> None:
+    picture = paint(tmp_path / "cache" / "datasets--some--pictures" / "snapshots" / "0" / "p.png", 0)
+    hub["some/pictures"] = pictures_at(picture, picture)
+    hub["some/texts"] = Dataset.from_dict({"text": ["a"]}, features=Features({"text": Value("string")}))
     source = open_source("some/pictures")
     assert (source.kind, source.location, ids(source)) == ("hub", "some/pictures", ["0/0", "0/1"])
     assert source.read(1, 2)[0].as_row()["image"]["path"].endswith("p.png")
@@ -165,3 +179,21 @@ def test_a_data_set_of_the_hub_needs_a_column_of_pictures_alone(
         match="There is no folder some/none, and no data set .* from the Hub: Couldn't reach the Hub",
     ):
         open_source("some/none")
+
+
+@pytest.mark.parametrize("name", ["home/mine.png", "cache/datasets--other--pictures/p.png", "cache/../home/mine.png"])
+def test_a_data_set_of_the_hub_names_no_files_of_the_user(name: str, tmp_path: Path, hub: dict[str, Any]) -> None:
+    for path in ("home/mine.png", "cache/datasets--other--pictures/p.png"):
+        paint(tmp_path / path, 0)
+    hub["some/pictures"] = pictures_at(tmp_path / name)
+    with pytest.raises(UserError, match="^Row 0 of the data set some/pictures refers to .*p?.png, which is not in"):
+        open_source("some/pictures")
+
+
+@pytest.mark.usefixtures("small")
+def test_parquet_of_the_hub_is_measured_before_it_is_decoded(tmp_path: Path, hub: dict[str, Any]) -> None:
+    one_cell(tmp_path / "x.PARQUET")
+    hub["some/pictures"] = pictures_at(tmp_path / "never")
+    hub["some/pictures files"] = {"train": [str(tmp_path / "x.PARQUET")]}
+    with pytest.raises(UserError, match="^Row group 0 of .*x.PARQUET has .* in column image.bytes, which does not fit"):
+        open_source("some/pictures")
