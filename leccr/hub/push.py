@@ -1,7 +1,9 @@
 """Checkpoints, prepared data sets and galleries to the Hub, each with its card: `leccr push` and `leccr card`."""
 
 import json
-from collections.abc import Sequence
+import shutil
+import weakref
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 from itertools import takewhile
 from pathlib import Path
@@ -27,6 +29,7 @@ from ..recipes.yaml_text import to_yaml
 from .card_facts import public_recipe, read_facts, read_json, read_recipe
 from .new_names import check_new_names
 from .own_files import is_own_file, own_files
+from .public_gallery import public_catalogue, public_key, public_locations
 from .upload import DATASET, MODEL, Upload
 
 RECORDS = ".eval_results"
@@ -46,6 +49,7 @@ MODEL_FILES = (
 # Fields that may hold a folder of the machine that trained, by file.
 PATHS = {"config.json": ("_name_or_path",), "training.json": ("teacher",)}
 JOURNALS = ("descriptions.jsonl", "translations.jsonl", "back_translations.jsonl")
+NO_LOCATIONS: Mapping[str, str] = {}
 NEVER = (".*", "*.part", "*-journal", "*.lock", "*.tmp", "*~")
 
 
@@ -189,12 +193,12 @@ def _publishable_recipe(path: Path) -> Path | bytes:
     return ("".join(f"{line}\n" for line in comments) + to_yaml(kept)).encode()
 
 
-def _publishable_journal(path: Path) -> Path | bytes:
-    """Return a file, or, of what a model said, the content with only the last part of the model's folder."""
+def _publishable_journal(path: Path, locations: Mapping[str, str] = NO_LOCATIONS) -> Path | bytes:
+    """Return a file, or, of what a model said, the content with only the last parts of folders."""
     if path.name not in JOURNALS:
         return path
     lines = path.read_text(encoding="utf-8").split("\n")
-    kept = [_with_public_model(line) for line in lines]
+    kept = [_with_public_model(public_key(line, locations)) for line in lines]
     return path if kept == lines else "\n".join(kept).encode()
 
 
@@ -211,29 +215,44 @@ def _with_public_model(line: str) -> str:
 
 
 def _gallery(folder: Path, repository: str) -> Upload:
-    from ..gallery.store.catalogue import Catalogue, read_state
+    from ..gallery.store.catalogue import Catalogue, read_state, sources_of
 
+    names, left_out = _chosen(folder, ("*",))
     catalogue = Catalogue(folder)
     with catalogue.reading() as connection:
-        state = read_state(connection, str(folder))
+        state, locations = read_state(connection, str(folder)), public_locations(sources_of(connection).values())
+    copy = public_catalogue(catalogue) if state.engine == "faiss" and GALLERY_FILE in names else None
     catalogue.close()
     if state.engine != "faiss":
         raise UserError(
             f"The views of {folder} are in {state.uri}; convert it first: leccr gallery convert {folder} --engine faiss"
         )
-    names, left_out = _chosen(folder, ("*",))
+    files = {name: _publishable_journal(folder / name, locations) for name in names}
+    if copy is not None:
+        files[GALLERY_FILE] = copy
     card = gallery_card(repository, state.items, Path(state.model).name, state.dtype)
     note = f"It shows thumbnails, file names and descriptions of {state.items:,} items to whoever can read it."
-    files = {name: _publishable_journal(folder / name) for name in names}
-    return Upload("gallery", DATASET, _with_own_text(folder, card), files, left_out, [note])
+    upload = Upload("gallery", DATASET, _with_own_text(folder, card), files, left_out, [note])
+    if copy is not None:
+        weakref.finalize(upload, shutil.rmtree, copy.parent, ignore_errors=True)
+    return upload
 
 
 def _data_set(folder: Path) -> Upload:
+    # Imports datasets.
+    from processing.references import NOTE_FILE
+
     names, left_out = _chosen(folder, ("*",), below=True)
-    files = {name: _publishable_journal(folder / name) for name in names}
+    # A gallery knows the folders of this machine, which are taken out only if it is published as one.
+    galleries = {Path(name).parent for name in names if Path(name).name == GALLERY_FILE}
+    left_out += [name for name in names if Path(name).parent in galleries]
+    files = {name: _publishable_journal(folder / name) for name in names if name not in left_out}
     if not files:
         raise UserError(f"{folder} holds no files to upload; left out: {', '.join(left_out) or 'none'}.")
-    return Upload("data set", DATASET, _data_card(folder), files, left_out)
+    notes = []
+    if (folder / NOTE_FILE).is_file():
+        notes.append("Rows name pictures or videos by their paths on this machine, and the files are not uploaded.")
+    return Upload("data set", DATASET, _data_card(folder), files, left_out, notes)
 
 
 def _data_card(folder: Path) -> str | None:
