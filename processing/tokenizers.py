@@ -10,6 +10,27 @@ from transformers import PreTrainedTokenizerFast
 from .errors import UserError
 from .text_rule_leccr import add_text_rule, has_text_rule, text_rule
 
+# What has several forms in lower case, or another one in capitals: full case folding of Unicode, once letters are taken
+# apart; and the Turkish letters that look like I in capitals.
+FOLDED = {
+    "ß": "ss",
+    "ς": "σ",
+    "\u0345": "ι",
+    "ı": "i",
+    "i\u0307": "i",
+    "ſ": "s",
+    "ŉ": "ʼn",
+    "ẚ": "aʾ",
+    "ﬀ": "ff",
+    "ﬁ": "fi",
+    "ﬂ": "fl",
+    "ﬃ": "ffi",
+    "ﬄ": "ffl",
+    "ﬅ": "st",
+    "ﬆ": "st",
+    "և": "եւ",
+}
+
 SPECIAL_TOKENS = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
 
 
@@ -24,11 +45,12 @@ def train_tokenizer(
         texts: Training texts only; validation text must not shape the vocabulary.
         vocabulary_size: Largest number of pieces.
         normalize_text: Whether it follows the text rule of `processing.text_rule_leccr`.
-        lower_case: Whether it ignores case, as all texts become lower case first.
+        lower_case: Whether it ignores case: a text in lower case and in capitals (Straße, STRASSE) is the same to it.
     """
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     own = normalizers.BertNormalizer(lowercase=lower_case, handle_chinese_chars=True, strip_accents=False)
-    tokenizer.normalizer = normalizers.Sequence([text_rule(), own]) if normalize_text else own
+    rule = [text_rule()] if normalize_text else []
+    tokenizer.normalizer = normalizers.Sequence([*rule, own, *(_folding() if lower_case else [])])
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     texts = list(texts)
     letters = sorted({letter for text in texts for word in _words(tokenizer, text) if len(word) > 1 for letter in word})
@@ -44,6 +66,12 @@ def train_tokenizer(
     state = json.loads(tokenizer.to_str())
     state["added_tokens"] = []
     return _wrapped(Tokenizer.from_str(json.dumps(state)), model_max_length=512)
+
+
+def _folding() -> list[normalizers.Normalizer]:
+    """Return what makes equal, after lower case, the letters that still differ by case."""
+    folded = [normalizers.Replace(letter, plain) for letter, plain in FOLDED.items()]
+    return [normalizers.NFD(), *folded, normalizers.NFC()]
 
 
 def _words(tokenizer: Tokenizer, text: str) -> list[str]:

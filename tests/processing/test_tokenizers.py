@@ -27,6 +27,11 @@ def learned() -> PreTrainedTokenizerFast:
     return train_tokenizer(TEXTS, 300)
 
 
+@pytest.fixture(scope="module")
+def caseless() -> PreTrainedTokenizerFast:
+    return train_tokenizer([*TEXTS, "Eine große Straße", "İstanbul", "ılık", "ὁδός", "fine"], 300, lower_case=True)
+
+
 class TestTrainTokenizer:
     def test_its_own_texts_come_back_cased_and_accented(self, learned: PreTrainedTokenizerFast) -> None:
         for text in TEXTS[:3]:
@@ -58,6 +63,54 @@ class TestTrainTokenizer:
         loaded = AutoTokenizer.from_pretrained(tmp_path)
         assert [loaded(text)["input_ids"] for text in TEXTS] == [learned(text)["input_ids"] for text in TEXTS]
         assert loaded.pad_token == "[PAD]"
+
+
+class TestIgnoringCase:
+    @pytest.mark.parametrize(
+        "forms",
+        [
+            ("Straße", "STRASSE", "strasse", "STRAẞE", "Strasse"),
+            ("ŉ", "ʼN", "ʼn"),
+            ("ﬁne", "FINE", "fine", "Ｆine"),
+            ("eﬃzient", "EFFIZIENT"),
+            ("ὁδός", "ὉΔΌΣ", "ὁδόσ"),
+            ("İstanbul", "istanbul", "ISTANBUL", "i̇stanbul"),
+            ("ılık", "ILIK", "ilik"),
+            ("ǰ", "J̌", "ǰ"),
+            ("ΐ", "Ϊ́", "ΐ"),
+            ("ᾳ", "ΑΙ", "ᾼ"),
+            ("և", "ԵՒ", "Եւ"),
+            ("ſo", "SO", "so"),
+            ("Červený", "ČERVENÝ", "červený"),
+        ],
+        ids=lambda forms: forms[0],
+    )
+    def test_small_letters_and_capitals_are_the_same_tokens(
+        self, forms: tuple[str, ...], caseless: PreTrainedTokenizerFast
+    ) -> None:
+        first, *others = (caseless(form)["input_ids"] for form in forms)
+        assert all(other == first for other in others), [caseless.tokenize(form) for form in forms]
+
+    def test_no_letter_of_unicode_differs_by_its_case(self, caseless: PreTrainedTokenizerFast) -> None:
+        """Nine old forms of Cyrillic letters apart, which no dictionary has."""
+        normalize = caseless.backend_tokenizer.normalizer.normalize_str
+        letters = (chr(code) for code in (*range(0xD800), *range(0xE000, 0x1F000)))
+        cased = [letter for letter in letters if len({letter, letter.lower(), letter.upper(), letter.casefold()}) > 1]
+        different = [
+            letter
+            for letter in cased
+            if len({normalize(form) for form in (letter, letter.lower(), letter.upper())}) > 1
+        ]
+        assert len(cased) > 2500 and different == [chr(code) for code in range(0x1C80, 0x1C89)]
+
+    def test_it_stays_when_saved(self, caseless: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+        caseless.save_pretrained(tmp_path)
+        loaded = AutoTokenizer.from_pretrained(tmp_path)
+        assert loaded("STRASSE")["input_ids"] == caseless("Straße")["input_ids"]
+
+    def test_case_counts_unless_told(self, learned: PreTrainedTokenizerFast) -> None:
+        assert learned("Hund")["input_ids"] != learned("hund")["input_ids"]
+        assert learned.backend_tokenizer.normalizer.normalize_str("Straße") == "Straße"
 
 
 class TestPruneTokenizer:
