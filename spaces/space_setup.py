@@ -174,6 +174,10 @@ def ready_from(retriever: Retriever, source: Source, say: Say) -> Ready:
     for problem in problems:
         print(f"Left out: {problem}")
     notes = [f"{len(problems):,} pictures cannot be read and are left out."] if problems else []
+    if source.unreadable:
+        names = ", ".join(source.unreadable[:3]) + (" …" if len(source.unreadable) > 3 else "")
+        print(f"Left out, as they cannot be read: {', '.join(source.unreadable)}")
+        notes.append(f"{len(source.unreadable):,} folders cannot be read and are left out: {names}.")
     if source.left_out:
         notes.append(f"Only the first {total:,} pictures are shown; {source.left_out:,} more are left out.")
     descriptions = [picture.description for picture in source.pictures if picture.description]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,12 +28,14 @@ class Source:
         pictures: The pictures.
         ideas: Queries that mean the same, by language; none if the pictures bring none.
         left_out: How many more there are.
+        unreadable: Folders in it that cannot be read.
     """
 
     title: str
     pictures: list[Picture]
     ideas: Sequence[Mapping[str, str]] = ()
     left_out: int = 0
+    unreadable: Sequence[str] = ()
 
 
 def open_source(name: str | Path) -> Source:
@@ -49,22 +52,43 @@ def open_source(name: str | Path) -> Source:
     folder = Path(name)
     if not folder.is_dir():
         folder = _download(str(name))
-    files = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in image_suffixes()
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+    found, unreadable = find_files(folder)
+    files = [path for path in found if path.suffix.lower() in image_suffixes()]
+    if not files and unreadable:
+        raise SpaceError(f"The gallery holds no pictures that can be read; the folder {unreadable[0]} cannot be read.")
     if not files:
         raise SpaceError("The gallery holds no pictures; name a folder or a data set with some.")
-    descriptions = read_descriptions(folder)
+    descriptions = read_descriptions(folder, [path for path in found if path.name == "metadata.jsonl"])
     pictures = []
     for number, path in enumerate(files[:MOST_PICTURES]):
         relative = path.relative_to(folder).as_posix()
         description = descriptions.get(unicodedata.normalize("NFC", relative))
         pictures.append(Picture(str(number), shown_name(relative), path, description))
-    return Source(Path(name).name, pictures, read_ideas(folder), len(files) - len(pictures))
+    return Source(Path(name).name, pictures, read_ideas(folder), len(files) - len(pictures), unreadable)
+
+
+def find_files(folder: Path) -> tuple[list[Path], list[str]]:
+    """Return the files below a folder, but for hidden ones, and the names of the folders that cannot be read."""
+    files: list[Path] = []
+    unreadable: list[str] = []
+
+    def refused(error: OSError) -> None:
+        unreadable.append(shown_name(os.path.relpath(error.filename or folder, folder)))
+
+    for parent, folders, names in os.walk(folder, onerror=refused):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files += [path for name in names if not name.startswith(".") and is_file(path := Path(parent, name))]
+    return sorted(files), sorted(unreadable)
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a path is a file, or a link to one; what nobody may look at is one, too, and is named later."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
 
 
 def _download(name: str) -> Path:
@@ -76,14 +100,18 @@ def _download(name: str) -> Path:
         raise SpaceError("The gallery is neither a folder nor a data set on the Hub; check its name.") from error
 
 
-def read_descriptions(folder: Path) -> dict[str, str]:
+def read_descriptions(folder: Path, metadata: Sequence[Path]) -> dict[str, str]:
     """Return the descriptions of a folder's pictures, by their path in it.
+
+    Args:
+        folder: The folder.
+        metadata: The files `metadata.jsonl` in it.
 
     Raises:
         SpaceError: If a file of them cannot be read.
     """
     descriptions: dict[str, str] = {}
-    for path in sorted(folder.rglob("metadata.jsonl")):
+    for path in metadata:
         parent = path.parent.relative_to(folder)
         for record in _records(path):
             text = next((record[key] for key in ("description", "text", "caption") if record.get(key)), None)

@@ -1,5 +1,6 @@
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import space_setup
 from space_errors import SpaceError
 from space_languages import LanguageDetector
 from space_setup import LONGEST_IDEA, Ready, Settings, Setup, build_ready, ideas_from
+from space_sources import open_source
 
 from tests.leccr.gallery.tiny_gallery import paint
 
@@ -63,6 +65,17 @@ def test_a_gallery_of_broken_files_is_said_and_some_are_noted(scenes: Path, tmp_
     assert build_ready(Settings(str(scenes / "model"), str(tmp_path)), print).notes == [
         "1 pictures cannot be read and are left out."
     ]
+
+
+def test_folders_that_cannot_be_read_are_noted(
+    scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paint(tmp_path / "a.png", 1)
+    source = replace(open_source(tmp_path), unreadable=["b", "c", "d", "e"])
+    monkeypatch.setattr(space_setup, "open_source", lambda name: source)
+    ready = build_ready(Settings(str(scenes / "model"), str(tmp_path)), print)
+    assert ready.notes == ["4 folders cannot be read and are left out: b, c, d …."]
+    assert "Left out, as they cannot be read: b, c, d, e\n" in capsys.readouterr().out
 
 
 def test_until_it_is_ready_the_page_reports_progress() -> None:

@@ -1,8 +1,10 @@
+import errno
 import json
 import os
 import sys
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub
 import pytest
@@ -85,3 +87,36 @@ def test_names_of_any_bytes_and_unicode_form(tmp_path: Path) -> None:
     (tmp_path / "descriptions.json").write_text(json.dumps({composed: "A lake."}), encoding="utf-8")
     pictures = open_source(str(tmp_path)).pictures
     assert {picture.name: picture.description for picture in pictures} == {decomposed: "A lake.", r"caf\xe9.png": None}
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EIO, errno.ESTALE])
+@pytest.mark.parametrize("name", ["sub", "sub/deeper", os.fsdecode(b"caf\xe9")])
+def test_folders_that_cannot_be_read_are_named(
+    name: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scandir = os.scandir
+
+    def refuse(path: str) -> Any:
+        if Path(path) == tmp_path / name:
+            raise OSError(code, os.strerror(code), str(path))
+        return scandir(path)
+
+    paint(tmp_path / "a.png", 0)
+    paint(tmp_path / name / "b.png", 1)
+    monkeypatch.setattr(os, "scandir", refuse)
+    source = open_source(tmp_path)
+    assert [picture.name for picture in source.pictures] == ["a.png"]
+    assert list(source.unreadable) == [name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")]
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(SpaceError, match="holds no pictures that can be read; the folder .* cannot be read"):
+        open_source(tmp_path)
+
+
+def test_loops_and_dead_links_are_no_pictures(tmp_path: Path) -> None:
+    paint(tmp_path / "a.png", 0)
+    (tmp_path / "up").symlink_to(tmp_path)
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / "dead.png").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "pipe.png")
+    source = open_source(tmp_path)
+    assert [picture.name for picture in source.pictures] == ["a.png"] and not source.unreadable
