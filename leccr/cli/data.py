@@ -10,8 +10,8 @@ from processing.writable import check_writable
 from ..arguments import check_checkpoint, check_choice, check_data, check_new_folder
 from ..data.options import DescribeOptions, PrepareOptions, TranslateOptions
 from ..errors import UserError
-from .lists import split_numbers, split_paths, split_words
-from .options import Device, Dtype
+from .lists import split_numbers, split_paths, split_shares, split_words
+from .options import SEEDS, Device, Dtype, is_number
 
 READER_NAMES = (
     "flickr8k-cn",
@@ -34,9 +34,12 @@ Output = Annotated[
     Path | None, typer.Option("--out", help="Folder for a copy of the data; by default DATA itself is filled in.")
 ]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of the model on the Hub.")]
-Seed = Annotated[int, typer.Option(help="Random seed for sampling.")]
+Seed = Annotated[int, typer.Option(**SEEDS, help="Random seed for sampling.")]
 Requests = Annotated[int, typer.Option(min=1, max=1024, help="Concurrent requests to the endpoint.")]
-Timeout = Annotated[float, typer.Option(min=1, max=86400, help="Seconds to wait for an answer from the endpoint.")]
+Timeout = Annotated[
+    float,
+    typer.Option(min=1, max=86400, callback=is_number, help="Seconds to wait for an answer from the endpoint."),
+]
 TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's own code: read it first.")]
 KeyVariable = Annotated[str, typer.Option("--key-env", help="Environment variable that holds the endpoint's key.")]
 Restart = Annotated[bool, typer.Option("--restart", help="Discard the results of earlier runs.")]
@@ -58,7 +61,9 @@ def prepare(
         list[str] | None,
         typer.Option(metavar="SYSTEM,...", help="flickr8k-cn, five-languages: baidu, google or baidu,google."),
     ] = None,
-    task: Annotated[int | None, typer.Option(help="multi30k, nrccr: 1 (one caption) or 2 (five).")] = None,
+    task: Annotated[
+        int | None, typer.Option(min=1, max=2, help="multi30k, nrccr: 1 (one caption) or 2 (five).")
+    ] = None,
     reserved_captions: Annotated[
         list[str] | None,
         typer.Option(metavar="INDEX,...", help="Indices (from 0) of English captions to use as the description."),
@@ -105,7 +110,7 @@ def prepare(
         task=task,
         reserved_captions=split_numbers(reserved_captions),
         source_language=source_language,
-        shares=_shares(split_numbers(shares)),
+        shares=split_shares(shares),
         images=images,
         videos=videos,
         features=features,
@@ -121,15 +126,6 @@ def prepare(
     from ..data.prepare import run_preparation
 
     run_preparation(name, out, options)
-
-
-def _shares(numbers: list[int] | None) -> list[float] | None:
-    if numbers is None:
-        return None
-    if len(numbers) != 3 or not sum(numbers):
-        given = ",".join(map(str, numbers))
-        raise UserError(f"--shares takes three numbers, for train, validation and test, not {given}.")
-    return [number / sum(numbers) for number in numbers]
 
 
 def describe(
@@ -150,7 +146,7 @@ def describe(
     dtype: Dtype = DescribeOptions.dtype,
     device: Device = DescribeOptions.device,
     temperature: Annotated[
-        float, typer.Option(min=0, help="0 is greedy; higher values sample.")
+        float, typer.Option(min=0, max=100, callback=is_number, help="0 is greedy; higher values sample.")
     ] = DescribeOptions.temperature,
     seed: Seed = DescribeOptions.seed,
     requests: Requests = DescribeOptions.requests,
@@ -237,7 +233,7 @@ def translate(
         str | None, typer.Option(help="Model for back-translation, if not the same one.")
     ] = TranslateOptions.back_model,
     min_weight: Annotated[
-        float, typer.Option(min=0, max=1, help="Leave out captions with a smaller weight.")
+        float, typer.Option(min=0, max=1, callback=is_number, help="Leave out captions with a smaller weight.")
     ] = TranslateOptions.min_weight,
     batch_size: Annotated[
         int, typer.Option(min=1, max=65536, help="Captions per batch.")

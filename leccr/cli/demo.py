@@ -21,7 +21,10 @@ def demo(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to serve on.")] = 7860,
     share: Annotated[bool, typer.Option("--share", help="Create a public link through Gradio's server.")] = False,
     training_scenes: Annotated[
-        int, typer.Option(min=50, help="Scenes to train the built-in model on; fewer is faster but less accurate.")
+        int,
+        typer.Option(
+            min=50, max=100_000, help="Scenes to train the built-in model on; fewer is faster but less accurate."
+        ),
     ] = 2000,
     open_browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
     device: Device = "auto",

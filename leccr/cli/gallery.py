@@ -81,7 +81,7 @@ def search(
     query: Annotated[
         list[str] | None, typer.Argument(help="What to look for, in any language; prompts if omitted.")
     ] = None,
-    k: Annotated[int, typer.Option("-k", help="Number of results.")] = 10,
+    k: Annotated[int, typer.Option("-k", min=1, max=1_000_000, help="Number of results.")] = 10,
     where: Filter = None,
     image: Annotated[Path | None, typer.Option(help="Search with a picture or a video.")] = None,
     queries: Annotated[Path | None, typer.Option(help="Text file with one query per line.")] = None,

@@ -1,8 +1,13 @@
 """Lists on the command line: values separated by commas; an option may also be repeated."""
 
 from pathlib import Path
+from textwrap import shorten
 
 import typer
+
+from ..errors import UserError
+
+LONGEST_NUMBER = 9
 
 
 def split_words(values: list[str] | None) -> list[str] | None:
@@ -34,9 +39,25 @@ def split_numbers(values: list[str] | None) -> list[int] | None:
     words = split_words(values)
     if words is None:
         return None
-    if not all(word.isdecimal() for word in words):
-        raise typer.BadParameter(f"write whole numbers separated by commas, such as 3,4, not {','.join(words)!r}.")
+    if not all(word.isdecimal() and len(word) <= LONGEST_NUMBER for word in words):
+        given = shorten(",".join(words), 60)
+        raise typer.BadParameter(f"write whole numbers separated by commas, such as 3,4, not {given!r}.")
     return [int(word) for word in words]
+
+
+def split_shares(values: list[str] | None) -> list[float] | None:
+    """Return the proportions of train, validation and test as shares of 1, or None if the option was not given.
+
+    Raises:
+        UserError: They are not three numbers, or all are 0.
+    """
+    numbers = split_numbers(values)
+    if numbers is None:
+        return None
+    if len(numbers) != 3 or not sum(numbers):
+        given = ",".join(map(str, numbers))
+        raise UserError(f"--shares takes three numbers, for train, validation and test, not {given}.")
+    return [number / sum(numbers) for number in numbers]
 
 
 def split_paths(values: list[Path] | None) -> list[Path] | None:

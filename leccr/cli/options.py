@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
-from typing import Annotated
+import math
+from typing import Annotated, Any
 
 import typer
 
@@ -15,6 +16,17 @@ def _known_device(name: str) -> str:
 def _known_dtype(name: str) -> str:
     check_names(dtype=name)
     return name
+
+
+def is_number(value: float) -> float:
+    """Return a number of the command line, for `typer.Option(callback=is_number)`: nan is in every range.
+
+    Raises:
+        typer.BadParameter: It is nan.
+    """
+    if math.isnan(value):
+        raise typer.BadParameter("nan is not a number.")
+    return value
 
 
 Device = Annotated[
@@ -35,6 +47,8 @@ Dtype = Annotated[
         help="Precision of the model: auto (as it was saved), fp32, bf16 or fp16.",
     ),
 ]
+SEEDS: dict[str, Any] = {"min": 0, "max": 2**32 - 1}
+"""What all libraries take as a seed."""
 Towers = Annotated[str | None, typer.Option(help="Built-in towers or a YAML file, instead of the recipe's own.")]
 WarmStart = Annotated[
     str | None, typer.Option(metavar="TEACHER", help="Model whose text tower and tokenizer to start from.")

@@ -13,7 +13,7 @@ from ..arguments import QUICKSTART_FILE, check_checkpoint, check_choice, check_d
 from ..defaults import EMBEDDING_BATCH, EVALUATION_BATCH, FEATURES_BATCH
 from ..errors import UserError
 from .lists import split_words
-from .options import Device, Dtype, DualEncoder, Lora, Towers, WarmStart
+from .options import SEEDS, Device, Dtype, DualEncoder, Lora, Towers, WarmStart
 from .overrides import own_options, parse_overrides
 
 Languages = Annotated[
@@ -45,7 +45,8 @@ def train(
     lora: Lora = None,
     languages: Languages = None,
     seed: Annotated[
-        int | None, typer.Option(help="Seed of the weights, the order of the data and dropout; by default 0.")
+        int | None,
+        typer.Option(**SEEDS, help="Seed of the weights, the order of the data and dropout; by default 0."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume from the last checkpoint in --out.")] = False,
     skip_broken: SkipBroken = False,
@@ -150,7 +151,7 @@ def evaluate(
 
 def quickstart(
     out: Annotated[Path, typer.Option("--out", help="Folder to write.")] = Path("quickstart"),
-    seed: Annotated[int, typer.Option(help="Seed of the data and the training.")] = 0,
+    seed: Annotated[int, typer.Option(**SEEDS, help="Seed of the data and the training.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start over if --out holds a quickstart.")] = False,
     device: Device = "auto",
 ) -> None:

@@ -66,6 +66,12 @@ def flickr8k_cn_rows(
     )
     notes: list[str] = []
     english = _captions([folder / "flickr8kenc.caption.txt"], notes)
+    numbers = {number for captions in english.values() for number in captions}
+    if english and not set(reserved_captions) <= numbers:
+        unknown = ", ".join(str(number) for number in reserved_captions if number not in numbers)
+        raise UserError(
+            f"No English caption has the index {unknown}; they are numbered {min(numbers)} to {max(numbers)}."
+        )
     machine = {system: _captions([folder / f"flickr8k{SYSTEMS[system]}.caption.txt"], notes) for system in systems}
     human = _captions(human_files, notes)
     translated = _captions(sorted(folder.glob("flickr8kzhm*.caption.txt")), notes)
