@@ -152,10 +152,9 @@ def _check_not_empty(catalogue: Catalogue, report: "AddReport", new: bool) -> No
 
 
 def _add(catalogue: Catalogue, source: Source, encoder: "Encoder", options: AddOptions) -> "AddReport":
-    from ..data.features import fits_model
     from .add import Adder
 
-    source.fits = fits_model(encoder.model.config)
+    source.fits = encoder.takes_features
     descriptions: Mapping[str, str] = read_descriptions(catalogue.folder)
     if options.describe_with is not None:
         journal = catalogue.folder / DESCRIPTIONS_FILE

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hub_card.names import public_name
 
+from ..arguments import SENTENCE_TRANSFORMERS
 from ..gallery.store.catalogue import FILE, HUB, Catalogue, read_state, sources_of, write_state
 
 
@@ -43,7 +44,7 @@ def public_catalogue(catalogue: Catalogue) -> Path | None:
     with catalogue.reading() as connection:
         state = read_state(connection, str(catalogue.folder))
         locations = public_locations(sources_of(connection).values())
-        model = public_name(state.model)
+        model = _public_model(state.model)
         if not locations and model == state.model:
             return None
         copy = Path(tempfile.mkdtemp(prefix="leccr-"), FILE)
@@ -69,6 +70,11 @@ def public_catalogue(catalogue: Catalogue) -> Path | None:
             shutil.rmtree(copy.parent, ignore_errors=True)
             raise
     return copy
+
+
+def _public_model(name: str) -> str:
+    kind = SENTENCE_TRANSFORMERS if name.startswith(SENTENCE_TRANSFORMERS) else ""
+    return kind + public_name(name.removeprefix(kind))
 
 
 def public_key(line: str, locations: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from leccr.gallery import Gallery
 from leccr.gallery.store.catalogue import sources_of
-from leccr.hub.public_gallery import public_key, public_locations
+from leccr.hub.public_gallery import _public_model, public_key, public_locations
 from leccr.hub.push import plan_upload, run_push
 from processing.storage import write_rows
 from tests.leccr.gallery.tiny_gallery import paint, save_model
@@ -112,6 +112,19 @@ def test_each_folder_has_a_name_of_its_own(sources: list[tuple[str, str]], names
 @pytest.mark.parametrize("line", ["", "{", "[]", "7", '{"id": 7}', '{"id": "/other/a.png"}', '{"description": "x"}'])
 def test_other_lines_of_a_journal_stay(line: str) -> None:
     assert public_key(line, {"/home": "home"}) == line
+
+
+@pytest.mark.parametrize(
+    ("model", "public"),
+    [
+        ("st:/home/jane/mine", "st:mine"),
+        ("st:org/name", "st:org/name"),
+        ("/home/jane/m", "m"),
+        ("org/name", "org/name"),
+    ],
+)
+def test_models_go_by_their_names(model: str, public: str) -> None:
+    assert _public_model(model) == public
 
 
 def test_the_longest_folder_counts() -> None:
