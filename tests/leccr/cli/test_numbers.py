@@ -2,7 +2,6 @@
 
 import inspect
 import math
-import re
 from collections.abc import Iterator
 from typing import Any, get_args
 
@@ -63,7 +62,7 @@ def test_numbers_that_make_no_sense_are_one_sentence(name: str) -> None:
         done = CliRunner().invoke(app, [*command.split(), f"{option}={value}" if option != "-k" else f"-k{value}"])
         errors = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
         assert done.exit_code == 2 and len(errors) == 1, (value[:20], done.output)
-        assert re.match(rf"Error: (Invalid value for '{option}'|Option '{option}' requires)", errors[0]), errors
+        assert option in errors[0], errors
 
 
 @pytest.mark.parametrize("value", ["-1", "1e3", "nan", "inf", str(10**12), "9" * 5000, "²", "1,,2", "", "0x1"])
