@@ -141,7 +141,8 @@ class LeccrProcessor(ProcessorMixin):
         """Raise ValueError if an argument is unknown, which transformers passes over with a warning or without one."""
         every = ProcessingKwargs.__annotations__
         known = {part: set(getattr(every[part], "__annotations__", ())) for part in every}
-        known["images_kwargs"] |= set(getattr(self.image_processor.valid_kwargs, "__annotations__", ()))
+        own = getattr(self.image_processor, "valid_kwargs", None)
+        known["images_kwargs"] |= set(getattr(own, "__annotations__", ()))
         known["common_kwargs"] = set().union(*known.values())
         unknown = given.keys() - known.keys() - known["common_kwargs"]
         unknown |= {name for part in known for name in dict(given.get(part) or {}) if name not in known[part]}

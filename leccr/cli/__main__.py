@@ -1,5 +1,6 @@
 """`python -m leccr.cli`."""
 
+from ..interrupts import run_interruptible
 from .app import main
 
-main()
+run_interruptible(main)
