@@ -118,7 +118,7 @@ def prepare(
     )
     check_choice("The data set", name, READER_NAMES)
     if root is not None and not root.exists():
-        raise UserError(f"There is no folder {root}; say with --root where the original files of the data set are.")
+        raise UserError(f"There is no folder {root}; give --root the folder with the original files of the data set.")
     check_new_folder(out)
     for folder in options.disjoint_from:
         check_data(folder)

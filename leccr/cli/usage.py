@@ -93,11 +93,4 @@ def _refused(error: Any, parameter: Any) -> str:
     if number is None or not hasattr(cause, "errors"):
         return f": {error.message.rstrip('.')}."
     [first, *_] = cause.errors()
-    low, high = parameter.min, parameter.max
-    bounds = {
-        (False, False): "",
-        (True, False): f" of at least {low}",
-        (False, True): f" of at most {high}",
-        (True, True): f" from {low} to {high}",
-    }[(low is not None, high is not None)]
-    return f' takes {number}{bounds}, not "{first["input"]}".'
+    return f' takes {number} from {parameter.min} to {parameter.max}, not "{first["input"]}".'

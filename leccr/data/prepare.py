@@ -22,7 +22,7 @@ from processing.storage import read_column, write_rows
 from processing.video import open_visual
 from processing.writing import atomic_folder
 
-from ..arguments import check_new_folder
+from ..arguments import check_choice, check_new_folder
 from ..errors import UserError
 from .facts import SCENES, SCENES_FACTS, write_facts
 from .options import PrepareOptions
@@ -80,9 +80,8 @@ def _read(name: str, root: Path | None, options: Mapping[str, Any]) -> Collectio
         if options or root:
             raise UserError("scenes are drawn: they need no --root and take no options.")
         return _scenes()
-    reader = READERS.get(name)
-    if reader is None:
-        raise UserError(f"There is no reader {name}; choose one of {', '.join([*READERS, SCENES])}.")
+    check_choice("The data set", name, [*READERS, SCENES])
+    reader = READERS[name]
     if root is None:
         if reader.published is None:
             raise UserError("Say with --root which folder the images or videos are in.")

@@ -180,7 +180,7 @@ def test_scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("flickr9k", {}, "There is no reader flickr9k; choose one of flickr8k-cn, .*, folder, scenes"),
+        ("flickr9k", {}, "The data set flickr9k is not known: did you mean .flickr8k-cn."),
         ("vatex", {}, "Say with --root where the files of VATEX are; they are published at eric-xw"),
         (
             "vatex",

@@ -1,14 +1,10 @@
 import shutil
-import subprocess
-import sys
 from pathlib import Path
-
-import pytest
 
 from leccr.gallery import Gallery
 from leccr.gallery.manage import MOST_BROKEN_SHOWN
 from leccr.gallery.store.catalogue import read_state, write_state
-from tests.leccr.gallery.tiny_gallery import check_mistake, paint, run
+from tests.leccr.gallery.tiny_gallery import paint, run
 
 
 def test_info(built: Path, model: Path) -> None:
@@ -81,91 +77,3 @@ def test_broken_files_are_listed_at_the_end(built: Path, model: Path, tmp_path: 
     assert f"{MOST_BROKEN_SHOWN + 5} left out:\n  0.jpg: " in result.stdout
     assert "  ... and 5 more\n" in result.stdout
     assert result.stdout.splitlines()[-1].startswith("The gallery")
-
-
-MISTAKES = {
-    "a missing source": (
-        ["index", "{tmp}/none", *["--model", "m", "--out", "{tmp}/g"]],
-        "There is no folder, file or data",
-    ),
-    "an empty folder": (["index", "{tmp}/empty", *["--model", "m", "--out", "{tmp}/g"]], "has no photos or videos"),
-    "a text as a photo": (
-        ["index", "{tmp}/texts", *["--model", "{model}", "--out", "{tmp}/g"]],
-        "None of 1 files could be used; the first is text.jpg: {tmp}/texts/text.jpg cannot be decoded as a picture",
-    ),
-    "a text file as the source": (
-        ["index", "{tmp}/empty.txt", *["--model", "m", "--out", "{tmp}/g"]],
-        "{tmp}/empty.txt is not a photo or video, such as .jpg",
-    ),
-    "a missing model": (
-        ["index", "{built}/photos", *["--model", "{tmp}/none", "--out", "{tmp}/g"]],
-        "There is no model {tmp}/none",
-    ),
-    "an output with other files": (
-        ["index", "{built}/photos", *["--model", "m", "--out", "{tmp}/texts"]],
-        "{tmp}/texts is not a gallery, and not empty; choose another folder with --out.",
-    ),
-    "an unknown format": (
-        ["index", "{built}/photos", *["--model", "m", "--out", "{tmp}/g", "--store", "fp8"]],
-        "--store is 'fp8', but has to be one of fp32, fp16, int8.",
-    ),
-    "adding to nothing": (["gallery", "add", "{tmp}/none", "{built}/photos"], "There is no gallery {tmp}/none"),
-    "adding nothing": (["gallery", "add", "{built}/gallery", "{tmp}/none"], "There is no folder, file or data set"),
-    "removing nothing": (["gallery", "remove", "{built}/gallery"], "Say what to remove: ids, files or folders"),
-    "removing what is not there": (
-        ["gallery", "remove", "{built}/gallery", "no.png"],
-        "has no item no.png; nothing was",
-    ),
-    "checking nothing": (["gallery", "check", "{tmp}/none"], "There is no gallery {tmp}/none"),
-    "converting nothing": (
-        ["gallery", "convert", "{built}/gallery"],
-        "Say what to change: --store, --ann or --engine.",
-    ),
-    "a gallery that does not exist": (["gallery", "info", "{tmp}/none"], "There is no gallery {tmp}/none"),
-    "converting a folder": (["gallery", "convert", "{tmp}/texts", "--ann", "hnsw"], "There is no gallery {tmp}/texts"),
-    "an unknown index": (
-        ["gallery", "convert", "{built}/gallery", "--ann", "annoy"],
-        "--ann is 'annoy', but has to be one of hnsw, ivfpq, none.",
-    ),
-    "an unknown engine": (
-        ["gallery", "convert", "{built}/gallery", "--engine", "lucene"],
-        "--engine is 'lucene', but has to be one of faiss, milvus.",
-    ),
-    "an address without a server": (
-        ["gallery", "convert", "{built}/gallery", "--uri", "http://localhost:19530"],
-        "--uri is the address of a Milvus server; use it with --engine milvus.",
-    ),
-    "a server without its address": (
-        ["gallery", "convert", "{built}/gallery", "--engine", "milvus"],
-        "Say with --uri where the Milvus server is, for example http://localhost:19530.",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_is_one_clear_line(name: str, built: Path, model: Path, tmp_path: Path) -> None:
-    check_mistake(*MISTAKES[name], built=built, model=model, tmp_path=tmp_path)
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["gallery", "info", "{built}/gallery"],
-        ["index", "{tmp}/none", "--model", "{model}", "--out", "{tmp}/g"],
-        ["index", "{built}/photos", "--model", "{tmp}/none", "--out", "{tmp}/g"],
-        ["gallery", "add", "{built}/gallery", "{tmp}/none"],
-        ["search", "{tmp}/none", "a dog"],
-        ["search", "{built}/gallery", "a dog", "--filter", "colour=red"],
-    ],
-    ids=" ".join,
-)
-def test_mistakes_are_reported_before_anything_heavy_is_imported(
-    words: list[str], built: Path, model: Path, tmp_path: Path
-) -> None:
-    arguments = [word.format(built=built, model=model, tmp=tmp_path) for word in words]
-    program = (
-        f"import sys\nfrom leccr.cli import app\ntry:\n    app({arguments!r})\nexcept SystemExit:\n    pass\n"
-        "heavy = {'torch', 'transformers', 'datasets', 'pandas', 'faiss'} & set(sys.modules)\nassert not heavy, heavy\n"
-    )
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr

@@ -6,7 +6,7 @@ from PIL import Image as PillowImage
 
 from leccr.gallery import Gallery
 from leccr.gallery.results import UnreadableQueryWarning
-from tests.leccr.gallery.tiny_gallery import check_mistake, run
+from tests.leccr.gallery.tiny_gallery import run
 
 
 def test_a_table(built: Path) -> None:
@@ -89,48 +89,6 @@ def test_every_line_of_a_file_is_a_query(built: Path, tmp_path: Path) -> None:
     (tmp_path / "queries.txt").write_text(":help\n")
     result = run("search", built / "gallery", "-k", 1, "--json", "--queries", tmp_path / "queries.txt")
     assert json.loads(result.stdout)["query"] == ":help"
-
-
-MISTAKES = {
-    "a missing gallery": (
-        ["search", "{tmp}/none", "dog"],
-        "There is no gallery {tmp}/none; make one with `leccr index",
-    ),
-    "a folder that is not a gallery": (["search", "{built}/photos", "dog"], "There is no gallery {built}/photos"),
-    "a file as the gallery": (["search", "{built}/photos/green1.png", "dog"], "There is no gallery"),
-    "a query of spaces": (["search", "{built}/gallery", "   "], "The query is empty; say in a word or a sentence"),
-    "k of zero": (["search", "{built}/gallery", "dog", "-k", "0"], "k is 0, but has to be at least 1"),
-    "an unknown column": (
-        ["search", "{built}/gallery", "dog", "--filter", "colour=red"],
-        "There is no column 'colour' to filter by; use id, path, kind, description, hash, size, time.",
-    ),
-    "a filter without an operator": (
-        ["search", "{built}/gallery", "dog", "--filter", "red"],
-        "The filter 'red' is not",
-    ),
-    "two kinds of queries": (
-        ["search", "{built}/gallery", "dog", "--image", "{built}/photos/green1.png"],
-        "Give only one of a query, --image and --queries.",
-    ),
-    "a missing file of queries": (
-        ["search", "{built}/gallery", "--queries", "{tmp}/none"],
-        "{tmp}/none cannot be read",
-    ),
-    "an empty file of queries": (["search", "{built}/gallery", "--queries", "{tmp}/empty.txt"], "has no queries"),
-    "a missing picture": (["search", "{built}/gallery", "--image", "{tmp}/no.png"], "{tmp}/no.png does not exist"),
-    "a text as a picture": (["search", "{built}/gallery", "--image", "{tmp}/text.jpg"], "text.jpg cannot be decoded"),
-    "a sheet that is not a picture": (
-        ["search", "{built}/gallery", "dog", "--sheet", "out.docx"],
-        "out.docx does not have the ending of a picture; write for example --sheet answers.png.",
-    ),
-    "a sheet of nothing": (["search", "{built}/gallery", "--sheet", "out.png"], "--sheet draws the answers to a query"),
-    "another model": (["search", "{built}/gallery", "dog", "--model", "{tmp}/none"], "There is no model {tmp}/none"),
-}
-
-
-@pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_is_one_clear_line(name: str, built: Path, model: Path, tmp_path: Path) -> None:
-    check_mistake(*MISTAKES[name], built=built, model=model, tmp_path=tmp_path)
 
 
 def test_more_than_the_gallery_has_is_one_line_and_everything(built: Path) -> None:

@@ -124,28 +124,3 @@ def names_of(results: list[Result]) -> list[str]:
 def run(*arguments: Any, **options: Any) -> Any:
     """Run `leccr` with the arguments."""
     return CliRunner().invoke(app, [str(argument) for argument in arguments], **options)
-
-
-def check_mistake(words: Sequence[str], message: str, built: Path, model: Path, tmp_path: Path) -> None:
-    """Assert that a command ends with exit code 2 and one line.
-
-    Args:
-        words: The command, with `{built}`, `{model}` and `{tmp}` in place of folders.
-        message: Part of the line.
-        built: Folder of photos and a gallery.
-        model: A checkpoint.
-        tmp_path: Folder for an empty folder, an empty file and texts that pretend to be photos.
-    """
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "empty.txt").touch()
-    (tmp_path / "texts").mkdir()
-    for path in (tmp_path / "texts" / "text.jpg", tmp_path / "text.jpg"):
-        path.write_text("a text")
-    folders = {"tmp": tmp_path, "built": built, "model": model}
-    result = run(*(word.format(**folders) for word in words))
-    assert result.exit_code == 2, result.output
-    lines = [line for line in result.stderr.splitlines() if not line.startswith("Indexing")]
-    assert len(lines) == 1
-    assert lines[0].startswith("Error: ")
-    assert message.format(**folders) in lines[0]
-    assert not (tmp_path / "g").exists()
