@@ -39,7 +39,7 @@ from tqdm.auto import tqdm
 
 from .errors import UserError
 from .models.checkpoints import model_type
-from .models.encoder import TEXT_BATCH
+from .models.encoder import TEXT_BATCH, padded
 from .models.model_encoder import load_model_encoder
 
 RANKING_TASKS = (
@@ -145,7 +145,7 @@ class LeccrEncoder:
             else:
                 raise ValueError(f"A batch has {', '.join(batch)}, but this model takes text and image.")
         if pictures:
-            return np.concatenate(pictures)
+            return padded([own for batch in pictures for own in batch]) if views else np.concatenate(pictures)
         return self._encode_texts(texts, kwargs.get("batch_size", TEXT_BATCH))
 
     def _encode_texts(self, texts: list[str], batch_size: int = TEXT_BATCH) -> np.ndarray:
@@ -162,8 +162,9 @@ class LeccrEncoder:
             for name, description, text in zip(ids, written, texts, strict=True)
         ]
         prepared = [self.encoder.prepare({"id": name, "image": image}) for name, image in zip(ids, batch["image"])]
-        embed = self.encoder.views if views else self.encoder.whole_images
-        embeds = embed(prepared, described if self.encoder.takes_descriptions else [None] * count)
+        said = described if self.encoder.takes_descriptions else [None] * count
+        encoder = self.encoder
+        embeds = padded(encoder.views(prepared, said)) if views else encoder.whole_images(prepared, said)
         if "text" not in batch or self.encoder.takes_descriptions:
             return embeds
         text_embeds = self._encode_texts(texts)

@@ -8,7 +8,7 @@ import typer
 from processing.writable import check_writable
 
 from ..gallery.options import AddOptions, IndexOptions
-from .options import Device, Dtype
+from .options import DescriptionWeight, Device, Dtype
 
 GalleryFolder = Annotated[Path, typer.Argument(metavar="GALLERY", help="Folder that `leccr index` wrote.")]
 Source = Annotated[
@@ -47,6 +47,7 @@ def index(
     uri: Uri = IndexOptions.uri,
     describe_with: DescribeWith = IndexOptions.describe_with,
     endpoint: Endpoint = IndexOptions.endpoint,
+    description_weight: DescriptionWeight = IndexOptions.description_weight,
     batch_size: BatchSize = IndexOptions.batch_size,
     workers: Workers = IndexOptions.workers,
     frames: Frames = IndexOptions.frames,
@@ -67,6 +68,7 @@ def index(
         uri=uri,
         describe_with=describe_with,
         endpoint=endpoint,
+        description_weight=description_weight,
         batch_size=batch_size,
         workers=workers,
         frames=frames,
@@ -153,6 +155,7 @@ def add(
     model: Model = None,
     describe_with: DescribeWith = AddOptions.describe_with,
     endpoint: Endpoint = AddOptions.endpoint,
+    description_weight: DescriptionWeight = AddOptions.description_weight,
     batch_size: BatchSize = AddOptions.batch_size,
     workers: Workers = AddOptions.workers,
     frames: Frames = AddOptions.frames,
@@ -170,6 +173,7 @@ def add(
         split=split,
         describe_with=describe_with,
         endpoint=endpoint,
+        description_weight=description_weight,
         batch_size=batch_size,
         workers=workers,
         frames=frames,

@@ -49,6 +49,12 @@ Dtype = Annotated[
 ]
 SEEDS: dict[str, Any] = {"min": 0, "max": 2**32 - 1}
 """What all libraries take as a seed."""
+DescriptionWeight = Annotated[
+    float | None,
+    typer.Option(
+        metavar="W", min=0, max=1, help="For dual encoders: how much a description's sentences count, such as 0.2."
+    ),
+]
 Towers = Annotated[str | None, typer.Option(help="Built-in towers or a YAML file, instead of the recipe's own.")]
 WarmStart = Annotated[
     str | None, typer.Option(metavar="TEACHER", help="Model whose text tower and tokenizer to start from.")

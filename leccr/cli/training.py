@@ -13,7 +13,7 @@ from ..arguments import QUICKSTART_FILE, check_checkpoint, check_choice, check_d
 from ..defaults import EMBEDDING_BATCH, EVALUATION_BATCH, FEATURES_BATCH
 from ..errors import UserError
 from .lists import split_words
-from .options import SEEDS, Device, Dtype, DualEncoder, Lora, Towers, WarmStart
+from .options import SEEDS, DescriptionWeight, Device, Dtype, DualEncoder, Lora, Towers, WarmStart
 from .overrides import own_options, parse_overrides
 
 Languages = Annotated[
@@ -120,6 +120,7 @@ def evaluate(
     out: Annotated[Path | None, typer.Option("--out", help="JSON file for the figures and their protocol.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, max=65536, help="Images or texts per batch.")] = EVALUATION_BATCH,
     descriptions: Annotated[bool, typer.Option(help="Use the images' descriptions, or only the images.")] = True,
+    description_weight: DescriptionWeight = None,
     skip_broken: SkipBroken = False,
     plots: Annotated[
         Path | None,
@@ -145,7 +146,9 @@ def evaluate(
 
     from ..evaluation.evaluate import EvaluationOptions, run_evaluation
 
-    options = EvaluationOptions(split, languages, descriptions, batch_size, skip_broken, device, dtype)
+    options = EvaluationOptions(
+        split, languages, descriptions, description_weight, batch_size, skip_broken, device, dtype
+    )
     run_evaluation(checkpoint, data, options, output=out, plots=plots)
 
 

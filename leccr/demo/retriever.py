@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from PIL import Image as PillowImage
 
-from ..models.encoder import Encoder
+from ..models.encoder import Encoder, padded
 from ..models.model_encoder import ModelEncoder
 from .space import space
 
@@ -31,7 +31,7 @@ def make_retriever(encoder: Encoder) -> Any:
             self, pictures: Sequence[PillowImage.Image], descriptions: Sequence[str | None]
         ) -> tuple[Any, Any]:
             prepared = self.inputs(pictures, descriptions)
-            return encoder.views(prepared, descriptions), encoder.whole_images(prepared, descriptions)
+            return padded(encoder.views(prepared, descriptions)), encoder.whole_images(prepared, descriptions)
 
         def inputs(self, pictures: Sequence[PillowImage.Image], descriptions: Sequence[str | None]) -> Any:
             return [encoder.prepare({"id": "", "image": picture}) for picture in pictures]

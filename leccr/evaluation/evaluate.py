@@ -22,6 +22,7 @@ from ..defaults import EVALUATION_BATCH
 from ..errors import UserError
 from ..models.checkpoints import CROSS_LINGUAL, model_type
 from ..models.encoder import Encoder
+from ..models.sentence_views import with_sentences
 from .metrics import (
     IMAGE_DIRECTIONS,
     SENTENCE_DIRECTIONS,
@@ -50,6 +51,7 @@ class EvaluationOptions:
         split: Split to evaluate.
         languages: Languages of the queries; None means all that the data have.
         descriptions: Whether the gallery uses the rows' descriptions.
+        description_weight: How much the sentences of descriptions count for a dual encoder; None if they do not.
         batch_size: Images, or captions of a text-only model, encoded per batch.
         skip_broken: Leave out pictures and videos that cannot be decoded.
         device: Where the model runs, as for `processing.device.choose_device`.
@@ -59,6 +61,7 @@ class EvaluationOptions:
     split: str = "validation"
     languages: Sequence[str] | None = None
     descriptions: bool = True
+    description_weight: float | None = None
     batch_size: int = EVALUATION_BATCH
     skip_broken: bool = False
     device: str = "auto"
@@ -224,7 +227,7 @@ def run_evaluation(
     text_only = model_type(checkpoint) == CROSS_LINGUAL
     splits, _ = load_data(data)
     rows = split_of(splits, options.split, data)
-    encoder = Encoder.load(checkpoint, device, options.dtype, text_only)
+    encoder = with_sentences(Encoder.load(checkpoint, device, options.dtype, text_only), options.description_weight)
     features = None
     if data != SCENES and not text_only:
         features = choose_features(data, encoder.takes_features)
@@ -240,6 +243,8 @@ def run_evaluation(
     results = [each.result for each in ranked]
     for result in results:
         result["protocol"].update(checkpoint=str(checkpoint), data=str(data), split=options.split)
+        if encoder.description_weight is not None:
+            result["protocol"]["description_weight"] = encoder.description_weight
     directions = SENTENCE_DIRECTIONS if text_only else IMAGE_DIRECTIONS
     print(format_table(results, label_columns=["language"], directions=directions))
     for result in results:

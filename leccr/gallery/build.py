@@ -58,9 +58,12 @@ def build_gallery(
     candidates = open_source(source, options.split, _roots(Catalogue(folder)) if exists else (), options.frames)
     if exists:
         catalogue = Catalogue(folder)
+        check_weight(_state(catalogue), str(folder), options.description_weight)
         encoder = load_encoder(model, _state(catalogue), str(folder), options.device, options.dtype)
     else:
-        encoder = _encoder(model, options.device, options.dtype)
+        from ..models.sentence_views import with_sentences
+
+        encoder = with_sentences(_encoder(model, options.device, options.dtype), options.description_weight)
         catalogue = Catalogue.create(folder, _empty_state(encoder, options))
     report = _add(catalogue, candidates, encoder, options)
     _check_not_empty(catalogue, report, not exists)
@@ -79,6 +82,7 @@ def add_to_gallery(
         source: As for `build_gallery`, or a file.
         options: How to read and encode.
     """
+    check_weight(_state(catalogue), str(catalogue.folder), options.description_weight)
     candidates = open_source(source, options.split, _roots(catalogue), options.frames)
     report = _add(catalogue, candidates, load(), options)
     settle(catalogue)
@@ -115,7 +119,22 @@ def load_encoder(
             f"The gallery {gallery} was built with the model {state.model} ({state.fingerprint}), and not with "
             f"{encoder.name} ({fingerprint}): use that model, or index the pictures again."
         )
-    return encoder
+    if encoder.description_weight is not None:
+        check_weight(state, gallery, encoder.description_weight)
+        return encoder
+    from ..models.sentence_views import with_sentences
+
+    return with_sentences(encoder, state.description_weight, state.sentence_gate)
+
+
+def check_weight(state: State, gallery: str, weight: float | None) -> None:
+    """Raise UserError if descriptions have another weight in a gallery than is asked for."""
+    has = state.description_weight or 0.0
+    if weight is not None and weight != has:
+        raise UserError(
+            f"The gallery {gallery} was built with --description-weight {has:g}, and not {weight:g}: leave the option "
+            "out, or index the pictures into another gallery."
+        )
 
 
 def _encoder(model: "str | Encoder", device: str, dtype: str) -> "Encoder":
@@ -136,7 +155,8 @@ def _empty_state(encoder: "Encoder", options: IndexOptions) -> State:
     # An absolute path is found again wherever the program is started.
     name = str(Path(encoder.name).resolve()) if os.path.isdir(encoder.name) else encoder.name
     state = State(name, encoder.fingerprint(), encoder.view_count, encoder.width, encoder.slots)
-    return dataclasses.replace(state, **engine_fields(options.engine, options.uri))
+    weights = {"description_weight": encoder.description_weight, "sentence_gate": encoder.sentence_gate}
+    return dataclasses.replace(state, **weights, **engine_fields(options.engine, options.uri))
 
 
 def _check_not_empty(catalogue: Catalogue, report: "AddReport", new: bool) -> None:

@@ -95,8 +95,9 @@ def run_info(folder: Path) -> None:
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     lines = {
         "items": f"{state.items}",
-        "views": f"{state.view_count} of {state.width} numbers per item, {state.dtype}",
+        "views": f"{_view_words(state)} of {state.width} numbers per item, {state.dtype}",
         "model": f"{state.model} ({state.fingerprint})",
+        **({} if state.description_weight is None else {"weight": f"{state.description_weight:g} for descriptions"}),
         "engine": f"{state.engine} {state.uri or ''}".strip(),
         "search": _search_words(state),
         "size": f"{size / 1e6:.1f} MB in {folder}",
@@ -106,6 +107,12 @@ def run_info(folder: Path) -> None:
         print(f"{name:<8} {shown(value)}")
     if state.unfinished:
         print(f"{'note':<8} Indexing {shown(state.unfinished)} was not finished; run the same command again to resume.")
+
+
+def _view_words(state: State) -> str:
+    if state.views == state.view_count * state.positions:
+        return str(state.view_count)
+    return f"1 to {state.view_count} ({state.views / state.positions:.1f} on average)"
 
 
 def _search_words(state: State) -> str:

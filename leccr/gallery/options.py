@@ -11,6 +11,8 @@ class AddOptions:
         split: Split of a data set; None means all.
         describe_with: Multimodal model that describes items without a description first.
         endpoint: OpenAI-compatible server that runs that model.
+        description_weight: How much the sentences of descriptions count in the scores of a dual encoder, from 0 to 1;
+            None means what the gallery has, or that they do not count.
         batch_size: Pictures per batch.
         workers: Decoding threads.
         commit_seconds: Seconds of work that a crash can cost at most.
@@ -22,6 +24,7 @@ class AddOptions:
     split: str | None = None
     describe_with: str | None = None
     endpoint: str | None = None
+    description_weight: float | None = None
     batch_size: int = 32
     workers: int = 4
     commit_seconds: float = 5.0

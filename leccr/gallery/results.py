@@ -129,7 +129,7 @@ def make_results(
                 kind=item.kind,
                 view=view,
                 views=item.views,
-                answered_by=f"slot {view + 1}" if slots else WHOLE_IMAGE,
+                answered_by=f"slot {view + 1}" if slots and not _is_whole(item) else WHOLE_IMAGE,
                 description=item.description,
                 size=item.size,
                 time=item.time,
@@ -138,6 +138,11 @@ def make_results(
             )
         )
     return results
+
+
+def _is_whole(item: Item) -> bool:
+    """Return whether the only view of an item is that of its whole picture, for it has no sentences."""
+    return item.views == 1 and item.description is None
 
 
 def file_of(item: Item, sources: dict[int, tuple[str, str]]) -> Path | None:

@@ -37,7 +37,10 @@ class Encoder(ABC):
         takes_videos: Whether it embeds videos.
         takes_descriptions: Whether descriptions change a picture's embeddings.
         slots: Whether a picture's views are slots.
-        view_count: Views of a picture, K.
+        view_count: Views of a picture, K; 1 where pictures have different numbers of them.
+        description_weight: Weight of the sentences of descriptions in the views of a dual encoder; None if they do not
+            count, or as they were trained to (`leccr.models.sentence_views`).
+        sentence_gate: How much of the picture is in the slot of a sentence.
         width: Numbers of an embedding, D.
         frames: Most frames of a video; 1 for a model of pictures.
         background: What is seen through transparent parts of pictures.
@@ -49,6 +52,8 @@ class Encoder(ABC):
     takes_descriptions = False
     slots = False
     view_count = 1
+    description_weight: float | None = None
+    sentence_gate = 1.0
     width: int
     frames = 1
     background = BACKGROUND
@@ -127,8 +132,8 @@ class Encoder(ABC):
     @abstractmethod
     def views(
         self, prepared: Sequence[Inputs], descriptions: Sequence[str | None], batch_size: int = IMAGE_BATCH
-    ) -> np.ndarray:
-        """Return the views (n, K, D) of pictures or videos.
+    ) -> list[np.ndarray]:
+        """Return the views (K, D) of each picture or video.
 
         Args:
             prepared: What `prepare` returned for each.
@@ -159,7 +164,7 @@ class Encoder(ABC):
     ) -> np.ndarray:
         """Return the views (N, K, D) of the pictures, videos or features of rows, read ahead in threads.
 
-        A progress bar shows if there are several batches.
+        A progress bar shows if there are several batches. Where rows have different numbers of views they are `padded`.
 
         Args:
             rows: Rows in the project's schema, such as a `datasets.Dataset`.
@@ -179,10 +184,12 @@ class Encoder(ABC):
             return [self.prepare(row) for row in batch], said
 
         jobs = [range(start, min(start + size, len(source))) for start in range(0, len(source), size)]
-        views = np.empty((len(source), self.view_count, self.width), dtype=np.float32)
-        bar = tqdm(read_ahead(read, jobs), desc="Encoding images", total=len(jobs), disable=len(jobs) <= 1)
-        for positions, (prepared, said) in zip(jobs, bar):
-            views[positions.start : positions.stop] = self.views(prepared, said, batch_size)
+        per_row: list[np.ndarray] = []
+        for prepared, said in tqdm(
+            read_ahead(read, jobs), desc="Encoding images", total=len(jobs), disable=len(jobs) <= 1
+        ):
+            per_row += self.views(prepared, said, batch_size)
+        views = padded(per_row) if per_row else np.empty((0, self.view_count, self.width), dtype=np.float32)
         self._check_numbers(views)
         return views
 
@@ -192,6 +199,15 @@ class Encoder(ABC):
                 f"The model {self.name} returns infinite or undefined numbers (NaN); it may have diverged in training, "
                 "or need a wider precision: try --dtype fp32."
             )
+
+
+def padded(views: Sequence[np.ndarray]) -> np.ndarray:
+    """Stack the views (K, D) of items to (n, K, D).
+
+    An item with fewer views than others repeats its first one, so that its largest inner product stays what it is.
+    """
+    most = max(len(own) for own in views)
+    return np.stack([np.concatenate([own, np.repeat(own[:1], most - len(own), axis=0)]) for own in views])
 
 
 def digest(weights: Mapping[str, torch.Tensor], settings: Sequence[Any] = ()) -> str:

@@ -102,15 +102,15 @@ class ModelEncoder(Encoder):
 
     def views(
         self, prepared: Sequence[Inputs], descriptions: Sequence[str | None], batch_size: int = IMAGE_BATCH
-    ) -> np.ndarray:
-        """Return the views (n, K, D).
+    ) -> list[np.ndarray]:
+        """Return the views (K, D) of each.
 
         Pictures of different sizes, and videos of different lengths, are encoded separately; features are padded.
         """
-        views = np.empty((len(prepared), self.view_count, self.width), dtype=np.float32)
+        views: dict[int, np.ndarray] = {}
         for positions, inputs in self._image_batches(prepared, descriptions, batch_size):
-            views[positions] = self._run(self.model.get_image_views, inputs)
-        return views
+            views |= zip(positions, self._run(self.model.get_image_views, inputs))
+        return [views[position] for position in range(len(prepared))]
 
     def whole_images(
         self, prepared: Sequence[Inputs], descriptions: Sequence[str | None], batch_size: int = IMAGE_BATCH

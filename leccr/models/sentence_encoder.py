@@ -75,9 +75,9 @@ class SentenceEncoder(Encoder):
 
     def views(
         self, prepared: Sequence[Inputs], descriptions: Sequence[str | None], batch_size: int = IMAGE_BATCH
-    ) -> np.ndarray:
-        """Return the views (n, 1, D) of pictures; descriptions change nothing."""
-        return self.whole_images(prepared, descriptions, batch_size)[:, None]
+    ) -> list[np.ndarray]:
+        """Return the view (1, D) of each picture; descriptions change nothing."""
+        return list(self.whole_images(prepared, descriptions, batch_size)[:, None])
 
     def whole_images(
         self, prepared: Sequence[Inputs], descriptions: Sequence[str | None], batch_size: int = IMAGE_BATCH

@@ -55,7 +55,7 @@ def describe_pictures(
 ) -> DescriptionReport:
     """Ask all questions about all pictures that the journal has no record of, and put the journal in order.
 
-    A record holds the `id`, the `description` (the useful answers, joined, or null), the `answers` by view (null
+    A record holds the `id`, the `description` (the useful answers, a line each, or null), the `answers` by view (null
     where there was no useful one), the `problems` by view (of the first answer and, if it was no better, the second)
     and the `settings`. Which pictures share a batch depends on nothing but their order and what is done, so a run
     that was stopped ends with the same file as one that was not.
@@ -152,7 +152,8 @@ def _ask_all(
             if problems:
                 record["problems"][view] = problems
     for record in records:
-        record["description"] = " ".join(text for text in record["answers"].values() if text) or None
+        # A line for each answer, so that they stay apart.
+        record["description"] = "\n".join(text for text in record["answers"].values() if text) or None
     return records
 
 

@@ -18,7 +18,7 @@ class Prompts:
 
     Attributes:
         name: Name of the built-in set, or of the file without its ending.
-        questions: Question by view; the answers in this order make the description.
+        questions: Question by view; the answers in this order are the lines of the description.
         max_new_tokens: Tokens after which an answer counts as run away.
     """
 

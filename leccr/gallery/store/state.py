@@ -51,6 +51,9 @@ class State:
         view_count: K, views per item; the most that an item has so far where that differs.
         width: D, numbers per view.
         slots: Whether views belong to semantic slots, or the only view to the whole picture.
+        description_weight: Weight of sentences in the views of a dual encoder (`leccr.models.sentence_views`); None for
+            other models, and where descriptions do not count.
+        sentence_gate: How much of the picture is in the slot of a sentence.
         dtype: How views are stored: `fp32`, `fp16` or `int8`.
         ranges: For int8, the smallest value and the width of the range, of each of the D numbers.
         longest_view: Length of the longest view, which bounds rounding errors.
@@ -72,6 +75,8 @@ class State:
     view_count: int
     width: int
     slots: bool
+    description_weight: float | None = None
+    sentence_gate: float = 1.0
     dtype: str = "fp32"
     ranges: tuple[float, ...] | None = None
     longest_view: float = 0.0
@@ -142,11 +147,12 @@ def _checked(state: State) -> State:
         raise ValueError(f"{state.dtype!r} or {state.engine!r} is unknown")
     if (state.dtype == "int8") != (state.ranges is not None and len(state.ranges) == 2 * state.width):
         raise ValueError("int8 views have to have the range of each number, and others none")
-    numbers = (state.longest_view, *(state.ranges or ()))
+    weight = 0.0 if state.description_weight is None else state.description_weight
+    numbers = (state.longest_view, weight, state.sentence_gate, *(state.ranges or ()))
     if type(state.slots) is not bool or not all(isinstance(value, float | int) for value in numbers):
         raise ValueError("a number is none")
-    if not all(map(math.isfinite, numbers)) or state.longest_view < 0:
-        raise ValueError("a number is not finite")
+    if not all(map(math.isfinite, numbers)) or state.longest_view < 0 or not 0 <= weight <= 1:
+        raise ValueError("a number is not finite, or impossible")
     for text in (state.uri, state.collection, state.unfinished):
         if text is not None and (not isinstance(text, str) or "\0" in text):
             raise ValueError(f"{text!r} is not a name")

@@ -73,7 +73,7 @@ def test_a_record_has_the_answers_apart_and_where_they_come_from(tmp_path: Path)
     assert [record["id"] for record in found] == IDS
     for record in found:
         assert list(record) == ["id", "description", "answers", "problems", "settings"]
-        assert record["description"] == f"{record['answers']['things']} {record['answers']['place']}"
+        assert record["description"] == f"{record['answers']['things']}\n{record['answers']['place']}"
         assert record["problems"] == {}
         assert record["settings"] == {
             "model": "fake",
@@ -204,7 +204,7 @@ def test_many_requests_are_in_flight_and_the_order_is_the_datas(tmp_path: Path) 
     assert server.most_at_once <= 4
     found = records(tmp_path / "d.jsonl")
     assert [record["id"] for record in found] == ids
-    assert {record["description"] for record in found} == {"Answer to: What is there? Answer to: Where is it?"}
+    assert {record["description"] for record in found} == {"Answer to: What is there?\nAnswer to: Where is it?"}
     assert len(server.payloads) == 24
     assert len({payload["seed"] for payload in server.payloads}) == 24
 
