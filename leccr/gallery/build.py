@@ -61,9 +61,7 @@ def build_gallery(
         check_weight(_state(catalogue), str(folder), options.description_weight)
         encoder = load_encoder(model, _state(catalogue), str(folder), options.device, options.dtype)
     else:
-        from ..models.sentence_views import with_sentences
-
-        encoder = with_sentences(_encoder(model, options.device, options.dtype), options.description_weight)
+        encoder = _with_sentences(_encoder(model, options.device, options.dtype), options.description_weight)
         catalogue = Catalogue.create(folder, _empty_state(encoder, options))
     report = _add(catalogue, candidates, encoder, options)
     _check_not_empty(catalogue, report, not exists)
@@ -122,9 +120,7 @@ def load_encoder(
     if encoder.description_weight is not None:
         check_weight(state, gallery, encoder.description_weight)
         return encoder
-    from ..models.sentence_views import with_sentences
-
-    return with_sentences(encoder, state.description_weight, state.sentence_gate)
+    return _with_sentences(encoder, state.description_weight, state.sentence_gate)
 
 
 def check_weight(state: State, gallery: str, weight: float | None) -> None:
@@ -146,6 +142,12 @@ def _encoder(model: "str | Encoder", device: str, dtype: str) -> "Encoder":
     return Encoder.load(model, device, dtype)
 
 
+def _with_sentences(encoder: "Encoder", weight: float | None, *gate: float) -> "Encoder":
+    from ..models.sentence_views import with_sentences
+
+    return with_sentences(encoder, weight, *gate)
+
+
 def _is_free(folder: Path) -> bool:
     """Return whether a folder is empty, except for what a run that was killed at its very start left."""
     return folder.is_dir() and all(path.name.startswith(part_path(folder / FILE).name) for path in folder.iterdir())
@@ -154,9 +156,16 @@ def _is_free(folder: Path) -> bool:
 def _empty_state(encoder: "Encoder", options: IndexOptions) -> State:
     # An absolute path is found again wherever the program is started.
     name = str(Path(encoder.name).resolve()) if os.path.isdir(encoder.name) else encoder.name
-    state = State(name, encoder.fingerprint(), encoder.view_count, encoder.width, encoder.slots)
-    weights = {"description_weight": encoder.description_weight, "sentence_gate": encoder.sentence_gate}
-    return dataclasses.replace(state, **weights, **engine_fields(options.engine, options.uri))
+    state = State(
+        name,
+        encoder.fingerprint(),
+        encoder.view_count,
+        encoder.width,
+        encoder.slots,
+        encoder.description_weight,
+        encoder.sentence_gate,
+    )
+    return dataclasses.replace(state, **engine_fields(options.engine, options.uri))
 
 
 def _check_not_empty(catalogue: Catalogue, report: "AddReport", new: bool) -> None:

@@ -31,6 +31,7 @@ class SentenceViews(Encoder):
 
     takes_descriptions = True
     slots = True
+    description_weight: float
 
     def __init__(self, encoder: Encoder, weight: float, gate: float = Encoder.sentence_gate) -> None:
         if encoder.takes_descriptions:

@@ -56,7 +56,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("folders")
     made = encoder(name=str(save_model(root / "model")))
     Gallery.build(photos(root / "photos", 3), made, root / "gallery").close()
-    [views] = (root / "gallery").glob("views-*")
+    [views] = (root / "gallery").glob("views-*.fp32")
     views.write_bytes(bytes(views.stat().st_size))
     photos(root / "more", 4)
     write_rows(root / "data", "validation", [row("a"), row("b")])
