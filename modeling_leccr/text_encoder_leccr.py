@@ -89,6 +89,7 @@ class TextEncoder(nn.Module):
         super().__init__()
         self.width = text_width(tower_config)
         self.positions = getattr(tower_config, "max_position_embeddings", None)
+        self.pad_token = getattr(tower_config, "pad_token_id", None) or 0
         self.token_dropout = config.token_dropout
         self.tower = TextTower(tower_config, config.text_pooling)
         self.head = TextHead(self.width, config.projection_dim, config.text_head, config.dropout)
@@ -106,6 +107,11 @@ class TextEncoder(nn.Module):
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
         check_text_inputs(input_ids, attention_mask, self.positions)
+        if self.tower.pooling == "last" and self.positions:
+            # The padding stands for the text: there has to be as much as in training, whoever tokenized.
+            missing = (0, self.positions - input_ids.shape[1])
+            input_ids = functional.pad(input_ids, missing, value=self.pad_token)
+            attention_mask = functional.pad(attention_mask, missing)
         mask = self.hide_tokens(attention_mask)
         states = self.tower(input_ids, mask)
         return self.embed(states, mask, input_ids), states, mask

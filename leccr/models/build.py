@@ -165,12 +165,15 @@ def build_model(recipe: Recipe, processor: Any, features: FeatureFile | None = N
     if recipe.dual_encoder is not None:
         if features is not None:
             raise UserError(f"{recipe.dual_encoder} takes the pictures themselves; move {features.path} away.")
-        return LeccrModel.from_dual_encoder(recipe.dual_encoder, **fields).train()
+        model = LeccrModel.from_dual_encoder(recipe.dual_encoder, **fields)
+        # SigLIP 2's configuration has that of another tokenizer.
+        model.config.text_config.pad_token_id = model.text.pad_token = processor.tokenizer.pad_token_id
+        return model.train()
     if isinstance(text, dict):
         tokenizer = getattr(processor, "tokenizer", processor)
         text = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id, **text}
     if recipe.network == "cross-lingual":
-        model: Any = CrossLingualModel.from_pretrained_tower(_tower(text), **fields)
+        model = CrossLingualModel.from_pretrained_tower(_tower(text), **fields)
     else:
         _check_features(recipe, features)
         if recipe.vision is None:

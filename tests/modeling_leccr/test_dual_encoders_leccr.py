@@ -90,6 +90,15 @@ class TestBeforeTraining:
         assert torch.pdist(expected).min() > 1e-2
         close(model.get_text_features(**inputs), expected)
 
+    @torch.no_grad()
+    def test_texts_may_come_with_less_padding(self, family: str, model: LeccrModel) -> None:
+        """As the pipelines of transformers pad them, to the longest of a batch, which SigLIP was not trained with."""
+        inputs = sentences(family)
+        close(
+            model.get_text_features(inputs["input_ids"][:, :9], inputs["attention_mask"][:, :9]),
+            model.get_text_features(**inputs),
+        )
+
     @pytest.mark.parametrize("rows", [0, 2, 4])
     @torch.no_grad()
     def test_images_with_and_without_description(

@@ -117,6 +117,17 @@ class TestTraining:
         expected = torch.nn.functional.normalize(expected, dim=-1)[:, None].expand_as(views)
         torch.testing.assert_close(views, expected, rtol=0, atol=1e-5)
 
+    def test_siglip_pads_texts_with_the_token_of_its_tokenizer(self, tmp_path: Path) -> None:
+        """Its configuration names another one, and pipelines of transformers pad only to the longest text."""
+        save("siglip", tmp_path / "siglip")
+        recipe = load_recipe("leccr", dual_encoder=str(tmp_path / "siglip"))
+        processor = build_processor(recipe, [])
+        build_model(recipe, processor).save_pretrained(tmp_path / "saved")
+        model = LeccrModel.from_pretrained(tmp_path / "saved").eval()
+        with torch.no_grad():
+            short, full = (model.get_text_features(**processor(text=TEXTS, padding=kind)) for kind in ("longest", True))
+        torch.testing.assert_close(short, full, rtol=0, atol=1e-5)
+
     @pytest.mark.parametrize(
         ("fields", "message"),
         [
