@@ -117,6 +117,7 @@ def usage_section(name: str, config: Config, processor: Mapping[str, Any], langu
     if not is_text_only(config):
         notes = (
             "The score of a query and a picture is the largest inner product of the query with the picture's views.\n"
+            + (_PIPELINE if pipeline_tag(config, processor) == "zero-shot-image-classification" else "")
             + (
                 "The model was trained to use a description of each picture, too, and finds less without. "
                 "Descriptions go in with " + _described(processor) + "\n"
@@ -161,6 +162,12 @@ def sentence_transformers_code(
     if config.get("vision_config") is None or processor.get("num_frames"):
         return None
     return _LIBRARY_CODE.format(name=name, query=query)
+
+
+def pipeline_tag(config: Config, processor: Mapping[str, Any]) -> str:
+    """Return the pipeline of transformers that runs the model: by pictures and texts, or by texts only."""
+    only_texts = config.get("vision_config") is None or processor.get("num_frames")
+    return "feature-extraction" if only_texts else "zero-shot-image-classification"
 
 
 def takes_descriptions(config: Config) -> bool:
@@ -213,6 +220,10 @@ model = SentenceTransformer("{name}", trust_remote_code=True)
 features = model.encode(["{query}", "{english}"])
 print(model.similarity(features, features))
 """
+_PIPELINE = (
+    "The pipeline `zero-shot-image-classification` of transformers sorts labels by it; it puts them into an English "
+    'sentence unless it is given `hypothesis_template="{}"`.\n'
+)
 _WHOLE_PICTURES = (
     "This way a picture has one vector: it is compared as a whole and has no description. The figures below are with "
     "the first code."

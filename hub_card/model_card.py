@@ -16,6 +16,7 @@ from .method import (
     limits_section,
     method_name,
     method_section,
+    pipeline_tag,
     takes_descriptions,
     usage_section,
 )
@@ -66,6 +67,7 @@ class ModelFacts:
         data: What the training data are: `title`, `reader` and `options` of `leccr prepare`, `published`, `languages`,
             `rows` by split, and, as in `DataFacts`, `descriptions` and `translations`.
         base_models: Hub names of the pretrained towers.
+        onnx: Whether it is published as ONNX programs, too.
     """
 
     name: str
@@ -78,6 +80,7 @@ class ModelFacts:
     dataset: str | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
     base_models: Sequence[str] = ()
+    onnx: bool = False
 
     @property
     def title(self) -> str:
@@ -106,19 +109,20 @@ def model_card(facts: ModelFacts) -> str:
 
 
 def _metadata(facts: ModelFacts) -> dict[str, Any]:
-    text_only = is_text_only(facts.config)
     tags = ["leccr", "cross-lingual", "multilingual", method_name(facts.config)]
-    if not text_only:
+    if not is_text_only(facts.config):
         tags += ["cross-modal-retrieval", "image-search"] + (
             ["video-search"] if facts.processor.get("num_frames") else []
         )
+    # The Hub shows how a model is used in each of these libraries.
+    tags += ["sentence-transformers", *(["onnx"] if facts.onnx else [])]
     data = ModelCardData(
         base_model=list(facts.base_models) or None,
         datasets=[facts.dataset] if facts.dataset else None,
         language=facts.languages or None,
         library_name="transformers",
         license=facts.license,
-        pipeline_tag="sentence-similarity" if text_only else "feature-extraction",
+        pipeline_tag=pipeline_tag(facts.config, facts.processor),
         tags=list(dict.fromkeys([*tags, *(f"arxiv:{number}" for number in PAPERS)])),
     ).to_dict()
     # ModelCardData turns results into the model-index only together with a name, and in the same way.

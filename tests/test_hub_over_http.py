@@ -5,15 +5,18 @@ Every step is a process of its own, because the libraries read the Hub's address
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import transformers
+from huggingface_hub import ModelCard
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
@@ -25,8 +28,10 @@ from modeling_leccr import LeccrModel
 from processing import LeccrProcessor
 from processing.tokenizers import train_tokenizer
 
-from . import hub_over_http_child, remote_code_child
+from . import hub_over_http_child, hub_snippet_child, remote_code_child
 from .hub_server import TOKEN, HubServer, serving
+from .hub_snippet_child import SNIPPETS
+from .hub_state import File, Repository
 from .modeling_leccr.tiny import PICTURE_SIZE, tiny_model
 from .test_hub_round_trip import DESCRIPTIONS, LOWEST, REPOSITORY, REQUEST, TEXTS, close
 
@@ -122,7 +127,7 @@ def published(desk: Desk, processor: LeccrProcessor) -> dict[str, Any]:
         processor.save_pretrained(desk.checkpoint)
         # The connection breaks off once while the weights of the first go up; the client tries again by itself.
         desk.hub.drop("PUT /storage", times=1 - seed)
-        done = desk.push("--license", "apache-2.0")
+        done = desk.push("--license", "apache-2.0", *(["--endpoint-handler"] if name == "second" else []))
         assert done.returncode == 0, done.stderr[-3000:]
         found[name] = remote_code_child.embed(model, processor, desk.folder)
         found[f"{name} commit"] = desk.hub.repositories["model", REPOSITORY].branches["main"]
@@ -164,6 +169,9 @@ def test_what_was_published_loads_by_name_by_commit_by_its_old_name_and_offline(
         check(desk, report, published[expected])
     assert differ(published["first"], published["second"])
 
+    # What it saved stands by itself.
+    saved_config = json.loads((desk.folder / "saved-0" / "config.json").read_text(encoding="utf-8"))
+    assert not any("--" in name for name in saved_config["auto_map"].values())
     model, loading = LeccrModel.from_pretrained(desk.folder / "saved-0", output_loading_info=True)
     assert not any(loading.values()), loading
     saved = LeccrProcessor.from_pretrained(desk.folder / "saved-0")
@@ -174,6 +182,39 @@ def test_what_was_published_loads_by_name_by_commit_by_its_old_name_and_offline(
     for report, expected in zip(reports, ("second", "first"), strict=True):
         check(desk, report, published[expected])
     assert len(desk.hub.requests) == asked
+
+
+@pytest.mark.slow
+@torch.inference_mode()
+def test_what_the_hub_shows_for_the_card_runs(desk: Desk, published: dict[str, Any], processor: LeccrProcessor) -> None:
+    """The snippets of its libraries and its pipeline, and the handler of an endpoint."""
+    picture = Image.open(desk.folder / "0.png")
+    desk.hub.repositories["dataset", "huggingface/documentation-images"] = images = Repository(private=False)
+    images.commit("main", {"hub/parrots.png": File((desk.folder / "0.png").read_bytes(), False)}, "Add a picture")
+    card = ModelCard(desk.hub.files(REPOSITORY)["README.md"].decode()).data
+    assert card.pipeline_tag == "zero-shot-image-classification"
+    shown = ({card.library_name, *card.tags} & SNIPPETS.keys()) | {"pipeline", "endpoint"}
+    assert shown == SNIPPETS.keys()
+    filled = {"NAME": REPOSITORY, "PIPELINE": card.pipeline_tag, "HUB": desk.hub.url}
+    programs = {name: reduce(lambda code, part: code.replace(*part), filled.items(), SNIPPETS[name]) for name in shown}
+    (desk.folder / "snippets.json").write_text(json.dumps(programs), encoding="utf-8")
+    done = desk.run(hub_snippet_child.__file__, str(desk.folder))
+    assert done.returncode == 0, done.stderr[-3000:]
+    answers = json.loads((desk.folder / "answers.json").read_text(encoding="utf-8"))
+
+    model = model_with(processor, seed=1)
+    assert answers["transformers"] == ["LeccrProcessor", "LeccrModel"]
+    labels = ["animals", "humans", "landscape"]
+    inputs = processor(images=picture, text=[f"This is a photo of {label}." for label in labels], max_length=40)
+    scores = model(**inputs).logits_per_image[0].softmax(dim=-1)
+    found = {entry["label"]: entry["score"] for entry in answers["pipeline"]}
+    torch.testing.assert_close(torch.tensor([found[label] for label in labels]), scores, rtol=0, atol=1e-5)
+    shape, embeddings = answers["sentence-transformers"]
+    assert shape == [4, 4]
+    sentences = re.findall(r'^    "(.*)"', SNIPPETS["sentence-transformers"], re.MULTILINE)
+    for texts, vectors in ((sentences, embeddings), (["ein Hund", "a red ball"], answers["endpoint"])):
+        expected = model.get_text_features(**processor(text=texts))
+        torch.testing.assert_close(torch.tensor(vectors), expected, rtol=0, atol=1e-5)
 
 
 DOWNLOAD = (

@@ -141,6 +141,29 @@ def test_they_are_of_unit_length_and_width(checkpoint: Checkpoint, loaded: Sente
     assert found.shape == (len(TEXTS), SPACE) and loaded.get_embedding_dimension() == SPACE
 
 
+def test_the_longest_text_can_be_asked_and_set(
+    checkpoint: Checkpoint, loaded: SentenceTransformer, tmp_path: Path
+) -> None:
+    texts, shorter = [TEXTS[-1]], {"max_length": 5, "truncation": True}
+    model, processor, folder = checkpoint
+    with torch.inference_mode():
+        inputs = processor(text=texts, return_tensors="pt", **shorter)
+        expected = model.get_text_features(inputs["input_ids"], inputs["attention_mask"]).numpy()
+    assert loaded.max_seq_length == LENGTH
+    assert np.abs(loaded.encode(texts) - expected).max() > 1e-3
+    loaded.max_seq_length = 5
+    try:
+        close(loaded.encode(texts), expected)
+        loaded.save_pretrained(str(tmp_path / "saved"))
+    finally:
+        loaded.max_seq_length = LENGTH
+    given = {"processor_kwargs": {"model_max_length": 5}}
+    for name, options in ((tmp_path / "saved", {}), (folder, given)):
+        again = SentenceTransformer(str(name), trust_remote_code=True, device="cpu", **options)
+        assert again.max_seq_length == 5
+        close(again.encode(texts), expected)
+
+
 def test_similarity_is_the_inner_product(checkpoint: Checkpoint, loaded: SentenceTransformer) -> None:
     texts = loaded.encode(TEXTS)
     others = loaded.encode(pictures()) if has_pictures(checkpoint) else texts[::-1].copy()

@@ -41,6 +41,9 @@ def push(
     license: License = None,
     dataset: DatasetName = None,
     data: Data = None,
+    endpoint_handler: Annotated[
+        bool, typer.Option("--endpoint-handler", help="Add a handler.py, with which Inference Endpoints run the model.")
+    ] = False,
 ) -> None:
     """Publish a model, data or a gallery on the Hub. It gets a card; later runs update both."""
     check_folder(folder, WRITTEN_BY_US)
@@ -66,6 +69,7 @@ def push(
         license=license,
         dataset=dataset,
         data=data,
+        endpoint_handler=endpoint_handler,
     )
     typer.echo(said if dry_run else f"Published: {said}")
 

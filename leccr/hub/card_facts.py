@@ -51,6 +51,7 @@ def read_facts(
         dataset=dataset,
         data={**(training.get("data") or {}), **_data_facts(data)},
         base_models=_base_models(config, recipe),
+        onnx=any(checkpoint.glob("*.onnx")),
     )
 
 

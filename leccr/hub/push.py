@@ -32,6 +32,7 @@ from .own_files import is_own_file, own_files
 from .public_gallery import public_catalogue, public_key, public_locations
 from .upload import DATASET, MODEL, Upload
 
+ENDPOINT_REQUIREMENTS = "pillow>=10\ntransformers>=5.6,<6\n"
 RECORDS = ".eval_results"
 # What belongs to a checkpoint, besides the card; runs leave much else in their folder.
 MODEL_FILES = (
@@ -87,6 +88,7 @@ def run_push(
     license: str | None = None,
     dataset: str | None = None,
     data: Path | None = None,
+    endpoint_handler: bool = False,
 ) -> str:
     """Publish a folder, or say what would be published: what `leccr push` does.
 
@@ -97,7 +99,7 @@ def run_push(
         UserError: If the folder holds nothing to publish, the name is none of the Hub's, or the Hub refuses.
     """
     check_new_names(repository, revision)
-    upload = plan_upload(folder, repository, kind, results, license, dataset, data)
+    upload = plan_upload(folder, repository, kind, results, license, dataset, data, endpoint_handler)
     if dry_run:
         return upload.listing(repository)
     from .send import send
@@ -115,6 +117,7 @@ def plan_upload(
     license: str | None = None,
     dataset: str | None = None,
     data: Path | None = None,
+    endpoint_handler: bool = False,
 ) -> Upload:
     """Return what a folder holds to publish.
 
@@ -126,6 +129,7 @@ def plan_upload(
         license: Identifier of the licence of a checkpoint's weights.
         dataset: Hub name of the data that the figures are on.
         data: Folder of the training data, whose facts say what they are.
+        endpoint_handler: Whether a model gets a `handler.py`, with which Inference Endpoints run it.
 
     Raises:
         UserError: If the folder holds nothing of the kind.
@@ -134,11 +138,13 @@ def plan_upload(
     if kind not in (None, MODEL, DATASET):
         raise UserError(f'There is no kind "{kind}"; choose model or dataset.')
     if kind != DATASET and (folder / "config.json").is_file():
-        return _checkpoint(folder, read_facts(folder, repository, results, license, dataset, data))
+        facts = read_facts(folder, repository, results, license, dataset, data)
+        return _checkpoint(folder, facts, _endpoint_files(folder) if endpoint_handler else {})
     if kind == MODEL:
         raise UserError(f"{folder} holds no model: it has no config.json; name a folder that `leccr train` wrote.")
-    if results or license or dataset or data:
-        raise UserError("--results, --license, --dataset and --data are for a model, and this is a data set.")
+    if results or license or dataset or data or endpoint_handler:
+        options = "--results, --license, --dataset, --data and --endpoint-handler"
+        raise UserError(f"{options} are for a model, and this is a data set.")
     if (folder / GALLERY_FILE).is_file():
         return _gallery(folder, repository)
     if kind == DATASET or any(folder.glob("*.parquet")):
@@ -149,14 +155,14 @@ def plan_upload(
     )
 
 
-def _checkpoint(folder: Path, facts: ModelFacts) -> Upload:
+def _checkpoint(folder: Path, facts: ModelFacts, more: Mapping[str, bytes]) -> Upload:
     names, left_out = _chosen(folder, MODEL_FILES)
     if not any(fnmatch(name, "*.safetensors") for name in names):
         linked = "; what links lead to is not uploaded" if any(" (a link" in name for name in left_out) else ""
         raise UserError(
             f"{folder} holds no weights (*.safetensors){linked}; wait for the training to end, or name another."
         )
-    files: dict[str, Path | bytes] = {name: _publishable(folder / name) for name in names}
+    files: dict[str, Path | bytes] = {name: _publishable(folder / name) for name in names} | dict(more)
     notes = []
     if facts.results and facts.dataset:
         for name, entries in eval_records(facts.results, facts.dataset).items():
@@ -167,6 +173,15 @@ def _checkpoint(folder: Path, facts: ModelFacts) -> Upload:
     if not facts.license:
         notes.append("No licence was chosen; add --license, for example --license apache-2.0.")
     return Upload("checkpoint", MODEL, _with_own_text(folder, model_card(facts)), files, left_out, notes)
+
+
+def _endpoint_files(folder: Path) -> dict[str, bytes]:
+    """Return what a repository needs for Inference Endpoints, besides the checkpoint."""
+    existing = [name for name in ("handler.py", "requirements.txt") if (folder / name).exists()]
+    if existing:
+        raise UserError(f"{folder / existing[0]} exists already; move it away, or leave --endpoint-handler out.")
+    handler = Path(__file__).with_name("handler.py").read_bytes()
+    return {"handler.py": handler, "requirements.txt": ENDPOINT_REQUIREMENTS.encode()}
 
 
 def _publishable(path: Path) -> Path | bytes:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from huggingface_hub import ModelCard
 from PIL import Image
-from transformers import CLIPImageProcessorPil
+from transformers import CLIPImageProcessorPil, pipeline
 
 from hub_card.method import method_name
 from hub_card.model_card import ModelFacts, model_card
@@ -15,7 +15,7 @@ from leccr.data.facts import training_facts
 from modeling_leccr import LeccrModel
 from processing import LeccrProcessor
 from processing.tokenizers import train_tokenizer
-from tests.modeling_leccr.tiny import PICTURE_SIZE, tiny_cross_lingual, tiny_model
+from tests.modeling_leccr.tiny import PICTURE_SIZE, SPACE, tiny_cross_lingual, tiny_model
 
 from .figures import CONFIG, TEXT_ONLY, result, sentence_result, training
 
@@ -51,12 +51,14 @@ def changed(**fields: Any) -> str:
 def test_the_front_matter_is_what_the_hub_reads() -> None:
     data = ModelCard(model_card(FACTS)).data
     assert data.library_name == "transformers"
-    assert data.pipeline_tag == "feature-extraction"
+    assert data.pipeline_tag == "zero-shot-image-classification"
     assert data.language == ["en", "de", "fr"]
     assert data.license == "apache-2.0"
     assert data.datasets == ["org/multi30k"]
     assert data.base_model == ["openai/clip-vit-base-patch32"]
-    assert {"leccr", "cross-lingual", "arxiv:2409.19961", "arxiv:2312.08984"} <= set(data.tags)
+    libraries = {"sentence-transformers"}
+    assert {"leccr", "cross-lingual", "arxiv:2409.19961", "arxiv:2312.08984"} | libraries <= set(data.tags)
+    assert "onnx" not in data.tags and "onnx" in ModelCard(changed(onnx=True)).data.tags
     assert data.model_name == "leccr-multi30k"
     assert [entry.metric_value for entry in data.eval_results][:1] == [20.12]
 
@@ -171,9 +173,14 @@ def test_each_method_is_described(fields: dict[str, Any], name: str, says: str) 
 
 def test_a_text_only_model() -> None:
     text = changed(config=TEXT_ONLY, results=[sentence_result()])
-    assert ModelCard(text).data.pipeline_tag == "sentence-similarity"
+    assert ModelCard(text).data.pipeline_tag == "feature-extraction"
     assert "get_image_views" not in text
     assert "It has never seen a picture." in text
+
+
+@pytest.mark.parametrize("fields", [{"processor": {"num_frames": 4}}, {"config": {**CONFIG, "vision_config": None}}])
+def test_videos_and_features_have_a_pipeline_of_texts(fields: dict[str, Any]) -> None:
+    assert ModelCard(changed(**fields)).data.pipeline_tag == "feature-extraction"
 
 
 def test_a_bad_name_of_a_data_set() -> None:
@@ -222,3 +229,11 @@ def test_the_code_in_the_card_runs(
     # Of sentence-transformers, one query and two pictures, or of both libraries, two texts and two texts.
     assert len(similarities) == {"images": 1, "texts": 4}.get(kind, 0)
     assert ("SentenceTransformer(" in card) == (kind in ("images", "texts"))
+    run = pipeline(ModelCard(card).data.pipeline_tag, model="model", trust_remote_code=True)
+    if kind == "images":
+        labels = ["Hund", "Strand"]
+        assert {entry["label"] for entry in run("beach.jpg", candidate_labels=labels, hypothesis_template="{}")} == set(
+            labels
+        )
+    else:
+        assert torch.tensor(run("Hund")).shape == (1, SPACE)

@@ -1,4 +1,5 @@
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,26 @@ def test_a_checkpoint_is_recognised_and_nothing_else_of_the_run_goes_along(check
     assert set(upload.files) == expected
     assert set(upload.left_out) == {"checkpoints/", ".hidden.json", "a.json.part", "ranks.npz", "optimizer.pt"}
     assert upload.card is not None and f'from_pretrained("{NAME}"' in upload.card
+
+
+def test_a_handler_for_endpoints_goes_along_on_request(checkpoint: Path) -> None:
+    files = plan_upload(checkpoint, NAME, endpoint_handler=True).files
+    assert b"class EndpointHandler" in bytes(files["handler.py"])
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert set(bytes(files["requirements.txt"]).decode().split()) <= set(project["dependencies"])
+
+
+def test_a_handler_of_ones_own_is_not_replaced(checkpoint: Path) -> None:
+    (checkpoint / "handler.py").write_text("mine")
+    with pytest.raises(UserError, match="handler.py exists already; move it away, or leave --endpoint-handler out"):
+        plan_upload(checkpoint, NAME, endpoint_handler=True)
+    assert plan_upload(checkpoint, NAME).files["handler.py"] == checkpoint / "handler.py"
+
+
+def test_programs_are_named_in_the_card(checkpoint: Path) -> None:
+    assert not read_facts(checkpoint, NAME).onnx
+    (checkpoint / "text.onnx").write_bytes(b"program")
+    assert read_facts(checkpoint, NAME).onnx
 
 
 def test_figures_go_into_the_card_and_into_records(checkpoint: Path, results: Path) -> None:
