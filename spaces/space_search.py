@@ -2,6 +2,7 @@
 
 import io
 import unicodedata
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from space_pictures import picture_formats, visible_picture
 LONGEST_QUERY = 500
 MOST_RESULTS = 50
 MOST_PIXELS = 24_000_000
+# How large pictures may be is decided here.
+warnings.filterwarnings("ignore", category=PillowImage.DecompressionBombWarning)
 
 
 @dataclass(frozen=True)

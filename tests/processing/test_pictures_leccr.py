@@ -112,13 +112,19 @@ class TestTransparency:
 
 
 class TestOrientation:
-    @pytest.mark.parametrize("odd", ODD_ENTRIES)
-    @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "MPO"])
+    @pytest.mark.parametrize(
+        ("odd", "kind"),
+        [
+            (odd, kind)
+            for odd in ODD_ENTRIES
+            for kind in ("JPEG", "PNG", "WEBP", "TIFF", "MPO")
+            # In a TIFF the entries are part of the picture's own structure, which some break.
+            if kind != "TIFF" or odd not in ("a place beyond the end", "a count beyond all")
+        ],
+    )
     def test_odd_entries_next_to_it_change_nothing(self, odd: str, kind: str) -> None:
         data = exif([(ORIENTATION, SHORT, 1, short(6)), ODD_ENTRIES[odd]])
         if kind == "TIFF":
-            if odd in ("a place beyond the end", "a count beyond all"):
-                pytest.skip("in a TIFF these are part of the picture's own structure, which is broken then")
             content = encoded(corners(), kind, tiffinfo={ORIENTATION: 6, 0x010F: "maker"})
             place = content.index(struct.pack("<HH", 0x010F, 2))
             tag, *rest = ODD_ENTRIES[odd]
