@@ -71,7 +71,7 @@ def undrawable(row: dict[str, Any], languages: Sequence[str]) -> str | None:
     targets = [target for target in row.get("target_captions") or [] if target["language"] in languages]
     if languages and not targets:
         return f"no caption in {' or '.join(languages)}"
-    if not all(text and text.strip() for text in [*sources, *(target["text"] for target in targets)]):
+    if any(not text or is_blank(text) for text in [*sources, *(target["text"] for target in targets)]):
         return "an empty caption"
     numbers = [target.get("source_number") for target in targets]
     if not all(number is None or 0 <= number < len(sources) for number in numbers):

@@ -10,6 +10,7 @@ from torch import Tensor
 from .caption_collator import CaptionCollator
 from .errors import UserError
 from .images import BACKGROUND, cropped_side, needed_side, open_image
+from .screen import shown_names
 from .video import is_video, open_visual
 
 # As large as thumbnails are.
@@ -80,10 +81,19 @@ class RetrievalCollator(CaptionCollator):
         background, side = self.background, self.picture_side(augment)
         if frames is not None:
             clips = (open_visual(row, frames, background, side) for row in rows)
-            return dict(self.processor(videos=(varied_alike(clip, augment) for clip in clips)))
+            return self._processed(rows, videos=(varied_alike(clip, augment) for clip in clips))
         # One after the other, so that of many large photos one is in memory.
         pictures = (open_image(row.get("image"), row["id"], background, side) for row in rows)
-        return dict(self.processor(images=pictures if augment is None else map(augment, pictures)))
+        return self._processed(rows, images=pictures if augment is None else map(augment, pictures))
+
+    def _processed(self, rows: Sequence[dict[str, Any]], **inputs: Any) -> dict[str, Tensor]:
+        """Return what the processor makes of inputs; it travels with checkpoints, and so knows no `UserError`."""
+        try:
+            return dict(self.processor(**inputs))
+        except UserError:
+            raise
+        except ValueError as error:
+            raise UserError(f"{error} These are the rows {shown_names([str(row['id']) for row in rows])}.") from error
 
     @property
     def background(self) -> str:
@@ -108,7 +118,7 @@ class RetrievalCollator(CaptionCollator):
         descriptions = [row.get("description") for row in rows]
         if not any(descriptions):
             return {}
-        return dict(self.processor(descriptions=descriptions))
+        return self._processed(rows, descriptions=descriptions)
 
 
 def varied_alike(frames: list[Any], augment: Callable[[Any], Any] | None) -> list[Any]:

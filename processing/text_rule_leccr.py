@@ -94,6 +94,9 @@ def unknown_shares(tokenizer: Any, texts: Sequence[str]) -> list[float]:
 
 def is_blank(text: str) -> bool:
     """Return whether a text has nothing but what the rule removes."""
+    # Nearly all texts have a letter.
+    if any(map(str.isalnum, text)):
+        return False
     return not text.strip() or not _VISIBLE.normalize_str(text.encode("utf-8", "replace").decode("utf-8"))
 
 

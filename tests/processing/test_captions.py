@@ -4,7 +4,15 @@ import pytest
 import torch
 from datasets import Dataset
 
-from processing.captions import captions_by_language, check_languages, draw_pair, evaluation_rows, languages_of
+from processing.captions import (
+    captions_by_language,
+    check_languages,
+    draw_pair,
+    evaluation_rows,
+    languages_of,
+    undrawable,
+)
+from processing.errors import UserError
 from tests.tiny_data import dataset, row, target
 
 
@@ -118,3 +126,20 @@ def test_languages_of(rows: list[dict[str, Any]], languages: list[str]) -> None:
     data: Dataset = dataset(rows)
     assert languages_of(data) == languages
     check_languages(data, languages)
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "\n\t", "\u200b", "\ufeff \u2060", "\u00ad", "\u202e\u202c", "\x00\x07", "\u3000"]
+)
+def test_a_caption_without_anything_to_see_is_found_before_it_is_drawn(text: str) -> None:
+    """Training says so before its first step, and evaluation before it encodes anything."""
+    for fields in ({"source_captions": ["A.", text]}, {"target_captions": [target("de", text)]}):
+        broken = row("a", **fields)
+        assert undrawable(broken, ["de"] if "target_captions" in fields else []) == "an empty caption"
+        with pytest.raises(UserError, match="Row 'a' has an empty caption"):
+            captions_by_language(broken)
+
+
+@pytest.mark.parametrize("text", ["a", "7", "犬", "?", "\u200b.", "\u3164", "é"])
+def test_anything_that_can_be_seen_is_a_caption(text: str) -> None:
+    assert undrawable(row("a", source_captions=[text]), []) is None

@@ -1,3 +1,4 @@
+import copy
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from processing import LeccrProcessor, RetrievalCollator
 from processing.caption_collator import LANGUAGE_PADDING, stable_id
 from processing.captions import evaluation_rows
 from processing.collator import pad_features
+from processing.errors import UserError
 from processing.images import RandomCrop
 from processing.video import open_frames
 from tests.tiny_data import dataset, picture, processor, read, recipe, row, target
@@ -115,6 +117,15 @@ class TestPictures:
         path.write_text("not a picture")
         with pytest.raises(ValueError, match="broken.jpg cannot be decoded"):
             RetrievalCollator(ours)([row("a"), row("b", image={"path": str(path), "bytes": None})])
+
+    def test_what_the_processor_refuses_is_told_with_the_rows(self, ours: LeccrProcessor) -> None:
+        """It travels with checkpoints and raises ValueError; users of ours are told in a sentence."""
+        keeping = copy.deepcopy(ours)
+        keeping.image_processor.do_resize = False
+        rows = [row("wide", image=Image.new("RGB", (40, 20))), row("high", image=Image.new("RGB", (20, 40)))]
+        for one in (RetrievalCollator(keeping), RetrievalCollator(keeping, augment=lambda picture: picture)):
+            with pytest.raises(UserError, match="pictures of different sizes.* These are the rows wide, high."):
+                one(rows)
 
     def test_a_row_without_picture_is_named(self, ours: LeccrProcessor) -> None:
         with pytest.raises(ValueError, match="Row 'b' has no picture"):
