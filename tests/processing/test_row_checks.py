@@ -5,9 +5,12 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
+from leccr.data.training_data import open_training_data
+from leccr.gallery.sources import open_source
 from processing.errors import UserError
 from processing.schema import ROW_FEATURES
 from processing.storage import read_splits
+from tests.tiny_data import recipe
 
 ROW: dict[str, Any] = {
     "id": "a",
@@ -65,6 +68,12 @@ def test_what_is_null_is_named(tmp_path: Path, fields: dict[str, Any], said: str
         ("target_captions", [["A."], ["B."]]),
         ("description", [1.5, 2.5]),
         ("video", [[1], [2]]),
+        ("video", [b"a.mp4", b"b.mp4"]),
+        ("source_language", [1, 2]),
+        ("description", [["A."], ["B."]]),
+        ("target_captions", [[{"language": "de", "text": 7}]] * 2),
+        ("target_captions", [{"language": "de", "text": "A."}] * 2),
+        ("source_captions", [True, False]),
     ],
 )
 def test_wrong_types_are_named(tmp_path: Path, column: str, values: list[Any]) -> None:
@@ -72,6 +81,22 @@ def test_wrong_types_are_named(tmp_path: Path, column: str, values: list[Any]) -
     table = table.set_column(table.schema.get_field_index(column), column, pa.array(values))
     with pytest.raises(UserError, match=f"has the column {column} as"):
         read(tmp_path, table)
+
+
+@pytest.mark.parametrize("values", [[1, 2], [1.5, 2.5], [True, False], [[1], [2]], [{"a": 1}, {"a": 2}]])
+def test_pictures_that_are_none_are_named(tmp_path: Path, values: list[Any]) -> None:
+    table = rows(id="b")
+    table = table.set_column(table.schema.get_field_index("image"), "image", pa.array(values))
+    with pytest.raises(UserError, match="The column image holds .*, which are not pictures"):
+        read(tmp_path, table)
+
+
+def test_a_table_without_rows(tmp_path: Path) -> None:
+    assert len(read(tmp_path, rows(id="b").slice(0, 0))) == 0
+    with pytest.raises(UserError, match="has no rows to index"):
+        open_source(str(tmp_path))
+    with pytest.raises(UserError, match="The data have no rows in a train split"):
+        open_training_data(recipe(data=str(tmp_path)))
 
 
 @pytest.mark.parametrize("table", [pa.table({}), pa.table({"caption": ["A."]}), pa.table({"ID": ["a"]})])

@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from leccr.gallery import Gallery
 from processing import writable
+from processing.features import save_features
 from processing.storage import read_splits, write_rows
 from tests.leccr.gallery import tiny_gallery
 from tests.leccr.gallery.tiny_gallery import run
@@ -139,6 +141,34 @@ def test_data_that_outgrow_the_disk_leave_nothing(places: dict[str, str], tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
     assert run(*command).exit_code == 0
     assert len(read_splits(tmp_path / "data")["gallery"]) == 30
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077])
+def test_whatever_is_written_has_the_mode_of_new_files(umask: int, places: dict[str, str], tmp_path: Path) -> None:
+    """Models, data, features, galleries, sheets, figures and cards: others can read what they may read."""
+    tiny_gallery.photos(tmp_path / "photos", 3)
+    before = os.umask(umask)
+    try:
+        (tmp_path / "out").mkdir()
+        data, gallery = tmp_path / "out" / "data", tmp_path / "out" / "gallery"
+        save_features(tmp_path / "out" / "features.safetensors", ["a"], [torch.ones(1, 2)])
+        for words in (
+            ["prepare", "folder", "--root", tmp_path / "photos", "--out", data, "--reference-images"],
+            ["index", data, "--model", places["model"], "--out", gallery],
+            ["gallery", "add", gallery, tmp_path / "photos"],
+            ["gallery", "convert", gallery, "--store", "fp16"],
+            ["search", gallery, "a dog", "--sheet", tmp_path / "out" / "sheet.png"],
+            ["evaluate", places["model"], places["data"], "--out", tmp_path / "out" / "figures.json"],
+            ["card", places["model"], "--out", tmp_path / "out" / "card.md"],
+        ):
+            done = run(*words)
+            assert done.exit_code == 0, done.output
+    finally:
+        os.umask(before)
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    names = {path.name for path in files}
+    assert {"gallery.sqlite", "sheet.png", "figures.json", "card.md", "facts.json", "features.safetensors"} <= names
+    assert {path.name: oct(path.stat().st_mode & 0o777) for path in files} == dict.fromkeys(names, oct(0o666 & ~umask))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
