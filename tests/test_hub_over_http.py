@@ -42,16 +42,18 @@ WRONG = "hf_" + "w" * 34
 class Desk:
     """A Hub, a checkpoint to publish on it, and processes that do so, or that load it."""
 
-    def __init__(self, hub: HubServer, folder: Path, lowest: bool) -> None:
-        self.hub, self.folder, self.lowest = hub, folder, lowest
+    def __init__(self, hub: HubServer, folder: Path) -> None:
+        self.hub, self.folder = hub, folder
         self.checkpoint, self.home = folder / "checkpoint", folder / "home"
         self.home.mkdir()
         self.output = ""
 
-    def run(self, *command: str, ours: bool = False, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run Python with an empty cache of its own; `ours` lets it find our packages."""
+    def run(
+        self, *command: str, ours: bool = False, lowest: bool = False, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run Python with a cache of its own; `ours` lets it find our packages, `lowest` the lowest transformers."""
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
-        overlay = [str(LOWEST)] if self.lowest else []
+        overlay = [str(LOWEST)] if lowest else []
         clean |= {"HF_HOME": str(self.home), "HF_ENDPOINT": self.hub.url, "HF_HUB_DISABLE_XET": "1"}
         clean |= {"PYTHONPATH": os.pathsep.join([*overlay, str(ROOT)] if ours else overlay), **variables}
         done = subprocess.run(
@@ -66,9 +68,9 @@ class Desk:
         command = ["-m", "leccr.cli", "push", str(self.checkpoint), REPOSITORY, *options]
         return self.run(*command, ours=True, HF_TOKEN=token, **logs, **variables)
 
-    def load(self, *names: str, **variables: str) -> list[dict[str, Any]]:
+    def load(self, *names: str, lowest: bool, **variables: str) -> list[dict[str, Any]]:
         """Load models, written as `name@revision`, without a token; return their reports and embeddings."""
-        done = self.run(hub_over_http_child.__file__, str(self.folder), *names, **variables)
+        done = self.run(hub_over_http_child.__file__, str(self.folder), *names, lowest=lowest, **variables)
         assert done.returncode == 0, done.stderr[-3000:]
         reports = json.loads((self.folder / "reports.json").read_text(encoding="utf-8"))
         indices = range(len(names))
@@ -100,18 +102,15 @@ def model_with(processor: LeccrProcessor, seed: int) -> LeccrModel:
     return model
 
 
-@pytest.fixture(scope="module", params=["newest", "lowest"])
-def desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    lowest = request.param == "lowest"
-    if lowest and not LOWEST.is_dir():
-        pytest.skip("run make lowest")
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     folder = tmp_path_factory.mktemp("desk")
     for number, name in enumerate(REQUEST["pictures"]):
         pixels = torch.randint(256, (40, 50, 3), generator=torch.Generator().manual_seed(number), dtype=torch.uint8)
         Image.fromarray(pixels.numpy()).save(folder / str(name))
     (folder / "request.json").write_text(json.dumps(REQUEST), encoding="utf-8")
     with serving() as hub:
-        used = Desk(hub, folder, lowest)
+        used = Desk(hub, folder)
         yield used
         # After all tests: some may have run in another process, which checks its own.
         used.check()
@@ -149,24 +148,28 @@ def test_a_wrong_token_gives_one_clear_line(desk: Desk, published: dict[str, Any
     assert desk.hub.files(REPOSITORY) == before
 
 
-def check(desk: Desk, report: dict[str, Any], expected: dict[str, Tensor]) -> None:
+def check(report: dict[str, Any], expected: dict[str, Tensor], lowest: bool) -> None:
     close(report["embeddings"], expected)
-    assert report["transformers"] == ("5.6.0" if desk.lowest else transformers.__version__)
+    assert report["transformers"] == ("5.6.0" if lowest else transformers.__version__)
     assert report["classes"] == ["LeccrModel", "LeccrProcessor"]
     assert all(module.startswith("transformers_modules.") for module in report["modules"])
     assert report["loading"] == {} and report["imported"] == []
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("lowest", [False, True], ids=["newest", "lowest"])
 def test_what_was_published_loads_by_name_by_commit_by_its_old_name_and_offline(
-    desk: Desk, published: dict[str, Any]
+    desk: Desk, published: dict[str, Any], lowest: bool
 ) -> None:
     """What the stranger's transformers saves then loads with the newest one, which is the one of this process."""
+    if lowest and not LOWEST.is_dir():
+        pytest.skip("run make lowest")
+    cache = {"HF_HOME": str(desk.folder / ("lowest" if lowest else "newest"))}
     desk.hub.renamed["org/old-name"] = REPOSITORY
     newest, pinned = f"{REPOSITORY}@main", f"{REPOSITORY}@{published['first commit']}"
-    reports = desk.load(newest, pinned, "org/old-name@main")
+    reports = desk.load(newest, pinned, "org/old-name@main", lowest=lowest, **cache)
     for report, expected in zip(reports, ("second", "first", "second"), strict=True):
-        check(desk, report, published[expected])
+        check(report, published[expected], lowest)
     assert differ(published["first"], published["second"])
 
     # What it saved stands by itself.
@@ -178,9 +181,10 @@ def test_what_was_published_loads_by_name_by_commit_by_its_old_name_and_offline(
     close(remote_code_child.embed(model.eval(), saved, desk.folder), published["second"])
 
     asked = len(desk.hub.requests)
-    reports = desk.load(newest, pinned, HF_HUB_OFFLINE="1", HF_ENDPOINT="http://127.0.0.1:9")
+    offline = {"HF_HUB_OFFLINE": "1", "HF_ENDPOINT": "http://127.0.0.1:9"}
+    reports = desk.load(newest, pinned, lowest=lowest, **cache, **offline)
     for report, expected in zip(reports, ("second", "first"), strict=True):
-        check(desk, report, published[expected])
+        check(report, published[expected], lowest)
     assert len(desk.hub.requests) == asked
 
 
@@ -264,8 +268,9 @@ print(trainer.push_to_hub().commit_url)
 
 
 @pytest.mark.slow
-def test_push_to_hub_from_trainer(desk: Desk, published: dict[str, Any]) -> None:
-    done = desk.run("-c", TRAINER, str(desk.folder / "trained"), ours=True, HF_TOKEN=TOKEN)
+def test_push_to_hub_from_trainer_of_the_lowest_transformers(desk: Desk, published: dict[str, Any]) -> None:
+    lowest = LOWEST.is_dir()
+    done = desk.run("-c", TRAINER, str(desk.folder / "trained"), ours=True, lowest=lowest, HF_TOKEN=TOKEN)
     assert done.returncode == 0, done.stderr[-3000:]
     files = desk.hub.files("org/by-trainer")
     needed = {"config.json", "model.safetensors", "modeling_leccr.py", "processing_leccr.py", "processor_config.json"}

@@ -171,12 +171,26 @@ def test_the_table_of_the_readme_is_current() -> None:
     assert (FOLDER / "README.md").read_text(encoding="utf-8") == expected, "run `python notebooks/make_readme.py`"
 
 
+SHORTER = (
+    # Steps of training, and how many rows there are to train on.
+    (re.compile(r"""((?:max|eval|save)_steps[": ]+)\d+"""), r"\g<1>4"),
+    (re.compile(r"""(short\("[a-z0-9-]+", )\d+"""), r"\g<1>4"),
+    (re.compile(r"""((?:num_train=|"train": ))\d+"""), r"\g<1>80"),
+)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_it_runs_and_shows_what_it_promises(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_runs_after_a_shorter_training(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it promises of a whole training is looked for in its stored outputs."""
     for variable, value in RUN["settings"](tmp_path).items():
         monkeypatch.setenv(variable, value)
     notebook = RUN["read"](name)
+    whole = [cell.source for cell in notebook.cells]
+    for cell in notebook.cells:
+        for pattern, shorter in SHORTER:
+            cell.source = pattern.sub(shorter, cell.source)
+    assert [cell.source for cell in notebook.cells] != whole
     watching = "from tests.notebooks.plot_rules import watch_plots\n\nwatch_plots()"
     notebook.cells.insert(0, nbformat.v4.new_code_cell(watching))
     RUN["execute"](notebook, tmp_path)
@@ -184,4 +198,3 @@ def test_it_runs_and_shows_what_it_promises(name: str, tmp_path: Path, monkeypat
         if cell.cell_type == "code":
             assert len(pictures_of(cell)) == promised(cell), cell.id
             assert all(base64.b64decode(picture).startswith(PNG) for picture in pictures_of(cell))
-    CONTENT[name](printed(notebook))

@@ -15,7 +15,7 @@ from processing import CaptionCollator
 from processing.caption_embeddings import EMBEDDINGS_FILE, CaptionEmbeddings, save_caption_embeddings
 from processing.features import FEATURES_FILE, FeatureFile, save_features
 from processing.notes import QUIET_VARIABLE
-from tests.tiny_data import DUAL_ENCODER, dataset, recipe, row, scenes, trainer_for
+from tests.tiny_data import DUAL_ENCODER, ROWS, dataset, recipe, row, scenes, trainer_for
 
 CL2CM: dict[str, Any] = {**DUAL_ENCODER, "source_target_weight": 0.0, "transfer_weight": 1.0}
 
@@ -224,10 +224,12 @@ class TestTrainRecipe:
         assert report["recipe"] == "tiny"
         json.dumps(report)
 
-    def test_training_learns(self, data: DatasetDict, tmp_path: Path) -> None:
+    def test_training_learns(self, tmp_path: Path) -> None:
         settings = {"num_train_epochs": 15, "logging_steps": 3, "eval_strategy": "no", "save_strategy": "no"}
         tiny = recipe(model=DUAL_ENCODER, training={**settings, "load_best_model_at_end": False})
-        trainer = trainer_for(tiny, data, tmp_path, ["de"])
+        # Pictures of one colour each: ten seeds ended between 0.2 and 0.35 of the first loss.
+        plain = DatasetDict(train=dataset(ROWS), validation=dataset(ROWS))
+        trainer = trainer_for(tiny, plain, tmp_path, ["de"])
         report = train_recipe(trainer, tiny)
         losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
         assert losses[-1] < 0.7 * losses[0]
