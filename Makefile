@@ -8,7 +8,7 @@ LOWEST := transformers==5.6.0 huggingface_hub==1.33.0 tokenizers==0.22.2 httpx==
 # Two test processes with one thread each beat one process with two.
 PYTEST := HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: venv lowest lint test demo docs clean
+.PHONY: venv lowest lint test demo docs notebooks clean
 
 venv: .venv/.stamp
 
@@ -48,6 +48,11 @@ demo: venv
 docs: venv
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 	@echo "The pages are in build/site; open build/site/index.html."
+
+# The tests run them with short trainings; this runs them as they are, and stores what they show.
+notebooks: venv
+	$(BIN)/python notebooks/run.py
+	$(BIN)/python -m pytest -q tests/notebooks -k stored
 
 clean:
 	rm -rf .venv .lowest build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

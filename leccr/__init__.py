@@ -21,6 +21,7 @@ _MODULE_OF = {
     "LeccrModel": "modeling_leccr",
     "LeccrOutput": "modeling_leccr",
     "LeccrProcessor": "processing",
+    "ModelEncoder": "leccr.models.model_encoder",
     "RetrievalCollator": "processing",
     "UserError": "leccr.errors",
     "evaluate_retrieval": "leccr.evaluation.evaluate",
