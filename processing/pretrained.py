@@ -27,7 +27,7 @@ def load_pretrained(auto_class: Any, name: Any, trust_remote_code: bool = False,
             raise
         raise UserError(
             f"{name} needs code that it carries itself, which is not run. Choose a model of a kind that transformers "
-            "knows; or read that code and, if you trust it, add --trust-remote-code to `leccr describe` or `translate`."
+            "knows; or read that code and, if you trust it, add --trust-remote-code to commands that have it."
         ) from error
 
 

@@ -11,7 +11,7 @@ from ..arguments import check_checkpoint, check_choice, check_data, check_new_fo
 from ..data.options import DescribeOptions, PrepareOptions, TranslateOptions
 from ..errors import UserError
 from .lists import split_numbers, split_paths, split_shares, split_words
-from .options import SEEDS, Device, Dtype, is_number
+from .options import SEEDS, Device, Dtype, TrustRemoteCode, is_number
 
 READER_NAMES = (
     "flickr8k-cn",
@@ -40,7 +40,6 @@ Timeout = Annotated[
     float,
     typer.Option(min=1, max=86400, callback=is_number, help="Seconds to wait for an answer from the endpoint."),
 ]
-TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's own code: read it first.")]
 KeyVariable = Annotated[str, typer.Option("--key-env", help="Environment variable that holds the endpoint's key.")]
 Restart = Annotated[bool, typer.Option("--restart", help="Discard the results of earlier runs.")]
 

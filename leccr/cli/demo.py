@@ -8,7 +8,7 @@ import typer
 from processing.notes import note
 
 from ..arguments import check_checkpoint, check_gallery_to_show
-from .options import Device, Dtype
+from .options import Device, Dtype, TrustRemoteCode
 
 
 def demo(
@@ -16,7 +16,8 @@ def demo(
         str | None, typer.Option(help="Folder that `leccr index` wrote, or a folder of pictures; by default Scenes.")
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="Folder or Hub name of a trained model; by default one is trained, once.")
+        str | None,
+        typer.Option(help="Folder or Hub name of a model; by default one is trained, once."),
     ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to serve on.")] = 7860,
     share: Annotated[bool, typer.Option("--share", help="Create a public link through Gradio's server.")] = False,
@@ -29,6 +30,7 @@ def demo(
     open_browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
     device: Device = "auto",
     dtype: Dtype = "auto",
+    trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Search your gallery, or built-in Scenes, in the browser."""
     if gallery is not None:
@@ -54,4 +56,5 @@ def demo(
         inbrowser=open_browser,
         device=device,
         dtype=dtype,
+        trust_remote_code=trust_remote_code,
     )

@@ -8,7 +8,7 @@ import typer
 from processing.writable import check_writable
 
 from ..gallery.options import AddOptions, IndexOptions
-from .options import DescriptionWeight, Device, Dtype
+from .options import DescriptionWeight, Device, Dtype, TrustRemoteCode
 
 GalleryFolder = Annotated[Path, typer.Argument(metavar="GALLERY", help="Folder that `leccr index` wrote.")]
 Source = Annotated[
@@ -38,7 +38,7 @@ Filter = Annotated[
 
 def index(
     source: Source,
-    model: Annotated[str, typer.Option(help="Folder or Hub name of a trained model.")],
+    model: Annotated[str, typer.Option(help="Folder or Hub name of a trained model, or of one such as SigLIP 2.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to write; rerun the command to resume.")],
     split: Split = IndexOptions.split,
     store: Store = IndexOptions.store,
@@ -53,6 +53,7 @@ def index(
     frames: Frames = IndexOptions.frames,
     device: Device = IndexOptions.device,
     dtype: Dtype = IndexOptions.dtype,
+    trust_remote_code: TrustRemoteCode = IndexOptions.trust_remote_code,
 ) -> None:
     """Build a gallery from photos and videos. Resumable."""
     check_writable(out, folder=True)
@@ -74,6 +75,7 @@ def index(
         frames=frames,
         device=device,
         dtype=dtype,
+        trust_remote_code=trust_remote_code,
     )
     run_index(source, model, out, options)
 
@@ -93,6 +95,7 @@ def search(
     exact: Annotated[bool, typer.Option("--exact", help="Search exactly, ignoring the approximate index.")] = False,
     device: Device = "auto",
     dtype: Dtype = "auto",
+    trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Find what fits a text in any language, or a picture.
 
@@ -119,6 +122,7 @@ def search(
         exact=exact,
         device=device,
         dtype=dtype,
+        trust_remote_code=trust_remote_code,
     )
 
 
@@ -126,9 +130,10 @@ def _need(*models: str | None, source: str | None = None) -> None:
     """Check that what has the name of a repository is in the cache, or that the Hub can be reached."""
     from hub_card.names import is_repository
 
+    from ..arguments import repository_of
     from ..hub.reach import need_from_hub
 
-    need_from_hub(name for name in models if name and is_repository(name))
+    need_from_hub(name for name in models if name and is_repository(repository_of(name)))
     if source is not None and is_repository(source):
         need_from_hub([source], "dataset")
 
@@ -161,6 +166,7 @@ def add(
     frames: Frames = AddOptions.frames,
     device: Device = AddOptions.device,
     dtype: Dtype = "auto",
+    trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Add new items and replace changed ones. All others stay as they are."""
     _need_model(folder, model)
@@ -179,7 +185,7 @@ def add(
         frames=frames,
         device=device,
     )
-    run_add(folder, source, model, options, dtype)
+    run_add(folder, source, model, options, dtype, trust_remote_code)
 
 
 @gallery.command()
@@ -212,6 +218,7 @@ def check(
     model: Model = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
+    trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Check that a gallery is undamaged; exit with 1 if not."""
     if repair:
@@ -219,7 +226,7 @@ def check(
 
     from ..gallery.manage import run_check
 
-    if not run_check(folder, model, repair, files, device, dtype):
+    if not run_check(folder, model, repair, files, device=device, dtype=dtype, trust_remote_code=trust_remote_code):
         raise typer.Exit(1)
 
 

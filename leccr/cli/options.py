@@ -55,6 +55,7 @@ DescriptionWeight = Annotated[
         metavar="W", min=0, max=1, help="For dual encoders: how much a description's sentences count, such as 0.2."
     ),
 ]
+TrustRemoteCode = Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's own code: read it first.")]
 Towers = Annotated[str | None, typer.Option(help="Built-in towers or a YAML file, instead of the recipe's own.")]
 WarmStart = Annotated[
     str | None, typer.Option(metavar="TEACHER", help="Model whose text tower and tokenizer to start from.")

@@ -13,7 +13,7 @@ from ..arguments import QUICKSTART_FILE, check_checkpoint, check_choice, check_d
 from ..defaults import EMBEDDING_BATCH, EVALUATION_BATCH, FEATURES_BATCH
 from ..errors import UserError
 from .lists import split_words
-from .options import SEEDS, DescriptionWeight, Device, Dtype, DualEncoder, Lora, Towers, WarmStart
+from .options import SEEDS, DescriptionWeight, Device, Dtype, DualEncoder, Lora, Towers, TrustRemoteCode, WarmStart
 from .overrides import own_options, parse_overrides
 
 Languages = Annotated[
@@ -113,7 +113,7 @@ def need_towers(
 
 
 def evaluate(
-    checkpoint: Annotated[str, typer.Argument(help="Folder or Hub name of a trained model.")],
+    checkpoint: Annotated[str, typer.Argument(help="Folder or Hub name of a trained model or a dual encoder.")],
     data: DataArgument,
     languages: Languages = None,
     split: Annotated[str, typer.Option(help="Split to evaluate.")] = "validation",
@@ -128,6 +128,7 @@ def evaluate(
     ] = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
+    trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Measure how well a model retrieves in each language.
 
@@ -147,7 +148,7 @@ def evaluate(
     from ..evaluation.evaluate import EvaluationOptions, run_evaluation
 
     options = EvaluationOptions(
-        split, languages, descriptions, description_weight, batch_size, skip_broken, device, dtype
+        split, languages, descriptions, description_weight, batch_size, skip_broken, device, dtype, trust_remote_code
     )
     run_evaluation(checkpoint, data, options, output=out, plots=plots)
 

@@ -20,6 +20,7 @@ def run_demo(
     training_scenes: int = TRAINING_SCENES,
     device: str = "auto",
     dtype: str = "auto",
+    trust_remote_code: bool = False,
     **options: Any,
 ) -> tuple[Any, str, str]:
     """Serve the Space.
@@ -30,6 +31,7 @@ def run_demo(
         training_scenes: Scenes that such a model is trained on.
         device: Where the model runs, as for `processing.device.choose_device`.
         dtype: Its precision, as for `processing.device.choose_dtype`.
+        trust_remote_code: Run code that it carries, if it is of a kind that the libraries do not know.
         **options: Of Gradio's `launch`, such as `server_port`.
 
     Returns:
@@ -41,16 +43,17 @@ def run_demo(
     if gallery is not None:
         check_gallery_to_show(gallery)
     choose_device(device)
+    loading = {"device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
     setup, page = space("setup"), space("page")
     try:
         if gallery is not None and (Path(gallery) / FILE).is_file():
-            served = setup.Setup(lambda say: _indexed(gallery, model, device, dtype)).finish()
+            served = setup.Setup(lambda say: _indexed(gallery, model, **loading)).finish()
             return page.serve(page.build_page(served), **options)
         if gallery is not None:
             # A mistake is reported here and not after the training.
             space("sources").open_source(gallery)
         settings = setup.Settings(model or "", gallery or "")
-        load, train = _loader(device, dtype), _trainer(training_scenes, device)
+        load, train = _loader(**loading), _trainer(training_scenes, device)
         served = setup.Setup(lambda say: setup.build_ready(settings, say, load, train))
         if model:
             return page.serve(page.build_page(served.finish()), **options)
@@ -62,22 +65,22 @@ def run_demo(
         raise UserError(f"The page cannot be served: {error}") from error
 
 
-def _indexed(gallery: str, model: str | None, device: str, dtype: str) -> Any:
+def _indexed(gallery: str, model: str | None, **loading: Any) -> Any:
     from ..gallery import Gallery
     from .searcher import GallerySearcher
 
-    searcher = GallerySearcher(Gallery.open(gallery, model, device=device, dtype=dtype))
+    searcher = GallerySearcher(Gallery.open(gallery, model, **loading))
     return space("setup").make_ready(searcher, Path(gallery).resolve().name, descriptions=searcher.descriptions())
 
 
-def _loader(device: str, dtype: str) -> Callable[[str], Any]:
+def _loader(**loading: Any) -> Callable[[str], Any]:
     """Return what loads a model with our own classes, and not with the code that its repository carries."""
 
     def load(name: str) -> Any:
         from ..models.encoder import Encoder
         from .retriever import make_retriever
 
-        return make_retriever(Encoder.load(name, device, dtype))
+        return make_retriever(Encoder.load(name, **loading))
 
     return load
 

@@ -15,6 +15,7 @@ from processing.notes import note
 from processing.text_rule_leccr import MOSTLY_UNKNOWN
 from processing.writing import write_json
 
+from ..arguments import SENTENCE_TRANSFORMERS
 from ..data.facts import SCENES
 from ..data.features import choose_features
 from ..data.loading import load_data, split_of, without_broken_pictures
@@ -56,6 +57,7 @@ class EvaluationOptions:
         skip_broken: Leave out pictures and videos that cannot be decoded.
         device: Where the model runs, as for `processing.device.choose_device`.
         dtype: Its precision, as for `processing.device.choose_dtype`.
+        trust_remote_code: Run code that it carries, if it is of a kind that the libraries do not know.
     """
 
     split: str = "validation"
@@ -66,6 +68,7 @@ class EvaluationOptions:
     skip_broken: bool = False
     device: str = "auto"
     dtype: str = "auto"
+    trust_remote_code: bool = False
 
 
 def evaluate_retrieval(
@@ -224,10 +227,11 @@ def run_evaluation(
     if plots is not None:
         from .plots import plot_evaluation  # before the work, as matplotlib may be missing
     device = choose_device(options.device)
-    text_only = model_type(checkpoint) == CROSS_LINGUAL
+    text_only = not checkpoint.startswith(SENTENCE_TRANSFORMERS) and model_type(checkpoint) == CROSS_LINGUAL
     splits, _ = load_data(data)
     rows = split_of(splits, options.split, data)
-    encoder = with_sentences(Encoder.load(checkpoint, device, options.dtype, text_only), options.description_weight)
+    loaded = Encoder.load(checkpoint, device, options.dtype, text_only, options.trust_remote_code)
+    encoder = with_sentences(loaded, options.description_weight)
     features = None
     if data != SCENES and not text_only:
         features = choose_features(data, encoder.takes_features)

@@ -5,12 +5,12 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from processing.device import check_names
 from processing.writing import part_path
 
-from ..arguments import check_checkpoint
+from ..arguments import check_checkpoint, repository_of
 from ..errors import UserError
 from .candidates import DESCRIPTIONS_FILE, Source, read_descriptions
 from .options import AddOptions, IndexOptions
@@ -56,12 +56,13 @@ def build_gallery(
     if not exists and folder.exists() and not _is_free(folder):
         raise UserError(f"{folder} is not a gallery, and not empty; choose another folder with --out.")
     candidates = open_source(source, options.split, _roots(Catalogue(folder)) if exists else (), options.frames)
+    loading = {name: getattr(options, name) for name in ("device", "dtype", "trust_remote_code")}
     if exists:
         catalogue = Catalogue(folder)
         check_weight(_state(catalogue), str(folder), options.description_weight)
-        encoder = load_encoder(model, _state(catalogue), str(folder), options.device, options.dtype)
+        encoder = load_encoder(model, _state(catalogue), str(folder), **loading)
     else:
-        encoder = _with_sentences(_encoder(model, options.device, options.dtype), options.description_weight)
+        encoder = _with_sentences(_encoder(model, **loading), options.description_weight)
         catalogue = Catalogue.create(folder, _empty_state(encoder, options))
     report = _add(catalogue, candidates, encoder, options)
     _check_not_empty(catalogue, report, not exists)
@@ -87,23 +88,20 @@ def add_to_gallery(
     return report
 
 
-def load_encoder(
-    model: "str | Encoder | None", state: State, gallery: str, device: str = "auto", dtype: str = "auto"
-) -> "Encoder":
+def load_encoder(model: "str | Encoder | None", state: State, gallery: str, **loading: Any) -> "Encoder":
     """Load the model of a gallery, and make sure that it made the gallery's views.
 
     Args:
         model: Checkpoint or loaded encoder; None means the checkpoint that the gallery names.
         state: The gallery's state.
         gallery: Its name, for messages.
-        device: Where a checkpoint is loaded.
-        dtype: Its precision.
+        **loading: How a checkpoint is loaded: `device`, `dtype` and `trust_remote_code` of `Encoder.load`.
 
     Raises:
         UserError: If it is another model.
     """
     try:
-        encoder = _encoder(model or state.model, device, dtype)
+        encoder = _encoder(model or state.model, **loading)
     except UserError as error:
         if model is not None:
             raise
@@ -133,13 +131,13 @@ def check_weight(state: State, gallery: str, weight: float | None) -> None:
         )
 
 
-def _encoder(model: "str | Encoder", device: str, dtype: str) -> "Encoder":
+def _encoder(model: "str | Encoder", **loading: Any) -> "Encoder":
     if not isinstance(model, str):
         return model
     check_checkpoint(model)
     from ..models.encoder import Encoder
 
-    return Encoder.load(model, device, dtype)
+    return Encoder.load(model, **loading)
 
 
 def _with_sentences(encoder: "Encoder", weight: float | None, *gate: float) -> "Encoder":
@@ -155,7 +153,9 @@ def _is_free(folder: Path) -> bool:
 
 def _empty_state(encoder: "Encoder", options: IndexOptions) -> State:
     # An absolute path is found again wherever the program is started.
-    name = str(Path(encoder.name).resolve()) if os.path.isdir(encoder.name) else encoder.name
+    where = repository_of(encoder.name)
+    prefix = encoder.name.removesuffix(where)
+    name = prefix + str(Path(where).resolve()) if os.path.isdir(where) else encoder.name
     state = State(
         name,
         encoder.fingerprint(),

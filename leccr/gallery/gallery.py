@@ -39,6 +39,7 @@ class Gallery:
         approximate: Whether to use the approximate index if the gallery has one.
         device: Where a checkpoint is loaded, as for `processing.device.choose_device`.
         dtype: Its precision, as for `processing.device.choose_dtype`.
+        trust_remote_code: Run code that a checkpoint carries, if it is of a kind that the libraries do not know.
 
     Raises:
         UserError: If there is no gallery, it has another format, or there is no device of that name.
@@ -51,6 +52,7 @@ class Gallery:
         approximate: bool = True,
         device: str = "auto",
         dtype: str = "auto",
+        trust_remote_code: bool = False,
     ) -> None:
         self.folder = Path(folder)
         self.approximate = approximate
@@ -58,7 +60,8 @@ class Gallery:
         self.catalogue = Catalogue(self.folder)
         self._model = model
         check_names(device, dtype)
-        self._device, self._dtype = device, dtype
+        self._device = device
+        self._loading: dict[str, Any] = {"device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
         self._encoder: Encoder | None = None
         self._lock = threading.RLock()
         self._cached: Snapshot | None = None
@@ -127,7 +130,7 @@ class Gallery:
             if self._encoder is None:
                 from .build import load_encoder
 
-                self._encoder = load_encoder(self._model, self.state, str(self.folder), self._device, self._dtype)
+                self._encoder = load_encoder(self._model, self.state, str(self.folder), **self._loading)
             return self._encoder
 
     @overload

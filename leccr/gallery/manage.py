@@ -29,9 +29,17 @@ def run_index(source: str, model: str, out: Path, options: IndexOptions) -> None
         note(f"The gallery {out} has {len(gallery)} items. Search it: leccr search {out}")
 
 
-def run_add(folder: Path, source: str, model: str | None, options: AddOptions, dtype: str = "auto") -> None:
+def run_add(
+    folder: Path,
+    source: str,
+    model: str | None,
+    options: AddOptions,
+    dtype: str = "auto",
+    trust_remote_code: bool = False,
+) -> None:
     """Add to a gallery."""
-    with Gallery.open(folder, model, device=options.device, dtype=dtype) as gallery:
+    loading = {"device": options.device, "dtype": dtype, "trust_remote_code": trust_remote_code}
+    with Gallery.open(folder, model, **loading) as gallery:
         _print_added(gallery.add(source, **vars(options)))
         note(f"The gallery {folder} has {len(gallery)} items.")
 
@@ -59,11 +67,9 @@ def run_remove(folder: Path, names: Sequence[str], where: str | None) -> None:
         print(f"{len(removed)} removed; the gallery {shown(folder)} has {len(gallery)} items. The files were kept.")
 
 
-def run_check(
-    folder: Path, model: str | None, repair: bool, files: bool, device: str = "auto", dtype: str = "auto"
-) -> bool:
-    """Check a gallery, and return whether nothing is left to repair."""
-    with Gallery.open(folder, model, device=device, dtype=dtype) as gallery:
+def run_check(folder: Path, model: str | None, repair: bool, files: bool, **loading: Any) -> bool:
+    """Check a gallery, and return whether nothing is left to repair; `loading` is for `Encoder.load`."""
+    with Gallery.open(folder, model, **loading) as gallery:
         report = gallery.check(repair, files)
     _print_check(report)
     return not report.problems

@@ -38,6 +38,7 @@ class IndexOptions(AddOptions):
 
     Attributes:
         dtype: Precision of the checkpoint, as for `processing.device.choose_dtype`.
+        trust_remote_code: Run code that the model carries, if it is of a kind that the libraries do not know.
         store: How views are stored: `fp32`, `fp16` or `int8`.
         ann: `hnsw` or `ivfpq` for an approximate index; None for exact search.
         engine: `faiss`, or `milvus` for a server.
@@ -45,6 +46,7 @@ class IndexOptions(AddOptions):
     """
 
     dtype: str = "auto"
+    trust_remote_code: bool = False
     store: str = "fp32"
     ann: str | None = None
     engine: str = "faiss"

@@ -29,6 +29,7 @@ def run_search(
     exact: bool = False,
     device: str = "auto",
     dtype: str = "auto",
+    trust_remote_code: bool = False,
 ) -> None:
     """Search a gallery and print the answers.
 
@@ -45,6 +46,7 @@ def run_search(
         exact: Compare all views, even if the gallery has an approximate index.
         device: Where the model runs.
         dtype: Its precision.
+        trust_remote_code: Run code that it carries, if it is of a kind that the libraries do not know.
 
     Raises:
         UserError: If more than one of query, image and queries is given, or one of them cannot be used.
@@ -57,7 +59,8 @@ def run_search(
             raise UserError("--sheet draws the answers to a query, to --image or to --queries; give one of them.")
     # The command says itself what the model cannot read.
     warnings.simplefilter("ignore", UnreadableQueryWarning)
-    with Gallery.open(folder, model, approximate=not exact, device=device, dtype=dtype) as gallery:
+    loading = {"device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
+    with Gallery.open(folder, model, approximate=not exact, **loading) as gallery:
         _check_items(gallery)
         if image is not None:
             answered = [(str(image), gallery.search_by_image(image, k, where))]

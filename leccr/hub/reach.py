@@ -17,6 +17,7 @@ from pathlib import Path
 
 from processing.notes import note
 
+from ..arguments import repository_of
 from ..errors import UserError
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
@@ -35,7 +36,8 @@ def need_from_hub(names: Iterable[str | None], kind: str = "model", alternative:
     Raises:
         UserError: If something is not in the cache, and the Hub cannot be reached or must not be asked.
     """
-    remote = list(dict.fromkeys(name for name in names if name and not Path(name).exists()))
+    given = (repository_of(name) for name in names if name)
+    remote = list(dict.fromkeys(name for name in given if not Path(name).exists()))
     if not remote:
         return
     offline = is_offline()
