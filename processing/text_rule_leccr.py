@@ -88,7 +88,8 @@ def unknown_shares(tokenizer: Any, texts: Sequence[str]) -> list[float]:
         return []
     texts = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
     unknown = tokenizer.unk_token_id
-    tokens = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    # A long text is no reason to warn: where it is embedded, it is cut.
+    tokens = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
     return [ids.count(unknown) / len(ids) if ids else 1.0 for ids in tokens]
 
 

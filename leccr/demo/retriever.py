@@ -1,12 +1,13 @@
 """A loaded model, handed to the Space, which loads only our own models by itself."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import torch
 from PIL import Image as PillowImage
 
+from ..arguments import repository_of
 from ..models.encoder import Encoder, padded
 from ..models.model_encoder import ModelEncoder
 from .space import space
@@ -40,7 +41,18 @@ def make_retriever(encoder: Encoder) -> Any:
             embeds = torch.from_numpy(encoder.whole_images(inputs, [None] * len(inputs)))
             return SimpleNamespace(image_embeds=embeds, slot_embeds=None)
 
-    config = SimpleNamespace(num_slots=0, alpha=1.0, projection_dim=encoder.width)
-    weights = list(getattr(encoder, "model", torch.nn.Module()).parameters())
-    model = SimpleNamespace(config=config, parameters=lambda: iter(weights))
-    return EncoderRetriever(SimpleNamespace(eval=lambda: model), None, encoder.name)
+    return EncoderRetriever(_Facts(encoder), None, repository_of(encoder.name))
+
+
+class _Facts:
+    """What the page says of a model, in place of the model."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.config = SimpleNamespace(num_slots=0, alpha=1.0, projection_dim=encoder.width)
+        self._model = getattr(encoder, "model", torch.nn.Module())
+
+    def eval(self) -> "_Facts":
+        return self
+
+    def parameters(self) -> Iterator[torch.nn.Parameter]:
+        yield from self._model.parameters()

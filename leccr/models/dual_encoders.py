@@ -21,7 +21,7 @@ from processing.pretrained import check_config, load_pretrained
 
 from ..arguments import SENTENCE_TRANSFORMERS
 from ..errors import UserError
-from .checkpoints import CROSS_LINGUAL, RETRIEVER, load_cross_lingual, load_parts, load_retriever, model_type
+from .checkpoints import CROSS_LINGUAL, RETRIEVER, load_cross_lingual, load_parts, load_retriever, model_type, quiet
 
 SEARCHABLE = (*FAMILIES, "siglip2", "chinese_clip")
 """Kinds of models, as `model_type` names them, that are searched without training."""
@@ -175,7 +175,8 @@ def dual_encoder_processor(name: str | Path, **settings: Any) -> LeccrProcessor:
             f"{name} is a {kind or 'different'} model, not a dual encoder known here; give one of these kinds: "
             f"{', '.join(FAMILIES)}."
         )
-    return _processor(name, load_pretrained(AutoConfig, name), **settings)
+    with quiet():
+        return _processor(name, load_pretrained(AutoConfig, name), **settings)
 
 
 def _processor(
@@ -203,7 +204,13 @@ def _tokenizer(name: str | Path, config: Any, trusted: bool) -> Any:
     tokenizer = load_pretrained(AutoTokenizer, name, trusted, config=config)
     if _sees_padding(config) and isinstance(tokenizer, GemmaTokenizer):
         # SigLIP 2, which was trained on lower-cased texts; its checkpoints name a tokenizer that leaves the case.
-        return load_pretrained(Siglip2Tokenizer, name)
+        tokenizer = load_pretrained(Siglip2Tokenizer, name)
+    # Where the files are missing, transformers makes a tokenizer that knows nothing.
+    if len(tokenizer) <= len(set(tokenizer.all_special_tokens)):
+        raise UserError(
+            f"{name} has no vocabulary for its tokenizer: tokenizer.json or the like is missing; download the model "
+            "again, or give another one."
+        )
     return tokenizer
 
 

@@ -1,7 +1,6 @@
 """Models that sentence-transformers loads, for texts and pictures, as an `Encoder`."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from processing.text_rule_leccr import unknown_shares
 
 from ..arguments import SENTENCE_TRANSFORMERS, repository_of
 from ..errors import UserError, missing_extra
+from .checkpoints import quiet
 from .encoder import IMAGE_BATCH, TEXT_BATCH, Encoder, Inputs, digest
 
 
@@ -46,8 +46,7 @@ class SentenceEncoder(Encoder):
         """Return the embeddings (T, D) of texts as queries."""
         if not len(texts):
             return np.empty((0, self.width), dtype=np.float32)
-        # Half of a surrogate pair is not text to tokenizers.
-        readable = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
+        readable = [_as_text(text) for text in texts]
         shows = progress and len(texts) > batch_size
         embeds = self._encoded(self.model.encode_query, readable, batch_size, shows)
         self._check_numbers(embeds)
@@ -102,14 +101,9 @@ def load_sentence_encoder(
         from sentence_transformers import SentenceTransformer
     except ImportError as error:
         raise missing_extra("sentence-transformers", f"{SENTENCE_TRANSFORMERS}NAME") from error
-    where = repository_of(name)
-    if Path(where).is_dir() and not (Path(where) / "modules.json").is_file():
-        raise UserError(
-            f"{name} is not a model of sentence-transformers: it has no modules.json; leave out "
-            f"{SENTENCE_TRANSFORMERS} for a model of transformers."
-        )
     try:
-        model = SentenceTransformer(where, device=str(device), trust_remote_code=trust_remote_code)
+        with quiet():
+            model = SentenceTransformer(repository_of(name), device=str(device), trust_remote_code=trust_remote_code)
     except ImportError as error:
         raise UserError(f"{name} needs a library that is not installed: {_line(error)}") from error
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
@@ -131,6 +125,15 @@ def load_sentence_encoder(
         encoder.keep_fingerprint()
         to_device(model, device, dtype)
     return encoder
+
+
+def _as_text(text: str) -> Any:
+    """Return a text as the library takes it for one, and does not open the file or the address that it may name."""
+    from sentence_transformers.base.modality import infer_modality
+
+    # Half of a surrogate pair is not text to tokenizers.
+    readable = text.encode("utf-8", "replace").decode("utf-8")
+    return readable if infer_modality(readable) == "text" else {"text": readable}
 
 
 def _line(error: Exception) -> str:

@@ -14,7 +14,7 @@ def test_the_command_passes_its_options_on(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(demo_module, "run_demo", lambda *names, **options: asked.update(options, names=names))
     monkeypatch.setattr("leccr.hub.reach.need_from_hub", lambda *args, **kwargs: None)
     arguments = ["demo", "--gallery", str(tmp_path), "--model", "org/m", "--port", "8000", "--no-browser"]
-    arguments += ["--training-scenes", "60", "--device", "cpu", "--dtype", "bf16"]
+    arguments += ["--training-scenes", "60", "--device", "cpu", "--dtype", "bf16", "--trust-remote-code"]
     result = CliRunner().invoke(app, arguments)
     assert (result.exit_code, result.stderr) == (0, "Starting the page …\n")
     assert asked.pop("names") == (str(tmp_path), "org/m")
@@ -25,6 +25,7 @@ def test_the_command_passes_its_options_on(tmp_path: Path, monkeypatch: pytest.M
         "training_scenes": 60,
         "device": "cpu",
         "dtype": "bf16",
+        "trust_remote_code": True,
     }
 
 

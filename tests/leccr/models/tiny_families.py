@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import sentencepiece
 import torch
+from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import (
     AltCLIPConfig,
@@ -48,7 +50,7 @@ from transformers import (
 )
 
 from tests.modeling_leccr.tiny import PICTURE_SIZE, TRANSFORMER
-from tests.modeling_leccr.tiny_dual_encoders import LENGTH, PICTURES, SPACE, two_models
+from tests.modeling_leccr.tiny_dual_encoders import LENGTH, SPACE, two_models
 
 CORPUS = [
     "Ein brauner Hund läuft am Strand entlang.",
@@ -77,6 +79,11 @@ FAMILIES = (
     "clip and xlm-r",
     "vit and bert",
 )
+PICTURES = [
+    Image.fromarray(np.random.default_rng(seed).integers(256, size=(*size, 3), dtype=np.uint8))
+    for seed, size in enumerate([(40, 60), (32, 32), (80, 50)])
+]
+VISION = TRANSFORMER | {"image_size": PICTURE_SIZE, "patch_size": 8}
 PADDED = {"padding": "max_length", "truncation": True, "max_length": LENGTH}
 
 
@@ -101,7 +108,7 @@ def build(family: str, vocabulary: int) -> PreTrainedModel:
 
 
 def _build(family: str, text: dict[str, Any]) -> PreTrainedModel:
-    both: dict[str, Any] = {"vision_config": PICTURES, "projection_dim": SPACE}
+    both: dict[str, Any] = {"vision_config": VISION, "projection_dim": SPACE}
     # Positions of RoBERTa are counted from behind the padding token.
     shifted = text | {"max_position_embeddings": LENGTH + 2, "pad_token_id": 1}
     siglip = text | {"projection_size": TRANSFORMER["hidden_size"]}
@@ -115,15 +122,15 @@ def _build(family: str, text: dict[str, Any]) -> PreTrainedModel:
         case "chinese clip":
             return ChineseCLIPModel(ChineseCLIPConfig(text_config=text, **both))
         case "siglip" | "siglip 2":
-            return SiglipModel(SiglipConfig(text_config=siglip, vision_config=PICTURES))
+            return SiglipModel(SiglipConfig(text_config=siglip, vision_config=VISION))
         case "siglip 2 naflex":
             vision = TRANSFORMER | {"num_patches": 16, "patch_size": 8}
             return Siglip2Model(Siglip2Config(text_config=siglip, vision_config=vision))
         case "clip and xlm-r":
-            towers = CLIPVisionModel(CLIPVisionConfig(**PICTURES)), XLMRobertaModel(XLMRobertaConfig(**shifted))
+            towers = CLIPVisionModel(CLIPVisionConfig(**VISION)), XLMRobertaModel(XLMRobertaConfig(**shifted))
             return two_models(*towers)
         case "vit and bert":
-            return two_models(ViTModel(ViTConfig(**PICTURES)), BertModel(BertConfig(**text)))
+            return two_models(ViTModel(ViTConfig(**VISION)), BertModel(BertConfig(**text)))
     raise ValueError(family)
 
 
@@ -171,7 +178,7 @@ def _tokenizer(family: str, folder: Path) -> Any:
         case "siglip 2" | "siglip 2 naflex":
             return _gemma()
         case "chinese clip" | "vit and bert":
-            return _bert(lower_case=family == "chinese clip")
+            return bert_tokenizer(lower_case=family == "chinese clip")
     return _xlm_roberta()
 
 
@@ -222,7 +229,7 @@ def _xlm_roberta() -> XLMRobertaTokenizer:
     return XLMRobertaTokenizer(vocab=pieces, model_max_length=LENGTH)
 
 
-def _bert(lower_case: bool) -> BertTokenizer:
+def bert_tokenizer(lower_case: bool) -> BertTokenizer:
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     own = BertTokenizer(do_lower_case=lower_case).backend_tokenizer
     tokenizer.normalizer, tokenizer.pre_tokenizer = own.normalizer, own.pre_tokenizer

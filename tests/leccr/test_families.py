@@ -1,0 +1,253 @@
+"""Dual encoders of every family, searched without training: index, search, evaluate and page give their own scores."""
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import AlignConfig, AutoModel, BertConfig, ViTConfig
+
+from leccr.demo.retriever import make_retriever
+from leccr.demo.searcher import GallerySearcher
+from leccr.demo.space import space
+from leccr.errors import UserError
+from leccr.evaluation.evaluate import rank_retrieval
+from leccr.gallery import Gallery
+from leccr.models.encoder import Encoder
+from tests.leccr.gallery.tiny_gallery import run
+from tests.leccr.models.tiny_families import FAMILIES, PICTURES, QUERIES, image_processor, own_processor, save_family
+from tests.tiny_data import dataset, row
+from tests.videos import write_video
+
+NAMES = [f"{number}.png" for number in range(len(PICTURES))]
+
+
+@dataclass
+class Searched:
+    """A checkpoint of a family, a gallery that `leccr index` made with it, and the family's own scores."""
+
+    model: Path
+    gallery: Path
+    scores: np.ndarray
+
+    def check(self, query: int, found: dict[str, float]) -> None:
+        """Check the scores of all pictures for a query, by the pictures' names."""
+        np.testing.assert_allclose([found[name] for name in NAMES], self.scores[query], rtol=0, atol=1e-5)
+
+
+@torch.inference_mode()
+def own_scores(family: str, folder: Path) -> np.ndarray:
+    """Return the cosines (queries, pictures) by the family's own model and processor, a picture at a time."""
+    model = AutoModel.from_pretrained(folder).eval()
+    processor, options = own_processor(family, folder)
+    images = image_processor(family)
+    texts = model.get_text_features(**processor(text=QUERIES, return_tensors="pt", **options)).pooler_output
+    pictures = torch.cat(
+        [
+            model.get_image_features(**images(images=[picture], return_tensors="pt")).pooler_output
+            for picture in PICTURES
+        ]
+    )
+    scores = torch.nn.functional.cosine_similarity(texts[:, None], pictures[None], dim=-1)
+    assert scores.unique().numel() == scores.numel()
+    return scores.numpy()
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def searched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Searched:
+    folder = tmp_path_factory.mktemp("family")
+    save_family(request.param, folder / "model")
+    (folder / "photos").mkdir()
+    for name, picture in zip(NAMES, PICTURES):
+        picture.save(folder / "photos" / name)
+    result = run("index", folder / "photos", "--model", folder / "model", "--out", folder / "gallery")
+    assert result.exit_code == 0, result.output
+    assert result.stderr.count("\n") <= 2, result.stderr
+    return Searched(folder / "model", folder / "gallery", own_scores(request.param, folder / "model"))
+
+
+def test_search(searched: Searched) -> None:
+    with Gallery.open(searched.gallery, device="cpu") as gallery:
+        for query, answers in enumerate(gallery.search(QUERIES)):
+            searched.check(query, {answer.path: answer.score for answer in answers})
+            assert {answer.view for answer in answers} == {0}
+
+
+def test_the_command_line(searched: Searched) -> None:
+    result = run("search", searched.gallery, QUERIES[3], "-k", 3, "--json", "--device", "cpu")
+    assert (result.exit_code, result.stderr) == (0, "")
+    searched.check(3, {answer["path"]: answer["score"] for answer in json.loads(result.stdout)["results"]})
+
+
+def test_evaluate(searched: Searched) -> None:
+    rows = [row(name, image=picture, source_captions=[query]) for name, picture, query in zip(NAMES, PICTURES, QUERIES)]
+    (ranked,) = rank_retrieval(Encoder.load(searched.model, "cpu"), dataset(rows), ["en"])
+    scores = (ranked.text_embeds @ ranked.views[:, 0].T).numpy()
+    np.testing.assert_allclose(scores, searched.scores[: len(NAMES)], rtol=0, atol=1e-5)
+
+
+def test_the_page(searched: Searched) -> None:
+    with Gallery.open(searched.gallery, device="cpu") as gallery:
+        searcher = GallerySearcher(gallery)
+        hits = searcher.search(QUERIES[0], 10)
+        searched.check(0, {hit.name: hit.score for hit in hits})
+        why = searcher.explain(hits[0].id, QUERIES[0])
+        assert why.score == pytest.approx(hits[0].score, abs=1e-5) and why.slots == []
+        assert [hit.name for hit in searcher.more_like(hits[0].id, 3)] != [hits[0].name]
+
+
+def test_the_page_over_a_folder(searched: Searched) -> None:
+    store = space("search").PictureStore(make_retriever(Encoder.load(searched.model, "cpu")))
+    pictures = space("sources").open_source(str(searched.gallery.parent / "photos")).pictures
+    assert store.add(pictures) == []
+    searched.check(1, {hit.name: hit.score for hit in store.search(QUERIES[1], 10)})
+
+
+@pytest.fixture(scope="module")
+def siglip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a SigLIP 2 as `model`, and `photos`."""
+    folder = tmp_path_factory.mktemp("siglip")
+    save_family("siglip 2", folder / "model")
+    (folder / "photos").mkdir()
+    for name, picture in zip(NAMES, PICTURES):
+        picture.save(folder / "photos" / name)
+    return folder
+
+
+def test_a_gallery_is_moved_and_opened_in_another_process(siglip: Path, tmp_path: Path) -> None:
+    Gallery.build(siglip / "photos", str(siglip / "model"), tmp_path / "first", device="cpu").close()
+    (tmp_path / "elsewhere").mkdir()
+    moved = shutil.move(tmp_path / "first", tmp_path / "elsewhere" / "gallery")
+    command = [sys.executable, "-m", "leccr.cli", "search", moved, QUERIES[0], "-k", "3", "--json", "--device", "cpu"]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = {answer["path"]: answer["score"] for answer in json.loads(done.stdout)["results"]}
+    expected = own_scores("siglip 2", siglip / "model")[0]
+    np.testing.assert_allclose([found[name] for name in NAMES], expected, rtol=0, atol=1e-5)
+
+
+def test_upper_and_lower_case_are_one_query_to_siglip_2(siglip: Path) -> None:
+    encoder = Encoder.load(siglip / "model", "cpu")
+    texts = encoder.texts(["Ein Hund am Strand", "ein hund am strand", "ein hund am berg"])
+    assert np.array_equal(texts[0], texts[1]) and not np.allclose(texts[0], texts[2], atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CLIP with all that sentence-transformers asks for."""
+    folder = save_family("clip", tmp_path_factory.mktemp("st") / "clip")
+    own_processor("clip", folder)[0].save_pretrained(folder)
+    return folder
+
+
+class TestSentenceTransformers:
+    def test_it_is_searched_like_the_others(self, clip: Path, siglip: Path, tmp_path: Path) -> None:
+        name = f"st:{clip}"
+        result = run("index", siglip / "photos", "--model", name, "--out", tmp_path / "gallery", "--device", "cpu")
+        assert result.exit_code == 0, result.output
+        expected = own_scores("clip", clip)
+        with Gallery.open(tmp_path / "gallery", device="cpu") as gallery:
+            assert gallery.state.model == name
+            searcher = GallerySearcher(gallery)
+            hits = searcher.search(QUERIES[0], 10)
+            np.testing.assert_allclose(
+                [{hit.name: hit.score for hit in hits}[name] for name in NAMES], expected[0], rtol=0, atol=1e-5
+            )
+            why = searcher.explain(hits[0].id, QUERIES[0])
+            assert why.score == pytest.approx(hits[0].score, abs=1e-5)
+            assert "no slots" in space("about").about(space("setup").make_ready(searcher, "photos"))
+            assert gallery.search_by_image(siglip / "photos" / NAMES[1])[0].path == NAMES[1]
+        store = space("search").PictureStore(make_retriever(Encoder.load(name, "cpu")))
+        assert store.add(space("sources").open_source(str(siglip / "photos")).pictures) == []
+        assert [hit.name for hit in store.search(QUERIES[0], 10)] == [hit.name for hit in hits]
+
+    def test_it_is_evaluated(self, clip: Path, siglip: Path, tmp_path: Path) -> None:
+        rows = [row(name, image=picture) for name, picture in zip(NAMES, PICTURES)]
+        dataset(rows).to_parquet(tmp_path / "validation-00000-of-00001.parquet")
+        result = run("evaluate", f"st:{clip}", tmp_path, "--device", "cpu", "--out", tmp_path / "figures.json")
+        assert result.exit_code == 0, result.output
+        figures = json.loads((tmp_path / "figures.json").read_text())
+        assert {each["language"] for each in figures} == {"en", "de", "zh"}
+
+
+class TestMistakes:
+    """One line that names the model and what would work."""
+
+    @pytest.mark.parametrize(
+        ("config", "kind"), [(BertConfig(), "bert"), (ViTConfig(), "vit"), (AlignConfig(), "align")], ids=str
+    )
+    def test_texts_only_pictures_only_and_an_unknown_family(
+        self, config: Any, kind: str, siglip: Path, tmp_path: Path
+    ) -> None:
+        config.save_pretrained(tmp_path / "other")
+        result = run("index", siglip / "photos", "--model", tmp_path / "other", "--out", tmp_path / "gallery")
+        assert result.exit_code == 2
+        [line] = result.stderr.splitlines()
+        assert f"other is a {kind} model, which does not embed texts and pictures in one space; give" in line
+        assert "siglip2" in line and "st:NAME" in line
+        assert not (tmp_path / "gallery").exists()
+
+    def test_a_gallery_of_another_model(self, siglip: Path, tmp_path: Path) -> None:
+        Gallery.build(siglip / "photos", str(siglip / "model"), tmp_path / "gallery", device="cpu").close()
+        other = save_family("clip", tmp_path / "clip")
+        for words in (("search", tmp_path / "gallery", "Hund"), ("gallery", "add", tmp_path / "gallery", siglip)):
+            result = run(*words, "--model", other)
+            assert result.exit_code == 2
+            [line] = result.stderr.splitlines()
+            assert f"was built with the model {siglip / 'model'}" in line and f"and not with {other}" in line
+
+    @pytest.mark.parametrize("family", ["clip", "metaclip 2", "siglip 2 naflex", "siglip", "chinese clip"])
+    def test_a_missing_tokenizer(self, family: str, tmp_path: Path) -> None:
+        """Some classes of transformers make an empty one then."""
+        save_family(family, tmp_path / "model")
+        for file in ("tokenizer.json", "tokenizer_config.json", "spiece.model"):
+            (tmp_path / "model" / file).unlink(missing_ok=True)
+        with pytest.raises(UserError, match=r"model (has no vocabulary|cannot be loaded).*download"):
+            Encoder.load(tmp_path / "model")
+
+    def test_a_video_is_left_out(self, siglip: Path, tmp_path: Path) -> None:
+        photos = shutil.copytree(siglip / "photos", tmp_path / "photos")
+        write_video(photos / "film.mp4")
+        result = run("index", photos, "--model", siglip / "model", "--out", tmp_path / "gallery")
+        assert result.exit_code == 0
+        assert "film.mp4: It is a video, but the gallery's model takes pictures only." in result.stdout
+
+
+CODE = """
+import pathlib
+from transformers import CLIPConfig, CLIPModel
+
+class OwnConfig(CLIPConfig):
+    model_type = "own_clip"
+
+class OwnModel(CLIPModel):
+    config_class = OwnConfig
+
+pathlib.Path(__file__).with_name("ran").touch()
+"""
+
+
+def test_a_repository_with_code_of_its_own(siglip: Path, tmp_path: Path) -> None:
+    model = save_family("clip", tmp_path / "own-clip")
+    (model / "own.py").write_text(CODE)
+    config = json.loads((model / "config.json").read_text())
+    config |= {"model_type": "own_clip", "auto_map": {"AutoConfig": "own.OwnConfig", "AutoModel": "own.OwnModel"}}
+    (model / "config.json").write_text(json.dumps(config))
+    words = ["index", siglip / "photos", "--model", model, "--out", tmp_path / "gallery", "--device", "cpu"]
+    refused = run(*words)
+    assert refused.exit_code == 2 and "Traceback" not in refused.stderr
+    assert "own-clip needs code that it carries itself, which is not run" in refused.stderr
+    assert "--trust-remote-code" in refused.stderr
+    assert run(*words, "--trust-remote-code").exit_code == 0
+    search = ["search", tmp_path / "gallery", QUERIES[0], "-k", "3", "--json", "--device", "cpu"]
+    assert "--trust-remote-code" in run(*search).stderr
+    result = run(*search, "--trust-remote-code")
+    found = {answer["path"]: answer["score"] for answer in json.loads(result.stdout)["results"]}
+    expected = own_scores("clip", save_family("clip", tmp_path / "clip"))[0]
+    np.testing.assert_allclose([found[name] for name in NAMES], expected, rtol=0, atol=1e-5)
