@@ -59,7 +59,7 @@ def saved(
 
 def views(encoder: Encoder, pictures: list[Image.Image]) -> np.ndarray:
     prepared = [encoder.prepare({"id": "a", "image": picture}) for picture in pictures]
-    return encoder.views(prepared, [None] * len(pictures), batch_size=2)
+    return np.stack(encoder.views(prepared, [None] * len(pictures), batch_size=2))
 
 
 def test_its_own_embeddings(saved: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -74,7 +74,7 @@ def test_its_own_embeddings(saved: Path, capfd: pytest.CaptureFixture[str]) -> N
     np.testing.assert_allclose(encoder.texts(QUERIES), texts, atol=1e-6)
     np.testing.assert_allclose(views(encoder, PICTURES)[:, 0], pictures, atol=1e-6)
     np.testing.assert_allclose(encoder.image({"id": "a", "image": PICTURES[0]}), pictures[0], atol=1e-6)
-    assert encoder.texts([]).shape == (0, SPACE) and views(encoder, []).shape == (0, 1, SPACE)
+    assert encoder.texts([]).shape == (0, SPACE) and encoder.views([], []) == []
 
 
 def test_prompts_for_queries_and_documents(clip: Path) -> None:
