@@ -41,6 +41,9 @@ _AT_LEAST_ONE = (
     "logging_steps",
     "save_total_limit",
     "dataloader_prefetch_factor",
+    "torch_empty_cache_steps",
+    "ddp_bucket_cap_mb",
+    "ddp_timeout",
 )
 _NOT_NEGATIVE = (
     "learning_rate",
@@ -50,8 +53,22 @@ _NOT_NEGATIVE = (
     "label_smoothing_factor",
     "dataloader_num_workers",
     "eval_delay",
+    "adam_epsilon",
+    "neftune_noise_alpha",
+    "data_seed",
 )
-_AT_MOST = {"per_device_train_batch_size": 65536, "per_device_eval_batch_size": 65536, "num_train_epochs": 1_000_000}
+_AT_MOST = {
+    "per_device_train_batch_size": 65536,
+    "per_device_eval_batch_size": 65536,
+    "num_train_epochs": 1_000_000,
+    "dataloader_num_workers": 1024,
+    "dataloader_prefetch_factor": 1024,
+    "learning_rate": 1000,
+    "label_smoothing_factor": 1,
+    "adam_epsilon": 1,
+    "data_seed": LARGEST_SEED,
+}
+_MOST = 10**9
 _SHARES = ("adam_beta1", "adam_beta2")
 
 
@@ -98,15 +115,15 @@ def check_settings(recipe: Recipe) -> None:
             raise UserError(f"--{name} is {value}, but has to be at least 1.")
         if name in _NOT_NEGATIVE and value < 0:
             raise UserError(f"--{name} is {value}, but cannot be negative.")
-        if value > _AT_MOST.get(name, math.inf):
-            raise UserError(f"--{name} is {value}, but at most {_AT_MOST[name]} is possible.")
+        if value > _AT_MOST.get(name, _MOST):
+            raise UserError(f"--{name} is {value}, but at most {_AT_MOST.get(name, _MOST)} is possible.")
         if name in _SHARES and not 0 <= value < 1:
             raise UserError(f"--{name} is {value}, but has to be at least 0 and less than 1.")
     rate = recipe.new_layers_learning_rate
     if rate is not None and not (math.isfinite(rate) and rate >= 0):
         raise UserError(f"--new_layers_learning_rate is {rate}, but has to be a number that is not negative.")
     steps, epochs = settings.get("max_steps", -1), settings.get("num_train_epochs", 3)
-    if steps == 0 or steps < -1:
+    if steps != -1 and steps < 1:
         raise UserError(f"--max_steps is {steps}, which trains nothing; give at least 1, or leave it out.")
     if steps == -1 and epochs <= 0:
         raise UserError(f"--num_train_epochs is {epochs}, which trains nothing; give a number above 0.")

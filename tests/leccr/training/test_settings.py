@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import TrainingArguments
 
 from leccr.errors import UserError
 from leccr.training.settings import aligned, differences, training_arguments
@@ -44,6 +45,22 @@ def test_what_cannot_be_trained_with_is_one_sentence(
     with pytest.raises(UserError, match=re.escape(message)):
         training_arguments(recipe(training=settings), str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+FIELDS = [
+    field.name
+    for field in dataclasses.fields(TrainingArguments)
+    # The recipe has the seed, and whoever starts several processes tells each its rank.
+    if field.init and re.search("int|float", str(field.type)) and field.name not in ("seed", "local_rank")
+]
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_number_has_bounds(name: str, tmp_path: Path) -> None:
+    """Whatever transformers thinks of them: no traceback, and nothing that cannot be meant."""
+    for value in (10**12, 10**30, float("nan"), float("inf"), -float("inf"), -0.5, -7):
+        with pytest.raises(UserError, match=f"--{name} is .*"):
+            training_arguments(recipe(training={name: value}), str(tmp_path))
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32])
