@@ -7,8 +7,8 @@ import gradio as gr
 import space_html
 from space_errors import SpaceError
 from space_pictures import image_suffixes
-from space_search import LONGEST_QUERY, MOST_PIXELS, PictureStore, check_query
-from space_search_tab import NO_WHY, SHOW_WHY, explain_click, text_of
+from space_search import MOST_PIXELS, PictureStore, check_query
+from space_search_tab import NO_WHY, SHOW_WHY, explain_click, query_box, text_of
 from space_setup import Setup
 from space_uploads import (
     LONGEST_DESCRIPTION,
@@ -75,16 +75,7 @@ class OwnTab:
 
     def _add_search(self) -> None:
         with gr.Row(elem_classes="ask"):
-            self.query = gr.Textbox(
-                label="What are you looking for in your pictures?",
-                placeholder="A sentence in your language",
-                max_length=LONGEST_QUERY,
-                lines=1,
-                max_lines=1,
-                scale=5,
-                min_width=280,
-                elem_id="own-query",
-            )
+            self.query = query_box("What are you looking for in your pictures?", "own-query")
             self.search_button = gr.Button("Search", variant="primary", scale=1, min_width=110, elem_id="own-search")
         self.said = gr.HTML(elem_id="own-said")
         with gr.Row():

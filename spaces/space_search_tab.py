@@ -39,17 +39,7 @@ class SearchTab:
 
     def _add_query(self) -> None:
         with gr.Row(elem_classes="ask"):
-            self.query = gr.Textbox(
-                label="What are you looking for?",
-                placeholder="A sentence in your language",
-                max_length=LONGEST_QUERY,
-                lines=1,
-                max_lines=1,
-                scale=5,
-                min_width=280,
-                elem_id="query",
-                html_attributes=gr.InputHTMLAttributes(enterkeyhint="search", autocomplete="off"),
-            )
+            self.query = query_box("What are you looking for?", "query")
             self.language = gr.Dropdown(
                 [("Detect", DETECT)],
                 value=DETECT,
@@ -138,6 +128,21 @@ class SearchTab:
             return space_html.status(str(error), "error"), gr.skip()
         said = space_html.status("Pictures most like the one you chose; the scores compare pictures.")
         return said, space_html.tiles(hits, query, "Pictures like the one chosen")
+
+
+def query_box(label: str, elem_id: str) -> gr.Textbox:
+    """Return a box for one query, as wide as its row allows."""
+    return gr.Textbox(
+        label=label,
+        placeholder="A sentence in your language",
+        max_length=LONGEST_QUERY,
+        lines=1,
+        max_lines=1,
+        scale=5,
+        min_width=280,
+        elem_id=elem_id,
+        html_attributes=gr.InputHTMLAttributes(enterkeyhint="search", autocomplete="off"),
+    )
 
 
 def text_of(event: gr.EventData, name: str) -> str:

@@ -14,6 +14,7 @@ from leccr.gallery import Gallery
 from leccr.gallery.sources import open_source
 from leccr.models.encoder import Encoder
 from processing.screen import shown
+from tests.closed_folders import close_folders
 from tests.leccr.gallery.tiny_gallery import paint, run
 from tests.processing.test_screen import HOSTILE
 
@@ -118,14 +119,7 @@ def test_a_folder_that_cannot_be_read_is_named_and_counted(
 ) -> None:
     paint(tmp_path / "p" / "closed" / "1.png", 0)
     paint(tmp_path / "p" / "open.png", 1)
-    scandir = os.scandir
-
-    def refuse(path: Any) -> Any:
-        if Path(os.fspath(path)).name == "closed":
-            raise PermissionError(13, "Permission denied", str(path))
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", refuse)
+    close_folders(monkeypatch)
     expected = f"1 left out:\n  {tmp_path}/p/closed: the folder cannot be read: Permission denied\n"
     done = run("index", tmp_path / "p", "--model", model, "--out", tmp_path / "g")
     assert done.exit_code == 0 and expected in done.stdout, done.output

@@ -1,7 +1,5 @@
 import gzip
-import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 from datasets import Dataset
@@ -23,6 +21,7 @@ from processing.readers.files import (
     require,
 )
 from processing.schema import ROW_FEATURES
+from tests.closed_folders import close_folders
 
 from .layout import touch, write
 
@@ -175,9 +174,9 @@ def test_image_key(name: str, key: str) -> None:
 
 
 def test_rows_can_be_read_again() -> None:
-    there = Rows.of(lambda split: ({"id": f"{split} {number}"} for number in range(2)), ["train", "test"])
+    existing = Rows.of(lambda split: ({"id": f"{split} {number}"} for number in range(2)), ["train", "test"])
     for _ in range(2):
-        assert [row["id"] for row in there["test"]] == ["test 0", "test 1"]
+        assert [row["id"] for row in existing["test"]] == ["test 0", "test 1"]
 
 
 def test_a_folder_that_cannot_be_read_is_no_missing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,14 +186,7 @@ def test_a_folder_that_cannot_be_read_is_no_missing_file(tmp_path: Path, monkeyp
     (tmp_path / "a" / "up").symlink_to(tmp_path)
     assert files_by_stem(tmp_path, (".jpg",)) == {"1": tmp_path / "a/1.jpg", "2": tmp_path / "closed/2.jpg"}
     assert files_by_stem(tmp_path / "none", (".jpg",)) == {}
-    scandir = os.scandir
-
-    def refuse(path: Any) -> Any:
-        if Path(os.fspath(path)).name == "closed":
-            raise PermissionError(13, "Permission denied", str(path))
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", refuse)
+    close_folders(monkeypatch)
     with pytest.raises(UserError, match="closed: the folder cannot be read: Permission denied; make it readable."):
         files_by_stem(tmp_path, (".jpg",))
 

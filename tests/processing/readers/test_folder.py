@@ -3,7 +3,6 @@ import os
 import sys
 import unicodedata
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image as PillowImage
@@ -12,6 +11,7 @@ from processing.images import open_image
 from processing.readers.checks import check_splits, check_visuals
 from processing.readers.folder import folder_rows
 from processing.storage import read_splits, write_rows
+from tests.closed_folders import close_folders
 
 from .layout import rows, targets, touch, write
 
@@ -208,14 +208,7 @@ def test_names_that_are_no_text_can_be_stored_and_opened(tmp_path: Path) -> None
 
 def test_folders_that_cannot_be_read_are_notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     touch(tmp_path, ["closed/1.jpg", "open.jpg"])
-    scandir = os.scandir
-
-    def refuse(path: Any) -> Any:
-        if Path(os.fspath(path)).name == "closed":
-            raise PermissionError(13, "Permission denied", str(path))
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", refuse)
+    close_folders(monkeypatch)
     found = folder_rows(tmp_path)
     assert list(rows(found, "gallery")) == ["open.jpg"]
     assert found.notes == [f"{tmp_path}/closed: the folder cannot be read: Permission denied; nothing in it was read."]
