@@ -108,14 +108,17 @@ def test_forgetting_leaves_nothing(retriever: Retriever, tmp_path: Path) -> None
     assert len(store) == 0 and store.search("x" * LONGEST_QUERY, 5) == []
 
 
-@pytest.mark.parametrize("content", [jpeg(), b"no picture"])
-def test_two_visitors_may_upload_the_same_file(retriever: Retriever, tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    "content", [jpeg(), png(), huge_png(), b"", b"no picture"], ids=["JPEG", "PNG", "too large", "empty", "none"]
+)
+def test_several_visitors_may_upload_the_same_file(retriever: Retriever, tmp_path: Path, content: bytes) -> None:
     """The server gives both the same path, and the first visitor's turn deletes the file."""
     path = write(tmp_path, "same.jpg", content)
     _, first = add_uploads(None, [path], retriever)
     assert list(tmp_path.iterdir()) == []
-    _, second = add_uploads(None, [path], retriever)
-    assert second == first and "did not arrive" not in second
+    for _ in range(3):
+        _, other = add_uploads(None, [path], retriever)
+        assert other == first and "did not arrive" not in other
 
 
 def test_what_never_arrived_is_told(retriever: Retriever, tmp_path: Path) -> None:

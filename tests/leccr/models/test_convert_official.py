@@ -20,6 +20,13 @@ from leccr.models.convert_official import convert_official, official_config, off
 from modeling_leccr import LeccrModel
 from processing.text_rule_leccr import has_text_rule
 from processing.tokenizers import train_tokenizer
+from tests.fuzz.test_models_and_endpoints import Pickled
+
+PLACES: list[Callable[[Any], Any]] = [
+    lambda code: code,
+    lambda code: {"model": code},
+    lambda code: {"model": {"a": code}},
+]
 
 Weights = dict[str, Tensor]
 
@@ -172,6 +179,13 @@ class TestFiles:
         (tmp_path / "x.pth").write_bytes((image / "checkpoint_best.pth").read_bytes()[:5000])
         with pytest.raises(UserError, match="cannot be read as plain weights"):
             read_official(tmp_path / "x.pth")
+
+    @pytest.mark.parametrize("place", PLACES)
+    def test_code_in_it_is_not_run(self, place: Any, tmp_path: Path) -> None:
+        torch.save(place(Pickled(tmp_path / "ran")), tmp_path / "x.pth")
+        with pytest.raises(UserError, match="cannot be read as plain weights"):
+            read_official(tmp_path / "x.pth")
+        assert not (tmp_path / "ran").exists()
 
     def test_output_in_use(self, image: Path, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
