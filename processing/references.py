@@ -30,14 +30,14 @@ _LONGEST_NOTE = 2**24
 
 
 def check_references(
-    rows: Dataset, own: Iterable[str | Path], place: Callable[[int], str], noted: frozenset[str] = frozenset()
+    rows: Dataset, own: Iterable[str | Path], file_of: Callable[[int], str], noted: frozenset[str] = frozenset()
 ) -> None:
     """Check that rows refer to no files but those of their data set, of its writer, and of folders that the user named.
 
     Args:
         rows: Rows, pictures undecoded.
         own: Folders of the data set.
-        place: Returns, for a row's index, the file that it is in.
+        file_of: Returns, for a row's index, the file that it is in.
         noted: What `noted_folders` returned.
 
     Raises:
@@ -65,7 +65,7 @@ def check_references(
         if not is_inside:
             name = rows[index]["id"] if "id" in rows.column_names else index
             raise UserError(
-                f"Row {name!r} of {place(index)} refers to {shown(path)}, which is not in the data set's "
+                f"Row {name!r} of {file_of(index)} refers to {shown(path)}, which is not in the data set's "
                 f"folder; put it there, or, if the data may use your files, name their folder in the variable {ROOTS}."
             )
 

@@ -86,7 +86,11 @@ class _Commands(_Group):
         if type(error).__name__ == "NoArgsIsHelpError":
             raise error
         command = error.ctx.command_path if error.ctx else f"leccr {ctx.invoked_subcommand or ''}".rstrip()
-        _stop(f"Error: {explain(error, command, ctx.meta[ARGUMENTS])}{self._hint(ctx)}", 2)
+        sentence, hint = explain(error, command, ctx.meta[ARGUMENTS]), self._hint(ctx)
+        if hint:
+            # Says better than the help what to do.
+            sentence = f"{sentence.partition(';')[0].rstrip('.')}.{hint}"
+        _stop(f"Error: {sentence}", 2)
 
     def _hint(self, ctx: Any) -> str:
         """Return how a list is written, if the values of one were given with spaces between."""

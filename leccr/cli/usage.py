@@ -40,7 +40,7 @@ def unknown_command(typed: str, command: str, commands: Iterable[tuple[str, Any]
     """Return that there is no such command, and which one is near.
 
     Args:
-        typed: The word in the command's place.
+        typed: The word where a command is expected.
         command: What it follows: `leccr`, or `leccr gallery`.
         commands: The commands there are, by name.
     """

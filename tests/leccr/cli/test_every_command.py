@@ -75,4 +75,5 @@ def test_quiet_turns_off_notes_and_progress_bars_and_keeps_results(tmp_path: Pat
 def test_a_list_with_spaces_is_answered_with_the_comma_form(words: str, form: str) -> None:
     result = run(*words.split())
     assert result.exit_code == 2
-    assert result.stderr.endswith(f"Separate several values by commas: {form}\n")
+    assert result.stderr.endswith(f". Separate several values by commas: {form}\n")
+    assert "--help" not in result.stderr and result.stderr.count("\n") == 1

@@ -34,7 +34,7 @@ def run(*arguments: str) -> Any:
         ("describe d --model m --temperature hot", '--temperature takes a number from 0 to 100, not "hot".'),
         ("prepare multi30k --out o --task one", '--task takes a whole number from 1 to 2, not "one".'),
         ("search", "GALLERY is missing; add it: folder that `leccr index` wrote."),
-        ("index photos --out o", "--model is missing; add it: folder or Hub name of a trained model."),
+        ("index photos --out o", "--model is missing; add it: folder or Hub name of a trained model"),
         ("translate d --to de", "--model is missing; add it: NLLB-200, M2M-100, MADLAD-400 or Marian: folder, Hub"),
         ("evaluate m d --out", "--out needs a value; `leccr evaluate --help` says which."),
         ("search g dog --exact=yes", "--exact takes no value; write --exact alone."),
