@@ -189,7 +189,7 @@ def test_evaluate_hands_over_everything(monkeypatch: pytest.MonkeyPatch) -> None
     evaluation.assert_called_once_with(
         "folder",
         "d",
-        EvaluationOptions("test", ["de", "fr"], False, 8, True, "cpu", "bf16"),
+        EvaluationOptions("test", ["de", "fr"], False, batch_size=8, skip_broken=True, device="cpu", dtype="bf16"),
         output=Path("result.json"),
         plots=Path("drawn"),
     )

@@ -199,7 +199,12 @@ class TestTransfer:
 class TestTrainRecipe:
     def test_data_that_do_not_fit_the_model_are_the_users(self, data: DatasetDict, tmp_path: Path) -> None:
         trainer = trainer_for(recipe(), data, tmp_path)
-        trainer.data_collator = lambda rows: {"input_ids": torch.ones(1, 2).long(), "return_loss": True}
+        texts = {
+            f"{side}_{name}": torch.ones(1, 2).long()
+            for side in ("source", "target")
+            for name in ("input_ids", "attention_mask")
+        }
+        trainer.data_collator = lambda rows: {**texts, "return_loss": True}
         with pytest.raises(UserError, match="^Give either pixel_values or visual_features; neither was given"):
             train_recipe(trainer, recipe())
 
