@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import BertConfig, CLIPImageProcessorPil
+from PIL import Image
+from transformers import BertConfig, CLIPImageProcessorPil, GemmaTokenizer
 from typer.testing import CliRunner
 
 from leccr.cli import app
 from leccr.errors import UserError
 from leccr.models.build import build_model, build_processor
 from leccr.models.checkpoints import load_retriever
-from leccr.models.dual_encoders import dual_encoder_processor
+from leccr.models.dual_encoders import dual_encoder_processor, load_dual_encoder
 from leccr.recipes import Recipe, load_recipe
 from modeling_leccr import LeccrModel
 from processing import LeccrProcessor
@@ -21,6 +22,8 @@ from processing.text_rule_leccr import has_text_rule
 from processing.tokenizers import train_tokenizer
 from tests.modeling_leccr.tiny_dual_encoders import LENGTH, dual_encoder
 from tests.tiny_data import picture, scenes
+
+from .tiny_families import FAMILIES, PADDED, PICTURES, QUERIES, save_family
 
 TEXTS = ["a dog", "a brown dog runs over a meadow"]
 
@@ -34,28 +37,45 @@ def save(family: str, folder: Path) -> None:
     CLIPImageProcessorPil(size={"height": 32, "width": 32}, do_center_crop=False).save_pretrained(folder)
 
 
-@pytest.mark.parametrize("family", ["siglip", "clip"])
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name not in ("siglip 2 naflex", "chinese clip")])
 @torch.no_grad()
-def test_texts_go_from_processor_to_model_as_in_the_original(family: str, tmp_path: Path) -> None:
-    save(family, tmp_path / "source")
+def test_a_model_that_starts_from_one_reads_texts_as_it_does(family: str, tmp_path: Path) -> None:
+    save_family(family, tmp_path / "source")
     dual_encoder_processor(tmp_path / "source").save_pretrained(tmp_path / "saved")
     processor = LeccrProcessor.from_pretrained(tmp_path / "saved")
-    batch = processor(text=TEXTS, images=[picture(), picture("blue")], descriptions=[TEXTS[1], None])
-    fixed = family == "siglip"
-    assert (batch["input_ids"].shape[1] == LENGTH) == (batch["description_input_ids"].shape[1] == LENGTH) == fixed
-    assert batch["attention_mask"].sum(1).tolist() == [4, 9]
-    assert batch["description_attention_mask"].sum(1).tolist() == [9, 0]
-    model = LeccrModel.from_dual_encoder(tmp_path / "source", num_slots=2, interaction_heads=2)
-    original = {"input_ids": batch["input_ids"]} | ({} if fixed else {"attention_mask": batch["attention_mask"]})
-    expected = dual_encoder(family).get_text_features(**original).pooler_output
-    features = model.get_text_features(batch["input_ids"], batch["attention_mask"])
-    torch.testing.assert_close(features, torch.nn.functional.normalize(expected, dim=-1), rtol=0, atol=1e-5)
-    assert (
-        model(
-            **{name: value for name, value in batch.items() if "input" not in name or "desc" in name}
-        ).image_views.shape[1]
-        == 2
-    )
+    model = LeccrModel.from_dual_encoder(tmp_path / "source", num_slots=2, interaction_heads=2).eval()
+    original, own = load_dual_encoder(tmp_path / "source")
+    expected = original.get_text_features(**own(text=QUERIES))
+    features = model.get_text_features(**processor(text=QUERIES))
+    torch.testing.assert_close(features, expected, rtol=0, atol=1e-5)
+    views = model.get_image_views(**processor(images=PICTURES, descriptions=[QUERIES[0], None, QUERIES[1]]))
+    expected = original.get_image_views(**own(images=PICTURES)).expand_as(views)
+    torch.testing.assert_close(views, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["siglip 2", "siglip 2 naflex"])
+def test_texts_for_siglip_2_are_lower_case_and_padded(family: str, tmp_path: Path) -> None:
+    """Its checkpoints name a tokenizer that leaves the case, while its captions were lower-cased."""
+    save_family(family, tmp_path)
+    _, processor = load_dual_encoder(tmp_path)
+    named = GemmaTokenizer.from_pretrained(tmp_path)
+    expected = named([text.lower() for text in QUERIES], return_tensors="pt", **PADDED)["input_ids"]
+    assert not torch.equal(named(QUERIES, return_tensors="pt", **PADDED)["input_ids"], expected)
+    assert torch.equal(processor(text=QUERIES)["input_ids"], expected)
+    assert expected.shape == (4, LENGTH) and (expected[:3] == named.pad_token_id).any(1).all()
+    assert expected[3, -1] == named.eos_token_id, "a text that is cut still ends"
+
+
+def test_pictures_for_naflex_keep_their_proportions(tmp_path: Path) -> None:
+    save_family("siglip 2 naflex", tmp_path)
+    _, processor = load_dual_encoder(tmp_path)
+    batch = processor(images=iter(PICTURES), text=["a dog"])
+    assert batch["spatial_shapes"].tolist() == [[3, 5], [4, 4], [5, 3]]
+    assert batch["pixel_attention_mask"].sum(1).tolist() == [15, 16, 15]
+    assert batch["input_ids"].shape == (1, LENGTH)
+    see_through = Image.new("RGBA", (32, 32), (255, 0, 0, 0))
+    white = processor(images=[Image.new("RGB", (32, 32), "white")])["pixel_values"]
+    assert torch.equal(processor(images=see_through)["pixel_values"], white)
 
 
 def test_each_keeps_its_own_text_rule(tmp_path: Path) -> None:
