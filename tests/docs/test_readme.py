@@ -14,20 +14,23 @@ from typer.testing import CliRunner
 import leccr.demo
 from leccr.cli.app import app
 from leccr.quickstart import run_quickstart
+from tests.leccr.gallery.tiny_gallery import photos
+from tests.leccr.models.tiny_families import save_family
 
 REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 SMALL = {"num_train": 32, "num_validation": 4, "num_test": 12}
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-def commands(program: str) -> list[list[str]]:
-    """Return the arguments of each command of this name, in the README's order."""
-    lines = [shlex.split(line) for block in blocks("bash") for line in block.splitlines()]
-    return [line[1:] for line in lines if line[0] == program]
+def commands(section: str) -> list[list[str]]:
+    """Return the arguments of each `leccr` of a section, in the README's order."""
+    [text] = re.findall(rf"^## {section}\n(.*?)^## ", README, re.DOTALL | re.MULTILINE)
+    lines = [shlex.split(line) for block in blocks("bash", text) for line in block.splitlines()]
+    return [line[1:] for line in lines if line[0] == "leccr"]
 
 
 def test_it_is_short() -> None:
@@ -60,13 +63,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_the_quickstart_ends_with_the_next_commands(folder: Path) -> None:
     _, steps = (folder / "said.txt").read_text(encoding="utf-8").split("What to type next:\n")
     typed = [shlex.split(line)[1:] for line in steps.splitlines()]
-    assert typed[:3] == commands("leccr")[1:]
+    assert typed[:3] == commands("Try the training")[1:]
 
 
 def test_its_commands_work(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[Any] = []
     monkeypatch.setattr(leccr.demo, "run_demo", lambda *arguments, **options: served.append(arguments))
-    first, *others = commands("leccr")
+    first, *others = commands("Try the training")
     assert first == ["quickstart"]
     assert [arguments[0] for arguments in others] == ["index", "search", "demo"]
     outputs = []
@@ -77,6 +80,25 @@ def test_its_commands_work(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "12 added" in outputs[0]
     assert len(re.findall(r"^[123] .*\.png +slot \d", outputs[1], re.MULTILINE)) == 3
     assert len(served) == 1 and (folder / "quickstart" / "gallery").is_dir()
+
+
+def test_photos_are_searched_without_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    photos(tmp_path / "photos", 4)
+    # A folder goes before a name on the Hub.
+    model = tmp_path / "google" / "siglip2-base-patch16-224"
+    model.parent.mkdir()
+    save_family("siglip 2", model)
+    served: list[Any] = []
+    monkeypatch.setattr(leccr.demo, "run_demo", lambda *arguments, **options: served.append(arguments))
+    index, search, demo = commands("Search your photos")
+    for words in (index, search, demo):
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == 0, result.output
+        if words is search:
+            assert "Ein brauner Hund am Strand" in words
+            assert len(re.findall(r"^[123] .*\.png", result.output, re.MULTILINE)) == 3
+    assert served == [("gallery", None)] and index[0] == "index"
 
 
 def test_its_code_ranks_the_pictures(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,17 +9,14 @@ import pytest
 import torch
 from PIL import Image
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.base.modules import Dense, Router, Transformer
-from sentence_transformers.sentence_transformer.modules import Pooling
-from transformers import BertModel
+from sentence_transformers.base.modules import Router
 
 from leccr.errors import UserError
 from leccr.models.encoder import Encoder
 from leccr.models.sentence_encoder import SentenceEncoder
-from tests.modeling_leccr.tiny import text_config
 from tests.modeling_leccr.tiny_dual_encoders import SPACE
 
-from .tiny_families import PICTURES, QUERIES, bert_tokenizer, own_processor, save_family
+from .tiny_families import PICTURES, QUERIES, own_processor, save_family, save_text_tower
 
 
 @pytest.fixture(scope="module")
@@ -30,17 +27,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def texts_only(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A multilingual text tower for CLIP's pictures, as M-CLIP is: another network, and a projection."""
-    folder = tmp_path_factory.mktemp("bert")
-    tokenizer = bert_tokenizer(lower_case=True)
-    tokenizer.save_pretrained(folder)
-    torch.manual_seed(1)
-    BertModel(text_config(vocabulary=len(tokenizer))).save_pretrained(folder)
-    tower = Transformer(str(folder))
-    width = tower.get_embedding_dimension()
-    SentenceTransformer(modules=[tower, Pooling(width), Dense(width, SPACE)], device="cpu").save(str(folder / "saved"))
-    return folder / "saved"
+def texts_only(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_text_tower(tmp_path_factory.mktemp("texts") / "tower")
 
 
 @pytest.fixture(scope="module", params=["clip", "m-clip"])

@@ -2,12 +2,16 @@
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import sentencepiece
 import torch
 from PIL import Image
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Dense, Transformer
+from sentence_transformers.sentence_transformer.modules import Pooling
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import (
     AltCLIPConfig,
@@ -94,6 +98,21 @@ def save_family(family: str, folder: Path) -> Path:
     build(family, len(tokenizer)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     image_processor(family).save_pretrained(folder)
+    return folder
+
+
+def save_text_tower(folder: Path) -> Path:
+    """Write a text tower of sentence-transformers for CLIP's pictures, as M-CLIP has: BERT, and a projection."""
+    tokenizer = bert_tokenizer(lower_case=True)
+    torch.manual_seed(1)
+    config = BertConfig(**TRANSFORMER, vocab_size=len(tokenizer), max_position_embeddings=LENGTH)
+    with TemporaryDirectory() as parts:
+        tokenizer.save_pretrained(parts)
+        BertModel(config).save_pretrained(parts)
+        tower = Transformer(parts)
+        width = TRANSFORMER["hidden_size"]
+        modules = [tower, Pooling(width), Dense(width, SPACE)]
+        SentenceTransformer(modules=modules, device="cpu").save(str(folder))
     return folder
 
 
