@@ -32,7 +32,7 @@ def blocks(page: Path, language: str) -> list[str]:
 
 def typed(page: Path) -> list[str]:
     """Return the commands in a page's blocks of commands."""
-    lines = "\n".join(blocks(page, "(?:console|bash)")).splitlines()
+    lines = "\n".join(blocks(page, "(?:console|bash)")).replace("\\\n", " ").splitlines()
     return [line for line in (line.removeprefix("$ ").partition("  #")[0] for line in lines) if line[:6] == "leccr "]
 
 
