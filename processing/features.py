@@ -48,11 +48,12 @@ class FeatureFile:
 
     Raises:
         FileNotFoundError: If there is no such file.
+        UserError: If the folder has the features of several towers.
     """
 
     def __init__(self, path: str | Path) -> None:
         path = Path(path)
-        self.path = next(iter(features_paths(path)), path / FEATURES_FILE) if path.is_dir() else path
+        self.path = _only_file(path) if path.is_dir() else path
         if not self.path.is_file():
             raise FileNotFoundError(f"{self.path} does not exist; write visual features first.")
         self._file = safe_open(self.path, framework="pt")
@@ -83,6 +84,14 @@ class FeatureFile:
             squares += features.square().sum(dim=0)
         mean = total / count
         return mean.float(), (squares / count - mean.square()).clamp(min=0).sqrt().float()
+
+
+def _only_file(folder: Path) -> Path:
+    paths = features_paths(folder) or [folder / FEATURES_FILE]
+    if len(paths) > 1 and paths[0].name != FEATURES_FILE:
+        names = ", ".join(path.name for path in paths)
+        raise UserError(f"{folder} has the features of several towers: {names}; name one of the files.")
+    return paths[0]
 
 
 def save_features(path: str | Path, ids: Sequence[str], features: Iterable[Tensor], **about: str) -> None:

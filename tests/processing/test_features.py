@@ -7,6 +7,7 @@ from datasets import Dataset as HubDataset
 from safetensors.torch import load_file
 from torch import Tensor
 
+from processing.errors import UserError
 from processing.features import FEATURES_FILE, FeatureFile, FeatureRows, copy_id, save_features, with_features
 from processing.writing import part_path
 from tests.tiny_data import dataset, row
@@ -153,3 +154,14 @@ def test_training_draws_among_a_picture_and_its_copies(tmp_path: Path) -> None:
     assert {varied[1]["visual_features"][0, 0].item() for _ in range(20)} == {3.0}
     plain = with_features(rows, features)
     assert {plain[0]["visual_features"][0, 0].item() for _ in range(20)} == {0.0}
+
+
+def test_of_several_towers_none_is_taken_by_chance(tmp_path: Path) -> None:
+    for name in ("features-b", "features-a"):
+        save_features(tmp_path / f"{name}.safetensors", ["x"], [torch.ones(1, 2)])
+    with pytest.raises(UserError, match="several towers: features-a.safetensors, features-b.safetensors; name one"):
+        FeatureFile(tmp_path)
+    (tmp_path / "features-a.safetensors").unlink()
+    assert FeatureFile(tmp_path).path.name == "features-b.safetensors"
+    save_features(tmp_path / "features.safetensors", ["x"], [torch.ones(1, 2)])
+    assert FeatureFile(tmp_path).path.name == "features.safetensors"
