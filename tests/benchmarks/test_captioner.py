@@ -70,7 +70,7 @@ def test_the_saved_captioner_says_what_it_learned(trained: tuple[Path, float], d
     options = DescribeOptions(model=str(folder), prompts=str(folder / "prompts.yaml"), output=output, batch_size=3)
     run_description(str(data), options)
     rows = {row["id"]: row["description"] for row in read_splits(output)["train"]}
-    expected = {name: " ".join(sorted(texts, key=len)).replace(" .", ".") for name, texts in CAPTIONS.items()}
+    expected = {name: "\n".join(sorted(texts, key=len)).replace(" .", ".") for name, texts in CAPTIONS.items()}
     assert rows == expected
 
 
