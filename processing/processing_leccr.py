@@ -143,7 +143,9 @@ class LeccrProcessor(ProcessorMixin):
         known = {part: set(getattr(every[part], "__annotations__", ())) for part in every}
         own = getattr(self.image_processor, "valid_kwargs", None)
         known["images_kwargs"] |= set(getattr(own, "__annotations__", ()))
-        known["common_kwargs"] = set().union(*known.values())
+        # The frames of videos are processed as pictures.
+        known["videos_kwargs"] = known["images_kwargs"]
+        known["common_kwargs"] = known["images_kwargs"] | known["text_kwargs"]
         unknown = given.keys() - known.keys() - known["common_kwargs"]
         unknown |= {name for part in known for name in dict(given.get(part) or {}) if name not in known[part]}
         if unknown:

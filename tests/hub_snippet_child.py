@@ -44,6 +44,15 @@ embeddings = model.encode(sentences)
 similarities = model.similarity(embeddings, embeddings)
 answer = [list(similarities.shape), embeddings.tolist()]
 """,
+    "published again": """
+from transformers import AutoModelForZeroShotImageClassification, AutoProcessor
+
+classes = (AutoModelForZeroShotImageClassification, AutoProcessor)
+for auto_class in classes:
+    auto_class.from_pretrained("NAME", trust_remote_code=True).push_to_hub("org/again")
+loaded = [auto_class.from_pretrained("org/again", trust_remote_code=True) for auto_class in classes]
+answer = [type(part).__module__ for part in loaded]
+""",
     "endpoint": """
 import sys
 from huggingface_hub import snapshot_download

@@ -61,6 +61,7 @@ def embed(model: Any, processor: Any, folder: Path) -> dict[str, torch.Tensor]:
         "images": model.get_image_features(**images),
         "views": model.get_image_views(**images),
         "images_alone": model.get_image_features(images["pixel_values"]),
+        "scores": model(**processor(text=request["texts"], images=pictures, padding=True)).logits_per_text,
     }
 
 

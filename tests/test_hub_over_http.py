@@ -191,23 +191,24 @@ def test_what_was_published_loads_by_name_by_commit_by_its_old_name_and_offline(
 @pytest.mark.slow
 @torch.inference_mode()
 def test_what_the_hub_shows_for_the_card_runs(desk: Desk, published: dict[str, Any], processor: LeccrProcessor) -> None:
-    """The snippets of its libraries and its pipeline, and the handler of an endpoint."""
+    """The snippets of its libraries and its pipeline, publishing what was loaded, and the handler of an endpoint."""
     picture = Image.open(desk.folder / "0.png")
     desk.hub.repositories["dataset", "huggingface/documentation-images"] = images = Repository(private=False)
     images.commit("main", {"hub/parrots.png": File((desk.folder / "0.png").read_bytes(), False)}, "Add a picture")
     card = ModelCard(desk.hub.files(REPOSITORY)["README.md"].decode()).data
     assert card.pipeline_tag == "zero-shot-image-classification"
-    shown = ({card.library_name, *card.tags} & SNIPPETS.keys()) | {"pipeline", "endpoint"}
+    shown = ({card.library_name, *card.tags} & SNIPPETS.keys()) | {"pipeline", "published again", "endpoint"}
     assert shown == SNIPPETS.keys()
     filled = {"NAME": REPOSITORY, "PIPELINE": card.pipeline_tag, "HUB": desk.hub.url}
     programs = {name: reduce(lambda code, part: code.replace(*part), filled.items(), SNIPPETS[name]) for name in shown}
     (desk.folder / "snippets.json").write_text(json.dumps(programs), encoding="utf-8")
-    done = desk.run(hub_snippet_child.__file__, str(desk.folder))
+    done = desk.run(hub_snippet_child.__file__, str(desk.folder), HF_TOKEN=TOKEN)
     assert done.returncode == 0, done.stderr[-3000:]
     answers = json.loads((desk.folder / "answers.json").read_text(encoding="utf-8"))
 
     model = model_with(processor, seed=1)
     assert answers["transformers"] == ["LeccrProcessor", "LeccrModel"]
+    assert all(name.startswith("transformers_modules.org.again.") for name in answers["published again"])
     labels = ["animals", "humans", "landscape"]
     inputs = processor(images=picture, text=[f"This is a photo of {label}." for label in labels], max_length=40)
     scores = model(**inputs).logits_per_image[0].softmax(dim=-1)

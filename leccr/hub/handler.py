@@ -56,19 +56,17 @@ class EndpointHandler:
         inputs, parameters = data["inputs"], data.get("parameters") or {}
         if not isinstance(parameters, dict):
             raise ValueError(f"The parameters are not a mapping. {HOW}")
+        labels, template = parameters.get("candidate_labels"), parameters.get("hypothesis_template")
         if isinstance(inputs, dict):
             if inputs.keys() != {"image"}:
                 raise ValueError(f"The inputs have other fields than image: {sorted(map(str, inputs))}. {HOW}")
             inputs = inputs["image"]
-        elif isinstance(inputs, (str, list)) and "candidate_labels" not in parameters:
-            return self._embed(inputs)
+        elif isinstance(inputs, (str, list)) and labels is None:
+            return list(self.model.get_text_features(**self._tokens(inputs)).float().tolist())
         pixels = self._pixels(inputs)
-        if "candidate_labels" not in parameters:
+        if labels is None:
             return list(self.model.get_image_views(**pixels)[0].float().tolist())
-        return self._classify(pixels, parameters["candidate_labels"], parameters.get("hypothesis_template", "{}"))
-
-    def _embed(self, texts: Any) -> list[Any]:
-        return list(self.model.get_text_features(**self._tokens(texts)).float().tolist())
+        return self._classify(pixels, labels, "{}" if template is None else template)
 
     def _classify(self, pixels: dict[str, Any], labels: Any, template: Any) -> list[dict[str, Any]]:
         if not isinstance(labels, list):

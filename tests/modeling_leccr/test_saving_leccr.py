@@ -160,6 +160,12 @@ def test_auto_classes_find_their_way(tmp_path: Path) -> None:
         assert type(auto.from_pretrained(tmp_path, trust_remote_code=True)).__name__ == "LeccrModel"
 
 
+def test_layers_can_be_placed_by_the_library(tmp_path: Path) -> None:
+    tiny_model().save_pretrained(tmp_path)
+    model = LeccrModel.from_pretrained(tmp_path, device_map="auto")
+    torch.testing.assert_close(model(**batch()).loss, tiny_model()(**batch()).loss)
+
+
 def test_a_model_of_the_hub_is_saved_with_its_own_code(tmp_path: Path) -> None:
     """Not with the name of the repository that it was loaded from, as transformers leaves it in its configuration."""
     model = tiny_model()

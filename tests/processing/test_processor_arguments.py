@@ -111,6 +111,8 @@ def test_padding_is_what_the_model_needs_unless_a_call_says_how(ours: LeccrProce
         ({"text_kwargs": {"max_lenght": 3}}, "max_lenght"),
         ({"images_kwargs": {"max_length": 3}, "padding": True}, "max_length"),
         ({"common_kwargs": {"return_tensor": "pt"}}, "return_tensor"),
+        ({"sampling_rate": 16000}, "sampling_rate"),
+        ({"videos_kwargs": {"fps": 2}}, "fps"),
         ({"description_length": 3, "text_kwargs": {"padding": True}}, "description_length"),
     ],
 )

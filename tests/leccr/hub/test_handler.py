@@ -50,7 +50,8 @@ def features(handler: EndpointHandler, texts: list[str]) -> torch.Tensor:
 def test_texts(handler: EndpointHandler) -> None:
     expected = features(handler, TEXTS)
     close(handler({"inputs": TEXTS}), expected)
-    close(handler({"inputs": TEXTS[0], "parameters": None}), expected[:1])
+    for parameters in (None, {"candidate_labels": None}):
+        close(handler({"inputs": TEXTS[0], "parameters": parameters}), expected[:1])
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,7 @@ def test_a_picture(handler: EndpointHandler, inputs: Any) -> None:
 
 @pytest.mark.parametrize("template", [None, "Das ist {}."])
 def test_labels(handler: EndpointHandler, template: str | None) -> None:
-    given = {"candidate_labels": LABELS} | ({} if template is None else {"hypothesis_template": template})
+    given = {"candidate_labels": LABELS, "hypothesis_template": template}
     texts = [(template or "{}").format(label) for label in LABELS]
     best = (features(handler, texts) @ views(handler).T).amax(dim=1)
     expected = (handler.model.inverse_temperature() * best).softmax(dim=0)

@@ -59,6 +59,12 @@ def test_a_handler_for_endpoints_goes_along_on_request(checkpoint: Path) -> None
     assert set(bytes(files["requirements.txt"]).decode().split()) <= set(project["dependencies"])
 
 
+def test_a_handler_is_for_a_model(tmp_path: Path) -> None:
+    (tmp_path / "rows.parquet").write_bytes(b"rows")
+    with pytest.raises(UserError, match="--endpoint-handler are for a model, and this is a data set"):
+        plan_upload(tmp_path, NAME, endpoint_handler=True)
+
+
 def test_a_handler_of_ones_own_is_not_replaced(checkpoint: Path) -> None:
     (checkpoint / "handler.py").write_text("mine")
     with pytest.raises(UserError, match="handler.py exists already; move it away, or leave --endpoint-handler out"):
