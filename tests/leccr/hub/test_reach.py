@@ -112,7 +112,7 @@ def test_offline_nobody_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         "index IMAGES --model org/model --out OUT",
         "index org/data --model IMAGES --out OUT",
         "push IMAGES org/model",
-        "demo --model org/model",
+        "demo --model org/model --quiet",
     ],
 )
 def test_commands_say_so_before_anything_is_loaded(
