@@ -19,7 +19,7 @@ def method_name(config: Config) -> str:
     if is_text_only(config):
         return "cross-lingual"
     transfer = config.get("transfer_weight", 0) > 0
-    if config.get("num_slots", 0) > 0:
+    if config.get("num_slots", 0) > 0 or has_sentences(config):
         return "leccr-cl2cm" if transfer else "leccr"
     if config.get("description_fusion"):
         return "late-fusion"
@@ -52,6 +52,8 @@ def _kind(config: Config, tower: str) -> str:
 
 
 def _description_paragraph(config: Config) -> str:
+    if has_sentences(config):
+        return _sentence_paragraph(config)
     if config.get("num_slots", 0) > 0:
         slots, alpha = config["num_slots"], config.get("alpha", 0.8)
         anchored = (
@@ -79,6 +81,24 @@ def _description_paragraph(config: Config) -> str:
         "A query is compared with a picture by the inner product of their two vectors. Nothing but the picture itself "
         "goes into its vector: this model takes no descriptions. It is meant for collections that nobody has "
         "described, and as a baseline for models that use descriptions."
+    )
+
+
+def _sentence_paragraph(config: Config) -> str:
+    slots, alpha = config.get("num_slots", 0), config.get("alpha", 0.8)
+    others = (
+        f" To these it adds {slots} slots that it distils from the whole description, as in "
+        "[LECCR](https://arxiv.org/abs/2409.19961)."
+        if slots
+        else ""
+    )
+    return (
+        "Short captions leave out most of what a picture shows. A multimodal language model describes each picture "
+        "once, and each sentence of the description is a *slot*: its vector and the picture's are added, so that a "
+        f"picture has as many slots as sentences. This is no part of the published method.{others} A query is compared "
+        f"with the whole picture and with the best slot: the score is {alpha:g} · (whole picture) + {1 - alpha:g} · "
+        "(best slot). This equals the largest inner product of the query with as many *views* of the picture, so that "
+        f"any inner-product index serves it exactly. {_UNDESCRIBED}"
     )
 
 
@@ -170,14 +190,20 @@ def pipeline_tag(config: Config, processor: Mapping[str, Any]) -> str:
     return "feature-extraction" if only_texts else "zero-shot-image-classification"
 
 
+def has_sentences(config: Config) -> bool:
+    """Return whether sentences of descriptions are slots."""
+    return config.get("slot_source", "attention") != "attention"
+
+
 def takes_descriptions(config: Config) -> bool:
     """Return whether the model takes descriptions of pictures."""
-    return config.get("num_slots", 0) > 0 or bool(config.get("description_fusion"))
+    return config.get("num_slots", 0) > 0 or has_sentences(config) or bool(config.get("description_fusion"))
 
 
 def _described(processor: Mapping[str, Any]) -> str:
     kind = "videos=videos" if processor.get("num_frames") else "images=images"
-    return f"`processor({kind}, descriptions=[...])`, None where there is none."
+    each = ", a list of sentences for each" if processor.get("sentence_slots") else ""
+    return f"`processor({kind}, descriptions=[...])`{each}, None where there is none."
 
 
 _CODE = """\

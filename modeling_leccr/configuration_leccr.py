@@ -28,7 +28,8 @@ class LeccrConfig(PreTrainedConfig):
 
     One network class serves every method. `num_slots=0` is a plain dual encoder, with `description_fusion=True` it
     is late fusion, and `num_slots>0` is LECCR (arXiv 2409.19961), with slots as published (`slot_anchor="none"`)
-    or anchored in the query space (`slot_anchor="text"`).
+    or anchored in the query space (`slot_anchor="text"`). With `slot_source="sentences"` the slots are the sentences of
+    the description.
 
     Towers:
         vision_config: Configuration of any vision tower that `AutoModel` knows, or None for ready-made features.
@@ -56,7 +57,10 @@ class LeccrConfig(PreTrainedConfig):
             under a linear one.
 
     Slots:
-        num_slots: Number K of semantic slots; 0 leaves the interaction out.
+        slot_source: What slots are made of: `"attention"` (published) of the whole description, `num_slots` of them;
+            `"sentences"` of one sentence each, as many as an image has, and `num_slots` is then 0; or `"both"`.
+        sentence_gate: How much of the image is in the slot of a sentence before training, g in unit(g·v + t).
+        num_slots: Number K of slots from attention; 0 leaves the interaction out.
         slot_layers: Depth of the cross-attention from slot queries to the description.
         interaction_layers: Depth of the cross-attentions between slots and visual tokens.
         interaction_dim: Width d in which slots and visual tokens interact. Defaults to the projection width of a CLIP
@@ -68,6 +72,7 @@ class LeccrConfig(PreTrainedConfig):
         normalize_slots: Whether slot embeddings have unit length. The official checkpoints were trained without.
         description_fusion: Without slots: add the description's embedding to the image's (late fusion).
         alpha: Weight of the whole image against the best slot in the multi-level score.
+        learn_alpha: Whether that weight is trained, which needs a `fused_weight`; saving writes its value to `alpha`.
 
     Objectives:
         beta: What `alpha` is to the score, inside the teacher of softened matching.
@@ -108,6 +113,9 @@ class LeccrConfig(PreTrainedConfig):
     has_no_defaults_at_init = True
     # Everything but the two tensors that evaluation ranks with.
     keys_to_ignore_at_inference = [
+        "logits_per_image",
+        "logits_per_text",
+        "text_embeds",
         "image_embeds",
         "slot_embeds",
         "source_embeds",
@@ -141,6 +149,8 @@ class LeccrConfig(PreTrainedConfig):
     text_pooling: Literal["cls", "mean", "eos", "last"] = "cls"
     text_head: Literal["linear", "mlp", "pooler"] = "linear"
 
+    slot_source: Literal["attention", "sentences", "both"] = "attention"
+    sentence_gate: float | int = 1.0
     num_slots: int = 4
     slot_layers: int = 3
     interaction_layers: int = 2
@@ -150,6 +160,7 @@ class LeccrConfig(PreTrainedConfig):
     normalize_slots: bool = True
     description_fusion: bool = False
     alpha: float | int = 0.8
+    learn_alpha: bool = False
 
     beta: float | int = 0.8
     softened_weight: float | int = 0.5
@@ -184,6 +195,8 @@ class LeccrConfig(PreTrainedConfig):
             self.vision_summary = "mean" if self.vision_config is None else "first"
         if self.visual_feature_dim is None and self.vision_config is not None:
             self.visual_feature_dim = _hidden_width(self.vision_config)
+        if self.slot_source == "sentences":
+            self.num_slots = 0
         if self.interaction_dim is None:
             self.interaction_dim = self._default_interaction_dim()
         super().__post_init__(**kwargs)
@@ -216,6 +229,10 @@ class LeccrConfig(PreTrainedConfig):
             raise ValueError(
                 f"slot_layers is {self.slot_layers}, but has to be at least 1, or slots see no description."
             )
+        if self.slot_source == "both" and not self.num_slots:
+            raise ValueError(
+                'slot_source is "both", but num_slots is 0; set it above 0, or slot_source to "sentences".'
+            )
         check_positive(self, "interaction_heads")
         if (self.num_slots or self.visual_layers) and self.interaction_dim % self.interaction_heads:
             raise ValueError(
@@ -226,9 +243,29 @@ class LeccrConfig(PreTrainedConfig):
     def validate_objectives(self) -> None:
         """Check weights and temperatures."""
         check_shares(self, "alpha", "beta", "softened_weight")
+        if self.learn_alpha and not (0.0 < self.alpha < 1.0 and self.fused_weight > 0.0 and self.has_slots):
+            raise ValueError(
+                "learn_alpha needs slots, an alpha between 0 and 1 to start from, and a fused_weight above 0: only "
+                "matching on the fused score depends on it."
+            )
         check_positive(
             self, "slot_vision_temperature", "teacher_temperature", "transfer_temperature", "max_inverse_temperature"
         )
+
+    @property
+    def has_sentences(self) -> bool:
+        """Whether sentences are slots."""
+        return self.slot_source != "attention"
+
+    @property
+    def has_slots(self) -> bool:
+        """Whether there are slots of any kind."""
+        return bool(self.num_slots) or self.has_sentences
+
+    @property
+    def takes_descriptions(self) -> bool:
+        """Whether descriptions change an image's embeddings."""
+        return self.has_slots or self.description_fusion
 
     def validate_training_policy(self) -> None:
         """Check the shares that training hides."""

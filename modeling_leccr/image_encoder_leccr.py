@@ -9,8 +9,8 @@ from transformers import PreTrainedConfig
 
 from .base_leccr import Tower, build_tower, without_pooler
 from .configuration_leccr import LeccrConfig
-from .interaction_leccr import Description, SlotInteraction, build_anchor, fuse
-from .layers_leccr import CrossAttentionStack, FeatureStandardizer, SpaceProjection, masked_mean
+from .interaction_leccr import Description, SentenceSlots, SlotInteraction, build_anchor, fuse
+from .layers_leccr import CrossAttentionStack, FeatureStandardizer, LearnedShare, SpaceProjection, masked_mean
 from .outputs_leccr import LeccrImageOutput
 from .pretrained_leccr import load_vision_tower
 
@@ -117,6 +117,8 @@ class ImageEncoder(nn.Module):
             self.interaction = SlotInteraction(config, description_dim)
             self.slot_head = nn.Linear(width, config.projection_dim)
             self.anchor = build_anchor(config, description_dim)
+        self.sentence_slots = SentenceSlots(config) if config.has_sentences else None
+        self.learned_alpha = LearnedShare(config.alpha) if config.learn_alpha else None
 
     @staticmethod
     def _build_tower(config: LeccrConfig) -> VisionTower:
@@ -137,18 +139,39 @@ class ImageEncoder(nn.Module):
         """
         tokens = self._project(features, mask)
         image = self._embed(tokens, mask)
-        if self.interaction is None:
-            image = fuse(image, description) if self.config.description_fusion else image
-            return LeccrImageOutput(image_embeds=image, image_views=image.unsqueeze(1), vision_tokens=tokens)
-        slots, interacted_tokens, interacted_slots = self.interaction(tokens, mask, description)
-        slot_embeds, image = self.anchor(
-            self.slot_head(interacted_slots), image, self._embed(interacted_tokens, mask), description
-        )
-        views = self.config.alpha * image.unsqueeze(1) + (1.0 - self.config.alpha) * slot_embeds
+        slots, interacted_tokens, interacted_slots, slot_embeds, view_mask = [None] * 5
+        if self.interaction is not None:
+            slots, interacted_tokens, interacted_slots = self.interaction(tokens, mask, description)
+            slot_embeds, image = self.anchor(
+                self.slot_head(interacted_slots), image, self._embed(interacted_tokens, mask), description
+            )
+        elif self.config.description_fusion:
+            image = fuse(image, description)
+        if self.sentence_slots is not None:
+            slot_embeds, view_mask = self._with_sentences(slot_embeds, image, description)
+        views = image.unsqueeze(1)
+        if slot_embeds is not None:
+            views = self.alpha * views + (1.0 - self.alpha) * slot_embeds
         output = LeccrImageOutput(image, views, slot_embeds, tokens, slots, interacted_tokens, interacted_slots)
-        if output_attentions:
+        output.view_mask = view_mask
+        if output_attentions and self.interaction is not None:
             self._add_attentions(output, mask, description)
         return output
+
+    @property
+    def alpha(self) -> Tensor | float:
+        """Weight of the whole image against the best slot."""
+        return self.config.alpha if self.learned_alpha is None else self.learned_alpha()
+
+    def _with_sentences(
+        self, slot_embeds: Tensor | None, image: Tensor, description: Description | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the slots, those of sentences behind the others, and which of them are real, (B, K, D) and (B, K)."""
+        sentences, real = self.sentence_slots(image, description)
+        if slot_embeds is None:
+            return sentences, real
+        others = torch.ones(slot_embeds.shape[:2], dtype=torch.bool, device=real.device)
+        return torch.cat([slot_embeds, sentences.to(slot_embeds.dtype)], dim=1), torch.cat([others, real], dim=1)
 
     def set_feature_statistics(self, mean: Tensor, deviation: Tensor) -> None:
         """Store the mean and the standard deviation (F,) of each visual channel, for `vision_standardize`."""

@@ -87,8 +87,11 @@ def check_text_inputs(input_ids: Tensor, attention_mask: Tensor, positions: int 
     _check_mask("attention_mask", attention_mask, "is an empty text; leave it out")
 
 
-def check_description_inputs(batch_size: int, input_ids: Tensor, attention_mask: Tensor) -> None:
-    """Raise InputError unless there is one description row per image."""
+def check_description_inputs(batch_size: int, input_ids: Tensor, attention_mask: Tensor, sentences: bool) -> None:
+    """Raise InputError unless there is one description per image, which may be in sentences if those are slots."""
+    if input_ids.dim() not in ((2, 3) if sentences else (2,)):
+        forms = "(batch, tokens)" + (" or (batch, sentences, tokens)" if sentences else "")
+        raise InputError(f"description_input_ids have shape {tuple(input_ids.shape)}; give {forms}.")
     if input_ids.shape[0] != batch_size:
         raise InputError(
             f"{input_ids.shape[0]} descriptions for {batch_size} images: give one for each image, "

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .configuration_leccr import LeccrConfig
-from .layers_leccr import CrossAttentionStack, Gate, LearnedTokens
+from .layers_leccr import CrossAttentionStack, Gate, LearnedTokens, masked_mean
 
 
 @dataclass
@@ -19,17 +19,31 @@ class Description:
         mask: Boolean mask (B, L); a row without a description is all false.
         embedding: One vector per description in the queries' space (B, D), unit length.
         head: Projects pooled states (..., H) to the queries' space (..., D).
+        sentences: One vector per sentence in the queries' space (B, S, D), unit length, for sentence slots.
+        sentence_mask: Boolean mask (B, S); false where there is no sentence.
     """
 
     states: Tensor
     mask: Tensor
     embedding: Tensor
     head: nn.Module
+    sentences: Tensor | None = None
+    sentence_mask: Tensor | None = None
 
     @property
     def present(self) -> Tensor:
         """Boolean (B, 1): which rows have a description."""
         return self.mask.any(dim=1, keepdim=True)
+
+    def by_sentence(self, count: int) -> "Description":
+        """Join encoded sentences (B·S, ...) to the descriptions (B, ...) that have `count`, S, of them each.
+
+        A description's embedding is the mean of its sentences', its tokens are those of all of them.
+        """
+        sentences, present = self.embedding.unflatten(0, (-1, count)), self.present.view(-1, count)
+        states, mask = self.states.unflatten(0, (-1, count)).flatten(1, 2), self.mask.reshape(len(present), -1)
+        whole = functional.normalize(masked_mean(sentences, present), dim=-1)
+        return Description(states, mask, whole, self.head, sentences, present)
 
 
 class SlotInteraction(nn.Module):
@@ -188,6 +202,40 @@ class ImageAnchor(SlotAnchor):
             slots = slots + parts * description.present.unsqueeze(-1)
             image = image + self.image_gate.weight * description.embedding * description.present
         return functional.normalize(slots, dim=-1), functional.normalize(image, dim=-1)
+
+
+class SentenceSlots(nn.Module):
+    """Places each sentence t_k next to the image v: m_k = unit(g·v + t_k), with one learned gate g.
+
+    Not in the paper. An image has as many slots as its description has sentences. Without a description it has one, v
+    itself, so that its only view is v.
+
+    Args:
+        config: The model's configuration.
+    """
+
+    def __init__(self, config: LeccrConfig) -> None:
+        super().__init__()
+        self.gate = Gate(config.sentence_gate)
+
+    def forward(self, image: Tensor, description: Description | None) -> tuple[Tensor, Tensor]:
+        """Return slot embeddings (B, S, D), and which of them are real (B, S).
+
+        Those of absent sentences repeat the image's first real one, which changes no largest inner product.
+
+        Args:
+            image: Embeddings (B, D) of the images, of unit length.
+            description: Encoded sentences, or None.
+        """
+        if description is None:
+            return image.unsqueeze(1), torch.ones(len(image), 1, dtype=torch.bool, device=image.device)
+        slots = functional.normalize(self.gate.weight * image.unsqueeze(1) + description.sentences, dim=-1)
+        present = description.sentence_mask
+        described = present.any(dim=1, keepdim=True)
+        first = slots[torch.arange(len(slots), device=slots.device), present.long().argmax(dim=1)]
+        filler = torch.where(described, first, image.to(first.dtype)).unsqueeze(1)
+        first_column = torch.arange(present.shape[1], device=present.device) == 0
+        return torch.where(present.unsqueeze(-1), slots, filler), present | (first_column & ~described)
 
 
 def build_anchor(config: LeccrConfig, description_dim: int) -> nn.Module:

@@ -1,5 +1,6 @@
 """Attention layers of the LECCR interaction (section 3 of arXiv 2409.19961)."""
 
+import math
 from typing import cast
 
 import torch
@@ -147,6 +148,22 @@ class Gate(nn.Module):
     def reset_parameters(self) -> None:
         """Set the scalar to its initial value."""
         init.constant_(self.weight, self.initial)
+
+
+class LearnedShare(nn.Module):
+    """A learned number between 0 and 1.
+
+    Args:
+        initial: Its value before training, neither 0 nor 1.
+    """
+
+    def __init__(self, initial: float) -> None:
+        super().__init__()
+        self.logit = Gate(math.log(initial / (1.0 - initial)))
+
+    def forward(self) -> Tensor:
+        """Return the number, a scalar."""
+        return self.logit.weight.sigmoid()
 
 
 class FeatureStandardizer(nn.Module):

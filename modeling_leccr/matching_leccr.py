@@ -14,6 +14,7 @@ from .objectives_leccr import (
     best_slot_scores,
     contrastive_loss,
     different_image_ids,
+    gather_slots,
     same_image_labels,
     slot_diversity_loss,
     slot_vision_vectors,
@@ -21,6 +22,9 @@ from .objectives_leccr import (
     teacher_scores,
 )
 from .outputs_leccr import LeccrImageOutput, LeccrOutput
+
+# Of sentence slots, processes can have different numbers.
+SLOTS = ("image_views", "slot_embeds")
 
 
 @dataclass
@@ -57,9 +61,12 @@ class MatchingInputs:
 
     def gathered(self) -> "MatchingInputs":
         """Return the same with the batches of all processes joined, gradients included."""
-        return MatchingInputs(
-            **{name: None if x is None else all_gather_with_gradient(x) for name, x in vars(self).items()}
-        )
+        joined = {
+            name: None if x is None else all_gather_with_gradient(x)
+            for name, x in vars(self).items()
+            if name not in SLOTS
+        }
+        return MatchingInputs(**joined, **{name: gather_slots(getattr(self, name)) for name in SLOTS})
 
 
 class MatchingObjective(nn.Module):

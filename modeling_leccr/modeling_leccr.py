@@ -50,13 +50,20 @@ class LeccrModel(StartsFromPretrained, LeccrPreTrainedModel):
         vision = {} if self.image.tower is None else {"freeze_vision": self.image.tower}
         return vision | super()._towers_by_flag()
 
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> Any:
+        """Save with a configuration that says which towers are frozen, and α as it was learned."""
+        if self.config.learn_alpha:
+            self.config.alpha = round(float(self.image.alpha), 6)
+        return super().save_pretrained(*args, **kwargs)
+
     def _frozen_parts(self) -> list[nn.Module]:
         frozen = super()._frozen_parts()
         if self.description_encoder is not None:
             frozen.append(self.description_encoder.tower)
             # Published slots take only a description's states, and distributed training stops at an unused head.
             anchored = self.config.slot_anchor != "none"
-            if not (anchored if self.config.num_slots else self.config.description_fusion):
+            used = anchored if self.config.num_slots else self.config.description_fusion
+            if not (used or self.config.has_sentences):
                 frozen.append(self.description_encoder.head)
         return frozen
 
@@ -109,8 +116,8 @@ class LeccrModel(StartsFromPretrained, LeccrPreTrainedModel):
 
         Args:
             pixel_values: Pictures (B, 3, H, W) or frames (B, T, 3, H, W).
-            description_input_ids: (B, L); None when no row has a description.
-            description_attention_mask: (B, L); a row of zeros has no description.
+            description_input_ids: (B, L), or (B, S, L) for sentence slots; None when no row has a description.
+            description_attention_mask: The same shape; a row of zeros has no description, or is no sentence.
             visual_features: (B, N, F) instead of pixels: ready-made, or from `get_visual_tokens`.
             visual_attention_mask: (B, N) or (B, T); zero marks padding.
             output_attentions: Return what each slot attends to, to explain an answer. Without slots there is nothing.
@@ -129,7 +136,7 @@ class LeccrModel(StartsFromPretrained, LeccrPreTrainedModel):
         return self.image(features, mask, description, output_attentions)
 
     def _describe(self, batch_size: int, input_ids: Tensor | None, attention_mask: Tensor | None) -> Description | None:
-        if not (self.config.num_slots or self.config.description_fusion):
+        if not self.config.takes_descriptions:
             return None
         if input_ids is None and self.training:
             # Rows without a description: distributed training stops at weights that take no part in the loss.
@@ -138,12 +145,17 @@ class LeccrModel(StartsFromPretrained, LeccrPreTrainedModel):
             return None
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
-        check_description_inputs(batch_size, input_ids, attention_mask)
+        check_description_inputs(batch_size, input_ids, attention_mask, self.config.has_sentences)
         mask = attention_mask.bool()
         if self.training and self.config.description_dropout:
             kept = torch.rand(batch_size, 1, device=mask.device) >= self.config.description_dropout
-            mask = mask & kept
-        return self._encode_description(input_ids, mask)
+            mask = mask & kept.view(batch_size, *[1] * (mask.dim() - 1))
+        if not self.config.has_sentences:
+            return self._encode_description(input_ids, mask)
+        # A description in one piece is one sentence.
+        count = input_ids.shape[1] if input_ids.dim() == 3 else 1
+        length = input_ids.shape[-1]
+        return self._encode_description(input_ids.reshape(-1, length), mask.reshape(-1, length)).by_sentence(count)
 
     def _encode_description(self, input_ids: Tensor, mask: Tensor) -> Description:
         encoder = self.text if self.description_encoder is None else self.description_encoder

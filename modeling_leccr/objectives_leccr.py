@@ -58,6 +58,19 @@ def all_gather_with_gradient(tensor: Tensor) -> Tensor:
     return joined
 
 
+def gather_slots(slots: Tensor | None) -> Tensor | None:
+    """Join the slots (B, K, D) of all processes, where K may differ, as `all_gather_with_gradient` does.
+
+    Images with fewer slots repeat their first one, which changes no largest inner product.
+    """
+    if slots is None or not (dist.is_available() and dist.is_initialized()):
+        return slots
+    most = torch.tensor(slots.shape[1], device=slots.device)
+    dist.all_reduce(most, op=dist.ReduceOp.MAX)
+    filler = slots[:, :1].expand(-1, int(most) - slots.shape[1], -1)
+    return all_gather_with_gradient(torch.cat([slots, filler], dim=1))
+
+
 def same_image_labels(image_ids: Tensor) -> Tensor:
     """Return soft labels under which captions of one image are not negatives of each other.
 

@@ -12,7 +12,8 @@ class LeccrImageOutput(ModelOutput):
 
     Args:
         image_embeds: (B, D), unit length: the whole image.
-        image_views: (B, max(K, 1), D): the score of a text is its largest inner product with them.
+        image_views: (B, max(K, 1), D): the score of a text is its largest inner product with them. Of sentence slots K
+            is the most that an image of the batch has; the others repeat their first one.
         slot_embeds: (B, K, D): the slots in the shared space.
         vision_tokens: (B, N, d), before the interaction.
         slots: (B, K, d), distilled from the description, before the interaction.
@@ -22,6 +23,7 @@ class LeccrImageOutput(ModelOutput):
             layer, averaged over heads; rows sum to one.
         slot_description_attentions: (B, K, L), on request: the same for the description's tokens; zero where an image
             has no description. Of anchored slots it is the pooling that places them.
+        view_mask: (B, K) bool, false where a view only repeats the first; None where all are real.
     """
 
     image_embeds: Tensor | None = None
@@ -33,6 +35,7 @@ class LeccrImageOutput(ModelOutput):
     interacted_slots: Tensor | None = None
     slot_vision_attentions: Tensor | None = None
     slot_description_attentions: Tensor | None = None
+    view_mask: Tensor | None = None
 
 
 @dataclass

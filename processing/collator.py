@@ -11,6 +11,7 @@ from .caption_collator import CaptionCollator
 from .errors import UserError
 from .images import BACKGROUND, cropped_side, needed_side, open_image
 from .screen import shown_names
+from .sentences import split_for
 from .video import is_video, open_visual
 
 # As large as thumbnails are.
@@ -118,7 +119,7 @@ class RetrievalCollator(CaptionCollator):
         descriptions = [row.get("description") for row in rows]
         if not any(descriptions):
             return {}
-        return self._processed(rows, descriptions=descriptions)
+        return self._processed(rows, descriptions=split_for(self.processor, descriptions))
 
 
 def varied_alike(frames: list[Any], augment: Callable[[Any], Any] | None) -> list[Any]:

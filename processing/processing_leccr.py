@@ -43,6 +43,8 @@ class LeccrProcessor(ProcessorMixin):
             letters, plain quotes, dashes and dots where the vocabulary lacks the typographic ones, nothing invisible,
             single spaces. It becomes part of the tokenizer, in place. False leaves a tokenizer as it is, as for models
             that were trained elsewhere.
+        sentence_slots: Whether a description is made into sentences, for a model to which they are slots. A text is
+            split where lines end; a list of sentences is taken as it is. The package splits texts into sentences first.
 
     Raises:
         ValueError: If texts are to be normalized, and the tokenizer is not a fast one.
@@ -58,6 +60,7 @@ class LeccrProcessor(ProcessorMixin):
         pad_to_max_length: bool = False,
         normalize_text: bool = True,
         background: str = "white",
+        sentence_slots: bool = False,
     ) -> None:
         super().__init__(image_processor, tokenizer)
         if normalize_text and tokenizer is not None:
@@ -68,6 +71,7 @@ class LeccrProcessor(ProcessorMixin):
         self.pad_to_max_length = pad_to_max_length
         self.normalize_text = normalize_text
         self.background = background
+        self.sentence_slots = sentence_slots
 
     @property
     def text_max_length(self) -> int:
@@ -89,7 +93,7 @@ class LeccrProcessor(ProcessorMixin):
         self,
         images: Any = None,
         text: str | list[str] | None = None,
-        descriptions: str | list[str | None] | None = None,
+        descriptions: str | list[str | list[str] | None] | None = None,
         videos: Iterable[Any] | None = None,
         **kwargs: Any,
     ) -> BatchFeature:
@@ -99,7 +103,8 @@ class LeccrProcessor(ProcessorMixin):
             images: A picture or several of any modes and sizes: Pillow pictures, which are shown upright and in RGB,
                 or what else the image processor takes. An iterator is fine, so that only one needs to be in memory.
             text: Captions or queries in any language.
-            descriptions: One description per picture or video; None or a blank string where one has none.
+            descriptions: One description per picture or video, a text or a list of sentences; None or a blank string
+                where one has none.
             videos: In place of images: a list of frames for each video. An iterator is fine, so that the frames of
                 only one video need to be in memory.
             **kwargs: Arguments of tokenizers and image processors of transformers, such as `do_rescale`, `size`,
@@ -110,7 +115,8 @@ class LeccrProcessor(ProcessorMixin):
         Returns:
             `pixel_values` (B, 3, H, W), or (B, T, 3, H, W) for videos with `visual_attention_mask` (B, T), which is
             zero after a video's last frame; `input_ids` and `attention_mask` (B, L), `description_input_ids` and
-            `description_attention_mask` (B, L'); a missing description has a mask of zeros. Only what was asked for.
+            `description_attention_mask` (B, L'), or (B, S, L') in sentences; a missing description, or sentence, has a
+            mask of zeros. Only what was asked for.
 
         Raises:
             ValueError: If nothing is given, or images and videos; a text is empty, a video has no frame, descriptions
@@ -205,7 +211,7 @@ class LeccrProcessor(ProcessorMixin):
         return dict(self.tokenizer([text.encode("utf-8", "replace").decode("utf-8") for text in texts], **options))
 
     def _describe(
-        self, descriptions: str | list[str | None], pixel_values: Any, options: dict[str, Any]
+        self, descriptions: str | list[str | list[str] | None], pixel_values: Any, options: dict[str, Any]
     ) -> dict[str, Any]:
         values = [descriptions] if isinstance(descriptions, str) else list(descriptions)
         if pixel_values is not None and len(values) != len(pixel_values):
@@ -213,20 +219,37 @@ class LeccrProcessor(ProcessorMixin):
                 f"{len(values)} descriptions for {len(pixel_values)} images or videos: give one for each, "
                 "None where there is none."
             )
-        present = [bool(value and not self._is_blank(value)) for value in values]
-        texts = [value if exists and value else " " for value, exists in zip(values, present, strict=True)]
+        pieces = [self._pieces(value) for value in values]
+        most = max([1, *map(len, pieces)])
+        texts = [piece for own in pieces for piece in own + [" "] * (most - len(own))]
         options = {name: value for name, value in options.items() if name != "max_length"}
         tokens = self._tokenize(texts, self.description_max_length, options | {"return_attention_mask": True})
-        for mask, exists in zip(tokens["attention_mask"], present, strict=True):
-            if not exists:
+        for number, mask in enumerate(tokens["attention_mask"]):
+            if number % most >= len(pieces[number // most]):
                 mask[:] = [0] * len(mask) if isinstance(mask, list) else 0
+        if self.sentence_slots:
+            tokens = {name: _grouped(value, most) for name, value in tokens.items()}
         return {f"description_{name}": value for name, value in tokens.items()}
+
+    def _pieces(self, description: str | list[str] | None) -> list[str]:
+        """Return a description's sentences if they are slots, or else the whole of it; nothing if it is blank."""
+        pieces = description.splitlines() if isinstance(description, str) else list(description or [])
+        if not self.sentence_slots:
+            pieces = [description if isinstance(description, str) else " ".join(pieces)]
+        return [piece for piece in pieces if not self._is_blank(piece)]
 
     @property
     def model_input_names(self) -> list[str]:
         """Names of everything that the processor can make."""
         texts = ["input_ids", "attention_mask"]
         return ["pixel_values", "visual_attention_mask", *texts, *(f"description_{name}" for name in texts)]
+
+
+def _grouped(values: Any, size: int) -> Any:
+    """Return rows (B·S, L), of any kind of tensor or lists, as (B, S, L)."""
+    if isinstance(values, list):
+        return [values[start : start + size] for start in range(0, len(values), size)]
+    return values.reshape(-1, size, values.shape[-1])
 
 
 def _each(images: Any) -> Iterator[Any]:

@@ -1,6 +1,8 @@
 """Splitting descriptions into sentences, in whichever of the six languages they are written."""
 
 import unicodedata
+from collections.abc import Sequence
+from typing import Any
 
 from sentencex import get_sentence_boundaries
 
@@ -26,6 +28,13 @@ def split_sentences(text: str | None) -> list[str]:
     lines = [" ".join(line.split()) for line in readable.splitlines()]
     sentences = [sentence for line in lines for sentence in _split_line(line)]
     return [sentence for sentence in sentences if not is_blank(sentence)][:MOST_SENTENCES]
+
+
+def split_for(processor: Any, descriptions: Sequence[str | None]) -> list[Any]:
+    """Return descriptions as a processor takes them: in sentences if those are slots of its model."""
+    if not getattr(processor, "sentence_slots", False):
+        return list(descriptions)
+    return [split_sentences(description) for description in descriptions]
 
 
 def _split_line(line: str) -> list[str]:

@@ -29,8 +29,8 @@ def about(ready: Ready) -> str:
     retriever, config = ready.retriever, ready.retriever.model.config
     weights = sum(weight.numel() for weight in retriever.model.parameters())
     slots = (
-        f"{retriever.num_slots} slots; score = {retriever.alpha:g} × whole picture + {1 - retriever.alpha:.3g} × slot"
-        if retriever.num_slots
+        f"{retriever.slot_words}; score = {retriever.alpha:g} × whole picture + {1 - retriever.alpha:.3g} × slot"
+        if retriever.has_slots
         else "no slots; score = whole picture"
     )
     lines = [

@@ -97,7 +97,8 @@ def explain(
     alpha = retriever.alpha
     similarities = (output.slot_embeds[0].float().cpu().numpy() @ query).tolist()
     looks = _numbers(output, "slot_vision_attentions")
-    reads = _numbers(output, "slot_description_attentions")
+    # The tokens of a description in sentences are not those of its text.
+    reads = None if retriever.has_sentences else _numbers(output, "slot_description_attentions")
     seen = None if looks is None else as_seen(retriever, inputs)
     slots = [
         SlotPart(
@@ -108,7 +109,12 @@ def explain(
             summary_share=None if looks is None else float(looks[index, 0]),
             words=[] if reads is None or not description else weigh_words(retriever, description, reads[index]),
         )
-        for index, similarity in enumerate(similarities)
+        for index, similarity in enumerate(similarities[: retriever.num_slots])
+    ]
+    lines = [(line, 1.0) for line in (description or "").splitlines() if line.strip()]
+    slots += [
+        SlotPart(number, similarity, (1 - alpha) * similarity, words=lines[number - len(slots) - 1 :][:1])
+        for number, similarity in enumerate(similarities[len(slots) :], start=len(slots) + 1)
     ]
     best = int(np.argmax(similarities))
     score = alpha * whole + slots[best].points

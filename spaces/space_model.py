@@ -18,6 +18,11 @@ Array = np.ndarray
 BATCH_SIZE = 16
 
 
+def widened(views: Array, count: int) -> Array:
+    """Return views (..., K, D) as (..., count, D); the first is repeated, which changes no largest inner product."""
+    return np.concatenate([views, np.repeat(views[..., :1, :], count - views.shape[-2], axis=-2)], axis=-2)
+
+
 class Retriever:
     """Turns texts and pictures into vectors.
 
@@ -36,7 +41,15 @@ class Retriever:
         self.background = str(getattr(processor, "background", "white"))
         self.takes_videos = getattr(processor, "num_frames", None) is not None
         self.num_slots = int(model.config.num_slots)
+        self.has_sentences = getattr(model.config, "slot_source", "attention") != "attention"
+        self.has_slots = self.num_slots > 0 or self.has_sentences
         self.alpha = float(model.config.alpha)
+
+    @property
+    def slot_words(self) -> str:
+        """How many slots a picture has, in words."""
+        sentences = "a slot for each sentence of the description" if self.has_sentences else ""
+        return " and ".join(filter(None, [f"{self.num_slots} slots" if self.num_slots else "", sentences]))
 
     @classmethod
     def load(cls, name: str) -> "Retriever":
@@ -79,7 +92,8 @@ class Retriever:
             for row, index in enumerate(indices):
                 views[index] = output.image_views[row].float().cpu().numpy()
                 images[index] = output.image_embeds[row].float().cpu().numpy()
-        return np.stack(views), np.stack(images)
+        most = max(len(own) for own in views)
+        return np.stack([widened(own, most) for own in views]), np.stack(images)
 
     def _batches(self, pictures: Sequence[PillowImage.Image]) -> Iterator[list[int]]:
         """Yield indices of pictures that can be encoded in one batch."""

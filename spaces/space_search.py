@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image as PillowImage
 from space_errors import SpaceError
 from space_explain import SIDE, Explanation, explain, jpeg
-from space_model import Array, Retriever
+from space_model import Array, Retriever, widened
 from space_pictures import picture_formats, visible_picture
 
 LONGEST_QUERY = 500
@@ -186,8 +186,14 @@ class PictureStore:
         views, embeds = self.retriever.embed_pictures(images, [picture.description for picture in pictures])
         self._pictures += pictures
         self._small += [jpeg(image, SIDE) for image in images]
-        self._views = np.concatenate([self._views, views])
+        self._views = self._joined(self._views, views)
         self._images = np.concatenate([self._images, embeds])
+
+    @staticmethod
+    def _joined(first: Array, second: Array) -> Array:
+        """Return views of more pictures, which may have other numbers of them."""
+        most = max(first.shape[1], second.shape[1])
+        return np.concatenate([widened(first, most), widened(second, most)])
 
     def remove(self, id: str) -> None:
         """Forget a picture."""
@@ -201,7 +207,9 @@ class PictureStore:
         picture = replace(self._pictures[index], description=description)
         views, embeds = self.retriever.embed_pictures([picture.open(self.retriever.background)], [description])
         self._pictures[index] = picture
-        self._views[index], self._images[index] = views[0], embeds[0]
+        before, after = self._views[:index], self._views[index + 1 :]
+        self._views = self._joined(self._joined(before, views), after)
+        self._images[index] = embeds[0]
 
     def picture(self, id: str) -> Picture:
         """Return a picture.
@@ -246,5 +254,5 @@ class PictureStore:
 
     def _hit(self, index: int, rank: int, score: float, view: int | None) -> Hit:
         picture = self._pictures[index]
-        slot = None if view is None or not self.retriever.num_slots else view + 1
+        slot = None if view is None or not self.retriever.has_slots else view + 1
         return Hit(picture.id, rank + 1, score, slot, picture.name, picture.description, self._small[index])

@@ -142,7 +142,8 @@ def missing_texts(recipe: Recipe, data: TrainingData) -> list[str]:
 
 def _learns_from_descriptions(recipe: Recipe) -> bool:
     slots, fusion = recipe.model.get("num_slots"), recipe.model.get("description_fusion")
-    return recipe.network == "cross-modal" and (slots is None or slots > 0 or bool(fusion))
+    sentences = recipe.model.get("slot_source", "attention") != "attention"
+    return recipe.network == "cross-modal" and (slots is None or slots > 0 or sentences or bool(fusion))
 
 
 def _check_visuals(recipe: Recipe, train: Dataset, features: FeatureFile | None) -> None:

@@ -78,7 +78,7 @@ class GallerySearcher:
                 id=str(result.number),
                 rank=rank,
                 score=result.score,
-                answered_by=result.view + 1 if self.retriever.num_slots else None,
+                answered_by=result.view + 1 if self.retriever.has_slots else None,
                 name=result.path,
                 description=result.description,
                 picture=jpeg_thumbnail(usable_thumbnail(self.gallery, result) or NO_THUMBNAIL, quality=85),

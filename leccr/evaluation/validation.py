@@ -8,6 +8,8 @@ from transformers import EvalPrediction
 
 from .metrics import retrieval_metrics, retrieval_ranks, sentence_metrics
 
+PADDING = -100
+
 
 class RetrievalMetrics:
     """The `compute_metrics` of a retrieval run: hit rates, SumR, median rank and mAP by language, and mean SumR.
@@ -22,6 +24,9 @@ class RetrievalMetrics:
     def __call__(self, prediction: EvalPrediction) -> dict[str, float]:
         """Return `<language>_<metric>` for each language, and `sum_of_hit_rates` averaged over languages."""
         image_views, caption_embeds = (torch.from_numpy(np.asarray(array)) for array in prediction.predictions)
+        # Where images have different numbers of views, Trainer fills up with this number.
+        filler = (image_views == PADDING).all(dim=-1, keepdim=True)
+        image_views = torch.where(filler, image_views[:, :1], image_views)
         caption_languages = torch.from_numpy(np.asarray(prediction.label_ids))
         figures = {}
         for number, language in enumerate(self.languages):

@@ -62,7 +62,7 @@ def build_processor(recipe: Recipe, texts: Iterable[str]) -> Any:
     """
     if recipe.dual_encoder is not None:
         _check_dual_encoder(recipe)
-        return dual_encoder_processor(recipe.dual_encoder, **recipe.processor)
+        return dual_encoder_processor(recipe.dual_encoder, **_processor_settings(recipe))
     if isinstance(recipe.text, str) and (recipe.tokenizer == "learned" or recipe.prune_tokenizer):
         raise UserError(
             f"Recipe {recipe.name} needs a new vocabulary, but the pretrained tower {recipe.text} needs its own: leave "
@@ -70,10 +70,15 @@ def build_processor(recipe: Recipe, texts: Iterable[str]) -> Any:
         )
     tokenizer = _tokenizer(recipe, texts)
     if recipe.network == "cross-modal":
-        return LeccrProcessor(build_image_processor(recipe), tokenizer, **recipe.processor)
+        return LeccrProcessor(build_image_processor(recipe), tokenizer, **_processor_settings(recipe))
     default = inspect.signature(LeccrProcessor).parameters["text_max_length"].default
     tokenizer.model_max_length = recipe.processor.get("text_max_length", default)
     return tokenizer
+
+
+def _processor_settings(recipe: Recipe) -> dict[str, Any]:
+    has_sentences = recipe.model.get("slot_source", "attention") != "attention"
+    return ({"sentence_slots": True} if has_sentences else {}) | recipe.processor
 
 
 def _check_dual_encoder(recipe: Recipe) -> None:

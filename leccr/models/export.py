@@ -105,6 +105,8 @@ def run_export(
     samples = {TEXT: text_sample(processor)}
     if model.config.vision_config is None or processor.num_frames is not None:
         note("The model takes videos or ready-made features; only its text tower is exported.")
+    elif model.config.has_sentences:
+        note("The model takes descriptions in sentences; only its text tower is exported.")
     else:
         samples[IMAGE] = image_sample(processor, picture_size)
     with atomic_folder(output) as part:

@@ -15,6 +15,7 @@ from processing import RetrievalCollator
 from processing.caption_collator import tokenize
 from processing.device import choose_dtype, to_device
 from processing.features import FeatureFile
+from processing.sentences import split_for
 from processing.text_rule_leccr import unknown_shares
 
 from ..data.features import fits_model
@@ -24,7 +25,15 @@ from .dual_encoders import load_dual_encoder
 from .encoder import IMAGE_BATCH, TEXT_BATCH, Encoder, Inputs, digest
 
 # Settings that change views and are not weights.
-SCORING_FIELDS = ("alpha", "num_slots", "normalize_slots", "slot_anchor", "description_fusion", "text_pooling")
+SCORING_FIELDS = (
+    "alpha",
+    "slot_source",
+    "num_slots",
+    "normalize_slots",
+    "slot_anchor",
+    "description_fusion",
+    "text_pooling",
+)
 # Tokenized together, and then sorted by their numbers of tokens.
 TEXTS_PER_CHUNK = 4096
 
@@ -48,8 +57,8 @@ class ModelEncoder(Encoder):
         frames = getattr(processor, "num_frames", None)
         self.takes_images = hasattr(model, "get_image_views")
         self.takes_videos = frames is not None
-        self.takes_descriptions = bool(slots or getattr(model.config, "description_fusion", False))
-        self.slots = bool(slots)
+        self.takes_descriptions = bool(getattr(model.config, "takes_descriptions", False))
+        self.slots = bool(getattr(model.config, "has_slots", False))
         self.view_count: int = max(slots, 1)
         self.width: int = getattr(model.config, "projection_dim", 0)
         self.frames: int = frames or 1
@@ -109,8 +118,17 @@ class ModelEncoder(Encoder):
         """
         views: dict[int, np.ndarray] = {}
         for positions, inputs in self._image_batches(prepared, descriptions, batch_size):
-            views |= zip(positions, self._run(self.model.get_image_views, inputs))
+            views |= zip(positions, self._views(inputs))
         return [views[position] for position in range(len(prepared))]
+
+    @torch.inference_mode()
+    def _views(self, inputs: Inputs) -> list[np.ndarray]:
+        if not getattr(self.model.config, "has_sentences", False):
+            return list(self._run(self.model.get_image_views, inputs))
+        with inputs_of_the_user():
+            output = self.model.encode_images(**self._on_device(inputs))
+        real = output.view_mask.cpu().numpy()
+        return [own[is_real] for own, is_real in zip(_array(output.image_views), real)]
 
     def whole_images(
         self, prepared: Sequence[Inputs], descriptions: Sequence[str | None], batch_size: int = IMAGE_BATCH
@@ -138,7 +156,9 @@ class ModelEncoder(Encoder):
                 batch = [prepared[position] for position in positions]
                 inputs = {name: _joined([each[name] for each in batch]) for name in batch[0]}
                 said = [descriptions[position] for position in positions]
-                yield positions, inputs | (dict(self.processor(descriptions=said)) if any(said) else {})
+                if any(said):
+                    inputs |= self.processor(descriptions=split_for(self.processor, said))
+                yield positions, inputs
 
     @torch.inference_mode()
     def _run(self, embed: Any, inputs: Inputs) -> np.ndarray:

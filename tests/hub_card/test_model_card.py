@@ -160,6 +160,8 @@ def test_what_is_not_known_is_said_and_not_invented() -> None:
         ({}, "leccr", "*semantic slots*"),
         ({"transfer_weight": 1.0}, "leccr-cl2cm", "same similarities between captions and pictures"),
         ({"num_slots": 0}, "dual-encoder", "takes no descriptions"),
+        ({"num_slots": 0, "slot_source": "sentences"}, "leccr", "each sentence of the description is a *slot*"),
+        ({"slot_source": "both"}, "leccr", "To these it adds 4 slots that it distils from the whole description"),
         ({"num_slots": 0, "transfer_weight": 1.0}, "cl2cm", "only on sentence pairs"),
         ({"num_slots": 0, "description_fusion": True}, "late-fusion", "late fusion"),
     ],

@@ -45,7 +45,8 @@ def test_shapes_and_unit_length(name: str, vision: str | None) -> None:
     images = model.get_image_features(**inputs)
     views = model.get_image_views(**inputs)
     assert images.shape == (rows, SPACE)
-    assert views.shape == (rows, max(model.config.num_slots, 1), SPACE)
+    views_of_one = max(model.config.num_slots + model.config.has_sentences, 1)
+    assert views.shape == (rows, views_of_one, SPACE)
     torch.testing.assert_close(images.norm(dim=-1), torch.ones(rows))
     assert differ(images[:-1], images[1:])
 
@@ -224,7 +225,7 @@ class TestForward:
         weights |= {"loss_slot_diversity": 0.01, "loss_slot_vision": 0.01}
         weights |= {"loss_fused_source": 0.3, "loss_fused_target": 0.3}
         terms = {key: value for key, value in output.items() if key.startswith("loss_")}
-        assert len(terms) == (10 if config.num_slots else 4)
+        assert len(terms) == 4 + 4 * config.has_slots + 2 * bool(config.num_slots)
         torch.testing.assert_close(output.loss, sum(weights[key] * value for key, value in terms.items()))
 
     def test_embeddings_are_those_of_the_single_calls(self) -> None:

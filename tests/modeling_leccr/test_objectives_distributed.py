@@ -16,6 +16,7 @@ from modeling_leccr.objectives_leccr import (
     all_gather_with_gradient,
     best_slot_scores,
     contrastive_loss,
+    gather_slots,
     same_image_labels,
     slot_diversity_loss,
     slot_vision_vectors,
@@ -72,6 +73,14 @@ def slot_contrastive(model: TinyRetriever, batch: Batch) -> Tensor:
     return contrastive_loss(scores * model.log_scale.exp(), same_image_labels(gather(batch["image_ids"])))
 
 
+def different_numbers_of_slots(model: TinyRetriever, batch: Batch) -> Tensor:
+    """The second process has slots that repeat the first one."""
+    _, source, _, slots = model.embeds(batch)
+    if dist.is_initialized() and dist.get_rank() == 1:
+        slots = torch.cat([slots, slots[:, :1], slots[:, :1]], dim=1)
+    return contrastive_loss(best_slot_scores(gather(source), gather_slots(slots)) * model.log_scale.exp())
+
+
 def joined_diversity(model: TinyRetriever, batch: Batch) -> Tensor:
     return slot_diversity_loss(gather(model.embeds(batch)[-1]))
 
@@ -103,6 +112,7 @@ def together(model: TinyRetriever, batch: Batch) -> Tensor:
 TERMS: dict[str, Callable[[TinyRetriever, Batch], Tensor]] = {
     "contrastive": contrastive,
     "slot contrastive": slot_contrastive,
+    "different numbers of slots": different_numbers_of_slots,
     "joined diversity": joined_diversity,
     "local diversity": local_diversity,
     "slot vision": slot_vision,

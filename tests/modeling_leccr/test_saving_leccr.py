@@ -17,6 +17,7 @@ FORMS: dict[str, dict[str, Any]] = {
     "dual-encoder": {"num_slots": 0, "text_head": "mlp"},
     "published": {"freeze_text": True, "learn_temperature": False},
     "anchored": {"slot_anchor": "text", "visual_layers": 1, "vision_standardize": True},
+    "sentences": {"slot_source": "sentences", "fused_weight": 1.0, "learn_alpha": True},
     "two text encoders": {"description_config": text_config("distilbert")},
 }
 

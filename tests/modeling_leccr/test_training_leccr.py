@@ -16,6 +16,8 @@ FORMS: dict[str, dict[str, Any]] = {
     "published": {},
     "anchored": {"slot_anchor": "text", "description_gradient": True, "description_dropout": 0.3},
     "anchored in the image": {"slot_anchor": "image", "freeze_text": True},
+    "sentences": {"slot_source": "sentences", "fused_weight": 1.0, "learn_alpha": True},
+    "sentences and slots": {"slot_source": "both", "slot_anchor": "text", "description_gradient": True},
     "dual-encoder, second encoder": {"num_slots": 0, "description_config": text_config("distilbert")},
     "published, second encoder": {"description_config": text_config("distilbert")},
     "anchored, second encoder": {"slot_anchor": "text", "description_config": text_config("distilbert")},

@@ -35,6 +35,8 @@ FORMS: dict[str, dict[str, Any]] = {
     "raw slots": {"normalize_slots": False},
     "anchored": {"slot_anchor": "text"},
     "anchored in the image": {"slot_anchor": "image"},
+    "sentences": {"slot_source": "sentences"},
+    "sentences and slots": {"slot_source": "both", "slot_anchor": "text"},
 }
 """Every form of the network that a recipe can ask for."""
 

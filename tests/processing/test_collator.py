@@ -92,6 +92,12 @@ class TestTraining:
         batch = RetrievalCollator(ours)([row("a", description=None), row("b")])
         assert batch["description_attention_mask"].any(dim=1).tolist() == [False, True]
 
+    def test_descriptions_are_split_where_sentences_are_slots(self, ours: LeccrProcessor) -> None:
+        splitting = LeccrProcessor(ours.image_processor, ours.tokenizer, sentence_slots=True)
+        rows = [row("a", description="This is a 1. This is a 2. This"), row("b", description=None)]
+        mask = RetrievalCollator(splitting)(rows)["description_attention_mask"]
+        assert mask.any(-1).tolist() == [[1, 1, 1], [0, 0, 0]]
+
     def test_all_descriptions_missing(self, ours: LeccrProcessor) -> None:
         batch = RetrievalCollator(ours)([row("a", description=None), row("b", description="")])
         assert not [name for name in batch if name.startswith("description")]

@@ -49,6 +49,41 @@ def test_one_thing_alone_is_a_batch_of_one(ours: LeccrProcessor, inputs: dict[st
     assert all(len(value) == 1 for value in batch.values())
 
 
+class TestSentences:
+    @pytest.fixture(scope="class")
+    def splitting(self, ours: LeccrProcessor) -> LeccrProcessor:
+        return LeccrProcessor(ours.image_processor, ours.tokenizer, 10, 14, sentence_slots=True)
+
+    def test_lines_and_lists_become_rows_and_the_rest_is_masked(self, splitting: LeccrProcessor) -> None:
+        said = ["A red Dog\n \nold house", None, [CHINESE, "old"], "", ["Dog", " ", "A old", "in"]]
+        batch = splitting(descriptions=said)
+        ids, mask = batch["description_input_ids"], batch["description_attention_mask"]
+        assert ids.shape == mask.shape == (5, 3, 14)
+        assert mask.any(-1).tolist() == [[1, 1, 0], [0, 0, 0], [1, 1, 0], [0, 0, 0], [1, 1, 1]]
+        plain = read(splitting, [row for rows, own in zip(ids, mask) for row in rows[own.any(-1)]])
+        assert plain[:2] == ["A red Dog", "old house"]
+        assert plain[-3:] == ["Dog", "A old", "in"]
+        lists = splitting(descriptions=said, return_tensors=None)
+        assert lists["description_input_ids"] == ids.tolist()
+        assert lists["description_attention_mask"] == mask.tolist()
+        arrays = splitting(descriptions=said, return_tensors="np")
+        assert np.array_equal(arrays["description_attention_mask"], mask.numpy())
+
+    def test_without_any_description_there_is_one_masked_sentence(self, splitting: LeccrProcessor) -> None:
+        mask = splitting(descriptions=[None, ""])["description_attention_mask"]
+        assert mask.shape[:2] == (2, 1) and not mask.any()
+
+    def test_it_is_saved(self, splitting: LeccrProcessor, tmp_path: Path) -> None:
+        splitting.save_pretrained(tmp_path)
+        assert LeccrProcessor.from_pretrained(tmp_path).sentence_slots
+
+    def test_other_processors_join_a_list(self, ours: LeccrProcessor) -> None:
+        joined = ours(descriptions=[["A red", "Dog"], None])
+        assert torch.equal(
+            joined["description_input_ids"], ours(descriptions=["A red Dog", None])["description_input_ids"]
+        )
+
+
 def test_videos_are_padded_to_the_longest(ours: LeccrProcessor) -> None:
     clips = [[picture("red", (40, 30)), picture("blue", (40, 30))], [picture("green")]]
     batch = ours(videos=iter(clips), text=["A", "dog"], descriptions=["old", None])

@@ -22,7 +22,14 @@ FORMS: dict[str, dict[str, Any]] = {
     "dual-encoder": DUAL_ENCODER,
     "late-fusion": {**DUAL_ENCODER, "description_fusion": True},
     "raw slots": {"num_slots": 3, "interaction_heads": 2, "normalize_slots": False, "softened_weight": 0.0},
+    "sentences": {"slot_source": "sentences", "softened_weight": 0.0},
+    "both": {"slot_source": "both", "num_slots": 2, "interaction_heads": 2, "softened_weight": 0.0},
 }
+
+
+def said(colour: str) -> str:
+    """What is said about a picture: of one of them in two lines."""
+    return description(colour) + ("\nThis is green" if colour == "white" else "")
 
 
 @pytest.fixture(scope="module", params=FORMS)
@@ -30,7 +37,7 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("tiny")
     store = PictureStore(Retriever.load(str(save_model(folder / "model", **FORMS[request.param]))))
     pictures = [
-        Picture(f"id {colour}", f"{colour}.png", paint(folder / f"{colour}.png", seed), description(colour))
+        Picture(f"id {colour}", f"{colour}.png", paint(folder / f"{colour}.png", seed), said(colour))
         for seed, colour in enumerate(COLOURS)
     ]
     assert store.add([*pictures[:3], Picture("bad", "bad.png", b"no picture"), *pictures[3:]]) == [
@@ -46,7 +53,7 @@ def api_scores(store: PictureStore, text: str) -> torch.Tensor:
     processor = AutoProcessor.from_pretrained(name, trust_remote_code=True)
     pictures = [store.picture(f"id {colour}").open() for colour in COLOURS]
     with torch.inference_mode():
-        views = model.get_image_views(**processor(images=pictures, descriptions=list(map(description, COLOURS))))
+        views = model.get_image_views(**processor(images=pictures, descriptions=list(map(said, COLOURS))))
         return views @ model.get_text_features(**processor(text=[text]))[0]
 
 
@@ -57,7 +64,7 @@ def test_search_gives_the_scores_of_the_python_api(store: PictureStore) -> None:
     order = best.argsort(descending=True).tolist()
     assert [result.id for result in found] == [f"id {COLOURS[place]}" for place in order]
     np.testing.assert_allclose([result.score for result in found], best[order], atol=1e-5)
-    has_slots = store.retriever.num_slots > 0
+    has_slots = store.retriever.has_slots
     assert [result.answered_by for result in found] == [slots[at] + 1 if has_slots else None for at in order]
     assert [result.rank for result in found] == [1, 2, 3, 4, 5]
     assert len(store.search(QUERY, 2)) == 2
@@ -68,7 +75,7 @@ def test_explanations_add_up_to_the_score(store: PictureStore) -> None:
         found = store.explain(result.id, QUERY)
         assert found.score == pytest.approx(result.score, abs=1e-5)
         assert (found.answered_by, found.description) == (result.answered_by, result.description)
-        if not store.retriever.num_slots:
+        if not store.retriever.has_slots:
             assert (found.slots, found.share, found.whole_picture) == ([], None, found.score)
             continue
         best = max(found.slots, key=lambda slot: slot.similarity)
@@ -81,6 +88,11 @@ def test_explanations_add_up_to_the_score(store: PictureStore) -> None:
 
 def test_slots_show_where_they_look_and_what_they_read(store: PictureStore) -> None:
     found = store.explain("id red", QUERY)
+    if store.retriever.has_sentences:
+        own = store.explain("id white", QUERY).slots[store.retriever.num_slots :]
+        assert [slot.words for slot in own] == [[(line, 1.0)] for line in said("white").splitlines()]
+        assert all(slot.overlay is None for slot in own)
+        return
     for slot in found.slots:
         assert "".join(text for text, _ in slot.words) == description("red")
         assert 0 < sum(weight for _, weight in slot.words) <= 1 + 1e-5
@@ -106,7 +118,7 @@ def test_removing_and_describing_change_what_is_found(tmp_path: Path, store: Pic
     before = {result.id: result.score for result in own.search(QUERY, 3)}
     own.describe("green", description("green"))
     after = {result.id: result.score for result in own.search(QUERY, 3)}
-    uses = store.retriever.num_slots or store.retriever.model.config.description_fusion
+    uses = store.retriever.has_slots or store.retriever.model.config.description_fusion
     assert (abs(before["green"] - after["green"]) > 1e-4) == bool(uses)
     assert before["red"] == after["red"]
     own.remove("green")

@@ -17,10 +17,18 @@ def data() -> DatasetDict:
 
 
 class TestRetrievalMetrics:
-    @pytest.mark.parametrize("model", [None, DUAL_ENCODER], ids=["slots", "dual-encoder"])
+    @pytest.mark.parametrize(
+        "model", [None, DUAL_ENCODER, {"slot_source": "sentences"}], ids=["slots", "dual-encoder", "sentences"]
+    )
     def test_they_are_those_of_evaluation(self, tmp_path: Path, model: dict[str, Any] | None) -> None:
-        # Seven images in batches of four: the last batch is smaller, and still counts. Rows differ in captions.
-        rows = dataset([row(name, captions=1 + index % 3) for index, name in enumerate("abcdefg")])
+        # Seven images in batches of four: the last batch is smaller, and still counts. Rows differ in captions and in
+        # their numbers of sentences.
+        said = [
+            " ".join(f"This is {name} {number}." for number in range(index)) for index, name in enumerate("abcdefg")
+        ]
+        rows = dataset(
+            [row(name, captions=1 + index % 3, description=said[index] or None) for index, name in enumerate("abcdefg")]
+        )
         tiny = recipe(model=model)
         trainer = trainer_for(tiny, {"train": rows, "validation": rows}, tmp_path)
         metrics = trainer.evaluate()

@@ -176,6 +176,19 @@ class TestCommands:
         assert not (tmp_path / "g").exists()
 
 
+@pytest.mark.parametrize("source", ["sentences", "both"])
+def test_a_model_that_was_trained_with_sentences(source: str, pictures: Path, tmp_path: Path) -> None:
+    slots = {"slot_source": source, "num_slots": 2, "slot_layers": 1, "interaction_layers": 1, "interaction_heads": 2}
+    encoder = tiny_gallery.encoder(**slots)
+    others = encoder.model.config.num_slots
+    gallery = Gallery.build(pictures, encoder, tmp_path / "g", batch_size=5)
+    assert sorted(map(len, stored_views(gallery))) == sorted(others + max(count, 1) for count in COUNTS)
+    check_exact(gallery)
+    first = gallery.search("en red 1", 20)
+    undescribed = {result.answered_by for result in first if result.description is None}
+    assert ("whole image" in undescribed) == (source == "sentences")
+
+
 def test_a_loaded_model_of_another_weight_is_refused(gallery: Gallery, dual_encoder: Encoder) -> None:
     from leccr.models.sentence_views import SentenceViews
 

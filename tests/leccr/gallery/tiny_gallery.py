@@ -39,6 +39,7 @@ def encoder(name: str = "tiny", seed: int = 0, num_frames: int | None = None, **
     torch.manual_seed(seed)
     its_processor = processor(rows, text_max_length=16, description_max_length=16)
     its_processor.num_frames = num_frames
+    its_processor.sentence_slots = model.get("slot_source", "attention") != "attention"
     model_ = enliven(build_model(tiny, its_processor))
     if model_.config.num_slots and model_.config.slot_anchor != "none":
         model_.image.anchor.slot_gate.weight.data.fill_(0.6)
