@@ -1,5 +1,6 @@
 """Dual encoders of transformers: pictures and texts as each family was trained with them, and searched as they are."""
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ from transformers.image_processing_base import ImageProcessingMixin
 from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
 from modeling_leccr.pretrained_leccr import FAMILIES
-from processing import LeccrProcessor
+from processing import LeccrProcessor, RetrievalCollator
 from processing.pictures_leccr import visible_picture
 from processing.pretrained import check_config, load_pretrained
 
@@ -113,6 +114,14 @@ class PatchProcessor(LeccrProcessor):
         return self.image_processor(
             [visible_picture(picture, self.background) for picture in pictures], return_tensors="pt"
         )
+
+
+class WholeCollator(RetrievalCollator):
+    """Shows a model pictures decoded in all their detail, so that it gives its own embeddings to the last digits."""
+
+    def picture_side(self, augment: Callable[[Any], Any] | None = None) -> int | None:
+        """Return None: the whole picture is needed."""
+        return None
 
 
 def load_dual_encoder(
@@ -247,6 +256,7 @@ __all__ = [
     "SEARCHABLE",
     "DualEncoder",
     "PatchProcessor",
+    "WholeCollator",
     "dual_encoder_processor",
     "load_dual_encoder",
     "load_text_encoder",

@@ -21,7 +21,7 @@ from processing.text_rule_leccr import unknown_shares
 from ..data.features import fits_model
 from ..errors import inputs_of_the_user
 from .checkpoints import CROSS_LINGUAL, RETRIEVER, load_cross_lingual, load_retriever, model_type
-from .dual_encoders import load_dual_encoder
+from .dual_encoders import DualEncoder, WholeCollator, load_dual_encoder
 from .encoder import IMAGE_BATCH, TEXT_BATCH, Encoder, Inputs, digest
 
 # Settings that change views and are not weights.
@@ -52,7 +52,7 @@ class ModelEncoder(Encoder):
         self.model = model.eval()
         self.processor = processor
         self.name = name
-        self.collator = RetrievalCollator(processor)
+        self.collator = (WholeCollator if isinstance(model, DualEncoder) else RetrievalCollator)(processor)
         slots = getattr(model.config, "num_slots", 0)
         frames = getattr(processor, "num_frames", None)
         self.takes_images = hasattr(model, "get_image_views")

@@ -1,5 +1,6 @@
 """Dual encoders of every family, searched without training: index, search, evaluate and page give their own scores."""
 
+import io
 import json
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from transformers import AlignConfig, AutoModel, BertConfig, ViTConfig
 
 from leccr.demo.retriever import make_retriever
@@ -22,10 +24,22 @@ from leccr.gallery import Gallery
 from leccr.models.encoder import Encoder
 from tests.leccr.gallery.tiny_gallery import run
 from tests.leccr.models.tiny_families import FAMILIES, PICTURES, QUERIES, image_processor, own_processor, save_family
+from tests.odd_pictures import encoded
 from tests.tiny_data import dataset, row
 from tests.videos import write_video
 
-NAMES = [f"{number}.png" for number in range(len(PICTURES))]
+# Many times as large as the models need, so that a shortcut in decoding would be seen.
+JPEG = encoded(PICTURES[0].resize((1500, 1000)), "JPEG")
+PHOTOS = {f"{number}.png": picture for number, picture in enumerate(PICTURES)}
+PHOTOS["large.jpg"] = Image.open(io.BytesIO(JPEG)).convert("RGB")
+
+
+def write_photos(folder: Path) -> Path:
+    folder.mkdir()
+    for name, picture in PHOTOS.items():
+        picture.save(folder / name)
+    (folder / "large.jpg").write_bytes(JPEG)
+    return folder
 
 
 @dataclass
@@ -38,7 +52,7 @@ class Searched:
 
     def check(self, query: int, found: dict[str, float]) -> None:
         """Check the scores of all pictures for a query, by the pictures' names."""
-        np.testing.assert_allclose([found[name] for name in NAMES], self.scores[query], rtol=0, atol=1e-5)
+        np.testing.assert_allclose([found[name] for name in PHOTOS], self.scores[query], rtol=0, atol=1e-5)
 
 
 @torch.inference_mode()
@@ -51,7 +65,7 @@ def own_scores(family: str, folder: Path) -> np.ndarray:
     pictures = torch.cat(
         [
             model.get_image_features(**images(images=[picture], return_tensors="pt")).pooler_output
-            for picture in PICTURES
+            for picture in PHOTOS.values()
         ]
     )
     scores = torch.nn.functional.cosine_similarity(texts[:, None], pictures[None], dim=-1)
@@ -63,9 +77,7 @@ def own_scores(family: str, folder: Path) -> np.ndarray:
 def searched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Searched:
     folder = tmp_path_factory.mktemp("family")
     save_family(request.param, folder / "model")
-    (folder / "photos").mkdir()
-    for name, picture in zip(NAMES, PICTURES):
-        picture.save(folder / "photos" / name)
+    write_photos(folder / "photos")
     result = run("index", folder / "photos", "--model", folder / "model", "--out", folder / "gallery")
     assert result.exit_code == 0, result.output
     assert result.stderr.count("\n") <= 2, result.stderr
@@ -80,16 +92,17 @@ def test_search(searched: Searched) -> None:
 
 
 def test_the_command_line(searched: Searched) -> None:
-    result = run("search", searched.gallery, QUERIES[3], "-k", 3, "--json", "--device", "cpu")
+    result = run("search", searched.gallery, QUERIES[3], "-k", 4, "--json", "--device", "cpu")
     assert (result.exit_code, result.stderr) == (0, "")
     searched.check(3, {answer["path"]: answer["score"] for answer in json.loads(result.stdout)["results"]})
 
 
 def test_evaluate(searched: Searched) -> None:
-    rows = [row(name, image=picture, source_captions=[query]) for name, picture, query in zip(NAMES, PICTURES, QUERIES)]
+    images: list[Any] = [*PICTURES, {"bytes": JPEG, "path": None}]
+    rows = [row(query[:9], image=image, source_captions=[query]) for image, query in zip(images, QUERIES)]
     (ranked,) = rank_retrieval(Encoder.load(searched.model, "cpu"), dataset(rows), ["en"])
     scores = (ranked.text_embeds @ ranked.views[:, 0].T).numpy()
-    np.testing.assert_allclose(scores, searched.scores[: len(NAMES)], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(scores, searched.scores[: len(PHOTOS)], rtol=0, atol=1e-5)
 
 
 def test_the_page(searched: Searched) -> None:
@@ -114,9 +127,7 @@ def siglip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a SigLIP 2 as `model`, and `photos`."""
     folder = tmp_path_factory.mktemp("siglip")
     save_family("siglip 2", folder / "model")
-    (folder / "photos").mkdir()
-    for name, picture in zip(NAMES, PICTURES):
-        picture.save(folder / "photos" / name)
+    write_photos(folder / "photos")
     return folder
 
 
@@ -124,12 +135,12 @@ def test_a_gallery_is_moved_and_opened_in_another_process(siglip: Path, tmp_path
     Gallery.build(siglip / "photos", str(siglip / "model"), tmp_path / "first", device="cpu").close()
     (tmp_path / "elsewhere").mkdir()
     moved = shutil.move(tmp_path / "first", tmp_path / "elsewhere" / "gallery")
-    command = [sys.executable, "-m", "leccr.cli", "search", moved, QUERIES[0], "-k", "3", "--json", "--device", "cpu"]
+    command = [sys.executable, "-m", "leccr.cli", "search", moved, QUERIES[0], "-k", "4", "--json", "--device", "cpu"]
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = {answer["path"]: answer["score"] for answer in json.loads(done.stdout)["results"]}
     expected = own_scores("siglip 2", siglip / "model")[0]
-    np.testing.assert_allclose([found[name] for name in NAMES], expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose([found[name] for name in PHOTOS], expected, rtol=0, atol=1e-5)
 
 
 def test_upper_and_lower_case_are_one_query_to_siglip_2(siglip: Path) -> None:
@@ -157,18 +168,18 @@ class TestSentenceTransformers:
             searcher = GallerySearcher(gallery)
             hits = searcher.search(QUERIES[0], 10)
             np.testing.assert_allclose(
-                [{hit.name: hit.score for hit in hits}[name] for name in NAMES], expected[0], rtol=0, atol=1e-5
+                [{hit.name: hit.score for hit in hits}[name] for name in PHOTOS], expected[0], rtol=0, atol=1e-5
             )
             why = searcher.explain(hits[0].id, QUERIES[0])
             assert why.score == pytest.approx(hits[0].score, abs=1e-5)
             assert "no slots" in space("about").about(space("setup").make_ready(searcher, "photos"))
-            assert gallery.search_by_image(siglip / "photos" / NAMES[1])[0].path == NAMES[1]
+            assert gallery.search_by_image(siglip / "photos" / "1.png")[0].path == "1.png"
         store = space("search").PictureStore(make_retriever(Encoder.load(name, "cpu")))
         assert store.add(space("sources").open_source(str(siglip / "photos")).pictures) == []
         assert [hit.name for hit in store.search(QUERIES[0], 10)] == [hit.name for hit in hits]
 
     def test_it_is_evaluated(self, clip: Path, siglip: Path, tmp_path: Path) -> None:
-        rows = [row(name, image=picture) for name, picture in zip(NAMES, PICTURES)]
+        rows = [row(name, image=picture) for name, picture in PHOTOS.items()]
         dataset(rows).to_parquet(tmp_path / "validation-00000-of-00001.parquet")
         result = run("evaluate", f"st:{clip}", tmp_path, "--device", "cpu", "--out", tmp_path / "figures.json")
         assert result.exit_code == 0, result.output
@@ -245,9 +256,9 @@ def test_a_repository_with_code_of_its_own(siglip: Path, tmp_path: Path) -> None
     assert "own-clip needs code that it carries itself, which is not run" in refused.stderr
     assert "--trust-remote-code" in refused.stderr
     assert run(*words, "--trust-remote-code").exit_code == 0
-    search = ["search", tmp_path / "gallery", QUERIES[0], "-k", "3", "--json", "--device", "cpu"]
+    search = ["search", tmp_path / "gallery", QUERIES[0], "-k", "4", "--json", "--device", "cpu"]
     assert "--trust-remote-code" in run(*search).stderr
     result = run(*search, "--trust-remote-code")
     found = {answer["path"]: answer["score"] for answer in json.loads(result.stdout)["results"]}
     expected = own_scores("clip", save_family("clip", tmp_path / "clip"))[0]
-    np.testing.assert_allclose([found[name] for name in NAMES], expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose([found[name] for name in PHOTOS], expected, rtol=0, atol=1e-5)
