@@ -19,7 +19,7 @@ from torch import Tensor
 
 from leccr.data.loading import load_data, split_of
 from leccr.evaluation.evaluate import evaluate_retrieval
-from leccr.evaluation.metrics import format_table
+from leccr.evaluation.tables import format_table
 from leccr.models.checkpoints import load_retriever
 from leccr.models.export import TEXT, text_sample
 from leccr.models.export_programs import onnx_runner

@@ -113,6 +113,10 @@ def protocol_list(results: Sequence[EvaluationResult], takes_descriptions: bool 
         count = own.get("captions", own.get("target_captions"))
         origins = [_origin(origin) for origin in own.get("caption_origin", [])]
         lines.append(f"{language_name(result['language'])}: {', '.join([f'{count:,} captions', *origins])}.")
+    variance = results[0].get("mean_rank_variance")
+    if variance:
+        said = f"{variance['captions']:,} parallel captions in {', '.join(map(language_name, variance['languages']))}"
+        lines.append(f"Mean rank variance (MRV) over {said}: {variance['value']:.2f}.")
     if "ties" in protocol:
         lines.append(f"Ties {protocol['ties']}. Score: {protocol['score']}.")
     return "\n".join(f"- {line}" for line in lines)

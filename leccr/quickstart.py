@@ -27,7 +27,7 @@ from .data.training_data import training_data
 from .drawing.contact_sheet import ContactRow, contact_sheet
 from .errors import UserError
 from .evaluation.evaluate import evaluate_retrieval
-from .evaluation.metrics import format_table
+from .evaluation.tables import format_table
 from .models.model_encoder import ModelEncoder
 from .recipes import load_recipe, override_training
 from .training.device import device_settings

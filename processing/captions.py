@@ -134,6 +134,14 @@ def captions_by_language(row: dict[str, Any]) -> dict[str, list[str]]:
     return captions
 
 
+def source_numbers_by_language(row: dict[str, Any]) -> dict[str, list[int | None]]:
+    """Return the number of the source caption that each of `captions_by_language` says, None where it is its own."""
+    numbers: dict[str, list[int | None]] = {row["source_language"]: list(range(len(row["source_captions"])))}
+    for target in row.get("target_captions") or []:
+        numbers.setdefault(target["language"], []).append(target.get("source_number"))
+    return numbers
+
+
 def languages_of(dataset: Dataset) -> list[str]:
     """Return the languages that the data have captions in, the source languages first."""
     rows = dataset.select_columns(["source_language", "source_captions", "target_captions"])

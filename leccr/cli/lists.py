@@ -1,5 +1,6 @@
 """Lists on the command line: values separated by commas; an option may also be repeated."""
 
+import os
 from pathlib import Path
 from textwrap import shorten
 
@@ -69,6 +70,23 @@ def split_paths(values: list[Path] | None) -> list[Path] | None:
         words = [str(value)] if value.exists() else (split_words([str(value)]) or [])
         paths.extend(Path(word) for word in words)
     return paths
+
+
+def split_models(value: str) -> list[str]:
+    """Return the models of an argument such as `retriever,st:NAME`; a folder with a comma in its name is one model.
+
+    Raises:
+        typer.BadParameter: There is no name between two commas.
+        UserError: A model is named twice.
+    """
+    if Path(value).exists():
+        return [value]
+    names = split_words([value]) or []
+    places = [os.path.realpath(name) if os.path.exists(name) else name for name in names]
+    for index, name in enumerate(names):
+        if places[index] in places[:index]:
+            raise UserError(f"The model {name} is named twice; name each model once.")
+    return names
 
 
 def comma_hint(arguments: list[str], options: set[str]) -> str | None:

@@ -12,7 +12,7 @@ from processing.writable import check_writable
 from ..arguments import QUICKSTART_FILE, check_checkpoint, check_choice, check_data, check_new_folder, check_towers
 from ..defaults import EMBEDDING_BATCH, EVALUATION_BATCH, FEATURES_BATCH
 from ..errors import UserError
-from .lists import split_words
+from .lists import split_models, split_words
 from .options import SEEDS, DescriptionWeight, Device, Dtype, DualEncoder, Lora, Towers, TrustRemoteCode, WarmStart
 from .overrides import own_options, parse_overrides
 
@@ -113,7 +113,10 @@ def need_towers(
 
 
 def evaluate(
-    checkpoint: Annotated[str, typer.Argument(help="Folder or Hub name of a trained model or a dual encoder.")],
+    models: Annotated[
+        str,
+        typer.Argument(metavar="MODEL,...", help="Folders or Hub names of models that embed texts and pictures."),
+    ],
     data: DataArgument,
     languages: Languages = None,
     split: Annotated[str, typer.Option(help="Split to evaluate.")] = "validation",
@@ -130,11 +133,14 @@ def evaluate(
     dtype: Dtype = "auto",
     trust_remote_code: TrustRemoteCode = False,
 ) -> None:
-    """Measure how well a model retrieves in each language.
+    """Measure how well models retrieve in each language.
 
-    That is text-to-image and image-to-text retrieval, or the retrieval of translations by a text-only model.
+    That is text-to-image and image-to-text retrieval, or the retrieval of translations by a text-only model. Several
+    models, with commas between, are compared in one table.
     """
-    check_checkpoint(checkpoint)
+    checkpoints = split_models(models)
+    for checkpoint in checkpoints:
+        check_checkpoint(checkpoint)
     check_data(data, scenes=True)
     if out is not None:
         check_writable(out)
@@ -143,14 +149,14 @@ def evaluate(
 
     from ..hub.reach import need_from_hub
 
-    need_from_hub([checkpoint])
+    need_from_hub(checkpoints)
 
     from ..evaluation.evaluate import EvaluationOptions, run_evaluation
 
     options = EvaluationOptions(
         split, languages, descriptions, description_weight, batch_size, skip_broken, device, dtype, trust_remote_code
     )
-    run_evaluation(checkpoint, data, options, output=out, plots=plots)
+    run_evaluation(checkpoints, data, options, output=out, plots=plots)
 
 
 def quickstart(

@@ -1,18 +1,16 @@
 """Evaluation of a trained model on a split, with the protocol next to every figure."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from datasets import Dataset
 
-from processing.captions import captions_by_language, check_languages, languages_of
 from processing.device import choose_device
 from processing.features import FeatureFile
 from processing.notes import note
-from processing.text_rule_leccr import MOSTLY_UNKNOWN
+from processing.screen import shown
 from processing.writing import write_json
 
 from ..arguments import SENTENCE_TRANSFORMERS
@@ -24,24 +22,12 @@ from ..errors import UserError
 from ..models.checkpoints import CROSS_LINGUAL, model_type
 from ..models.encoder import Encoder
 from ..models.sentence_views import with_sentences
-from .metrics import (
-    IMAGE_DIRECTIONS,
-    SENTENCE_DIRECTIONS,
-    format_table,
-    retrieval_metrics,
-    retrieval_ranks,
-    sentence_gallery,
-)
-from .ranked import RankedQueries
+from .metrics import IMAGE_DIRECTIONS, SENTENCE_DIRECTIONS, mean_rank_variance
+from .ranked import UNREAD, RankedQueries, parallel_ranks, rank_retrieval, rank_sentences
+from .tables import evaluation_table
 
-PROTOCOL = {
-    "hit_rate": "share of queries with a right answer among the first k, in percent (R@k of CLIP papers)",
-    "ties": "count against the model",
-    "score": "max over views of the inner product, float32",
-}
-SENTENCE_PROTOCOL = {**PROTOCOL, "score": "max over the row's source captions of the inner product, float32"}
-UNREAD = "captions_mostly_unknown"
-TEXT_COLUMNS = ["id", "source_language", "source_captions", "target_captions"]
+SPEED = "encoding only: texts with their tokenization, pictures without reading and preparing them"
+MEAN_RANK_VARIANCE = "variance over languages of the rank of the right picture, mean over parallel captions"
 
 
 @dataclass(frozen=True)
@@ -99,39 +85,6 @@ def evaluate_retrieval(
     return [ranked.result for ranked in rank_retrieval(encoder, rows, languages, features, descriptions, batch_size)]
 
 
-def rank_retrieval(
-    encoder: Encoder,
-    rows: Dataset,
-    languages: Sequence[str] | None = None,
-    features: FeatureFile | None = None,
-    descriptions: bool = True,
-    batch_size: int = EVALUATION_BATCH,
-) -> Iterator[RankedQueries]:
-    """Do what `evaluate_retrieval` does, and yield one language after the other with everything that was ranked."""
-    languages = languages_of(rows) if languages is None else list(languages)
-    check_languages(rows, languages)
-    views = torch.from_numpy(encoder.row_views(rows, features, descriptions, batch_size))
-    texts = rows.select_columns(TEXT_COLUMNS)
-    captions = [captions_by_language(row) for row in texts]
-    described = sum(bool(description) for description in rows["description"]) if descriptions else 0
-    for language in languages:
-        queries = [text for row in captions for text in row.get(language, [])]
-        owners = torch.tensor([index for index, row in enumerate(captions) for _ in row.get(language, [])])
-        text_embeds = torch.from_numpy(encoder.texts(queries))
-        ranks = retrieval_ranks(text_embeds, views, owners)
-        protocol = {
-            "images": len(views),
-            "captions": len(queries),
-            "captions_per_image": round(len(queries) / len(owners.unique()), 2),
-            UNREAD: _unread(encoder, queries),
-            "caption_origin": sorted(_origins(texts, language)),
-            "images_with_description": described,
-            **PROTOCOL,
-        }
-        result = {"language": language, **retrieval_metrics(ranks), "protocol": protocol}
-        yield RankedQueries(result, queries, owners, text_embeds, views, ranks)
-
-
 def evaluate_sentences(
     encoder: Encoder, rows: Dataset, languages: Sequence[str] | None = None, batch_size: int = EVALUATION_BATCH
 ) -> list[dict[str, Any]]:
@@ -152,112 +105,127 @@ def evaluate_sentences(
     return [ranked.result for ranked in rank_sentences(encoder, rows, languages, batch_size)]
 
 
-def rank_sentences(
-    encoder: Encoder, rows: Dataset, languages: Sequence[str] | None = None, batch_size: int = EVALUATION_BATCH
-) -> Iterator[RankedQueries]:
-    """Do what `evaluate_sentences` does, and yield one language after the other with everything that was ranked."""
-    texts = rows.select_columns(TEXT_COLUMNS)
-    if languages is not None:
-        check_languages(texts, languages)
-    captions = [captions_by_language(row) for row in texts]
-    source_languages = list(texts["source_language"])
-    sources = [(index, text) for index, row in enumerate(captions) for text in row[source_languages[index]]]
-    asked = languages_of(texts) if languages is None else languages
-    targets = [language for language in dict.fromkeys(asked) if language not in source_languages]
-    if not targets:
-        raise UserError("The data have no captions in another language than the source captions; translate them first.")
-    source_row = torch.tensor([index for index, _ in sources])
-    source_embeds = torch.from_numpy(encoder.texts([text for _, text in sources], batch_size))
-    for language in targets:
-        rows_of, queries = zip(*((index, text) for index, row in enumerate(captions) for text in row.get(language, [])))
-        views, kept, owners = sentence_gallery(source_embeds, source_row, torch.tensor(rows_of))
-        text_embeds = torch.from_numpy(encoder.texts(queries, batch_size))[kept]
-        ranks = retrieval_ranks(text_embeds, views, owners)
-        protocol = {
-            "rows": len(views),
-            "source_captions": len(sources),
-            "target_captions": len(queries),
-            UNREAD: _unread(encoder, queries),
-            "caption_origin": sorted(_origins(texts, language)),
-            **SENTENCE_PROTOCOL,
-        }
-        result = {"language": language, **retrieval_metrics(ranks, SENTENCE_DIRECTIONS), "protocol": protocol}
-        ranked = [query for query, is_kept in zip(queries, kept) if is_kept]
-        yield RankedQueries(result, ranked, owners, text_embeds, views, ranks)
-
-
-def _unread(encoder: Encoder, captions: Sequence[str]) -> int:
-    """Return how many captions have so many unknown tokens that the model cannot read them."""
-    return sum(share >= MOSTLY_UNKNOWN for share in encoder.unknown_shares(captions))
-
-
-def _origins(rows: Iterable[dict[str, Any]], language: str) -> set[str]:
-    origins = set()
-    for row in rows:
-        if row["source_language"] == language and row["source_captions"]:
-            origins.add("source")
-        origins |= {target["origin"] for target in row["target_captions"] or [] if target["language"] == language}
-    return origins
-
-
 def run_evaluation(
-    checkpoint: str,
+    checkpoints: Sequence[str],
     data: str,
     options: EvaluationOptions = EvaluationOptions(),  # noqa: B008 - frozen
     output: Path | None = None,
     plots: Path | None = None,
 ) -> list[dict[str, Any]]:
-    """Evaluate a checkpoint, print a table, and write the figures as JSON: what `leccr evaluate` does.
+    """Evaluate models on the same rows, print one table, and write the figures as JSON: what `leccr evaluate` does.
 
-    A text-only checkpoint is measured by retrieval between captions, and the pictures are not opened.
+    Text-only checkpoints are measured by retrieval between captions, and the pictures are not opened.
 
     Args:
-        checkpoint: Folder or Hub name.
+        checkpoints: Folders or Hub names, as `Encoder.load` takes them.
         data: Folder of a prepared data set, or `scenes`.
         options: What to evaluate, and how.
-        output: JSON file for the figures and their protocol.
-        plots: Folder for plots (`leccr.evaluation.plots`).
+        output: JSON file for the figures and their protocol; it has those of the models that are done.
+        plots: Folder for plots (`leccr.evaluation.plots`) of one model.
 
     Returns:
-        What `evaluate_retrieval` does, or `evaluate_sentences` for a text-only checkpoint.
+        For each model and language what `evaluate_retrieval` does, or `evaluate_sentences` for a text-only checkpoint,
+        with the model's `parameters`, `texts_per_second`, `images_per_second`, and where the data have parallel
+        captions `mean_rank_variance` with their number and languages.
 
     Raises:
-        UserError: If there is no such checkpoint, data, split or device.
+        UserError: If there is no such checkpoint, data, split or device, only some checkpoints embed pictures, or
+            several are to be drawn.
     """
     if plots is not None:
         from .plots import plot_evaluation  # before the work, as matplotlib may be missing
-    device = choose_device(options.device)
-    text_only = not checkpoint.startswith(SENTENCE_TRANSFORMERS) and model_type(checkpoint) == CROSS_LINGUAL
+    choose_device(options.device)
+    text_only = _check_together(checkpoints, drawn=plots is not None)
     splits, _ = load_data(data)
     rows = split_of(splits, options.split, data)
-    loaded = Encoder.load(checkpoint, device, options.dtype, text_only, options.trust_remote_code)
-    encoder = with_sentences(loaded, options.description_weight)
-    features = None
-    if data != SCENES and not text_only:
-        features = choose_features(data, encoder.takes_features)
-    if options.skip_broken and not text_only and features is None:
-        rows = without_broken_pictures(rows, options.split)
-    ranked: Iterable[RankedQueries]
-    if text_only:
-        ranked = rank_sentences(encoder, rows, options.languages, options.batch_size)
-    else:
-        ranked = rank_retrieval(encoder, rows, options.languages, features, options.descriptions, options.batch_size)
-    if plots is not None:
-        ranked = list(ranked)
-    results = [each.result for each in ranked]
-    for result in results:
-        result["protocol"].update(checkpoint=str(checkpoint), data=str(data), split=options.split)
-        if encoder.description_weight is not None:
-            result["protocol"]["description_weight"] = encoder.description_weight
     directions = SENTENCE_DIRECTIONS if text_only else IMAGE_DIRECTIONS
-    print(format_table(results, label_columns=["language"], directions=directions))
+    results: list[dict[str, Any]] = []
+    for checkpoint in checkpoints:
+        encoder = _open(checkpoint, options, text_only, several=len(checkpoints) > 1)
+        features = choose_features(data, encoder.takes_features) if data != SCENES and not text_only else None
+        if options.skip_broken and not text_only and features is None:
+            rows, options = without_broken_pictures(rows, options.split), replace(options, skip_broken=False)
+        ranked = list(_ranked(encoder, rows, features, options, text_only))
+        results += _results(encoder, ranked, features, {"data": str(data), "split": options.split})
+        del encoder  # before the next one is loaded
+        if output is not None:
+            write_json(output, results)
+    print(f"{evaluation_table(results, directions)}\n")
+    _print_remarks(results, text_only)
+    if output is not None:
+        note(f"The figures and their protocol are in {output}.")
+    if plots is not None:
+        plot_evaluation(plots, ranked, None if text_only else rows, directions)
+    return results
+
+
+def _check_together(checkpoints: Sequence[str], drawn: bool) -> bool:
+    """Check that models can be evaluated together, and return whether they embed only texts."""
+    if drawn and len(checkpoints) > 1:
+        raise UserError(f"--plots draws one model, not {len(checkpoints)}; evaluate each by itself for its plots.")
+    text_only = {
+        name: not name.startswith(SENTENCE_TRANSFORMERS) and model_type(name) == CROSS_LINGUAL for name in checkpoints
+    }
+    if len(set(text_only.values())) > 1:
+        name = next(name for name, only in text_only.items() if only)
+        raise UserError(f"{name} embeds no pictures, so its figures cannot be compared with the others; leave it out.")
+    return any(text_only.values())
+
+
+def _open(checkpoint: str, options: EvaluationOptions, text_only: bool, several: bool) -> Encoder:
+    encoder = Encoder.load(checkpoint, options.device, options.dtype, text_only, options.trust_remote_code)
+    if several and encoder.takes_descriptions:
+        # The weight is for the dual encoders beside it.
+        return encoder
+    return with_sentences(encoder, options.description_weight)
+
+
+def _ranked(
+    encoder: Encoder, rows: Dataset, features: FeatureFile | None, options: EvaluationOptions, text_only: bool
+) -> Iterable[RankedQueries]:
+    if text_only:
+        return rank_sentences(encoder, rows, options.languages, options.batch_size)
+    return rank_retrieval(encoder, rows, options.languages, features, options.descriptions, options.batch_size)
+
+
+def _results(
+    encoder: Encoder, ranked: Sequence[RankedQueries], features: FeatureFile | None, where: dict[str, str]
+) -> list[dict[str, Any]]:
+    """Return the figures of one model, after adding its size, its speed and its MRV to them."""
+    languages, ranks = parallel_ranks(ranked)
+    same: dict[str, Any] = {"parameters": encoder.parameter_count()}
+    if len(languages) > 1 and len(ranks):
+        variance = mean_rank_variance(ranks)
+        same["mean_rank_variance"] = {"value": variance, "captions": len(ranks), "languages": languages}
+    for each in ranked:
+        speed = {"texts_per_second": len(each.text_embeds) / each.text_seconds}
+        if each.view_seconds and features is None:
+            speed["images_per_second"] = len(each.views) / each.view_seconds
+        protocol = {**each.result["protocol"], "checkpoint": encoder.name, **where, "speed": SPEED}
+        if "mean_rank_variance" in same:
+            protocol["mean_rank_variance"] = MEAN_RANK_VARIANCE
+        if encoder.description_weight is not None:
+            protocol["description_weight"] = encoder.description_weight
+        each.result.update(same | speed | {"protocol": protocol})
+    return [each.result for each in ranked]
+
+
+def _print_remarks(results: Sequence[dict[str, Any]], text_only: bool) -> None:
+    """Say what the table does not: how its figures of speed came about, MRV, and captions that cannot be read."""
+    print(f"Speed: {SPEED}.")
+    models = {result["protocol"]["checkpoint"]: result for result in results}
+    for name, result in models.items():
+        variance = result.get("mean_rank_variance")
+        if variance:
+            where = f"{variance['captions']:,} parallel captions in {', '.join(variance['languages'])}"
+            print(f"{shown(name)}: mean rank variance (MRV) {variance['value']:.2f} over {where}.")
+    if not text_only and len({result["language"] for result in results}) > 1 and "mean_rank_variance" not in results[0]:
+        print("No mean rank variance (MRV): no caption has a translation in all of these languages.")
     for result in results:
         unread = result["protocol"][UNREAD]
         if unread:
-            print(f"{result['language']}: {unread} captions cannot be read; half of their tokens or more are unknown.")
-    if output is not None:
-        write_json(output, results)
-        note(f"The figures and their protocol are in {output}.")
-    if plots is not None:
-        plot_evaluation(plots, list(ranked), None if text_only else rows, directions)
-    return results
+            name = f"{shown(result['protocol']['checkpoint'])}, " if len(models) > 1 else ""
+            print(
+                f"{name}{result['language']}: {unread} captions cannot be read; half of their tokens or more are "
+                "unknown."
+            )

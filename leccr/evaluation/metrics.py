@@ -7,15 +7,13 @@ A model that gives every pair the same score, or NaN, therefore gets the worst r
 """
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from hub_card.results import CUTOFFS
-from hub_card.tables import markdown_table
-from processing.screen import shown
 
 TEXT_TO_IMAGE = "text_to_image"
 IMAGE_TO_TEXT = "image_to_text"
@@ -162,37 +160,22 @@ def sentence_gallery(source_embeds: Tensor, source_row: Tensor, target_row: Tens
     return views, kept, torch.searchsorted(rows, target_row[kept])
 
 
-def format_table(
-    rows: Sequence[Mapping[str, object]],
-    label_columns: Sequence[str] = ("recipe", "language"),
-    digits: int = 1,
-    directions: tuple[str, str] = IMAGE_DIRECTIONS,
-) -> str:
-    """Return a Markdown table, aligned for the terminal too: one row per entry, hit rates both ways and SumR.
+def mean_rank_variance(ranks: Tensor) -> float:
+    """Return the MRV: how far the rank of one picture differs between languages that say the same; 0 is best.
+
+    For each caption it is the variance over the L languages of the rank of its picture, Σ (rank − mean rank)² / L, and
+    then the mean over the captions. Nie et al. (arXiv 2406.18254) propose it, because equal hit rates in two languages
+    do not show that the same queries succeed.
 
     Args:
-        rows: each holds the label columns and the hit rates and sum of `retrieval_metrics`; other keys are left
-            out.
-        label_columns: keys shown first, as they are.
-        digits: digits after the point.
-        directions: Names of the directions in the metrics, as `retrieval_metrics` took them.
+        ranks: (C, L) 1-based ranks of the right picture for C captions, each in the same L languages.
 
     Raises:
-        ValueError: if a row lacks one of the columns.
+        ValueError: If there is no caption, or only one language.
     """
-    titles = {direction: f"{direction.replace('_', '-')} hit@1/5/10" for direction in directions}
-    lines = []
-    for row in rows:
-        try:
-            rates = {
-                title: " / ".join(f"{row[f'{direction}_hit_rate_{cutoff}']:5.{digits}f}" for cutoff in CUTOFFS)
-                for direction, title in titles.items()
-            }
-            labels = {name: shown(row[name]) for name in label_columns}
-            lines.append({**labels, **rates, "SumR": f"{row['sum_of_hit_rates']:.{digits}f}"})
-        except KeyError as error:
-            raise ValueError(f"A row of the table lacks {error}: it has {', '.join(map(str, row))}.") from error
-    return markdown_table(lines, len(label_columns), [*label_columns, *titles.values(), "SumR"])
+    if ranks.ndim != 2 or not len(ranks) or ranks.shape[1] < 2:
+        raise ValueError(f"MRV needs ranks of captions in two languages or more, but got {tuple(ranks.shape)}.")
+    return ranks.double().var(dim=1, correction=0).mean().item()
 
 
 def _score(text_embeds: Tensor, image_views: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 from hub_card.model_card import ModelFacts
 from hub_card.names import is_repository, public_name
 from hub_card.results import EvaluationResult, check_results
+from processing.screen import shown_names
 
 from ..data.facts import FACTS_FILE, data_facts
 from ..errors import UserError
@@ -37,9 +38,7 @@ def read_facts(
         raise UserError(f"{checkpoint} holds a {kind} model, not a LECCR one; name a folder that `leccr train` wrote.")
     training = read_json(checkpoint / "training.json", {})
     recipe = public_recipe(read_recipe(checkpoint))
-    figures = [
-        _with_title(result) for path in results for result in check_results(read_json(path, kind=list), str(path))
-    ]
+    figures = [_with_title(result) for path in results for result in _own_results(path, checkpoint)]
     return ModelFacts(
         name=name,
         config=config,
@@ -78,6 +77,19 @@ def _data_facts(data: Path | None) -> dict[str, Any]:
     if data is not None and not facts:
         raise UserError(f"{data} has no {FACTS_FILE}, so nothing is known about it; name a folder of `leccr prepare`.")
     return facts
+
+
+def _own_results(path: Path, checkpoint: Path) -> list[EvaluationResult]:
+    """Return the results in a file, of several models those of the checkpoint in this folder."""
+    results = check_results(read_json(path, kind=list), str(path))
+    models = {str(result["protocol"].get("checkpoint")) for result in results}
+    if len(models) < 2:
+        return results
+    own = [name for name in models if Path(name).resolve() == checkpoint.resolve()]
+    if not own:
+        names = shown_names(sorted(models))
+        raise UserError(f"{path} has the figures of {names}, and none of {checkpoint}; evaluate it as well.")
+    return [result for result in results if str(result["protocol"].get("checkpoint")) in own]
 
 
 def _with_title(result: EvaluationResult) -> EvaluationResult:

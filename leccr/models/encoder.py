@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,20 @@ from ..errors import UserError
 VALUES_PER_TENSOR = 1024
 TEXT_BATCH, IMAGE_BATCH = 256, 64
 Inputs = dict[str, Any]
+
+
+class Stopwatch:
+    """Adds up the seconds that pass inside `with stopwatch:`."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __enter__(self) -> "Stopwatch":
+        self._start = time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds += time.perf_counter() - self._start
 
 
 class Encoder(ABC):
@@ -95,6 +110,10 @@ class Encoder(ABC):
         """Return what distinguishes this model from another of the same name."""
 
     @abstractmethod
+    def parameter_count(self) -> int:
+        """Return how many weights the model has."""
+
+    @abstractmethod
     def texts(self, texts: Sequence[str], batch_size: int = TEXT_BATCH, progress: bool = True) -> np.ndarray:
         """Return the embeddings (T, D) of texts in any language, in the order of the texts.
 
@@ -161,6 +180,7 @@ class Encoder(ABC):
         features: FeatureFile | None = None,
         descriptions: bool = True,
         batch_size: int = IMAGE_BATCH,
+        stopwatch: Stopwatch | None = None,
     ) -> np.ndarray:
         """Return the views (N, K, D) of the pictures, videos or features of rows, read ahead in threads.
 
@@ -171,10 +191,12 @@ class Encoder(ABC):
             features: Visual features computed ahead, used in place of the pictures.
             descriptions: Whether to use the rows' descriptions.
             batch_size: Pictures, or frames of videos, encoded per batch.
+            stopwatch: Measures `views`, and not how long pictures are read and prepared.
 
         Raises:
             ValueError: If a picture or a video is broken; the message names it.
         """
+        stopwatch = stopwatch or Stopwatch()
         source = with_features(rows, features)
         size = max(1, batch_size // self.frames)
 
@@ -188,7 +210,8 @@ class Encoder(ABC):
         for prepared, said in tqdm(
             read_ahead(read, jobs), desc="Encoding images", total=len(jobs), disable=len(jobs) <= 1
         ):
-            per_row += self.views(prepared, said, batch_size)
+            with stopwatch:
+                per_row += self.views(prepared, said, batch_size)
         views = padded(per_row) if per_row else np.empty((0, self.view_count, self.width), dtype=np.float32)
         self._check_numbers(views)
         return views

@@ -76,6 +76,10 @@ class ModelEncoder(Encoder):
         """Look at the weights now: a checkpoint is the same model in every precision that they are rounded to."""
         self._fingerprint = self.fingerprint()
 
+    def parameter_count(self) -> int:
+        """Return how many weights the model has, its objectives' included."""
+        return sum(weight.numel() for weight in self.model.parameters())
+
     @torch.inference_mode()
     def texts(self, texts: Sequence[str], batch_size: int = TEXT_BATCH, progress: bool = True) -> np.ndarray:
         """Return the embeddings (T, D) of texts; texts of about equally many tokens share a batch."""

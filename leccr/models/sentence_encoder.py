@@ -42,6 +42,10 @@ class SentenceEncoder(Encoder):
         """Look at the weights now: a checkpoint is the same model in every precision that they are rounded to."""
         self._fingerprint = self.fingerprint()
 
+    def parameter_count(self) -> int:
+        """Return how many weights the model has."""
+        return sum(weight.numel() for weight in self.model.parameters())
+
     def texts(self, texts: Sequence[str], batch_size: int = TEXT_BATCH, progress: bool = True) -> np.ndarray:
         """Return the embeddings (T, D) of texts as queries."""
         if not len(texts):

@@ -51,6 +51,10 @@ class SentenceViews(Encoder):
         """Return that of the dual encoder: a gallery keeps the weight and the gate next to it."""
         return self.encoder.fingerprint()
 
+    def parameter_count(self) -> int:
+        """Return how many weights the dual encoder has: the views need none."""
+        return self.encoder.parameter_count()
+
     def texts(self, texts: Sequence[str], batch_size: int = TEXT_BATCH, progress: bool = True) -> np.ndarray:
         """Return the dual encoder's embeddings (T, D) of texts."""
         return self.encoder.texts(texts, batch_size, progress)

@@ -21,7 +21,7 @@ from ..data.facts import SCENES, training_facts
 from ..data.loading import for_videos
 from ..data.training_data import TrainingData, missing_texts, open_training_data
 from ..errors import UserError, inputs_of_the_user, settings_of_the_user
-from ..evaluation.evaluate import TEXT_COLUMNS
+from ..evaluation.ranked import TEXT_COLUMNS
 from ..evaluation.validation import RetrievalMetrics, SentenceMetrics
 from ..models.build import build_model, build_processor, parameter_groups, standardize, training_texts
 from ..models.lora import add_lora, finish_lora

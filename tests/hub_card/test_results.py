@@ -99,6 +99,13 @@ def test_records_are_read_back_by_huggingface_hub() -> None:
     )
 
 
+def test_the_mean_rank_variance_has_its_captions() -> None:
+    variance = {"value": 12.346, "captions": 1014, "languages": ["en", "de"]}
+    said = "Mean rank variance (MRV) over 1,014 parallel captions in English, German: 12.35."
+    assert said in results_section([{**result(), "mean_rank_variance": variance}])
+    assert "MRV" not in results_section([result()])
+
+
 @pytest.mark.parametrize("wrong", [[{}], [1], [{**result(), "protocol": {}}], [{**result(), "sum_of_hit_rates": "x"}]])
 def test_other_files_are_refused(wrong: Any) -> None:
     with pytest.raises(ValueError, match="a.json holds no figures"):

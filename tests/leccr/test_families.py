@@ -19,7 +19,7 @@ from leccr.demo.retriever import make_retriever
 from leccr.demo.searcher import GallerySearcher
 from leccr.demo.space import space
 from leccr.errors import UserError
-from leccr.evaluation.evaluate import rank_retrieval
+from leccr.evaluation.ranked import rank_retrieval
 from leccr.gallery import Gallery
 from leccr.models.encoder import Encoder
 from tests.leccr.gallery.tiny_gallery import run

@@ -102,7 +102,7 @@ class TestFromFilesToFigures:
         rows = read_splits(data)["validation"]
         assert [features[name].shape for name in rows["id"]] == [(8, 16), (2, 16)]
         run_training(dataclasses.replace(ours, data=str(data)), tmp_path / "run")
-        results = run_evaluation(str(tmp_path / "run"), str(data), output=tmp_path / "figures.json")
+        results = run_evaluation([str(tmp_path / "run")], str(data), output=tmp_path / "figures.json")
         assert [(figures["language"], figures["protocol"]["images"]) for figures in results] == [("en", 2), ("de", 2)]
         assert (tmp_path / "figures.json").is_file()
         model, processor = load_retriever(tmp_path / "run")
@@ -118,7 +118,7 @@ class TestFromFilesToFigures:
         )
         run_training(dataclasses.replace(load_recipe("dual-encoder", towers), data=str(data)), tmp_path / "run")
         assert load_retriever(tmp_path / "run")[1].num_frames == 3
-        assert run_evaluation(str(tmp_path / "run"), str(data))[0]["sum_of_hit_rates"] > 0
+        assert run_evaluation([str(tmp_path / "run")], str(data))[0]["sum_of_hit_rates"] > 0
 
     def test_ready_made_features(self, tower: Path, tmp_path: Path) -> None:
         """BigFiles of the releases of NRCCR and LECCR, the videos of different lengths."""
@@ -139,7 +139,7 @@ class TestFromFilesToFigures:
         assert len(FeatureFile(tmp_path / "data")["video1"]) == 3
         small = towers_file(tmp_path / "towers.yaml", tower, vision=None, image_processor={})
         run_training(dataclasses.replace(load_recipe("leccr", small), data=str(tmp_path / "data")), tmp_path / "run")
-        results = run_evaluation(str(tmp_path / "run"), str(tmp_path / "data"), EvaluationOptions("test"))
+        results = run_evaluation([str(tmp_path / "run")], str(tmp_path / "data"), EvaluationOptions("test"))
         assert [figures["language"] for figures in results] == ["en", "zh"]
 
 

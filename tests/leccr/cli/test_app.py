@@ -187,7 +187,7 @@ def test_evaluate_hands_over_everything(monkeypatch: pytest.MonkeyPatch) -> None
     words += " --no-descriptions --skip-broken --device cpu --dtype bf16"
     assert run(*words.split()).exit_code == 0
     evaluation.assert_called_once_with(
-        "folder",
+        ["folder"],
         "d",
         EvaluationOptions("test", ["de", "fr"], False, batch_size=8, skip_broken=True, device="cpu", dtype="bf16"),
         output=Path("result.json"),

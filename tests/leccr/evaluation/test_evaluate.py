@@ -8,13 +8,8 @@ import torch
 from datasets import Dataset
 
 from leccr.errors import UserError
-from leccr.evaluation.evaluate import (
-    SENTENCE_PROTOCOL,
-    EvaluationOptions,
-    evaluate_retrieval,
-    evaluate_sentences,
-    run_evaluation,
-)
+from leccr.evaluation.evaluate import EvaluationOptions, evaluate_retrieval, evaluate_sentences, run_evaluation
+from leccr.evaluation.ranked import SENTENCE_PROTOCOL
 from leccr.models.build import build_model, build_processor, training_texts
 from leccr.models.model_encoder import ModelEncoder
 from leccr.training.train import save_retriever
@@ -129,7 +124,7 @@ class TestRunEvaluation:
         self, checkpoint: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         output = tmp_path / "new" / "result.json"
-        results = run_evaluation(str(checkpoint), str(data), EvaluationOptions("test", ["zh", "en"]), output)
+        results = run_evaluation([str(checkpoint)], str(data), EvaluationOptions("test", ["zh", "en"]), output)
         assert json.loads(output.read_text()) == results
         assert [path.name for path in output.parent.iterdir()] == ["result.json"]
         assert [result["language"] for result in results] == ["zh", "en"]
@@ -144,13 +139,15 @@ class TestRunEvaluation:
     ) -> None:
         captions = [target("he", "שלום עולם"), target("he", "🐶"), target("de", "de a 0")]
         write_rows(tmp_path / "data", "validation", [*ROWS, row("f", image=picture(), target_captions=captions)])
-        results = run_evaluation(str(checkpoint), str(tmp_path / "data"), EvaluationOptions("validation", ["de", "he"]))
+        results = run_evaluation(
+            [str(checkpoint)], str(tmp_path / "data"), EvaluationOptions("validation", ["de", "he"])
+        )
         assert [result["protocol"]["captions_mostly_unknown"] for result in results] == [0, 2]
         printed = capsys.readouterr().out
         assert "he: 2 captions cannot be read" in printed and "de: " not in printed
 
     def test_validation_with_all_languages_by_default(self, checkpoint: Path, data: Path) -> None:
-        results = run_evaluation(str(checkpoint), str(data), EvaluationOptions(descriptions=False))
+        results = run_evaluation([str(checkpoint)], str(data), EvaluationOptions(descriptions=False))
         assert [(result["language"], result["protocol"]["images"]) for result in results] == [
             ("en", 5),
             ("de", 5),
@@ -161,14 +158,14 @@ class TestRunEvaluation:
     def test_broken_pictures(self, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         write_rows(tmp_path / "data", "validation", [*ROWS, row("f", image={"bytes": b"text", "path": "f.jpg"})])
         with pytest.raises(ValueError, match="f.jpg cannot be decoded"):
-            run_evaluation(str(checkpoint), str(tmp_path / "data"))
-        results = run_evaluation(str(checkpoint), str(tmp_path / "data"), EvaluationOptions(skip_broken=True))
+            run_evaluation([str(checkpoint)], str(tmp_path / "data"))
+        results = run_evaluation([str(checkpoint)], str(tmp_path / "data"), EvaluationOptions(skip_broken=True))
         assert results[0]["protocol"]["images"] == 5
         assert "validation: skipped 1 of 6 rows" in capsys.readouterr().out
 
     def test_a_split_that_is_not_there_writes_nothing(self, checkpoint: Path, data: Path, tmp_path: Path) -> None:
         with pytest.raises(UserError, match="has no split train; it has validation, test."):
-            run_evaluation(str(checkpoint), str(data), EvaluationOptions("train"), output=tmp_path / "result.json")
+            run_evaluation([str(checkpoint)], str(data), EvaluationOptions("train"), output=tmp_path / "result.json")
         assert not (tmp_path / "result.json").exists()
 
 
@@ -235,7 +232,7 @@ class TestTextOnlyCheckpoint:
         save_retriever(tmp_path / "teacher", build_model(tiny, tokenizer), tokenizer)
         output = tmp_path / "result.json"
         results = run_evaluation(
-            str(tmp_path / "teacher"), str(tmp_path / "data"), EvaluationOptions(skip_broken=True), output
+            [str(tmp_path / "teacher")], str(tmp_path / "data"), EvaluationOptions(skip_broken=True), output
         )
         assert json.loads(output.read_text()) == results
         assert [result["language"] for result in results] == ["de", "zh"]

@@ -141,6 +141,15 @@ def test_figures_go_by_the_title_of_their_data_where_these_are_still_there(check
     assert [data_name(found) for found in read_facts(checkpoint, NAME, [path]).results] == ["Flickr8k-CN", "gone"]
 
 
+def test_of_several_models_the_card_takes_its_own_figures(checkpoint: Path, tmp_path: Path) -> None:
+    path = tmp_path / "figures.json"
+    path.write_text(json.dumps([result(checkpoint="org/clip"), result("fr", checkpoint=f"{checkpoint}/")]))
+    assert [found["language"] for found in read_facts(checkpoint, NAME, [path]).results] == ["fr"]
+    path.write_text(json.dumps([result(checkpoint="org/clip"), result(checkpoint="org/siglip")]))
+    with pytest.raises(UserError, match="has the figures of .*org/clip.* and none of .*; evaluate it as well"):
+        read_facts(checkpoint, NAME, [path])
+
+
 def test_folders_of_this_machine_are_not_published(checkpoint: Path) -> None:
     towers = {
         "vision_config": {"_name_or_path": "openai/clip-vit-base-patch32", "hidden_size": 8},

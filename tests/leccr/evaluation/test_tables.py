@@ -1,9 +1,7 @@
 import pytest
 
-from leccr.evaluation.metrics import (
-    SENTENCE_DIRECTIONS,
-    format_table,
-)
+from leccr.evaluation.metrics import SENTENCE_DIRECTIONS
+from leccr.evaluation.tables import evaluation_table, format_table
 
 
 def table_row(recipe, language, rate):
@@ -52,3 +50,17 @@ def test_table_names_the_missing_column():
     del row["image_to_text_hit_rate_5"]
     with pytest.raises(ValueError, match="image_to_text_hit_rate_5"):
         format_table([row])
+
+
+def test_the_table_of_an_evaluation_has_sizes_and_speed():
+    def result(model, language, **more):
+        speed = {"parameters": 86_200_000, "texts_per_second": 1234.6, "images_per_second": 3.21}
+        return {**table_row("", language, 50.0), **speed, **more, "protocol": {"checkpoint": model}}
+
+    lines = evaluation_table([result("a", "de"), result("b", "de", parameters=1_300_000_000)]).splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert cells[2] == ["a", "de", *["50.0 /  50.0 /  50.0"] * 2, "300.0", "86.2M", "1,235", "3.2"]
+    assert cells[3][5] == "1.3B"
+    # Of ready-made features there is no speed of pictures.
+    [header, _, line] = evaluation_table([result("a", "de", images_per_second=None)]).splitlines()
+    assert "pictures/s" not in header and line.startswith("| de ")
