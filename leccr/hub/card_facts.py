@@ -14,6 +14,7 @@ from ..data.facts import FACTS_FILE, data_facts
 from ..errors import UserError
 from ..recipes.recipe import RECIPE_FILE
 from ..recipes.yaml_text import read_yaml
+from .companions import has_onnx
 
 # Fields of a recipe that may name a folder of the machine that trained.
 NAMES_IN_RECIPES = ("vision", "text", "tokenizer", "image_processor", "dual_encoder", "warm_start", "data")
@@ -50,7 +51,7 @@ def read_facts(
         dataset=dataset,
         data={**(training.get("data") or {}), **_data_facts(data)},
         base_models=_base_models(config, recipe),
-        onnx=any(checkpoint.glob("*.onnx")),
+        onnx=has_onnx(checkpoint),
     )
 
 

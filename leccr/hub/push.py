@@ -27,12 +27,12 @@ from ..gallery.store.catalogue import FILE as GALLERY_FILE
 from ..recipes.recipe import RECIPE_FILE
 from ..recipes.yaml_text import to_yaml
 from .card_facts import public_recipe, read_facts, read_json, read_recipe
+from .companions import NEVER, PROGRAMS, endpoint_files, program_files
 from .new_names import check_new_names
 from .own_files import is_own_file, own_files
 from .public_gallery import public_catalogue, public_key, public_locations
 from .upload import DATASET, MODEL, Upload
 
-ENDPOINT_REQUIREMENTS = "pillow>=10\ntransformers>=5.6,<6\n"
 RECORDS = ".eval_results"
 # What belongs to a checkpoint, besides the card; runs leave much else in their folder.
 MODEL_FILES = (
@@ -51,7 +51,6 @@ MODEL_FILES = (
 PATHS = {"config.json": ("_name_or_path",), "training.json": ("teacher",)}
 JOURNALS = ("descriptions.jsonl", "translations.jsonl", "back_translations.jsonl")
 NO_LOCATIONS: Mapping[str, str] = {}
-NEVER = (".*", "*.part", "*-journal", "*.lock", "*.tmp", "*~")
 
 
 def run_card(
@@ -139,7 +138,7 @@ def plan_upload(
         raise UserError(f'There is no kind "{kind}"; choose model or dataset.')
     if kind != DATASET and (folder / "config.json").is_file():
         facts = read_facts(folder, repository, results, license, dataset, data)
-        return _checkpoint(folder, facts, _endpoint_files(folder) if endpoint_handler else {})
+        return _checkpoint(folder, facts, endpoint_files(folder) if endpoint_handler else {})
     if kind == MODEL:
         raise UserError(f"{folder} holds no model: it has no config.json; name a folder that `leccr train` wrote.")
     if results or license or dataset or data or endpoint_handler:
@@ -162,7 +161,10 @@ def _checkpoint(folder: Path, facts: ModelFacts, more: Mapping[str, bytes]) -> U
         raise UserError(
             f"{folder} holds no weights (*.safetensors){linked}; wait for the training to end, or name another."
         )
-    files: dict[str, Path | bytes] = {name: _publishable(folder / name) for name in names} | dict(more)
+    programs = program_files(folder)
+    if programs:
+        left_out.remove(f"{PROGRAMS}/")
+    files: dict[str, Path | bytes] = {**{name: _publishable(folder / name) for name in names}, **programs, **more}
     notes = []
     if facts.results and facts.dataset:
         for name, entries in eval_records(facts.results, facts.dataset).items():
@@ -173,15 +175,6 @@ def _checkpoint(folder: Path, facts: ModelFacts, more: Mapping[str, bytes]) -> U
     if not facts.license:
         notes.append("No licence was chosen; add --license, for example --license apache-2.0.")
     return Upload("checkpoint", MODEL, _with_own_text(folder, model_card(facts)), files, left_out, notes)
-
-
-def _endpoint_files(folder: Path) -> dict[str, bytes]:
-    """Return what a repository needs for Inference Endpoints, besides the checkpoint."""
-    existing = [name for name in ("handler.py", "requirements.txt") if (folder / name).exists()]
-    if existing:
-        raise UserError(f"{folder / existing[0]} exists already; move it away, or leave --endpoint-handler out.")
-    handler = Path(__file__).with_name("handler.py").read_bytes()
-    return {"handler.py": handler, "requirements.txt": ENDPOINT_REQUIREMENTS.encode()}
 
 
 def _publishable(path: Path) -> Path | bytes:

@@ -11,7 +11,7 @@ from leccr.gallery.store.state import State
 from leccr.hub.own_files import own_files
 from leccr.hub.push import plan_upload, run_push
 from processing.storage import write_rows
-from tests.leccr.hub.test_push import NAME, checkpoint  # noqa: F401 - a fixture
+from tests.leccr.hub.test_push import NAME
 
 
 @pytest.fixture

@@ -1,5 +1,4 @@
 import json
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +21,6 @@ NAME = "org/leccr-multi30k"
 
 
 @pytest.fixture
-def checkpoint(tmp_path: Path) -> Path:
-    """A folder as training leaves it, the weights apart."""
-    folder = tmp_path / "run"
-    (folder / "checkpoints" / "checkpoint-3").mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps(CONFIG))
-    (folder / "training.json").write_text(json.dumps(training()))
-    (folder / "processor_config.json").write_text(json.dumps({"text_max_length": 64}))
-    (folder / "model.safetensors").write_bytes(b"weights")
-    (folder / "modeling_leccr.py").write_text("# code\n")
-    for name in (".hidden.json", "a.json.part", "ranks.npz", "optimizer.pt"):
-        (folder / name).write_text("x")
-    return folder
-
-
-@pytest.fixture
 def results(tmp_path: Path) -> Path:
     path = tmp_path / "figures.json"
     path.write_text(json.dumps([result("de"), result("fr")]))
@@ -50,32 +34,6 @@ def test_a_checkpoint_is_recognised_and_nothing_else_of_the_run_goes_along(check
     assert set(upload.files) == expected
     assert set(upload.left_out) == {"checkpoints/", ".hidden.json", "a.json.part", "ranks.npz", "optimizer.pt"}
     assert upload.card is not None and f'from_pretrained("{NAME}"' in upload.card
-
-
-def test_a_handler_for_endpoints_goes_along_on_request(checkpoint: Path) -> None:
-    files = plan_upload(checkpoint, NAME, endpoint_handler=True).files
-    assert b"class EndpointHandler" in bytes(files["handler.py"])
-    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert set(bytes(files["requirements.txt"]).decode().split()) <= set(project["dependencies"])
-
-
-def test_a_handler_is_for_a_model(tmp_path: Path) -> None:
-    (tmp_path / "rows.parquet").write_bytes(b"rows")
-    with pytest.raises(UserError, match="--endpoint-handler are for a model, and this is a data set"):
-        plan_upload(tmp_path, NAME, endpoint_handler=True)
-
-
-def test_a_handler_of_ones_own_is_not_replaced(checkpoint: Path) -> None:
-    (checkpoint / "handler.py").write_text("mine")
-    with pytest.raises(UserError, match="handler.py exists already; move it away, or leave --endpoint-handler out"):
-        plan_upload(checkpoint, NAME, endpoint_handler=True)
-    assert plan_upload(checkpoint, NAME).files["handler.py"] == checkpoint / "handler.py"
-
-
-def test_programs_are_named_in_the_card(checkpoint: Path) -> None:
-    assert not read_facts(checkpoint, NAME).onnx
-    (checkpoint / "text.onnx").write_bytes(b"program")
-    assert read_facts(checkpoint, NAME).onnx
 
 
 def test_figures_go_into_the_card_and_into_records(checkpoint: Path, results: Path) -> None:

@@ -17,7 +17,7 @@ from leccr.hub.push import run_push
 from tests.hub_card.figures import result
 from tests.hub_server import READ_TOKEN, TOKEN, HubServer, serving
 
-from .test_push import NAME, checkpoint  # noqa: F401
+from .test_push import NAME
 
 
 @pytest.fixture
