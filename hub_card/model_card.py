@@ -10,6 +10,7 @@ from huggingface_hub import ModelCard, ModelCardData
 from processing.errors import UserError
 from processing.languages import language_name
 
+from .confidence import confidence_section
 from .data_facts import CAPTIONS, description_sentence, prepare_command, translation_sentence
 from .method import (
     is_text_only,
@@ -67,6 +68,7 @@ class ModelFacts:
         data: What the training data are: `title`, `reader` and `options` of `leccr prepare`, `published`, `languages`,
             `rows` by split, and, as in `DataFacts`, `descriptions` and `translations`.
         base_models: Hub names of the pretrained towers.
+        calibration: Its `calibration.json`: what its scores mean, by language.
         onnx: Whether it is published as ONNX programs, too.
     """
 
@@ -80,6 +82,7 @@ class ModelFacts:
     dataset: str | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
     base_models: Sequence[str] = ()
+    calibration: Mapping[str, Any] = field(default_factory=dict)
     onnx: bool = False
 
     @property
@@ -140,6 +143,7 @@ def _sections(facts: ModelFacts) -> dict[str, str]:
         "training": f"## Training data and licence\n\n{_training(facts)}",
         "procedure": f"## Training\n\n{training_section(facts.recipe)}" if facts.recipe else "",
         "results": f"## Results\n\n{_results(facts)}",
+        "confidence": f"## Confidence\n\n{confidence_section(facts.calibration)}" if facts.calibration else "",
         "limits": f"## Limits and bias\n\n{limits_section(config, facts.processor)}",
         "cost": f"## Cost\n\n{_cost(facts.training)}" if facts.training.get("seconds") else "",
         "citation": f"## Citation\n\nIf you use this model, please cite both papers that it builds on.\n\n{CITATIONS}",

@@ -125,6 +125,9 @@ def evaluate(
     descriptions: Annotated[bool, typer.Option(help="Use the images' descriptions, or only the images.")] = True,
     description_weight: DescriptionWeight = None,
     skip_broken: SkipBroken = False,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Write into the model's folder how sure its answers are.")
+    ] = False,
     plots: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Folder for plots: hit rates, ranks, similarities, worst queries."),
@@ -156,7 +159,7 @@ def evaluate(
     options = EvaluationOptions(
         split, languages, descriptions, description_weight, batch_size, skip_broken, device, dtype, trust_remote_code
     )
-    run_evaluation(checkpoints, data, options, output=out, plots=plots)
+    run_evaluation(checkpoints, data, options, output=out, plots=plots, calibrate=calibrate)
 
 
 def quickstart(

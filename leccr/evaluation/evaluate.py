@@ -22,6 +22,7 @@ from ..errors import UserError
 from ..models.checkpoints import CROSS_LINGUAL, model_type
 from ..models.encoder import Encoder
 from ..models.sentence_views import with_sentences
+from .calibrate import check_calibration, write_calibration
 from .metrics import IMAGE_DIRECTIONS, SENTENCE_DIRECTIONS, mean_rank_variance
 from .ranked import UNREAD, RankedQueries, parallel_ranks, rank_retrieval, rank_sentences
 from .tables import evaluation_table
@@ -111,6 +112,7 @@ def run_evaluation(
     options: EvaluationOptions = EvaluationOptions(),  # noqa: B008 - frozen
     output: Path | None = None,
     plots: Path | None = None,
+    calibrate: bool = False,
 ) -> list[dict[str, Any]]:
     """Evaluate models on the same rows, print one table, and write the figures as JSON: what `leccr evaluate` does.
 
@@ -122,6 +124,7 @@ def run_evaluation(
         options: What to evaluate, and how.
         output: JSON file for the figures and their protocol; it has those of the models that are done.
         plots: Folder for plots (`leccr.evaluation.plots`) of one model.
+        calibrate: Write into each checkpoint's folder what its scores mean on these data.
 
     Returns:
         For each model and language what `evaluate_retrieval` does, or `evaluate_sentences` for a text-only checkpoint,
@@ -136,6 +139,8 @@ def run_evaluation(
         from .plots import plot_evaluation  # before the work, as matplotlib may be missing
     choose_device(options.device)
     text_only = _check_together(checkpoints, drawn=plots is not None)
+    if calibrate:
+        check_calibration(checkpoints, text_only)
     splits, _ = load_data(data)
     rows = split_of(splits, options.split, data)
     directions = SENTENCE_DIRECTIONS if text_only else IMAGE_DIRECTIONS
@@ -147,6 +152,8 @@ def run_evaluation(
             rows, options = without_broken_pictures(rows, options.split), replace(options, skip_broken=False)
         ranked = list(_ranked(encoder, rows, features, options, text_only))
         results += _results(encoder, ranked, features, {"data": str(data), "split": options.split})
+        if calibrate:
+            write_calibration(checkpoint, ranked, encoder.description_weight)
         del encoder  # before the next one is loaded
         if output is not None:
             write_json(output, results)

@@ -83,6 +83,24 @@ def retrieval_ranks(
     return RetrievalRanks((images_before + 1).cpu(), image_to_text.cpu(), average_precision.cpu())
 
 
+@torch.no_grad()
+def own_and_other_scores(
+    text_embeds: Tensor, image_views: Tensor, text_image: Tensor, chunk_size: int = 1024
+) -> tuple[Tensor, Tensor]:
+    """Return each text's score (T,) with its own image, and its best (T,) with another; minus infinity without one.
+
+    Arguments, errors and rounding are those of `retrieval_ranks`.
+    """
+    _check(text_embeds, image_views, text_image, chunk_size)
+    own_scores = _own_scores(text_embeds, image_views, text_image, chunk_size)
+    other_scores = torch.full_like(own_scores, -torch.inf)
+    for texts, images in _blocks(len(text_image), image_views.shape[0], chunk_size):
+        scores = _score(text_embeds[texts], image_views[images])
+        scores[text_image[texts, None] == _positions(images, scores)] = -torch.inf
+        other_scores[texts] = torch.maximum(other_scores[texts], scores.amax(dim=1))
+    return own_scores, other_scores
+
+
 def retrieval_metrics(ranks: RetrievalRanks, directions: tuple[str, str] = IMAGE_DIRECTIONS) -> dict[str, float]:
     """Return the figures of one evaluation.
 

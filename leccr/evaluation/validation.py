@@ -4,8 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 from transformers import EvalPrediction
 
+from ..models.calibration import Calibration
+from .calibrate import fit_calibration
 from .metrics import retrieval_metrics, retrieval_ranks, sentence_metrics
 
 PADDING = -100
@@ -23,18 +26,29 @@ class RetrievalMetrics:
 
     def __call__(self, prediction: EvalPrediction) -> dict[str, float]:
         """Return `<language>_<metric>` for each language, and `sum_of_hit_rates` averaged over languages."""
+        captions, image_views = self._captions(prediction)
+        figures = {}
+        for language, (caption_embeds, owners) in captions.items():
+            figures[language] = retrieval_metrics(retrieval_ranks(caption_embeds, image_views, owners))
+        return _joined(figures)
+
+    def calibrate(self, prediction: EvalPrediction) -> Calibration | None:
+        """Fit what the model's scores mean; None if there is nothing to fit."""
+        return fit_calibration(*self._captions(prediction))
+
+    def _captions(self, prediction: EvalPrediction) -> tuple[dict[str, tuple[Tensor, Tensor]], Tensor]:
+        """Return embeddings (T, D) and positions (T,) of captions by language, and the views (N, K, D)."""
         image_views, caption_embeds = (torch.from_numpy(np.asarray(array)) for array in prediction.predictions)
         # Where images have different numbers of views, Trainer fills up with this number.
         filler = (image_views == PADDING).all(dim=-1, keepdim=True)
         image_views = torch.where(filler, image_views[:, :1], image_views)
         caption_languages = torch.from_numpy(np.asarray(prediction.label_ids))
-        figures = {}
+        captions = {}
         for number, language in enumerate(self.languages):
             rows, columns = (caption_languages == number).nonzero(as_tuple=True)
             if len(rows):
-                ranks = retrieval_ranks(caption_embeds[rows, columns], image_views, rows)
-                figures[language] = retrieval_metrics(ranks)
-        return _joined(figures)
+                captions[language] = (caption_embeds[rows, columns], rows)
+        return captions, image_views
 
 
 class SentenceMetrics:

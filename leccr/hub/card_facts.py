@@ -51,6 +51,7 @@ def read_facts(
         dataset=dataset,
         data={**(training.get("data") or {}), **_data_facts(data)},
         base_models=_base_models(config, recipe),
+        calibration=_calibration(checkpoint),
         onnx=has_onnx(checkpoint),
     )
 
@@ -97,6 +98,13 @@ def _with_title(result: EvaluationResult) -> EvaluationResult:
     """Return a result with its data's title if their folder still exists, since a folder may have any name."""
     title = data_facts(result["protocol"]["data"]).get("title")
     return {**result, "protocol": {**result["protocol"], "title": title}} if title else result
+
+
+def _calibration(checkpoint: Path) -> dict[str, Any]:
+    from ..models.calibration import load_calibration
+
+    calibration = load_calibration(checkpoint)
+    return {} if calibration is None else calibration.to_fields()
 
 
 def _base_models(config: Mapping[str, Any], recipe: Mapping[str, Any]) -> list[str]:

@@ -18,8 +18,9 @@ from processing.features import FeatureFile, with_features
 from processing.images import BACKGROUND
 from processing.read_ahead import read_ahead
 
-from ..arguments import SENTENCE_TRANSFORMERS
+from ..arguments import SENTENCE_TRANSFORMERS, repository_of
 from ..errors import UserError
+from .calibration import Calibration, load_calibration
 
 VALUES_PER_TENSOR = 1024
 TEXT_BATCH, IMAGE_BATCH = 256, 64
@@ -59,6 +60,7 @@ class Encoder(ABC):
         width: Numbers of an embedding, D.
         frames: Most frames of a video; 1 for a model of pictures.
         background: What is seen through transparent parts of pictures.
+        calibration: What scores mean, if the checkpoint says so.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Encoder(ABC):
     width: int
     frames = 1
     background = BACKGROUND
+    calibration: Calibration | None = None
 
     @staticmethod
     def load(
@@ -100,10 +103,13 @@ class Encoder(ABC):
         if str(name).startswith(SENTENCE_TRANSFORMERS):
             from .sentence_encoder import load_sentence_encoder
 
-            return load_sentence_encoder(str(name), chosen, dtype, text_only, trust_remote_code)
-        from .model_encoder import load_model_encoder
+            encoder: Encoder = load_sentence_encoder(str(name), chosen, dtype, text_only, trust_remote_code)
+        else:
+            from .model_encoder import load_model_encoder
 
-        return load_model_encoder(name, chosen, dtype, text_only, trust_remote_code)
+            encoder = load_model_encoder(name, chosen, dtype, text_only, trust_remote_code)
+        encoder.calibration = None if text_only else load_calibration(repository_of(name))
+        return encoder
 
     @abstractmethod
     def fingerprint(self) -> str:

@@ -45,6 +45,7 @@ class SentenceViews(Encoder):
         self.sentence_gate = gate
         self.name = encoder.name
         self.takes_images, self.takes_videos = encoder.takes_images, encoder.takes_videos
+        self.calibration = encoder.calibration
         self.width, self.frames, self.background = encoder.width, encoder.frames, encoder.background
 
     def fingerprint(self) -> str:

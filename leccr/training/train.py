@@ -24,12 +24,15 @@ from ..errors import UserError, inputs_of_the_user, settings_of_the_user
 from ..evaluation.ranked import TEXT_COLUMNS
 from ..evaluation.validation import RetrievalMetrics, SentenceMetrics
 from ..models.build import build_model, build_processor, parameter_groups, standardize, training_texts
+from ..models.calibration import CALIBRATION_FILE
 from ..models.lora import add_lora, finish_lora
 from ..recipes import Recipe
 from ..recipes.recipe import RECIPE_FILE
 from .report import LossTerms, plot_training
 from .resuming import CHECKPOINTS, begin_run, last_checkpoint
 from .settings import training_arguments
+
+CALIBRATION = "calibration"
 
 __all__ = ["CHECKPOINTS", "RECIPE_FILE", "make_trainer", "run_training", "save_retriever", "train_recipe"]
 
@@ -131,6 +134,7 @@ def train_recipe(trainer: Trainer, recipe: Recipe, resume: bool = False) -> dict
     validations = [entry for entry in trainer.state.log_history if "eval_sum_of_hit_rates" in entry]
     if not validations and trainer.args.load_best_model_at_end:
         note("Note: the run ended before its first validation, so the last weights are kept.")
+    calibration = _calibrate(trainer)
     best = [entry for entry in validations if entry["eval_sum_of_hit_rates"] == trainer.state.best_metric]
     return {
         "recipe": recipe.name,
@@ -138,7 +142,19 @@ def train_recipe(trainer: Trainer, recipe: Recipe, resume: bool = False) -> dict
         "seconds": round(run.metrics["train_runtime"], 1),
         "selection": "best validation sum_of_hit_rates, averaged over languages",
         "validation": best[0] if best else {},
+        **({} if calibration is None else {CALIBRATION: calibration}),
     }
+
+
+def _calibrate(trainer: Trainer) -> dict[str, Any] | None:
+    """Return what the scores of a trained retriever mean, by its validation captions; all processes call it."""
+    metrics = trainer.compute_metrics
+    if not isinstance(metrics, RetrievalMetrics):
+        return None
+    # The weights are those of the best checkpoint only now.
+    prediction = trainer.predict(trainer.eval_dataset)
+    calibration = metrics.calibrate(prediction)
+    return None if calibration is None else calibration.to_fields()
 
 
 def run_training(recipe: Recipe, output: Path, resume: bool = False, plots: bool = False) -> None:
@@ -212,13 +228,15 @@ def save_retriever(
         output: Folder to write.
         model: A `modeling_leccr.LeccrModel`, or a text-only `modeling_leccr.CrossLingualModel`.
         processor: Its processor, or the tokenizer of a text-only model.
-        report: What `train_recipe` returned, for `training.json`.
+        report: What `train_recipe` returned, for `training.json` and `calibration.json`.
         recipe: What was trained, for `recipe.yaml`, from which `leccr train` repeats the run.
     """
     with atomic_files(output, last="config.json") as part:
         model.save_pretrained(part)
         processor.save_pretrained(part)
         if report is not None:
-            write_json(part / "training.json", report)
+            write_json(part / "training.json", {name: report[name] for name in report if name != CALIBRATION})
+            if CALIBRATION in report:
+                write_json(part / CALIBRATION_FILE, report[CALIBRATION])
         if recipe is not None:
             write_text(part / RECIPE_FILE, recipe.to_yaml())

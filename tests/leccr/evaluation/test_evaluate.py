@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,9 +9,11 @@ import torch
 from datasets import Dataset
 
 from leccr.errors import UserError
+from leccr.evaluation.calibrate import check_calibration
 from leccr.evaluation.evaluate import EvaluationOptions, evaluate_retrieval, evaluate_sentences, run_evaluation
 from leccr.evaluation.ranked import SENTENCE_PROTOCOL
 from leccr.models.build import build_model, build_processor, training_texts
+from leccr.models.encoder import Encoder
 from leccr.models.model_encoder import ModelEncoder
 from leccr.training.train import save_retriever
 from modeling_leccr import LeccrModel
@@ -239,3 +242,21 @@ class TestTextOnlyCheckpoint:
         assert results[0]["protocol"]["rows"] == 6
         assert results[0]["protocol"]["split"] == "validation"
         assert "target-to-source hit@1/5/10" in capsys.readouterr().out
+
+
+class TestCalibration:
+    def test_it_is_written_into_the_folder_and_loaded_with_the_model(
+        self, checkpoint: Path, data: Path, tmp_path: Path
+    ) -> None:
+        folder = shutil.copytree(checkpoint, tmp_path / "model")
+        assert Encoder.load(folder).calibration is None
+        run_evaluation([str(folder)], str(data), calibrate=True)
+        found = Encoder.load(folder).calibration
+        assert found is not None and list(found.languages) == ["en", "de", "zh"]
+        assert found.pictures == 5 and found.languages["de"].queries == 10
+
+    def test_what_has_no_folder_or_no_pictures_is_one_sentence(self, checkpoint: Path) -> None:
+        with pytest.raises(UserError, match="download it first: hf download"):
+            check_calibration([str(checkpoint), "org/model"], text_only=False)
+        with pytest.raises(UserError, match="leave --calibrate out"):
+            check_calibration([str(checkpoint)], text_only=True)

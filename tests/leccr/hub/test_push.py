@@ -239,3 +239,14 @@ def test_figures_of_another_form_are_refused(checkpoint: Path, tmp_path: Path) -
     said = CliRunner().invoke(app, ["push", str(checkpoint), NAME, "--dry-run", "--results", str(tmp_path / "a.json")])
     assert said.exit_code == 2
     assert said.stderr.startswith("Error: ") and "a.json holds no figures" in said.stderr
+
+
+def test_a_calibration_is_published_and_in_the_card(checkpoint: Path) -> None:
+    curve = {"slope": 12.5, "intercept": -3.0, "queries": 40}
+    fields = {"overall": curve, "languages": {"de": curve}, "pictures": 7, "description_weight": None}
+    (checkpoint / "calibration.json").write_text(json.dumps(fields))
+    upload = plan_upload(checkpoint, "org/model")
+    assert "calibration.json" in upload.files and "12.50" in str(upload.card)
+    (checkpoint / "calibration.json").write_text("[]")
+    with pytest.raises(UserError, match="is damaged"):
+        plan_upload(checkpoint, "org/model")

@@ -10,7 +10,8 @@ from datasets import DatasetDict
 from safetensors.torch import load_file
 
 from leccr.errors import UserError
-from leccr.evaluation.evaluate import evaluate_retrieval
+from leccr.evaluation.evaluate import EvaluationOptions, evaluate_retrieval, run_evaluation
+from leccr.models.calibration import load_calibration
 from leccr.models.checkpoints import load_retriever
 from leccr.models.model_encoder import ModelEncoder
 from leccr.recipes import Change, Recipe, load_recipe, override_training
@@ -51,6 +52,7 @@ class TestRunTraining:
             "model.safetensors",
             "processor_config.json",
             "training.json",
+            "calibration.json",
             CHECKPOINTS,
             RECIPE_FILE,
         } <= names
@@ -61,6 +63,12 @@ class TestRunTraining:
         model, processor = load_retriever(output)
         (measured,) = evaluate_retrieval(ModelEncoder(model, processor), data["validation"], ["de"])
         assert measured["sum_of_hit_rates"] == pytest.approx(report["validation"]["eval_de_sum_of_hit_rates"])
+        written = load_calibration(output)
+        run_evaluation([str(output)], str(folder), EvaluationOptions(languages=["de"]), calibrate=True)
+        # Curves over the scores of the best weights, in training as in evaluation.
+        again = load_calibration(output)
+        assert written is not None and again is not None and "calibration" not in report
+        assert written.languages["de"].slope == pytest.approx(again.languages["de"].slope, rel=1e-3, abs=1e-3)
 
     def test_its_recipe_repeats_the_run(self, folder: Path, tmp_path: Path) -> None:
         tiny = recipe(training={"num_train_epochs": 2}, model={"num_slots": 1}, seed=5, lora=4)
