@@ -53,7 +53,7 @@ class LeccrModel(StartsFromPretrained, LeccrPreTrainedModel):
     def save_pretrained(self, *args: Any, **kwargs: Any) -> Any:
         """Save with a configuration that says which towers are frozen, and α as it was learned."""
         if self.config.learn_alpha:
-            self.config.alpha = round(float(self.image.alpha), 6)
+            self.config.alpha = round(self.image.learned_alpha().item(), 6)
         return super().save_pretrained(*args, **kwargs)
 
     def _frozen_parts(self) -> list[nn.Module]:

@@ -130,7 +130,7 @@ def _measure(encoder: Encoder, data: StudyData, row: Row) -> tuple[dict[str, Any
     config = encoder.model.config
     rows = data.splits["validation"]
     galleries = {"as trained": rows}
-    if row.descriptions != "none" and (config.num_slots or config.description_fusion):
+    if row.descriptions != "none" and config.takes_descriptions:
         galleries["half described"] = half_described(rows)
         galleries["none described"] = with_descriptions(rows, {})
     queries = {language: _queries(encoder, rows, language) for language in ("en", *row.languages)}

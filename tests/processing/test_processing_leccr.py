@@ -49,11 +49,12 @@ def test_one_thing_alone_is_a_batch_of_one(ours: LeccrProcessor, inputs: dict[st
     assert all(len(value) == 1 for value in batch.values())
 
 
-class TestSentences:
-    @pytest.fixture(scope="class")
-    def splitting(self, ours: LeccrProcessor) -> LeccrProcessor:
-        return LeccrProcessor(ours.image_processor, ours.tokenizer, 10, 14, sentence_slots=True)
+@pytest.fixture(scope="module")
+def splitting(ours: LeccrProcessor) -> LeccrProcessor:
+    return LeccrProcessor(ours.image_processor, ours.tokenizer, 10, 14, sentence_slots=True)
 
+
+class TestSentences:
     def test_lines_and_lists_become_rows_and_the_rest_is_masked(self, splitting: LeccrProcessor) -> None:
         said = ["A red Dog\n \nold house", None, [CHINESE, "old"], "", ["Dog", " ", "A old", "in"]]
         batch = splitting(descriptions=said)

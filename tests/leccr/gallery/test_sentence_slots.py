@@ -13,6 +13,7 @@ from leccr.gallery import Gallery
 from leccr.models.encoder import Encoder
 from tests.leccr.gallery import tiny_gallery
 from tests.leccr.gallery.tiny_gallery import NAMES, QUERIES, brute_force, names_of, paint, run, stored_views
+from tests.processing.generation.chat_server import ChatServer, Reply
 
 COUNTS = [3, 0, 1, 5, 2, 0, 4, 1, 3, 2, 1, 6, 0, 2]
 WEIGHT = 0.4
@@ -187,6 +188,17 @@ def test_a_model_that_was_trained_with_sentences(source: str, pictures: Path, tm
     first = gallery.search("en red 1", 20)
     undescribed = {result.answered_by for result in first if result.description is None}
     assert ("whole image" in undescribed) == (source == "sentences")
+
+
+def test_what_a_describer_answers_is_a_slot_each(dual_encoder: Encoder, tmp_path: Path) -> None:
+    for number in range(2):
+        paint(tmp_path / "photos" / f"{number}.png", number)
+    with ChatServer(lambda number, payload: Reply("This is green 1. This is navy 1.")) as server:
+        options: dict[str, Any] = {"describe_with": "tiny", "endpoint": server.url}
+        gallery = Gallery.build(tmp_path / "photos", dual_encoder, tmp_path / "g", description_weight=0.2, **options)
+        gallery.add(paint(tmp_path / "photos" / "2.png", 2), **options)
+    assert list(map(len, stored_views(gallery))) == [8, 8, 8], "four answers of two sentences"
+    check_exact(gallery)
 
 
 def test_a_loaded_model_of_another_weight_is_refused(gallery: Gallery, dual_encoder: Encoder) -> None:

@@ -89,6 +89,11 @@ class TestBuildProcessor:
         made = build_processor(recipe(processor={"normalize_text": False}, **fields), TEXTS)
         assert not has_text_rule(getattr(made, "tokenizer", made))
 
+    @pytest.mark.parametrize("source", ["attention", "sentences", "both"])
+    def test_descriptions_are_split_where_sentences_are_slots(self, source: str) -> None:
+        made = build_processor(recipe({"slot_source": source, "num_slots": 2}), TEXTS)
+        assert made.sentence_slots == (source != "attention")
+
     def test_a_learned_vocabulary_ignores_case_unless_told(self) -> None:
         made = [build_processor(recipe(lower_case=share), TEXTS * 50) for share in (None, 0.3, 0.0)]
         words = [{"Hund", "hund", "HUND"} & set(each.tokenizer.get_vocab()) for each in made]

@@ -1,10 +1,16 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from leccr.errors import UserError
+from leccr.models.dual_encoders import dual_encoder_processor
 from leccr.models.encoder import Encoder, padded
+from leccr.models.model_encoder import ModelEncoder
 from leccr.models.sentence_views import SentenceViews, with_sentences
+from modeling_leccr import LeccrModel
 from tests.leccr.gallery.tiny_gallery import encoder as tiny_encoder
+from tests.leccr.models.test_dual_encoders import save
 from tests.tiny_data import ROWS, dataset, picture, row
 
 SENTENCES = ["This is red 1.", "This is green blue.", "Olive navy 1."]
@@ -62,6 +68,23 @@ def test_rows_with_fewer_sentences_are_padded_without_another_best_score(dual_en
 def test_padding_repeats_the_first_view() -> None:
     views = padded([np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [5.0, 6.0]])])
     assert views.tolist() == [[[1.0, 2.0], [1.0, 2.0]], [[3.0, 4.0], [5.0, 6.0]]]
+
+
+@pytest.mark.parametrize("family", ["clip", "siglip"])
+def test_a_network_that_starts_from_the_dual_encoder_has_the_same_views(family: str, tmp_path: Path) -> None:
+    save(family, tmp_path)
+    network = LeccrModel.from_dual_encoder(tmp_path, slot_source="sentences", alpha=0.8, sentence_gate=0.7)
+    trained = ModelEncoder(network, dual_encoder_processor(tmp_path, sentence_slots=True))
+    composed = SentenceViews(Encoder.load(tmp_path, device="cpu"), 0.2, 0.7)
+    said = ["a dog. a brown dog runs over a meadow.", None, "a meadow runs."]
+    images = [{"id": name, "image": picture(name)} for name in ("red", "blue", "green")]
+    for own, expected in zip(
+        trained.views([trained.prepare(image) for image in images], said),
+        composed.views([composed.prepare(image) for image in images], said),
+        strict=True,
+    ):
+        assert own.shape == expected.shape
+        np.testing.assert_allclose(own, expected, rtol=0, atol=1e-5)
 
 
 def test_a_model_that_uses_descriptions_itself_is_refused() -> None:
