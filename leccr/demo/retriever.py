@@ -4,12 +4,16 @@ from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image as PillowImage
+
+from processing.sentences import split_sentences
 
 from ..arguments import repository_of
 from ..models.encoder import Encoder, padded
 from ..models.model_encoder import ModelEncoder
+from ..models.sentence_views import SentenceViews
 from .space import space
 
 
@@ -20,7 +24,7 @@ def make_retriever(encoder: Encoder) -> Any:
         return space_class(encoder.model, encoder.processor, encoder.name)
 
     class EncoderRetriever(space_class):  # type: ignore[misc, valid-type]
-        """A model that prepares texts and pictures itself: one view for each picture, and no slots."""
+        """A model that prepares texts and pictures itself, with no slots but those of sentences."""
 
         def unknown_share(self, text: str) -> float:
             return encoder.unknown_shares([text])[0]
@@ -31,15 +35,23 @@ def make_retriever(encoder: Encoder) -> Any:
         def embed_pictures(
             self, pictures: Sequence[PillowImage.Image], descriptions: Sequence[str | None]
         ) -> tuple[Any, Any]:
-            prepared = self.inputs(pictures, descriptions)
+            prepared = [each for each, _ in self.inputs(pictures, descriptions)]
             return padded(encoder.views(prepared, descriptions)), encoder.whole_images(prepared, descriptions)
 
         def inputs(self, pictures: Sequence[PillowImage.Image], descriptions: Sequence[str | None]) -> Any:
-            return [encoder.prepare({"id": "", "image": picture}) for picture in pictures]
+            prepared = [encoder.prepare({"id": "", "image": picture}) for picture in pictures]
+            return list(zip(prepared, descriptions, strict=True))
 
         def encode(self, inputs: Any) -> Any:
-            embeds = torch.from_numpy(encoder.whole_images(inputs, [None] * len(inputs)))
-            return SimpleNamespace(image_embeds=embeds, slot_embeds=None)
+            [(prepared, description)] = inputs
+            [whole] = encoder.whole_images([prepared], [description])
+            weight = encoder.description_weight
+            slots = None
+            if weight and split_sentences(description):
+                # As `SentenceViews` makes a view of each.
+                views = np.asarray(encoder.views([prepared], [description])[0])
+                slots = torch.from_numpy((views - (1 - weight) * whole) / weight)[None]
+            return SimpleNamespace(image_embeds=torch.from_numpy(whole)[None], slot_embeds=slots)
 
     return EncoderRetriever(_Facts(encoder), None, repository_of(encoder.name))
 
@@ -48,8 +60,11 @@ class _Facts:
     """What the page says of a model, in place of the model."""
 
     def __init__(self, encoder: Encoder) -> None:
-        self.config = SimpleNamespace(num_slots=0, alpha=1.0, projection_dim=encoder.width)
-        self._model = getattr(encoder, "model", torch.nn.Module())
+        weight = encoder.description_weight or 0.0
+        source = "sentences" if weight else "attention"
+        self.config = SimpleNamespace(num_slots=0, slot_source=source, alpha=1.0 - weight, projection_dim=encoder.width)
+        plain = encoder.encoder if isinstance(encoder, SentenceViews) else encoder
+        self._model = getattr(plain, "model", torch.nn.Module())
 
     def eval(self) -> "_Facts":
         return self

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image as PillowImage
 
 from processing.images import open_image
+from processing.sentences import split_sentences
 
 from ..drawing.thumbnail import jpeg_thumbnail
 from ..errors import UserError
@@ -61,8 +62,12 @@ class GallerySearcher:
         encoder = self.gallery.encoder
         item, row, picture = self._open(id)
         inputs = self._inputs(row)
+        description = item.description
+        if encoder.description_weight:
+            # A line for each slot.
+            description = "\n".join(split_sentences(description)) or None
         return space("explain").explain(
-            self.retriever, inputs, encoder.texts([text])[0], item.path, item.description, picture
+            self.retriever, inputs, encoder.texts([text])[0], item.path, description, picture
         )
 
     def _inputs(self, row: dict[str, Any]) -> Any:
@@ -70,7 +75,7 @@ class GallerySearcher:
         encoder = self.gallery.encoder
         if isinstance(encoder, ModelEncoder):
             return self.retriever.on_device(encoder.collator.image_inputs([row]))
-        return [encoder.prepare(row)]
+        return [(encoder.prepare(row), row["description"])]
 
     def _shown(self, results: list[Result]) -> list[Any]:
         return [

@@ -143,6 +143,25 @@ def test_a_gallery_is_moved_and_opened_in_another_process(siglip: Path, tmp_path
     np.testing.assert_allclose([found[name] for name in PHOTOS], expected, rtol=0, atol=1e-5)
 
 
+def test_the_page_explains_sentence_slots(siglip: Path, tmp_path: Path) -> None:
+    photos = shutil.copytree(siglip / "photos", tmp_path / "photos")
+    (photos / "descriptions.jsonl").write_text(
+        json.dumps({"id": "1.png", "description": "A brown dog. Along the beach!\nHund am Strand"}) + "\n"
+    )
+    model = str(siglip / "model")
+    Gallery.build(photos, model, tmp_path / "gallery", device="cpu", description_weight=0.3).close()
+    with Gallery.open(tmp_path / "gallery", device="cpu") as gallery:
+        searcher = GallerySearcher(gallery)
+        hits = {hit.name: hit for hit in searcher.search(QUERIES[0], 10)}
+        for name, count in (("1.png", 3), ("2.png", 0)):
+            why = searcher.explain(hits[name].id, QUERIES[0])
+            assert why.score == pytest.approx(hits[name].score, abs=1e-5) and len(why.slots) == count
+        described = searcher.explain(hits["1.png"].id, QUERIES[0])
+        assert described.answered_by == hits["1.png"].answered_by
+        assert [slot.words[0][0] for slot in described.slots] == ["A brown dog.", "Along the beach!", "Hund am Strand"]
+        assert "0.7 × whole picture" in space("about").about(space("setup").make_ready(searcher, "photos"))
+
+
 def test_upper_and_lower_case_are_one_query_to_siglip_2(siglip: Path) -> None:
     encoder = Encoder.load(siglip / "model", "cpu")
     texts = encoder.texts(["Ein Hund am Strand", "ein hund am strand", "ein hund am berg"])
