@@ -216,6 +216,7 @@ def embed_captions(
     batch_size: Annotated[int, typer.Option(min=1, max=65536, help="Captions per batch.")] = EMBEDDING_BATCH,
     device: Device = "auto",
     dtype: Dtype = "auto",
+    trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Embed all captions with a teacher. cl2cm and leccr-cl2cm learn from what is written next to the data."""
     check_data(data)
@@ -228,5 +229,5 @@ def embed_captions(
 
     from ..training.embed_captions import run_embedding
 
-    path = run_embedding(data, model, batch_size=batch_size, device=device, dtype=dtype)
+    path = run_embedding(data, model, batch_size, device, dtype, trust_remote_code)
     note(f"The embeddings are in {path}; `leccr train cl2cm` and `leccr train leccr-cl2cm` learn from them.")

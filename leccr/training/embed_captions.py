@@ -29,7 +29,12 @@ ROWS_PER_CHUNK = 1024
 
 
 def run_embedding(
-    data: str, teacher: str, batch_size: int = EMBEDDING_BATCH, device: str = "auto", dtype: str = "auto"
+    data: str,
+    teacher: str,
+    batch_size: int = EMBEDDING_BATCH,
+    device: str = "auto",
+    dtype: str = "auto",
+    trust_remote_code: bool = False,
 ) -> Path:
     """Write `caption_embeddings.safetensors` next to a prepared data set: what `leccr embed-captions` does.
 
@@ -37,10 +42,11 @@ def run_embedding(
 
     Args:
         data: Folder of the data set; the captions of every split are embedded.
-        teacher: Folder or Hub name of a model with `get_text_features`.
+        teacher: A model that embeds texts, as `Encoder.load` takes it.
         batch_size: Captions encoded per batch.
         device: Where the model runs, as for `processing.device.choose_device`.
         dtype: Its precision, as for `processing.device.choose_dtype`.
+        trust_remote_code: Run code that it carries, if it is of a kind that the libraries do not know.
 
     Returns:
         The file.
@@ -55,7 +61,7 @@ def run_embedding(
     chosen = choose_device(device)
     splits, _ = load_data(data)
     rows = unique_rows(splits)
-    encoder = Encoder.load(teacher, chosen, dtype, text_only=True)
+    encoder = Encoder.load(teacher, chosen, dtype, text_only=True, trust_remote_code=trust_remote_code)
     path = Path(data) / EMBEDDINGS_FILE
     save_caption_embeddings(path, rows, embed_rows(encoder, rows, batch_size), teacher=teacher)
     return path

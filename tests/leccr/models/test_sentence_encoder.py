@@ -14,7 +14,10 @@ from sentence_transformers.base.modules import Router
 from leccr.errors import UserError
 from leccr.models.encoder import Encoder
 from leccr.models.sentence_encoder import SentenceEncoder
+from leccr.training.embed_captions import run_embedding
+from processing.caption_embeddings import CaptionEmbeddings, caption_texts
 from tests.modeling_leccr.tiny_dual_encoders import SPACE
+from tests.tiny_data import dataset, row
 
 from .tiny_families import PICTURES, QUERIES, own_processor, save_family, save_text_tower
 
@@ -93,6 +96,16 @@ def test_half_of_a_surrogate_pair_and_unknown_scripts(saved: Path) -> None:
     encoder = Encoder.load(f"st:{saved}", "cpu")
     assert np.isfinite(encoder.texts(["a \ud83d dog"])).all()
     assert encoder.unknown_shares(["a dog", "🐕"]) == ([0, 1] if saved.name == "m-clip" else [0, 0])
+
+
+def test_a_teacher_of_texts(texts_only: Path, tmp_path: Path) -> None:
+    rows = dataset([row("a"), row("b")])
+    rows.to_parquet(tmp_path / "train-00000-of-00001.parquet")
+    path = run_embedding(str(tmp_path), f"st:{texts_only}", device="cpu")
+    found = torch.cat(list(CaptionEmbeddings(path.parent).of(rows[0]).values())).float()
+    own = SentenceTransformer(str(texts_only), device="cpu")
+    expected = own.encode(caption_texts(rows[0]), normalize_embeddings=True)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
 class TestMistakes:
