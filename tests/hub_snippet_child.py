@@ -54,14 +54,16 @@ loaded = [auto_class.from_pretrained("org/again", trust_remote_code=True) for au
 answer = [type(part).__module__ for part in loaded]
 """,
     "endpoint": """
-import sys
+import base64, pathlib, sys
 from huggingface_hub import snapshot_download
 
 sys.path.append(snapshot_download("NAME"))
 from handler import EndpointHandler
 
 handler = EndpointHandler(sys.path[-1])
-answer = handler({"inputs": ["ein Hund", "a red ball"]})
+picture = base64.b64encode(pathlib.Path("0.png").read_bytes()).decode()
+labels = {"candidate_labels": ["ein Hund", "a red ball"]}
+answer = [handler({"inputs": labels["candidate_labels"]}), handler({"inputs": picture, "parameters": labels})]
 """,
 }
 

@@ -61,6 +61,8 @@ def embed(model: Any, processor: Any, folder: Path) -> dict[str, torch.Tensor]:
         "images": model.get_image_features(**images),
         "views": model.get_image_views(**images),
         "images_alone": model.get_image_features(images["pixel_values"]),
+        "short_ids": processor(text=request["texts"], max_length=6)["input_ids"],
+        "pixels_not_rescaled": processor(images=pictures, images_kwargs={"do_rescale": False})["pixel_values"],
         "scores": model(**processor(text=request["texts"], images=pictures, padding=True)).logits_per_text,
     }
 

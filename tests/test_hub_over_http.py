@@ -217,7 +217,9 @@ def test_what_the_hub_shows_for_the_card_runs(desk: Desk, published: dict[str, A
     shape, embeddings = answers["sentence-transformers"]
     assert shape == [4, 4]
     sentences = re.findall(r'^    "(.*)"', SNIPPETS["sentence-transformers"], re.MULTILINE)
-    for texts, vectors in ((sentences, embeddings), (["ein Hund", "a red ball"], answers["endpoint"])):
+    vectors_of_endpoint, labels_of_endpoint = answers["endpoint"]
+    assert sorted(entry["label"] for entry in labels_of_endpoint) == ["a red ball", "ein Hund"]
+    for texts, vectors in ((sentences, embeddings), (["ein Hund", "a red ball"], vectors_of_endpoint)):
         expected = model.get_text_features(**processor(text=texts))
         torch.testing.assert_close(torch.tensor(vectors), expected, rtol=0, atol=1e-5)
 

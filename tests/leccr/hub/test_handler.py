@@ -1,12 +1,16 @@
 """What an Inference Endpoint answers. Its process without our packages is in `tests/test_hub_over_http.py`."""
 
 import base64
+import contextlib
 import io
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from leccr.hub.handler import EndpointHandler
@@ -112,6 +116,18 @@ def test_labels(handler: EndpointHandler, template: str | None) -> None:
 def test_bad_input_is_said(handler: EndpointHandler, data: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         handler(data)
+
+
+KEYS = st.sampled_from(["inputs", "parameters", "image", "candidate_labels", "hypothesis_template", "text"])
+LEAVES = st.none() | st.booleans() | st.floats() | st.text() | st.sampled_from([encoded(PICTURE), *LABELS, "{}", ""])
+REQUESTS = st.recursive(LEAVES, lambda part: st.lists(part, max_size=3) | st.dictionaries(KEYS, part), max_leaves=8)
+
+
+@settings(max_examples=25, deadline=None)
+@given(inputs=REQUESTS, parameters=REQUESTS)
+def test_any_request_is_answered_or_said_to_be_wrong(handler: EndpointHandler, inputs: Any, parameters: Any) -> None:
+    with contextlib.suppress(ValueError):
+        assert json.dumps(handler({"inputs": inputs, "parameters": parameters}))
 
 
 def test_too_many_pixels(handler: EndpointHandler, monkeypatch: pytest.MonkeyPatch) -> None:
