@@ -22,8 +22,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_docstrings_make_the_reference(site: Path) -> None:
     page = (site / "reference" / "models.html").read_text(encoding="utf-8")
-    assert 'id="modeling_leccr.modeling_leccr.LeccrModel.forward"' in page
-    assert "Number K of semantic slots" in page
+    for method in ("forward", "from_dual_encoder"):
+        assert f'id="modeling_leccr.modeling_leccr.LeccrModel.{method}"' in page
+    assert "Number K of slots" in page
 
 
 def test_pages_kept_elsewhere_have_their_pictures_and_links(site: Path) -> None:
