@@ -4,11 +4,8 @@ from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image as PillowImage
-
-from processing.sentences import split_sentences
 
 from ..arguments import repository_of
 from ..models.encoder import Encoder, padded
@@ -44,14 +41,11 @@ def make_retriever(encoder: Encoder) -> Any:
 
         def encode(self, inputs: Any) -> Any:
             [(prepared, description)] = inputs
-            [whole] = encoder.whole_images([prepared], [description])
-            weight = encoder.description_weight
-            slots = None
-            if weight and split_sentences(description):
-                # As `SentenceViews` makes a view of each.
-                views = np.asarray(encoder.views([prepared], [description])[0])
-                slots = torch.from_numpy((views - (1 - weight) * whole) / weight)[None]
-            return SimpleNamespace(image_embeds=torch.from_numpy(whole)[None], slot_embeds=slots)
+            whole = encoder.whole_images([prepared], [None])
+            slots = encoder.sentence_slots(whole, [description])[0] if isinstance(encoder, SentenceViews) else ()
+            return SimpleNamespace(
+                image_embeds=torch.from_numpy(whole), slot_embeds=torch.from_numpy(slots)[None] if len(slots) else None
+            )
 
     return EncoderRetriever(_Facts(encoder), None, repository_of(encoder.name))
 

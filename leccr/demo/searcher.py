@@ -12,7 +12,7 @@ from processing.sentences import split_sentences
 from ..drawing.thumbnail import jpeg_thumbnail
 from ..errors import UserError
 from ..gallery.answers import usable_thumbnail
-from ..gallery.results import Result, UnreadableQueryWarning, existing_file, file_of
+from ..gallery.results import WHOLE_IMAGE, Result, UnreadableQueryWarning, existing_file, file_of
 from ..gallery.store.catalogue import VIDEO, Item, select_items, sources_of
 from ..models.model_encoder import ModelEncoder
 from .retriever import make_retriever
@@ -61,10 +61,9 @@ class GallerySearcher:
         """Explain the score of an item for a text."""
         encoder = self.gallery.encoder
         item, row, picture = self._open(id)
-        inputs = self._inputs(row)
-        description = item.description
-        if encoder.description_weight:
-            # A line for each slot.
+        inputs, description = self._inputs(row), item.description
+        if self.retriever.has_sentences:
+            # The page tells them apart by lines.
             description = "\n".join(split_sentences(description)) or None
         return space("explain").explain(
             self.retriever, inputs, encoder.texts([text])[0], item.path, description, picture
@@ -83,7 +82,7 @@ class GallerySearcher:
                 id=str(result.number),
                 rank=rank,
                 score=result.score,
-                answered_by=result.view + 1 if self.retriever.has_slots else None,
+                answered_by=None if result.answered_by == WHOLE_IMAGE else result.view + 1,
                 name=result.path,
                 description=result.description,
                 picture=jpeg_thumbnail(usable_thumbnail(self.gallery, result) or NO_THUMBNAIL, quality=85),

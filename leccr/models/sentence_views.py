@@ -81,17 +81,24 @@ class SentenceViews(Encoder):
     ) -> list[np.ndarray]:
         """Return the views (K, D) of each picture, K the number of sentences of its description, at least 1."""
         images = self.whole_images(prepared, descriptions, batch_size)
+        weight = self.description_weight
+        return [
+            (1.0 - weight) * image + weight * slots if len(slots) else image[None]
+            for image, slots in zip(images, self.sentence_slots(images, descriptions), strict=True)
+        ]
+
+    def sentence_slots(self, images: np.ndarray, descriptions: Sequence[str | None]) -> list[np.ndarray]:
+        """Return unit(g·v + t_k) for each sentence of each picture, (K, D), K being 0 without a description.
+
+        Args:
+            images: The pictures' embeddings (n, D).
+            descriptions: One for each, or None.
+        """
         sentences = [split_sentences(description) for description in descriptions]
         embeds = self.encoder.texts([sentence for own in sentences for sentence in own], progress=False)
         parts = np.split(embeds, np.cumsum([len(own) for own in sentences])[:-1])
-        return [self._views(image, own) for image, own in zip(images, parts, strict=True)]
-
-    def _views(self, image: np.ndarray, sentences: np.ndarray) -> np.ndarray:
-        if not len(sentences):
-            return image[None]
-        slots = self.sentence_gate * image + sentences
-        slots /= np.maximum(np.linalg.norm(slots, axis=1, keepdims=True), 1e-12)
-        return (1.0 - self.description_weight) * image + self.description_weight * slots
+        slots = [self.sentence_gate * image + own for image, own in zip(images, parts, strict=True)]
+        return [own / np.maximum(np.linalg.norm(own, axis=1, keepdims=True), 1e-12) for own in slots]
 
     def whole_images(
         self, prepared: Sequence[Inputs], descriptions: Sequence[str | None], batch_size: int = IMAGE_BATCH

@@ -1,4 +1,5 @@
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from PIL import Image as PillowImage
 from leccr.demo.searcher import GallerySearcher
 from leccr.demo.space import space
 from leccr.gallery import Gallery
-from tests.leccr.gallery.tiny_gallery import description, paint
+from tests.leccr.gallery.tiny_gallery import description, encoder, paint
 
 QUERY = description("green")
 
@@ -54,3 +55,27 @@ def test_an_item_whose_file_is_gone_is_explained_by_its_thumbnail(folder: Path, 
     [shown] = searcher.search(QUERY, 1)
     only.unlink()
     assert searcher.explain(shown.id, QUERY).score == pytest.approx(shown.score, abs=0.1)
+
+
+@pytest.mark.parametrize("slots", ["of a dual encoder", "of a network"])
+def test_sentences_are_slots_that_explain_the_score(slots: str, tmp_path: Path) -> None:
+    sentences = ["This is green de 1.", "This is navy 1."]
+    for number in range(3):
+        paint(tmp_path / "photos" / f"{number}.png", number)
+    records = [{"id": "0.png", "description": " ".join(sentences)}, {"id": "1.png", "description": sentences[1]}]
+    (tmp_path / "photos" / "descriptions.jsonl").write_text("".join(f"{json.dumps(record)}\n" for record in records))
+    model, options = encoder(num_slots=0), {"description_weight": 0.4}
+    if slots == "of a network":
+        model, options = encoder(slot_source="sentences"), {}
+    gallery = Gallery.build(tmp_path / "photos", model, tmp_path / "gallery", **options)
+    searcher = GallerySearcher(gallery)
+    for shown in searcher.search(QUERY, 3):
+        why = searcher.explain(shown.id, QUERY)
+        assert why.score == pytest.approx(shown.score, abs=1e-5)
+        if shown.name == "2.png":
+            assert shown.answered_by is None
+            continue
+        assert why.answered_by == shown.answered_by
+        own = sentences if shown.name == "0.png" else sentences[1:]
+        assert [slot.words for slot in why.slots] == [[(sentence, 1.0)] for sentence in own]
+    assert "a slot for each sentence" in searcher.retriever.slot_words
