@@ -91,8 +91,14 @@ def check_folder(path: str | Path | None, hint: str) -> None:
 
 
 def repository_of(model: str | Path) -> str:
-    """Return the folder or Hub name of a model, without the prefix of those for sentence-transformers."""
-    return str(model).removeprefix(SENTENCE_TRANSFORMERS)
+    """Return the folder or Hub name of a model, without the prefix of those for sentence-transformers.
+
+    As in that library, a name without an organisation is one of its own models.
+    """
+    name = str(model)
+    where = name.removeprefix(SENTENCE_TRANSFORMERS)
+    is_bare = where != name and "/" not in where and not Path(where).exists()
+    return f"sentence-transformers/{where}" if is_bare else where
 
 
 def check_checkpoint(name: str | Path, bare: bool = False) -> None:

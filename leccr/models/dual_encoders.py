@@ -1,6 +1,6 @@
 """Dual encoders of transformers: pictures and texts as each family was trained with them, and searched as they are."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,14 +29,18 @@ SEARCHABLE = (*FAMILIES, "siglip2", "chinese_clip")
 DESCRIPTION_LENGTH = 128
 # Their positions are counted from behind the number of the padding token.
 SHIFTED_POSITIONS = ("altclip_text_model", "camembert", "roberta", "xlm-roberta", "xlm-roberta-xl")
-METHODS = ("get_text_features", "get_image_features")
+TEXT_METHODS, IMAGE_METHODS = ("get_text_features", "encode_texts"), ("get_image_features", "encode_images")
+"""What embeds, in models of transformers and in some that carry code of their own."""
+UNKNOWN_LENGTH = 512
+"""Tokens of a text where neither the tokenizer nor the configuration says how many there may be."""
 
 
 class DualEncoder(nn.Module):
     """A dual encoder with the methods of a `LeccrModel`: a picture is one view, and all embeddings have unit length.
 
     Args:
-        model: A model of transformers with `get_text_features` and `get_image_features`.
+        model: A model with `get_text_features` and `get_image_features`, or what else `TEXT_METHODS` and
+            `IMAGE_METHODS` name.
         width: Numbers of an embedding, D.
     """
 
@@ -66,7 +70,7 @@ class DualEncoder(nn.Module):
     def get_text_features(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Embed texts (B, L): (B, D)."""
         mask = {} if self.sees_padding else {"attention_mask": attention_mask}
-        return _unit(self.model.get_text_features(input_ids=input_ids, **mask))
+        return _unit(_method(self.model, TEXT_METHODS)(input_ids=input_ids, **mask))
 
     def get_image_features(self, pixel_values: Tensor | None = None, **more: Tensor) -> Tensor:
         """Embed pictures: (B, D).
@@ -80,7 +84,7 @@ class DualEncoder(nn.Module):
         """
         if pixel_values is None:
             raise UserError(f"A {self.config.model_type} model takes pictures, and no visual features.")
-        return _unit(self.model.get_image_features(pixel_values=pixel_values.to(self.dtype), **more))
+        return _unit(_method(self.model, IMAGE_METHODS)(pixel_values=pixel_values.to(self.dtype), **more))
 
     def get_image_views(self, **pictures: Tensor) -> Tensor:
         """Return the views (B, 1, D); arguments as for `get_image_features`."""
@@ -144,7 +148,7 @@ def load_dual_encoder(
         raise UserError(_refusal(name, kind, text_only))
     trusted = trust_remote_code and not is_known
     model, processor = load_parts(name, AutoModel, lambda config: _processor(name, config, text_only, trusted), trusted)
-    if not all(hasattr(model, method) for method in METHODS[: 1 if text_only else 2]):
+    if not _method(model, TEXT_METHODS) or not (text_only or _method(model, IMAGE_METHODS)):
         raise UserError(_refusal(name, kind, text_only))
     with torch.inference_mode():
         width = DualEncoder(model, 0).get_text_features(**processor(text="a")).shape[-1]
@@ -226,15 +230,21 @@ def _tokenizer(name: str | Path, config: Any, trusted: bool) -> Any:
 def _longest(config: Any, tokenizer: Any) -> int:
     """Return the most tokens of a text, special ones included: where the tokenizer or the positions end."""
     text = getattr(config, "text_config", config)
-    positions = getattr(text, "max_position_embeddings", None) or tokenizer.model_max_length
-    if text.model_type in SHIFTED_POSITIONS:
+    positions = getattr(text, "max_position_embeddings", None) or UNKNOWN_LENGTH
+    if getattr(text, "model_type", None) in SHIFTED_POSITIONS:
         positions -= text.pad_token_id + 1
     return min(tokenizer.model_max_length, positions)
 
 
 def _sees_padding(config: Any) -> bool:
     """Return whether a model was trained on texts padded to one length, the padding unmasked, as SigLIP was."""
-    return getattr(config, "text_config", config).model_type in ("siglip_text_model", "siglip2_text_model")
+    text = getattr(config, "text_config", config)
+    return getattr(text, "model_type", None) in ("siglip_text_model", "siglip2_text_model")
+
+
+def _method(model: Any, names: Sequence[str]) -> Any:
+    """Return the first of some methods that a model has, or None."""
+    return next((getattr(model, name) for name in names if hasattr(model, name)), None)
 
 
 def _unit(features: Any) -> Tensor:

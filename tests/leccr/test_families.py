@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from transformers import AlignConfig, AutoModel, BertConfig, ViTConfig
 
 from leccr.demo.retriever import make_retriever
@@ -250,8 +251,7 @@ class TestMistakes:
 
 
 CODE = """
-import pathlib
-from transformers import CLIPConfig, CLIPModel
+from transformers import CLIPConfig, CLIPModel, PreTrainedModel
 
 class OwnConfig(CLIPConfig):
     model_type = "own_clip"
@@ -259,16 +259,32 @@ class OwnConfig(CLIPConfig):
 class OwnModel(CLIPModel):
     config_class = OwnConfig
 
-pathlib.Path(__file__).with_name("ran").touch()
+class OtherNames(PreTrainedModel):
+    config_class = OwnConfig
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.clip = CLIPModel(config)
+        self.post_init()
+
+    def encode_texts(self, input_ids, attention_mask):
+        return self.clip.get_text_features(input_ids, attention_mask).pooler_output
+
+    def encode_images(self, pixel_values):
+        return self.clip.get_image_features(pixel_values).pooler_output
 """
 
 
-def test_a_repository_with_code_of_its_own(siglip: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["OwnModel", "OtherNames"])
+def test_a_repository_with_code_of_its_own(name: str, siglip: Path, tmp_path: Path) -> None:
     model = save_family("clip", tmp_path / "own-clip")
     (model / "own.py").write_text(CODE)
     config = json.loads((model / "config.json").read_text())
-    config |= {"model_type": "own_clip", "auto_map": {"AutoConfig": "own.OwnConfig", "AutoModel": "own.OwnModel"}}
+    config |= {"model_type": "own_clip", "auto_map": {"AutoConfig": "own.OwnConfig", "AutoModel": f"own.{name}"}}
     (model / "config.json").write_text(json.dumps(config))
+    if name == "OtherNames":
+        weights = {f"clip.{key}": value for key, value in load_file(model / "model.safetensors").items()}
+        save_file(weights, model / "model.safetensors", {"format": "pt"})
     words = ["index", siglip / "photos", "--model", model, "--out", tmp_path / "gallery", "--device", "cpu"]
     refused = run(*words)
     assert refused.exit_code == 2 and "Traceback" not in refused.stderr

@@ -75,7 +75,9 @@ def test_what_is_missing_is_named_with_a_way_out(closed: str, tmp_path: Path) ->
     cache(tmp_path, "org/here")
     message = f"^org/a is neither a folder nor in the cache, and the Hub \\({closed}\\) cannot be reached: .* Do this.$"
     with pytest.raises(UserError, match=message):
-        need_from_hub(["org/a", "org/here", str(tmp_path)], alternative="Do this.")
+        need_from_hub(["org/a", "org/here", "st:org/here", str(tmp_path), f"st:{tmp_path}"], alternative="Do this.")
+    with pytest.raises(UserError, match=r"^sentence-transformers/clip-ViT-B-32 is neither"):
+        need_from_hub(["st:clip-ViT-B-32"])
     with pytest.raises(UserError, match="Publishing needs the Hub, and the Hub .* cannot be reached"):
         need_hub("Publishing")
 
