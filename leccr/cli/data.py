@@ -224,6 +224,9 @@ def translate(
     system: Annotated[
         str | None, typer.Option(help="Name to record as the captions' origin; by default the model's.")
     ] = TranslateOptions.system,
+    splits: Annotated[
+        list[str] | None, typer.Option(metavar="NAME,...", help="Splits to translate, such as train; by default all.")
+    ] = None,
     revision: Revision = TranslateOptions.revision,
     back_translate: Annotated[
         bool, typer.Option("--back-translate", help="Weight each caption by its back-translation's chrF / 100.")
@@ -260,6 +263,7 @@ def translate(
         endpoint=endpoint,
         output=out,
         system=system,
+        splits=split_words(splits),
         revision=revision,
         back_translate=back_translate,
         back_model=back_model,

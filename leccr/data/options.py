@@ -71,6 +71,7 @@ class TranslateOptions(ModelOptions):
         targets: Languages to translate into, ISO 639-1 codes.
         output: Folder for a copy of the data with translations; by default the data set itself gets them.
         system: Name for the captions' origin, `machine:<system>`; by default the last part of the model's name.
+        splits: Splits to translate; None means all. Translations in the others stay as they are.
         back_translate: Translate back, and set each caption's weight to the chrF score of the result, divided by 100.
         back_model: Model that translates back, if the same one cannot.
         min_weight: Leave out captions with a smaller weight. They stay in the files next to the data, so that a run
@@ -85,6 +86,7 @@ class TranslateOptions(ModelOptions):
     targets: Sequence[str]
     output: Path | None = None
     system: str | None = None
+    splits: Sequence[str] | None = None
     back_translate: bool = False
     back_model: str | None = None
     min_weight: float = 0.0

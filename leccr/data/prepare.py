@@ -67,7 +67,8 @@ def run_preparation(name: str, output: str | Path, options: PrepareOptions = DEF
             _write_features(partial / FEATURES_FILE, splits, collection.features)
         if "train" in counts and counts["train"].without_source:
             notes.append(f"train: {counts['train'].without_source} rows have no source caption, which training needs.")
-        write_facts(partial, _facts(name, counts, notes, given, options.machine_only))
+        facts = _facts(name, counts, notes, given, options.machine_only)
+        write_facts(partial, dataclasses.replace(facts, protocol=collection.protocol or facts.protocol))
     print(markdown_table(count_rows(counts)))
     for text in notes:
         note(f"Note: {text}")

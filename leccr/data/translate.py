@@ -1,9 +1,11 @@
 """`leccr translate`: machine translations of a data set's source captions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+
+from datasets import DatasetDict
 
 from processing.device import choose_device
 from processing.generation.describe import check_unique
@@ -31,6 +33,7 @@ from processing.storage import read_splits
 from ..errors import UserError
 from .describe import count_problems, open_client, open_output
 from .facts import record_translations
+from .loading import split_of
 from .options import TranslateOptions
 
 
@@ -57,8 +60,10 @@ def run_translation(data: str, options: TranslateOptions) -> TranslationReport:
     if not options.back_translate and (options.min_weight or options.back_model):
         raise UserError("--min-weight and --back-model judge back-translations; add --back-translate.")
     system = options.system or options.model.rstrip("/").rsplit("/", 1)[-1]
+    _chosen_splits(Path(data), options.splits)
     folder = open_output(data, options.output)
-    captions = _captions(folder, targets, system, data)
+    chosen = _chosen_splits(folder, options.splits)
+    captions = _captions(chosen, targets, system, data)
     with ExitStack() as stack:
         translator = back_translator = stack.enter_context(_open_translator(options, options.model, options.revision))
         if options.back_model:
@@ -81,7 +86,8 @@ def run_translation(data: str, options: TranslateOptions) -> TranslationReport:
         if back_journal is not None:
             report.left += _translate_back(captions, back_translator, journal, back_journal, options)
         weights = _Weights(back_journal, options.min_weight)
-        _write_translations(folder, captions, journal, weights)
+        ids = {name for rows in chosen.values() for name in rows["id"]}
+        _write_translations(folder, ids, captions, journal, weights)
         settings = {
             **translator.settings,
             "back_translated": options.back_translate,
@@ -112,9 +118,14 @@ def _open_translator(options: TranslateOptions, model: str, revision: str | None
             )
 
 
-def _captions(folder: Path, targets: Sequence[str], system: str, data: str) -> list[Caption]:
+def _chosen_splits(folder: Path, names: Sequence[str] | None) -> DatasetDict:
+    splits = read_splits(folder)
+    return splits if names is None else DatasetDict({name: split_of(splits, name, str(folder)) for name in names})
+
+
+def _captions(splits: DatasetDict, targets: Sequence[str], system: str, data: str) -> list[Caption]:
     columns = ["id", "source_language", "source_captions"]
-    rows = [row for split in read_splits(folder).values() for row in split.select_columns(columns)]
+    rows = [row for split in splits.values() for row in split.select_columns(columns)]
     check_unique([row["id"] for row in rows])
     captions = captions_to_translate(rows, targets, system)
     if not captions:
@@ -180,7 +191,10 @@ class _Weights:
         return kept
 
 
-def _write_translations(folder: Path, captions: Sequence[Caption], journal: Journal, weights: _Weights) -> None:
+def _write_translations(
+    folder: Path, ids: Container[str], captions: Sequence[Caption], journal: Journal, weights: _Weights
+) -> None:
+    """Replace the translations of the rows that have these ids."""
     by_row: dict[str, list[Caption]] = {}
     for caption in captions:
         by_row.setdefault(caption.key[0], []).append(caption)
@@ -188,6 +202,8 @@ def _write_translations(folder: Path, captions: Sequence[Caption], journal: Jour
 
     def target_captions(row: dict[str, Any]) -> list[dict[str, Any]]:
         existing = row["target_captions"] or []
+        if row["id"] not in ids:
+            return existing
         kept = [caption for caption in existing if (caption["origin"], caption["language"]) not in replaced]
         for source in by_row.get(row["id"], []):
             record = record_of(source.key, source.text, journal)

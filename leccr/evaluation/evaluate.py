@@ -14,7 +14,7 @@ from processing.screen import shown
 from processing.writing import write_json
 
 from ..arguments import SENTENCE_TRANSFORMERS
-from ..data.facts import SCENES
+from ..data.facts import SCENES, SCENES_FACTS, read_facts
 from ..data.features import choose_features
 from ..data.loading import load_data, split_of, without_broken_pictures
 from ..defaults import EVALUATION_BATCH
@@ -144,6 +144,10 @@ def run_evaluation(
     splits, _ = load_data(data)
     rows = split_of(splits, options.split, data)
     directions = SENTENCE_DIRECTIONS if text_only else IMAGE_DIRECTIONS
+    where = {"data": str(data), "split": options.split}
+    facts = SCENES_FACTS if data == SCENES else read_facts(data)
+    if facts is not None:
+        where["data_protocol"] = facts.protocol
     results: list[dict[str, Any]] = []
     for checkpoint in checkpoints:
         encoder = _open(checkpoint, options, text_only, several=len(checkpoints) > 1)
@@ -151,7 +155,7 @@ def run_evaluation(
         if options.skip_broken and not text_only and features is None:
             rows, options = without_broken_pictures(rows, options.split), replace(options, skip_broken=False)
         ranked = list(_ranked(encoder, rows, features, options, text_only))
-        results += _results(encoder, ranked, features, {"data": str(data), "split": options.split})
+        results += _results(encoder, ranked, features, where)
         if calibrate:
             write_calibration(checkpoint, ranked, encoder.description_weight)
         del encoder  # before the next one is loaded

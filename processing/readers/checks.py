@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..errors import UserError
@@ -50,7 +51,7 @@ def check_visuals(collection: Collection, allow_missing: bool = False, roots: Ro
     splits = {split: _with_visual(rows, features) for split, rows in collection.splits.items()}
     left_out = {split: count for split, count in missing.items() if count}
     notes = [f"{split}: left out {count} rows whose image or video is missing." for split, count in left_out.items()]
-    return Collection(splits, features, [*collection.notes, *notes])
+    return replace(collection, splits=splits, notes=[*collection.notes, *notes])
 
 
 def _with_visual(rows: Rows, features: FeatureSource | None) -> Rows:

@@ -62,11 +62,13 @@ class Collection:
         splits: Rows of `processing.schema` by split.
         features: Ready-made visual features, in place of pictures or videos.
         notes: What was left out or repaired, one sentence each.
+        protocol: What to train on, select by and test with, where it is not what the reader always has.
     """
 
     splits: dict[str, Rows]
     features: FeatureSource | None = None
     notes: list[str] = field(default_factory=list)
+    protocol: str | None = None
 
 
 class Target(NamedTuple):

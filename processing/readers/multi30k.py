@@ -4,9 +4,12 @@ Published at github.com/multi30k/dataset (Elliott et al., "Multi30K: Multilingua
 2016; French 2017, Czech 2018); the photos are Flickr30k's. Task 1 has one English caption an image and its translations
 by people; task 2 has five English and five German captions per image, written independently of each other. Captions
 and `image_splits` are parallel line by line.
+
+Papers on retrieval in French and Czech train on task 2's English captions and their machine translations, and test with
+task 1's captions. The translations are not published there, so that `leccr translate` has to add them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,8 +44,14 @@ SPLITS = {
     },
     2: {"train": "train", "validation": "val", "test": "test_2016"},
 }
-REQUIRED = ("train", "validation")
 LANGUAGES = {1: ("de", "fr", "cs"), 2: ("de",)}
+TRANSLATED = ("fr", "cs")
+"""Languages without captions in task 2, whose training is on machine translations of its English ones."""
+PROTOCOL_OF_TRANSLATED = (
+    "The papers' protocol for French and Czech: training on task 2's five English captions per image and their machine "
+    "translations; validation and test with task 1's captions, one per image and language, which people translated "
+    "from the English one. The split `test` is that of 2016."
+)
 
 
 @dataclass
@@ -64,14 +73,16 @@ def multi30k_rows(
     Args:
         root: The repository, its `data` folder, or a folder that has the latter as `data`.
         task: 1 for one caption per language and image, 2 for five English and five German ones.
-        languages: Target languages to take; None means all that there are. Czech has no test split of 2017.
+        languages: Target languages to take; None means all that there are. Czech has no test split of 2017. Task 2 in
+            French, Czech or both has five English captions of each image in training, and nothing in the target
+            languages; its other splits are those of task 1.
         images: Folder with Flickr30k's photos, and COCO's for `test_2017_mscoco`. Files are found by name, or as
             Flickr8k names the same photo. By default `flickr30k-images` or `images` in `root`.
 
     Raises:
         FileNotFoundError: If files are missing; the message lists every one.
-        UserError: If there is no such task or language, or files that should be parallel have unequal numbers of
-            lines.
+        UserError: If there is no such task or language, task 2 is asked for in German and another language, or files
+            that should be parallel have unequal numbers of lines.
     """
     root = Path(root)
     collection = read_multi30k_captions(root, task, languages)
@@ -87,7 +98,7 @@ def multi30k_rows(
     def rows(split: str) -> Iterator[dict[str, Any]]:
         return (row(name, texts) for name, texts in collection.splits[split].items())
 
-    return Collection(Rows.of(rows, collection.splits), notes=collection.notes)
+    return Collection(Rows.of(rows, collection.splits), notes=collection.notes, protocol=collection.protocol)
 
 
 @dataclass
@@ -97,40 +108,62 @@ class Multi30kFound:
     Args:
         splits: Captions by split and image.
         notes: What was left out.
+        protocol: What they are for, if not for what `leccr prepare` says of Multi30K.
     """
 
     splits: dict[str, dict[str, Captions]]
     notes: list[str]
+    protocol: str | None = None
 
 
 def read_multi30k_captions(root: str | Path, task: int = 1, languages: Sequence[str] | None = None) -> Multi30kFound:
     """Read the captions only; arguments and errors as for `multi30k_rows`."""
     if task not in SPLITS:
         raise UserError(f"Multi30K has the tasks 1 and 2, not {task}.")
-    for language in languages or ():
-        if language not in LANGUAGES[task]:
-            known = ", ".join(LANGUAGES[task])
-            raise UserError(f"Multi30K's task {task} has no captions in {language}, only in {known}.")
-    data = _data_folder(Path(root)) / f"task{task}"
-    chosen = ["en", *(languages or LANGUAGES[task])]
-    _require_files(data, task, chosen)
-    notes: list[str] = []
+    chosen = list(dict.fromkeys(languages or LANGUAGES[task]))
+    known = LANGUAGES[1]
+    for language in chosen:
+        if language not in known:
+            raise UserError(f"Multi30K has no captions in {language}, only in {', '.join(known)}.")
+    folder, notes = _data_folder(Path(root)), list[str]()
+    if task == 1 or not set(chosen) & set(TRANSLATED):
+        return Multi30kFound(_read_splits(folder, task, chosen, SPLITS[task], notes), notes)
+    if "de" in chosen:
+        raise UserError(
+            f"Task 2 has German captions of its own, but is tested in {' and '.join(sorted({*chosen} - {'de'}))} with "
+            "task 1's; prepare German by itself."
+        )
+    english = _read_splits(folder, 2, [], ["train"], notes)
+    translated = _read_splits(folder, 1, chosen, [split for split in SPLITS[1] if split != "train"], notes)
+    notes.append(
+        f"train has no captions in {' and '.join(chosen)} yet: add machine translations with `leccr translate DATA "
+        f"--to {','.join(chosen)} --splits train`, and none to the other splits, which people translated."
+    )
+    return Multi30kFound({**english, **translated}, notes, PROTOCOL_OF_TRANSLATED)
+
+
+def _read_splits(
+    folder: Path, task: int, languages: Sequence[str], wanted: Iterable[str], notes: list[str]
+) -> dict[str, dict[str, Captions]]:
+    """Return the wanted splits of a task that exist; training and validation have to."""
+    data, chosen = folder / f"task{task}", ["en", *languages]
+    names = {split: SPLITS[task][split] for split in wanted}
+    _require_files(data, task, chosen, [name for split, name in names.items() if split in ("train", "validation")])
     splits = {}
-    for split, name in SPLITS[task].items():
+    for split, name in names.items():
         names_file, files = _split_files(data, task, name, chosen)
         if names_file.exists() and any(language == "en" for language, _, _ in files):
             splits[split] = _read_split(names_file, files, task, notes)
-    return Multi30kFound(splits, notes)
+    return splits
 
 
 def _data_folder(root: Path) -> Path:
     return next((folder for folder in (root / "data", root) if any(folder.glob("task[12]"))), root / "data")
 
 
-def _require_files(data: Path, task: int, languages: Sequence[str]) -> None:
+def _require_files(data: Path, task: int, languages: Sequence[str], required: Sequence[str]) -> None:
     paths: list[Path | Sequence[Path]] = []
-    for split in REQUIRED:
-        name = SPLITS[task][split]
+    for name in required:
         paths.append(data / "image_splits" / _names_file(task, name))
         paths += [_spellings(data / "raw" / file) for language in languages for file in _names(task, name, language)]
     require(paths, f"Multi30K task {task}", PUBLISHED)

@@ -49,7 +49,8 @@ READERS = {
         multi30k.multi30k_rows,
         multi30k.PUBLISHED,
         "Task 1 has one English caption an image, translated by people into German, French and Czech; task 2 has five "
-        "English and five German ones, written independently. The split `test` is that of 2016. " + _NO_HUMAN_TRAINING,
+        "English and five German ones, written independently; in French and Czech it has five English ones to train "
+        "on, and task 1's to test with. The split `test` is that of 2016. " + _NO_HUMAN_TRAINING,
     ),
     "five-languages": Reader(
         "Flickr8k-CN and Multi30K joined",

@@ -145,6 +145,19 @@ def test_systems_and_languages_add_up_in_a_copy(tmp_path: Path, options: dict[st
         assert len({(caption["origin"], caption["source_number"]) for caption in captions}) == len(captions)
 
 
+def test_only_the_splits_that_are_named(tmp_path: Path, options: dict[str, Any]) -> None:
+    data = build_data(tmp_path / "data", rows=8)
+    with pytest.raises(UserError, match="data has no split val; it has train, test"):
+        translate(str(data), **options, splits=["val"], output=tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+    translate(str(data), **options, splits=["train"])
+    assert {name for name, captions in added(data).items() if captions} == {"p00", "p01"}
+    translate(str(data), **options)
+    before = added(data)
+    translate(str(data), **options, splits=["train"])
+    assert added(data) == before and all(before.values())
+
+
 def test_restarting_discards_this_system_and_these_languages_only(tmp_path: Path, options: dict[str, Any]) -> None:
     data = build_data(tmp_path / "data", rows=8)
     translate(str(data), **options)

@@ -8,7 +8,9 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from hub_card.data_facts import DataFacts
 from leccr.cli import app
+from leccr.data.facts import write_facts
 from leccr.models.build import build_model, build_processor, training_texts
 from leccr.models.encoder import Encoder
 from leccr.training.train import save_retriever
@@ -77,6 +79,15 @@ def test_figures_are_those_of_each_model_by_itself(tmp_path: Path) -> None:
         return [{name: value for name, value in each.items() if not name.endswith("_per_second")} for each in results]
 
     assert figures("clip,ours") == figures("clip") + figures("ours")
+
+
+def test_the_protocol_of_the_data_is_part_of_the_results(tmp_path: Path) -> None:
+    write_rows(tmp_path / "data", "validation", ROWS[:2])
+    write_facts(tmp_path / "data", DataFacts("Mine", "folder", "Train on half of it."))
+    done = evaluate("clip", str(tmp_path / "data"), "--languages", "de", "--out", str(tmp_path / "figures.json"))
+    assert done.exit_code == 0, done.output
+    [result] = json.loads((tmp_path / "figures.json").read_text())
+    assert result["protocol"]["data_protocol"] == "Train on half of it."
 
 
 def test_captions_without_translations_have_no_mean_rank_variance() -> None:

@@ -90,11 +90,30 @@ def test_task_2_is_independent(root: Path) -> None:
     assert targets(row) == [("de", f"de {number} two", None, "human") for number in range(1, 6)]
 
 
+def test_task_2_in_french_and_czech_is_tested_with_task_1(root: Path) -> None:
+    found = check_visuals(multi30k_rows(root, task=2, languages=["fr", "cs"]))
+    assert list(found.splits) == ["train", "validation", "test", "test_2017_mscoco"]
+    train = rows(found, "train")
+    assert train["10002456"]["source_captions"] == [f"en {number} two" for number in range(1, 6)]
+    assert [targets(row) for row in train.values()] == [[], []]
+    validation = rows(found, "validation")["1018148011"]
+    assert validation["source_captions"] == ["Cotton."]
+    assert targets(validation) == [("cs", "Bavlna.", 0, "human"), ("fr", "Coton.", 0, "human")]
+    assert found.protocol is not None and found.protocol.startswith("The papers' protocol for French and Czech")
+    assert "`leccr translate DATA --to fr,cs --splits train`" in found.notes[-1]
+    # Task 1's training captions are not needed, nor any German.
+    for path in {*root.glob("data/task1/raw/train.*"), *root.glob("data/task*/raw/*.de.gz")}:
+        path.unlink()
+    assert list(rows(multi30k_rows(root, task=2, languages=["cs"]), "train")) == list(train)
+
+
 def test_languages(root: Path) -> None:
     row = rows(multi30k_rows(root, languages=["fr"]), "train")["1000092795"]
     assert targets(row) == [("fr", "Deux hommes.", 0, "human")]
-    with pytest.raises(ValueError, match="task 2 has no captions in fr, only in de"):
-        multi30k_rows(root, task=2, languages=["fr"])
+    with pytest.raises(ValueError, match="Multi30K has no captions in ja, only in de, fr, cs"):
+        multi30k_rows(root, task=2, languages=["ja"])
+    with pytest.raises(ValueError, match="Task 2 has German captions of its own, but is tested in cs and fr with task"):
+        multi30k_rows(root, task=2, languages=["fr", "de", "cs"])
     with pytest.raises(ValueError, match="tasks 1 and 2, not 3"):
         multi30k_rows(root, task=3)
 
@@ -143,3 +162,14 @@ def test_the_shared_data(shared_dir: Path, task: int, expected: dict[str, tuple[
         assert languages == {"images": images, **dict.fromkeys(codes, captions)}
     there = check_visuals(found, allow_missing=True)
     assert 5500 < sum(1 for split in there.splits.values() for _ in split) < 7091
+
+
+def test_the_shared_data_in_french_and_czech(shared_dir: Path) -> None:
+    data = shared_dir / "data"
+    found = multi30k_rows(data / "multi30k", 2, ["fr", "cs"], data / "flickr8k-cn" / "images")
+    assert check_splits(found.splits) == []
+    counts = {
+        split: tuple(sum(len(row[column]) for row in rows) for column in ("source_captions", "target_captions"))
+        for split, rows in found.splits.items()
+    }
+    assert counts == {"train": (5 * 28129, 0), "validation": (986, 2 * 986), "test": (970, 2 * 970)}
