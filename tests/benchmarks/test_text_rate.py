@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.text_rate import CAPTIONS, compare, read_captions, save_transformer
 from leccr.models.checkpoints import load_retriever
-from leccr.models.encoder import Encoder
+from leccr.models.model_encoder import ModelEncoder
 from tests.tiny_data import processor, row
 
 
@@ -42,6 +42,6 @@ def test_both_libraries_are_timed_on_the_same_checkpoint(tmp_path: Path, monkeyp
     low, high = found["ratio_range"]
     assert 0 < low <= found["ratio_median"] <= high
     assert found["ours_texts_per_second"] > 0 and found["theirs_texts_per_second"] > 0
-    monkeypatch.setattr(Encoder, "texts", lambda *_, **__: np.zeros((3, 8), np.float32))
+    monkeypatch.setattr(ModelEncoder, "texts", lambda *_, **__: np.zeros((3, 8), np.float32))
     with pytest.raises(ValueError, match="The two give embeddings that differ by 0"):
         compare(str(tmp_path / "leccr-text-rate"), texts, batch_size=2, turns=1)
