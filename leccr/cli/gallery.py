@@ -8,7 +8,7 @@ import typer
 from processing.writable import check_writable
 
 from ..gallery.options import AddOptions, IndexOptions
-from .options import DescriptionWeight, Device, Dtype, TrustRemoteCode
+from .options import DescriptionWeight, Device, Dtype, TrustRemoteCode, is_number
 
 GalleryFolder = Annotated[Path, typer.Argument(metavar="GALLERY", help="Folder that `leccr index` wrote.")]
 Source = Annotated[
@@ -87,6 +87,10 @@ def search(
     ] = None,
     k: Annotated[int, typer.Option("-k", min=1, max=1_000_000, help="Number of results.")] = 10,
     where: Filter = None,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(metavar="P", min=0, max=1, callback=is_number, help="Leave out answers less sure than this."),
+    ] = None,
     image: Annotated[Path | None, typer.Option(help="Search with a picture or a video.")] = None,
     queries: Annotated[Path | None, typer.Option(help="Text file with one query per line.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON per query.")] = False,
@@ -114,6 +118,7 @@ def search(
         " ".join(query) if query else None,
         k=k,
         where=where,
+        min_confidence=min_confidence,
         image=image,
         queries=queries,
         as_json=as_json,

@@ -18,13 +18,16 @@ def _known_dtype(name: str) -> str:
     return name
 
 
-def is_number(value: float) -> float:
+def is_number(value: float | None) -> float | None:
     """Return a number of the command line, for `typer.Option(callback=is_number)`: nan is in every range.
+
+    Args:
+        value: The number; None where the option is not given.
 
     Raises:
         typer.BadParameter: It is nan.
     """
-    if math.isnan(value):
+    if value is not None and math.isnan(value):
         raise typer.BadParameter("nan is not a number.")
     return value
 

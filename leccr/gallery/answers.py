@@ -14,6 +14,7 @@ from processing.writable import check_writable
 from processing.writing import atomic_file
 
 from ..errors import UserError
+from .confidence import nothing_fits
 from .results import Result, unreadable
 
 if TYPE_CHECKING:
@@ -24,29 +25,46 @@ if TYPE_CHECKING:
 LONGEST_DESCRIPTION = 80
 
 
-def print_table(results: Sequence[Result]) -> None:
-    """Print results, best first, as a table whose columns are aligned."""
+def print_table(results: Sequence[Result], nearest: Sequence[Result] = ()) -> None:
+    """Print results, best first, as a table whose columns are aligned.
+
+    Args:
+        results: Those that are sure enough.
+        nearest: The best one, however sure it is, for the line that tells that nothing fits.
+    """
     if not results:
+        if nearest:
+            print(shown(nothing_fits(nearest[0])))
         return
-    rows = [("rank", "score", "file", "answered by", "description")]
+    # Answers to pictures have none.
+    sure = results[0].confidence is not None
+    rows = [("rank", "score", *(["confidence"] if sure else []), "file", "answered by", "description")]
     rows += [
         (
             str(result.rank),
             f"{result.score:.4f}",
+            *([f"{result.confidence:.2f}"] if sure else []),
             shown(result.path),
             f"{result.answered_by} of {result.views}" if result.views > 1 else result.answered_by,
             shown(" ".join((result.description or "").split())[:LONGEST_DESCRIPTION]),
         )
         for result in results
     ]
-    widths = [max(_width(row[column]) for row in rows) for column in range(4)]
+    widths = [max(_width(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     for row in rows:
         print("  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(row, [*widths, 0])).rstrip())
 
 
-def explanation(view_count: int) -> str:
-    """Return what the columns of the table mean, in one line."""
+def explanation(view_count: int, sure: bool = True) -> str:
+    """Return what the columns of the table mean, in one line.
+
+    Args:
+        view_count: Most views of an item.
+        sure: Whether answers have a confidence.
+    """
     score = "score: similarity to the query, higher is better."
+    if sure:
+        score += " confidence: how sure the answer is, from 0 to 1."
     if view_count == 1:
         return score
     return (
@@ -60,10 +78,22 @@ def _width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
-def print_json(query: str, results: Sequence[Result], unknown: float | None = None) -> None:
-    """Print a query and its results as one line of JSON; with the share of unknown tokens if the query is a text."""
-    read = {} if unknown is None else {"unknown": round(unknown, 4)}
-    print(json_line({"query": query, **read, "results": [as_fields(result) for result in results]}))
+def print_json(
+    query: str, results: Sequence[Result], unknown: float | None = None, nearest: Sequence[Result] = ()
+) -> None:
+    """Print a query and its results as one line of JSON.
+
+    Args:
+        query: The query.
+        results: Those that are sure enough.
+        unknown: Share of its tokens that the model does not know; None if it is no text.
+        nearest: The best result, however sure it is, which is printed if there are no others.
+    """
+    fields: dict[str, Any] = {"query": query} if unknown is None else {"query": query, "unknown": round(unknown, 4)}
+    fields["results"] = [as_fields(result) for result in results]
+    if nearest and not results:
+        fields["nearest"] = as_fields(nearest[0])
+    print(json_line(fields))
 
 
 def note_unreadable(query: str, unknown: float | None) -> None:

@@ -67,6 +67,7 @@ def build_gallery(
     report = _add(catalogue, candidates, encoder, options)
     _check_not_empty(catalogue, report, not exists)
     convert_gallery(catalogue, *form)
+    _compare_with_unrelated(catalogue, encoder, report)
     return encoder, report
 
 
@@ -83,9 +84,19 @@ def add_to_gallery(
     """
     check_weight(_state(catalogue), str(catalogue.folder), options.description_weight)
     candidates = open_source(source, options.split, _roots(catalogue), options.frames)
-    report = _add(catalogue, candidates, load(), options)
+    encoder = load()
+    report = _add(catalogue, candidates, encoder, options)
     settle(catalogue)
+    _compare_with_unrelated(catalogue, encoder, report)
     return report
+
+
+def _compare_with_unrelated(catalogue: Catalogue, encoder: "Encoder", report: "AddReport") -> None:
+    from .confidence import store_unrelated
+
+    state = _state(catalogue)
+    if state.items and (state.unrelated is None or report.added or report.replaced):
+        store_unrelated(catalogue, encoder)
 
 
 def load_encoder(model: "str | Encoder | None", state: State, gallery: str, **loading: Any) -> "Encoder":

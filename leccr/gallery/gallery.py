@@ -11,9 +11,10 @@ import numpy as np
 from processing.device import check_names
 
 from ..errors import UserError
+from .confidence import add_confidence, check_confidence, fitting
 from .filters import parse_filter
 from .options import AddOptions, IndexOptions
-from .results import Result, checked_texts, find_items, make_results, warn_unreadable
+from .results import Result, checked_embeddings, checked_texts, find_items, make_results, warn_unreadable
 from .store.catalogue import VIDEO, Catalogue, Item, items_at, read_state, select_items, sources_of
 from .store.snapshot import Snapshot, matching_positions
 from .store.state import State
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from ..models.encoder import Encoder
     from .add import AddReport
     from .check import CheckReport
+
+Texts = list[str] | tuple[str, ...]
 
 
 class Gallery:
@@ -134,26 +137,30 @@ class Gallery:
             return self._encoder
 
     @overload
-    def search(self, query: "str | np.ndarray", k: int = 10, where: str | None = None) -> list[Result]: ...
+    def search(
+        self, query: "str | np.ndarray", k: int = 10, where: str | None = None, min_confidence: float | None = None
+    ) -> list[Result]: ...
 
     @overload
     def search(
-        self, query: "list[str] | tuple[str, ...]", k: int = 10, where: str | None = None
+        self, query: Texts, k: int = 10, where: str | None = None, min_confidence: float | None = None
     ) -> list[list[Result]]: ...
 
-    def search(self, query: Any, k: int = 10, where: str | None = None) -> Any:
+    def search(self, query: Any, k: int = 10, where: str | None = None, min_confidence: float | None = None) -> Any:
         """Find the items that match a text, in any language.
 
         Args:
             query: A text, or an embedding (D,) from `get_text_features`; or several texts, or embeddings (Q, D).
             k: Number of results; fewer come back if the gallery has fewer items.
             where: A filter over the stored columns, such as `path~holiday and kind=video`.
+            min_confidence: Leave out answers to texts that are less sure, from 0 to 1.
 
         Returns:
             Results, best first; one list per query if there are several queries.
 
         Raises:
-            UserError: If a text is empty, the filter is not understood, or k is below 1.
+            UserError: If a text is empty, the filter is not understood, k or the confidence is out of range, or it is
+                not known how sure answers are.
 
         Warns:
             UnreadableQueryWarning: If the model does not know half of a text's tokens or more.
@@ -161,7 +168,8 @@ class Gallery:
         if k < 1:
             raise UserError(f"k is {k}, but has to be at least 1.")
         condition = None if where is None else parse_filter(where)
-        queries, single = self._embeddings(query)
+        check_confidence(min_confidence)
+        queries, texts, single = self._embeddings(query)
         with self.catalogue.reading() as connection:
             snapshot = self.snapshot(connection)
             allowed = None if condition is None else matching_positions(connection, *condition)
@@ -170,6 +178,9 @@ class Gallery:
             items = items_at(connection, sorted(positions))
             sources = sources_of(connection)
         results = [make_results(ranking, items, sources, snapshot.state.slots) for ranking in rankings]
+        if texts is not None:
+            results = add_confidence(results, texts, self.encoder, snapshot.state)
+        results = [fitting(own, min_confidence) for own in results]
         return results[0] if single else results
 
     def search_by_image(
@@ -267,17 +278,14 @@ class Gallery:
             row = connection.execute("SELECT picture FROM thumbnails WHERE number = ?", (result.number,)).fetchone()
         return None if row is None else open_image({"bytes": row[0], "path": None}, result.id)
 
-    def _embeddings(self, query: Any) -> tuple[np.ndarray, bool]:
-        """Return queries as (Q, D) float32, and whether it was a single one."""
+    def _embeddings(self, query: Any) -> tuple[np.ndarray, list[str] | None, bool]:
+        """Return queries as (Q, D) float32, their texts if they have any, and whether it was a single one."""
         if isinstance(query, str):
-            return self._read([query]), True
+            return self._read([query]), [query], True
         if isinstance(query, (list, tuple)) and all(isinstance(text, str) for text in query):
-            return self._read(query), False
-        values = query.detach().cpu().numpy() if hasattr(query, "detach") else query
-        queries = np.ascontiguousarray(values, dtype=np.float32)
-        if queries.ndim not in (1, 2) or not np.isfinite(queries).all():
-            raise UserError("A query is a text, or an embedding of finite numbers, (D,) or (Q, D).")
-        return np.atleast_2d(queries), queries.ndim == 1
+            return self._read(query), list(query), False
+        queries = checked_embeddings(query)
+        return np.atleast_2d(queries), None, queries.ndim == 1
 
     def _read(self, texts: Sequence[str]) -> np.ndarray:
         checked = checked_texts(texts)

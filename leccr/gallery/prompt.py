@@ -15,6 +15,7 @@ from processing.screen import shown
 from ..errors import UserError
 from .answers import explanation, note_unreadable, print_json, print_table
 from .candidates import kind_of
+from .confidence import fitting
 from .gallery import Gallery
 from .results import Result, existing_file
 
@@ -34,13 +35,22 @@ class Prompt:
         gallery: An open gallery.
         k: Number of results per query.
         where: A filter.
+        min_confidence: Leave out answers that are less sure.
         as_json: Print one line of JSON per query instead of a table.
     """
 
-    def __init__(self, gallery: Gallery, k: int, where: str | None = None, as_json: bool = False) -> None:
+    def __init__(
+        self,
+        gallery: Gallery,
+        k: int,
+        where: str | None = None,
+        min_confidence: float | None = None,
+        as_json: bool = False,
+    ) -> None:
         self.gallery = gallery
         self.k = k
         self.where = where
+        self.min_confidence = min_confidence
         self.as_json = as_json
         self.view_count = gallery.state.view_count
         self.results: Sequence[Result] = ()
@@ -94,18 +104,19 @@ class Prompt:
             self._search(line)
 
     def _search(self, query: str) -> None:
-        self.results = self.gallery.search(query, self.k, self.where)
+        found = self.gallery.search(query, self.k, self.where)
+        self.results = fitting(found, self.min_confidence)
         [unknown] = self.gallery.encoder.unknown_shares([query])
         if self.as_json:
-            print_json(query, self.results, unknown)
+            print_json(query, self.results, unknown, found[:1])
             return
         if not self._typed:
             print(f"\n{shown(query)}")
         note_unreadable(query, unknown)
-        print_table(self.results)
-        if not self.results:
+        print_table(self.results, found[:1])
+        if not found:
             print(f"No item matches the filter {shown(self.where)}.")
-        elif not self._explained:
+        elif self.results and not self._explained:
             note(explanation(self.view_count), sys.stderr)
             self._explained = True
 

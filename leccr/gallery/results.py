@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from processing.names import comparable, stored_name, stored_path
 from processing.screen import shown
 from processing.text_rule_leccr import MOSTLY_UNKNOWN, is_blank
@@ -43,6 +45,7 @@ class Result:
         time: When the file was last changed, in nanoseconds since 1970; 0 if that is not known.
         hash: Content hash of the file.
         number: Its key in the gallery, which `Gallery.thumbnail` takes.
+        confidence: How sure the answer is, from 0 to 1 (`leccr.gallery.confidence`); None for queries that are no text.
     """
 
     rank: int
@@ -59,6 +62,7 @@ class Result:
     time: int
     hash: str
     number: int
+    confidence: float | None = None
 
 
 def checked_texts(texts: Sequence[str]) -> list[str]:
@@ -76,6 +80,22 @@ def checked_texts(texts: Sequence[str]) -> list[str]:
         if not is_encodable(text):
             raise UserError(f"{name} has characters that are not valid text: {text[:60]!r}.")
     return list(texts)
+
+
+def checked_embeddings(values: Any) -> np.ndarray:
+    """Return the embeddings of queries, (D,) or (Q, D), as float32.
+
+    Args:
+        values: An array, a tensor on any device, or lists of numbers.
+
+    Raises:
+        UserError: If it has another shape, or an undefined number.
+    """
+    values = values.detach().cpu().numpy() if hasattr(values, "detach") else values
+    queries = np.ascontiguousarray(values, dtype=np.float32)
+    if queries.ndim not in (1, 2) or not np.isfinite(queries).all():
+        raise UserError("A query is a text, or an embedding of finite numbers, (D,) or (Q, D).")
+    return queries
 
 
 def unreadable(text: str, share: float | None) -> str | None:

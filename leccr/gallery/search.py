@@ -10,6 +10,7 @@ from processing.screen import shown
 
 from ..errors import UserError
 from .answers import check_sheet, draw_sheet, explanation, note_unreadable, print_json, print_table
+from .confidence import check_confidence, fitting
 from .gallery import Gallery
 from .prompt import Prompt
 from .results import Result, UnreadableQueryWarning
@@ -21,6 +22,7 @@ def run_search(
     *,
     k: int = 10,
     where: str | None = None,
+    min_confidence: float | None = None,
     image: Path | None = None,
     queries: Path | None = None,
     as_json: bool = False,
@@ -38,6 +40,7 @@ def run_search(
         query: A text; None to search by `image`, for the lines of `queries` or of the standard input, or at a prompt.
         k: Number of results per query.
         where: A filter.
+        min_confidence: Leave out answers to texts that are less sure, from 0 to 1.
         image: A picture or video to search with.
         queries: A file with one query per line.
         as_json: Print one line of JSON per query instead of a table.
@@ -53,6 +56,9 @@ def run_search(
     """
     if sum(given is not None for given in (query, image, queries)) > 1:
         raise UserError("Give only one of a query, --image and --queries.")
+    check_confidence(min_confidence)
+    if image is not None and min_confidence is not None:
+        raise UserError("Answers to --image have no confidence, which is for texts; leave --min-confidence out.")
     if sheet is not None:
         check_sheet(sheet)
         if query is None and image is None and queries is None:
@@ -70,15 +76,16 @@ def run_search(
             texts = _lines(queries)
             answered = list(zip(texts, gallery.search(texts, k, where)))
         else:
-            _answer_input(gallery, k, where, as_json)
+            _answer_input(gallery, k, where, min_confidence, as_json)
             return
         unknown = [None] if image is not None else gallery.encoder.unknown_shares([text for text, _ in answered])
-        for (text, results), share in zip(answered, unknown):
-            _print_answer(text, results, as_json, len(answered) > 1, share)
-        _note_few(gallery, answered[0][1], k, where)
-        if not as_json and any(results for _, results in answered):
-            note(explanation(gallery.state.view_count), sys.stderr)
-        if sheet is not None and draw_sheet(gallery, answered, sheet):
+        kept = [(text, fitting(results, min_confidence)) for text, results in answered]
+        for (text, results), (_, own), share in zip(answered, kept, unknown):
+            _print_answer(text, own, as_json, len(answered) > 1, share, results[:1])
+        _note_few(gallery, answered[0][1], k if min_confidence is None else 0, where)
+        if not as_json and any(results for _, results in kept):
+            note(explanation(gallery.state.view_count, image is None), sys.stderr)
+        if sheet is not None and draw_sheet(gallery, kept, sheet):
             note(f"The answers as a picture: {sheet}.", sys.stderr)
 
 
@@ -133,11 +140,11 @@ def _read_queries(lines: Iterable[bytes], name: str) -> Iterator[str]:
             _warn(f"Line {number} of {name} is not UTF-8 text at byte {error.start + 1}; it is left out.")
 
 
-def _answer_input(gallery: Gallery, k: int, where: str | None, as_json: bool) -> None:
+def _answer_input(gallery: Gallery, k: int, where: str | None, min_confidence: float | None, as_json: bool) -> None:
     """Answer the lines of the standard input: at a prompt if a person types them."""
     # Loads the model before the first query, and refuses a filter that cannot be read.
     gallery.search("warm up", 1, where)
-    prompt = Prompt(gallery, k, where, as_json)
+    prompt = Prompt(gallery, k, where, min_confidence, as_json)
     if sys.stdin.isatty() and sys.stdout.isatty():
         prompt.run()
     else:
@@ -155,11 +162,12 @@ def _print_answer(
     as_json: bool,
     name_query: bool,
     unknown: float | None,
+    nearest: Sequence[Result],
 ) -> None:
     if as_json:
-        print_json(query, results, unknown)
+        print_json(query, results, unknown, nearest)
         return
     if name_query:
         print(f"\n{shown(query)}")
-    print_table(results)
+    print_table(results, nearest)
     note_unreadable(query, unknown)

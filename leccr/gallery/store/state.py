@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +68,8 @@ class State:
         items: Number of items.
         version: Number of changes so far.
         unfinished: Source whose indexing has started but not finished.
+        unrelated: By language, the scores, ascending, of the best answers to captions that have nothing to do with the
+            gallery, as of the last addition; None if it was never searched for them.
         format: Version of the layout of the folder.
     """
 
@@ -90,6 +93,7 @@ class State:
     items: int = 0
     version: int = 0
     unfinished: str | None = None
+    unrelated: Mapping[str, tuple[float, ...]] | None = None
     format: int = FORMAT
 
     def to_json(self) -> str:
@@ -112,7 +116,7 @@ class State:
             version = fields["format"]
             if version == FORMAT:
                 return _checked(cls(**_restored(fields)))
-        except (ValueError, TypeError, KeyError, OverflowError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise UserError(f"The catalogue of the gallery {name} is damaged; index its pictures again.") from error
         raise UserError(
             f"The gallery {name} has format {version}, but this version of leccr reads format {FORMAT}: index its "
@@ -123,6 +127,8 @@ class State:
 def _restored(fields: dict[str, Any]) -> dict[str, Any]:
     if fields["ranges"] is not None:
         fields["ranges"] = tuple(float(value) for value in fields["ranges"])
+    if fields["unrelated"] is not None:
+        fields["unrelated"] = {code: tuple(map(float, scores)) for code, scores in fields["unrelated"].items()}
     if fields["approximation"] is not None:
         fields["approximation"] = Approximation(**fields["approximation"])
     return fields
@@ -156,6 +162,9 @@ def _checked(state: State) -> State:
     for text in (state.uri, state.collection, state.unfinished):
         if text is not None and (not isinstance(text, str) or "\0" in text):
             raise ValueError(f"{text!r} is not a name")
+    for scores in (state.unrelated or {}).values():
+        if not scores or not all(map(math.isfinite, scores)):
+            raise ValueError("a score is not finite, or missing")
     _check_approximation(state)
     return state
 

@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import threading
 from pathlib import Path
 from typing import Any
@@ -58,8 +59,11 @@ def test_copies_tie_and_stand_in_their_order(tmp_path: Path, encoder: Encoder) -
 def test_texts_and_embeddings_one_or_several(gallery: Gallery, encoder: Encoder) -> None:
     text = gallery.search("de red 1", 3)
     embed = encoder.texts(["de red 1"])
-    assert gallery.search(embed[0], 3) == gallery.search(torch.tensor(embed[0]), 3) == text
-    assert gallery.search(embed, 3) == gallery.search(["de red 1"], 3) == [text]
+    assert gallery.search(["de red 1"], 3) == [text]
+    # Only what was asked in words has a confidence.
+    unsure = [dataclasses.replace(result, confidence=None) for result in text]
+    assert gallery.search(embed[0], 3) == gallery.search(torch.tensor(embed[0]), 3) == unsure != text
+    assert gallery.search(embed, 3) == [unsure]
 
 
 @pytest.mark.parametrize(
@@ -72,6 +76,9 @@ def test_texts_and_embeddings_one_or_several(gallery: Gallery, encoder: Encoder)
         ([], {}, "There is no query"),
         ("red", {"k": 0}, "k is 0, but has to be at least 1"),
         ("red", {"where": "colour=red"}, "There is no column 'colour'"),
+        ("red", {"min_confidence": 1.1}, r"The least confidence is 1\.1, but has to be from 0 to 1"),
+        ("red", {"min_confidence": float("nan")}, "The least confidence is nan, but has to be from 0 to 1"),
+        (np.ones(8), {"min_confidence": 0.5}, "It is not known how sure these answers are"),
         (np.ones(5), {}, r"The query has 5 numbers, but the views of the gallery have 8: embed it with tiny"),
         (np.array([np.nan] * 8), {}, "an embedding of finite numbers"),
         (np.ones((2, 2, 8)), {}, r"an embedding of finite numbers, \(D,\) or \(Q, D\)"),

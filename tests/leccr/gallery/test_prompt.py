@@ -40,7 +40,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, bool]]:
 
 def answers(output: str) -> list[str]:
     """Return the files of the best answers, in the order of the queries."""
-    return [line.split()[2] for line in output.splitlines() if line.startswith("1 ")]
+    return [line.split()[3] for line in output.splitlines() if line.startswith("1 ")]
 
 
 def test_queries_are_answered_until_an_empty_line(

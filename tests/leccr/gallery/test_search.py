@@ -13,11 +13,11 @@ def test_a_table(built: Path) -> None:
     result = run("search", built / "gallery", "de red 1", "-k", 3)
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
-    assert lines[0].split() == ["rank", "score", "file", "answered", "by", "description"]
+    assert lines[0].split() == ["rank", "score", "confidence", "file", "answered", "by", "description"]
     assert [line.split()[0] for line in lines[1:]] == ["1", "2", "3"]
     expected = Gallery.open(built / "gallery").search("de red 1", 3)
     for line, best in zip(lines[1:], expected):
-        assert line.split()[1:3] == [f"{best.score:.4f}", best.path]
+        assert line.split()[1:4] == [f"{best.score:.4f}", f"{best.confidence:.2f}", best.path]
         assert f"{best.answered_by} of 2" in line
         assert (best.description or "") in line
 
