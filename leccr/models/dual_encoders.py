@@ -150,9 +150,19 @@ def load_dual_encoder(
     model, processor = load_parts(name, AutoModel, lambda config: _processor(name, config, text_only, trusted), trusted)
     if not _method(model, TEXT_METHODS) or not (text_only or _method(model, IMAGE_METHODS)):
         raise UserError(_refusal(name, kind, text_only))
-    with torch.inference_mode():
-        width = DualEncoder(model, 0).get_text_features(**processor(text="a")).shape[-1]
-    return DualEncoder(model, width), processor
+    return DualEncoder(model, _width(name, model, processor)), processor
+
+
+def _width(name: str | Path, model: Any, processor: LeccrProcessor) -> int:
+    """Return the numbers of an embedding, by embedding a text."""
+    try:
+        with torch.inference_mode():
+            return DualEncoder(model, 0).get_text_features(**processor(text="a")).shape[-1]
+    except (IndexError, OverflowError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{name} cannot embed a text ({' '.join(str(error).split())[:200]}): its tokenizer does not fit the model; "
+            "download the model again."
+        ) from error
 
 
 def load_text_encoder(checkpoint: str | Path) -> tuple[Any, Any]:

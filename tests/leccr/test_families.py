@@ -24,7 +24,15 @@ from leccr.evaluation.ranked import rank_retrieval
 from leccr.gallery import Gallery
 from leccr.models.encoder import Encoder
 from tests.leccr.gallery.tiny_gallery import run
-from tests.leccr.models.tiny_families import FAMILIES, PICTURES, QUERIES, image_processor, own_processor, save_family
+from tests.leccr.models.tiny_families import (
+    FAMILIES,
+    PICTURES,
+    QUERIES,
+    build,
+    image_processor,
+    own_processor,
+    save_family,
+)
 from tests.odd_pictures import encoded
 from tests.tiny_data import dataset, row
 from tests.videos import write_video
@@ -240,6 +248,12 @@ class TestMistakes:
         for file in ("tokenizer.json", "tokenizer_config.json", "spiece.model"):
             (tmp_path / "model" / file).unlink(missing_ok=True)
         with pytest.raises(UserError, match=r"model (has no vocabulary|cannot be loaded).*download"):
+            Encoder.load(tmp_path / "model")
+
+    def test_a_tokenizer_of_another_model(self, tmp_path: Path) -> None:
+        save_family("clip", tmp_path / "model")
+        build("clip", 5).save_pretrained(tmp_path / "model")
+        with pytest.raises(UserError, match=r"model cannot embed a text \(.*: its tokenizer does not fit the model"):
             Encoder.load(tmp_path / "model")
 
     def test_a_video_is_left_out(self, siglip: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from processing.tokenizers import train_tokenizer
 from tests.modeling_leccr.tiny_dual_encoders import LENGTH, dual_encoder
 from tests.tiny_data import picture, scenes
 
-from .tiny_families import FAMILIES, PADDED, PICTURES, QUERIES, save_family
+from .tiny_families import FAMILIES, PADDED, PICTURES, QUERIES, image_processor, own_processor, save_family
 
 TEXTS = ["a dog", "a brown dog runs over a meadow"]
 
@@ -64,6 +64,19 @@ def test_texts_for_siglip_2_are_lower_case_and_padded(family: str, tmp_path: Pat
     assert torch.equal(processor(text=QUERIES)["input_ids"], expected)
     assert expected.shape == (4, LENGTH) and (expected[:3] == named.pad_token_id).any(1).all()
     assert expected[3, -1] == named.eos_token_id, "a text that is cut still ends"
+
+
+@pytest.mark.parametrize("family", ["clip", "siglip 2", "siglip 2 naflex"])
+def test_parts_that_a_processor_has_saved(family: str, tmp_path: Path) -> None:
+    """In the newest checkpoints the image processor is in processor_config.json, with the rest."""
+    save_family(family, tmp_path)
+    (tmp_path / "preprocessor_config.json").unlink()
+    own_processor(family, tmp_path)[0].save_pretrained(tmp_path)
+    assert not (tmp_path / "preprocessor_config.json").exists()
+    _, processor = load_dual_encoder(tmp_path)
+    expected = image_processor(family)(images=PICTURES, return_tensors="pt")
+    batch = processor(images=PICTURES)
+    assert all(torch.equal(batch[name], value) for name, value in expected.items())
 
 
 def test_pictures_for_naflex_keep_their_proportions(tmp_path: Path) -> None:
