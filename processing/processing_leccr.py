@@ -10,7 +10,7 @@ from transformers import BatchFeature, ProcessorMixin
 from transformers.processing_utils import ProcessingKwargs
 
 from .pictures_leccr import picture_formats, visible_picture
-from .text_rule_leccr import add_text_rule, is_blank, unknown_shares
+from .text_rule_leccr import add_text_rule, is_blank, unknown_shares, without_caption_rule
 
 # Of a call that says nothing else.
 TEXT_DEFAULTS = {
@@ -42,7 +42,8 @@ class LeccrProcessor(ProcessorMixin):
         normalize_text: Whether texts and descriptions are brought into one plain form first: composed and half-width
             letters, plain quotes, dashes and dots where the vocabulary lacks the typographic ones, nothing invisible,
             single spaces. It becomes part of the tokenizer, in place. False leaves a tokenizer as it is, as for models
-            that were trained elsewhere.
+            that were trained elsewhere. A tokenizer's rule for captions only (of the authors' release) does not touch
+            descriptions.
         sentence_slots: Whether a description is made into sentences, for a model to which they are slots. A text is
             split where lines end; a list of sentences is taken as it is. The package splits texts into sentences first.
 
@@ -72,6 +73,7 @@ class LeccrProcessor(ProcessorMixin):
         self.normalize_text = normalize_text
         self.background = background
         self.sentence_slots = sentence_slots
+        self._description_tokenizer: tuple[Any, Any] = (None, None)
 
     @property
     def text_max_length(self) -> int:
@@ -201,14 +203,23 @@ class LeccrProcessor(ProcessorMixin):
                 raise ValueError(f"Text {number} is empty; give every caption or query at least one word.")
         return texts
 
-    def _tokenize(self, texts: list[str], max_length: int, options: dict[str, Any]) -> dict[str, Any]:
+    def _tokenize(
+        self, texts: list[str], max_length: int, options: dict[str, Any], tokenizer: Any = None
+    ) -> dict[str, Any]:
         options = dict(options)
         if self.pad_to_max_length and options["padding"] is True:
             options["padding"] = "max_length"
         if options["truncation"] not in (False, "do_not_truncate") or options["padding"] == "max_length":
             options.setdefault("max_length", max_length)
         # Half of a surrogate pair, as a terminal or a cut-off answer may give, is not text to tokenizers.
-        return dict(self.tokenizer([text.encode("utf-8", "replace").decode("utf-8") for text in texts], **options))
+        readable = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
+        return dict((tokenizer or self.tokenizer)(readable, **options))
+
+    def _for_descriptions(self) -> Any:
+        """Return the tokenizer, without a rule that is for captions only."""
+        if self._description_tokenizer[0] is not self.tokenizer:
+            self._description_tokenizer = (self.tokenizer, without_caption_rule(self.tokenizer))
+        return self._description_tokenizer[1]
 
     def _describe(
         self, descriptions: str | list[str | list[str] | None], pixel_values: Any, options: dict[str, Any]
@@ -223,7 +234,8 @@ class LeccrProcessor(ProcessorMixin):
         most = max([1, *map(len, pieces)])
         texts = [piece for own in pieces for piece in own + [" "] * (most - len(own))]
         options = {name: value for name, value in options.items() if name != "max_length"}
-        tokens = self._tokenize(texts, self.description_max_length, options | {"return_attention_mask": True})
+        options = options | {"return_attention_mask": True}
+        tokens = self._tokenize(texts, self.description_max_length, options, self._for_descriptions())
         for number, mask in enumerate(tokens["attention_mask"]):
             if number % most >= len(pieces[number // most]):
                 mask[:] = [0] * len(mask) if isinstance(mask, list) else 0

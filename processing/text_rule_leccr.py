@@ -2,8 +2,11 @@
 
 It is a normalizer in front of the tokenizer's own, and saved in `tokenizer.json`. So whatever reads texts with that
 tokenizer follows it: training, search, an exported model, sentence-transformers, and programs that know nothing of us.
+
+Checkpoints of the authors' release have another one, the caption rule, which holds for captions and queries only.
 """
 
+import copy
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +21,11 @@ MOSTLY_UNKNOWN = 0.5
 # NFKC would take these apart, into a space and a mark.
 TORN_BY_NFKC = {"'": "´\u1ffd", '"': "″‶"}
 TYPOGRAPHIC = {"'": "‘’‚‛ʼ′‵‹›", '"': "“”„‟«»〝〞〟", "-": "‐‑‒–—―−⸺⸻", "...": "…⋯"}
+
+
+# What the authors' release takes out of captions, and how many words of them it reads.
+CAPTION_PUNCTUATION = r"[,.'!?\"()*#:;~\-/]"
+CAPTION_WORDS = 30
 
 
 def text_rule(kept: str = "", compatibility: bool = True) -> normalizers.Normalizer:
@@ -75,6 +83,54 @@ def add_text_rule(tokenizer: Any, again: bool = False) -> None:
     )
     rule = text_rule(kept, compatibility)
     backend.normalizer = rule if own is None else normalizers.Sequence([rule, own])
+
+
+def caption_rule() -> normalizers.Normalizer:
+    """Return the rule of the authors' release: lower case, punctuation as spaces, the first 30 words.
+
+    Words are what spaces separate, so that Chinese and Japanese are never cut.
+    """
+    return normalizers.Sequence(
+        [
+            normalizers.Lowercase(),
+            normalizers.Replace(Regex(CAPTION_PUNCTUATION), " "),
+            normalizers.Replace("<person>", "person"),
+            normalizers.Replace(Regex(r"\s{2,}"), " "),
+            normalizers.Strip(),
+            # What is before \K stays.
+            normalizers.Replace(Regex(rf"\A(?:[^ ]+ ){{{CAPTION_WORDS - 1}}}[^ ]+\K (?m:.*)\z"), ""),
+        ]
+    )
+
+
+def add_caption_rule(tokenizer: Any) -> None:
+    """Put the rule for captions in front of a fast tokenizer's own normalizer, in place."""
+    backend = tokenizer.backend_tokenizer
+    backend.normalizer = _normalizer([*_steps(caption_rule()), *_steps(backend.normalizer)])
+
+
+def has_caption_rule(tokenizer: Any) -> bool:
+    """Return whether a tokenizer has the rule for captions, by which descriptions must not be read."""
+    return _caption_rule_start(tokenizer) is not None
+
+
+def without_caption_rule(tokenizer: Any) -> Any:
+    """Return a copy of a tokenizer without the rule for captions; the tokenizer itself if it has none."""
+    start = _caption_rule_start(tokenizer)
+    if start is None:
+        return tokenizer
+    plain = copy.deepcopy(tokenizer)
+    steps = _steps(plain.backend_tokenizer.normalizer)
+    rest = [*steps[:start], *steps[start + len(_steps(caption_rule())) :]]
+    plain.backend_tokenizer.normalizer = _normalizer(rest) or normalizers.Sequence([])
+    return plain
+
+
+def _caption_rule_start(tokenizer: Any) -> int | None:
+    """Return the number of the first step of the rule for captions in a tokenizer's normalizer, if it has it."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    steps, rule = _steps(getattr(backend, "normalizer", None)), _steps(caption_rule())
+    return next((start for start in range(len(steps)) if steps[start : start + len(rule)] == rule), None)
 
 
 def unknown_shares(tokenizer: Any, texts: Sequence[str]) -> list[float]:

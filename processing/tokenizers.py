@@ -119,6 +119,21 @@ def prune_tokenizer(tokenizer: Any, texts: Iterable[str]) -> PreTrainedTokenizer
     return small
 
 
+def keeping_normalizer(tokenizer: Any) -> PreTrainedTokenizerFast:
+    """Return a fast tokenizer as one that keeps its normalizer when it is saved and loaded.
+
+    The classes of most families make their normalizer themselves, and do not read the one in tokenizer.json.
+    """
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer.backend_tokenizer,
+        model_max_length=tokenizer.model_max_length,
+        padding_side=tokenizer.padding_side,
+        truncation_side=tokenizer.truncation_side,
+        model_input_names=tokenizer.model_input_names,
+        **tokenizer.special_tokens_map,
+    )
+
+
 def _wrapped(tokenizer: Tokenizer, model_max_length: int) -> PreTrainedTokenizerFast:
     tokenizer.decoder = decoders.WordPiece()
     numbers = tokenizer.get_vocab()

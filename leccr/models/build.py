@@ -9,7 +9,7 @@ from typing import Any
 
 from datasets import Dataset
 from torch import nn
-from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoTokenizer
 
 # Not from the top: without torchvision, transformers 5.6 has an empty stand-in there.
 from transformers.models.auto.image_processing_auto import AutoImageProcessor
@@ -21,7 +21,7 @@ from processing.model_sizes import check_sizes
 from processing.notes import note
 from processing.pretrained import check_config, load_pretrained
 from processing.text_rule_leccr import add_text_rule
-from processing.tokenizers import prune_tokenizer, train_tokenizer
+from processing.tokenizers import keeping_normalizer, prune_tokenizer, train_tokenizer
 
 from ..errors import UserError, settings_of_the_user
 from ..recipes.recipe import Recipe
@@ -106,22 +106,9 @@ def _tokenizer(recipe: Recipe, texts: Iterable[str]) -> Any:
         raise UserError(f"Recipe {recipe.name} needs a tokenizer: name one, or write tokenizer: learned.")
     tokenizer = load_pretrained(AutoTokenizer, name)
     if normalized:
-        tokenizer = _with_text_rule(tokenizer)
+        add_text_rule(tokenizer)
+        tokenizer = keeping_normalizer(tokenizer)
     return prune_tokenizer(tokenizer, texts) if recipe.prune_tokenizer else tokenizer
-
-
-def _with_text_rule(tokenizer: Any) -> Any:
-    """Return a pretrained tokenizer with the text rule, as one that keeps it when it is saved and loaded."""
-    add_text_rule(tokenizer)
-    # The classes of most families make their normalizer themselves, and do not read the one in tokenizer.json.
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer.backend_tokenizer,
-        model_max_length=tokenizer.model_max_length,
-        padding_side=tokenizer.padding_side,
-        truncation_side=tokenizer.truncation_side,
-        model_input_names=tokenizer.model_input_names,
-        **tokenizer.special_tokens_map,
-    )
 
 
 def with_lower_case(texts: Iterable[str], share: float, seed: int) -> Iterator[str]:

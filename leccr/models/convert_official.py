@@ -12,12 +12,17 @@ from transformers import AutoTokenizer, BertConfig, CLIPImageProcessorPil, CLIPV
 from modeling_leccr import LeccrConfig, LeccrModel
 from processing import LeccrProcessor
 from processing.pretrained import load_pretrained
+from processing.text_rule_leccr import add_caption_rule
+from processing.tokenizers import keeping_normalizer
 from processing.writing import atomic_folder
 
 from ..errors import UserError
 from .official_names import convert, listed
 
 TOKENIZER = "google-bert/bert-base-multilingual-cased"
+# As the authors test: α of videos, and the tokens of a description.
+VIDEO_ALPHA = 0.9
+DESCRIPTION_LENGTH = 200
 # What the configuration is read from.
 SIZES = (
     "temp",
@@ -35,6 +40,10 @@ def convert_official(
     checkpoint: str | Path, output: str | Path, tokenizer: str = TOKENIZER, text_config: str | None = None
 ) -> LeccrModel:
     """Write a checkpoint of the authors' release as a folder of model and processor, and return the model.
+
+    It is given what it was trained and tested with: captions and queries in lower case, punctuation as spaces and 30
+    words of them (`processing.text_rule_leccr.caption_rule`, saved in the tokenizer), descriptions as they are with up
+    to 200 tokens, and α = 0.9 for videos.
 
     Args:
         checkpoint: The `checkpoint_best.pth` of an image or of a video model.
@@ -109,7 +118,7 @@ def official_config(official: Mapping[str, Tensor], text_config: BertConfig | No
     if missing:
         raise UserError(f"This is not a LECCR checkpoint, or an incomplete one: it lacks {listed(missing)}.")
     width = official["caption_proj.weight"].shape[0]
-    fields: dict[str, Any] = {"visual_feature_dim": width, "vision_projection": False}
+    fields: dict[str, Any] = {"visual_feature_dim": width, "vision_projection": False, "alpha": VIDEO_ALPHA}
     if has_clip:
         fields = {"vision_config": _clip_config(official, width)}
     return LeccrConfig(
@@ -195,9 +204,16 @@ def _processor(tokenizer: str, config: LeccrConfig) -> LeccrProcessor:
     side = 224 if config.vision_config is None else config.vision_config.image_size
     images = CLIPImageProcessorPil(size={"height": side, "width": side}, do_center_crop=False)
     longest = config.text_config.max_position_embeddings
-    lengths = {"text_max_length": min(64, longest), "description_max_length": min(128, longest)}
-    # Their weights were trained on texts as the tokenizer alone makes them.
-    return LeccrProcessor(images, loaded, **lengths, normalize_text=False)
+    # Captions are cut by their words, which is part of their rule; where the positions end is the last limit.
+    lengths = {"text_max_length": longest, "description_max_length": min(DESCRIPTION_LENGTH, longest)}
+    try:
+        add_caption_rule(loaded)
+    except AttributeError as error:
+        raise UserError(
+            f"The tokenizer {tokenizer} is not a fast one, which can keep the rule for captions; name another with "
+            "--tokenizer."
+        ) from error
+    return LeccrProcessor(images, keeping_normalizer(loaded), **lengths, normalize_text=False)
 
 
 __all__ = ["convert_official", "official_config", "official_model", "read_official"]

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import AutoModel, BertConfig
+from transformers import AutoModel, AutoProcessor, BertConfig
 from typer.testing import CliRunner
 
 from leccr import UserError
@@ -21,6 +21,7 @@ from modeling_leccr import LeccrModel
 from processing.text_rule_leccr import has_text_rule
 from processing.tokenizers import train_tokenizer
 from tests.fuzz.test_models_and_endpoints import Pickled
+from tests.tiny_data import read
 
 PLACES: list[Callable[[Any], Any]] = [
     lambda code: code,
@@ -87,7 +88,14 @@ def test_the_folder_is_an_ordinary_one(golden: Path, tokenizer: str, text_config
     stranger, report = AutoModel.from_pretrained(out, trust_remote_code=True, output_loading_info=True)
     assert {problem: keys for problem, keys in report.items() if keys} == {}
     assert_golden(stranger, golden)
+    strange = AutoProcessor.from_pretrained(out, trust_remote_code=True)
+    assert read(strange, strange(text=["A dog!"])["input_ids"]) == ["a dog"]
     assert not processor.normalize_text and not has_text_rule(processor.tokenizer)
+    # As they were trained: the words of captions in lower case, and descriptions as they are; α as they are tested.
+    assert read(processor, processor(text=["A dog!"])["input_ids"]) == ["a dog"]
+    assert read(processor, processor(descriptions=["ein Hund"])["description_input_ids"]) == ["ein Hund"]
+    assert model.config.alpha == (0.8 if "image" in golden.name else 0.9)
+    assert (processor.text_max_length, processor.description_max_length) == (40, 40)
     batch = processor(text=["ein Hund"], images=[Image.new("RGB", (50, 40))])
     assert model.get_text_features(batch["input_ids"], batch["attention_mask"]).shape == (1, 24)
     if "image" in golden.name:
