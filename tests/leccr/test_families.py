@@ -152,6 +152,16 @@ def test_a_gallery_is_moved_and_opened_in_another_process(siglip: Path, tmp_path
     np.testing.assert_allclose([found[name] for name in PHOTOS], expected, rtol=0, atol=1e-5)
 
 
+def test_a_converted_gallery(siglip: Path, tmp_path: Path) -> None:
+    Gallery.build(siglip / "photos", str(siglip / "model"), tmp_path / "gallery", device="cpu").close()
+    converted = run("gallery", "convert", tmp_path / "gallery", "--store", "fp16", "--ann", "hnsw")
+    assert converted.exit_code == 0 and "1 of 32 numbers per item, fp16" in converted.stdout
+    with Gallery.open(tmp_path / "gallery", device="cpu") as gallery:
+        found = {answer.path: answer.score for answer in gallery.search(QUERIES[0])}
+    expected = own_scores("siglip 2", siglip / "model")[0]
+    np.testing.assert_allclose([found[name] for name in PHOTOS], expected, rtol=0, atol=1e-3)
+
+
 def test_the_page_explains_sentence_slots(siglip: Path, tmp_path: Path) -> None:
     photos = shutil.copytree(siglip / "photos", tmp_path / "photos")
     (photos / "descriptions.jsonl").write_text(

@@ -1,6 +1,7 @@
 """The processor of a dual encoder: its own image processor and tokenizer, and texts as long as it was trained with."""
 
 import dataclasses
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,22 @@ def test_a_model_that_starts_from_one_reads_texts_as_it_does(family: str, tmp_pa
     views = model.get_image_views(**processor(images=PICTURES, descriptions=[QUERIES[0], None, QUERIES[1]]))
     expected = original.get_image_views(**own(images=PICTURES)).expand_as(views)
     torch.testing.assert_close(views, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_tokens_are_those_of_the_familys_own_processor(family: str, tmp_path: Path) -> None:
+    save_family(family, tmp_path)
+    _, processor = load_dual_encoder(tmp_path)
+    texts = [*QUERIES, unicodedata.normalize("NFD", QUERIES[1]), "  HUND\tam  Strand ", "Ｈund “🐕”"]
+    own, options = own_processor(family, tmp_path)
+    expected = own(text=texts, return_tensors="pt", **options)
+    tokens = processor(text=texts)
+    assert torch.equal(tokens["input_ids"], expected["input_ids"]) and tokens["input_ids"].shape[1] == LENGTH
+    if "attention_mask" in expected:
+        assert torch.equal(tokens["attention_mask"], expected["attention_mask"])
+    tokenizer = processor.tokenizer
+    end = tokenizer.sep_token_id if tokenizer.eos_token_id is None else tokenizer.eos_token_id
+    assert (tokens["input_ids"] == end).any(1).all() and tokens["input_ids"][3, -1] == end
 
 
 @pytest.mark.parametrize("family", ["siglip 2", "siglip 2 naflex"])
