@@ -8,6 +8,7 @@ from typing import Any
 
 from leccr.gallery import Gallery
 from leccr.models.encoder import Encoder
+from leccr.models.sentence_views import SentenceViews
 
 from . import tiny_gallery
 
@@ -16,7 +17,8 @@ BATCH = 3
 
 @cache
 def model() -> Encoder:
-    return tiny_gallery.encoder()
+    """Return a model whose items have different numbers of views."""
+    return SentenceViews(tiny_gallery.encoder(num_slots=0), 0.4)
 
 
 def index(source: Path, folder: Path, **options: Any) -> int:

@@ -1,6 +1,7 @@
 """Processes that are stopped before each step that reaches the disk, and processes that search while another adds."""
 
 import dataclasses
+import json
 import re
 import shutil
 from pathlib import Path
@@ -21,7 +22,13 @@ ITEMS = 9
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_gallery.photos(tmp_path_factory.mktemp("pictures") / "p", ITEMS)
+    folder = tiny_gallery.photos(tmp_path_factory.mktemp("pictures") / "p", ITEMS)
+    path = folder / "descriptions.jsonl"
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    for number, record in enumerate(records):
+        record["description"] += "".join(f"\nThis is {name} 1" for name in tiny_gallery.NAMES[: number % 4])
+    path.write_text("".join(f"{json.dumps(record)}\n" for record in records))
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +138,8 @@ def test_repair(pictures: Path, whole: Path, tmp_path: Path) -> None:
         state = read_state(connection, "g")
         write_state(connection, dataclasses.replace(state, items=5))
     views = views_path(damaged, state)
-    views.write_bytes(bytes(views.stat().st_size // 2) + views.read_bytes()[views.stat().st_size // 2 :])
+    most = views.stat().st_size * 3 // 4
+    views.write_bytes(bytes(most) + views.read_bytes()[most:])
     index = damaged / str(state.approximation and state.approximation.file)
     index.write_bytes(index.read_bytes()[:-1])
     assert len(Gallery.open(damaged).check().problems) == 4
