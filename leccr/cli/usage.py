@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 from typing import Any, get_args
 
 _NUMBERS = {int: "a whole number", float: "a number"}
@@ -30,6 +31,9 @@ def explain(error: Any, command: str, arguments: Sequence[str]) -> str:
     if parameter is not None:
         return f"{_name(parameter)}{_refused(error, parameter)}"
     extra = re.search(r"extra argument.*\((.*)\)", error.message)
+    words = list(takewhile(lambda word: not word.startswith("-"), arguments[1:]))
+    if extra and command == "leccr evaluate" and len(words) > 2:
+        return f'{command} has no use for "{extra[1]}"; several models have commas between: {",".join(words[:-1])}.'
     if extra:
         return f'{command} has no use for "{extra[1]}"; `{command} --help` says what it takes.'
     message = " ".join(error.message.split()).rstrip(".")

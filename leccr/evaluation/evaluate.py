@@ -137,14 +137,14 @@ def run_evaluation(
     """
     if plots is not None:
         from .plots import plot_evaluation  # before the work, as matplotlib may be missing
-    choose_device(options.device)
+    device = choose_device(options.device)
     text_only = _check_together(checkpoints, drawn=plots is not None)
     if calibrate:
         check_calibration(checkpoints, text_only)
     splits, _ = load_data(data)
     rows = split_of(splits, options.split, data)
     directions = SENTENCE_DIRECTIONS if text_only else IMAGE_DIRECTIONS
-    where = {"data": str(data), "split": options.split}
+    where = {"data": str(data), "split": options.split, "speed": f"{SPEED}; on {device}"}
     facts = SCENES_FACTS if data == SCENES else read_facts(data)
     if facts is not None:
         where["data_protocol"] = facts.protocol
@@ -212,7 +212,7 @@ def _results(
         speed = {"texts_per_second": len(each.text_embeds) / each.text_seconds}
         if each.view_seconds and features is None:
             speed["images_per_second"] = len(each.views) / each.view_seconds
-        protocol = {**each.result["protocol"], "checkpoint": encoder.name, **where, "speed": SPEED}
+        protocol = {**each.result["protocol"], "checkpoint": encoder.name, **where}
         if "mean_rank_variance" in same:
             protocol["mean_rank_variance"] = MEAN_RANK_VARIANCE
         if encoder.description_weight is not None:
@@ -223,7 +223,7 @@ def _results(
 
 def _print_remarks(results: Sequence[dict[str, Any]], text_only: bool) -> None:
     """Say what the table does not: how its figures of speed came about, MRV, and captions that cannot be read."""
-    print(f"Speed: {SPEED}.")
+    print(f"Speed: {results[0]['protocol']['speed']}.")
     models = {result["protocol"]["checkpoint"]: result for result in results}
     for name, result in models.items():
         variance = result.get("mean_rank_variance")

@@ -148,7 +148,9 @@ def rank_sentences(
         }
         result = {"language": language, **retrieval_metrics(ranks, SENTENCE_DIRECTIONS), "protocol": protocol}
         ranked = [query for query, is_kept in zip(queries, kept) if is_kept]
-        yield RankedQueries(result, ranked, owners, text_embeds, views, ranks, text_seconds=reading.seconds)
+        # Of all captions; those without a row to find are no queries.
+        seconds = reading.seconds * len(ranked) / len(queries)
+        yield RankedQueries(result, ranked, owners, text_embeds, views, ranks, text_seconds=seconds)
 
 
 def _unread(encoder: Encoder, captions: Sequence[str]) -> int:

@@ -136,8 +136,8 @@ def read_multi30k_captions(root: str | Path, task: int = 1, languages: Sequence[
     english = _read_splits(folder, 2, [], ["train"], notes)
     translated = _read_splits(folder, 1, chosen, [split for split in SPLITS[1] if split != "train"], notes)
     notes.append(
-        f"train has no captions in {' and '.join(chosen)} yet: add machine translations with `leccr translate DATA "
-        f"--to {','.join(chosen)} --splits train`, and none to the other splits, which people translated."
+        f"train: Multi30K has no captions in {' and '.join(chosen)} for it; `leccr translate DATA --to "
+        f"{','.join(chosen)} --splits train` adds machine translations. The other splits were translated by people."
     )
     return Multi30kFound({**english, **translated}, notes, PROTOCOL_OF_TRANSLATED)
 

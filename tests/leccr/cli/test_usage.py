@@ -36,6 +36,7 @@ def run(*arguments: str) -> Any:
         ("search", "GALLERY is missing; add it: folder that `leccr index` wrote."),
         ("index photos --out o", "--model is missing; add it: folder or Hub name of a trained model"),
         ("translate d --to de", "--model is missing; add it: NLLB-200, M2M-100, MADLAD-400 or Marian: folder, Hub"),
+        ("evaluate a b d", 'leccr evaluate has no use for "d"; several models have commas between: a,b.'),
         ("evaluate m d --out", "--out needs a value; `leccr evaluate --help` says which."),
         ("search g dog --exact=yes", "--exact takes no value; write --exact alone."),
         ("gallery info g more", 'leccr gallery info has no use for "more"; `leccr gallery info --help` says what it'),

@@ -58,7 +58,8 @@ def test_one_table_and_one_file(folder: Path, tmp_path: Path) -> None:
     for result in results:
         assert result["parameters"] == Encoder.load(result["protocol"]["checkpoint"], "cpu").parameter_count() > 0
         assert result["texts_per_second"] > 0 and result["images_per_second"] > 0
-        assert "encoding only" in result["protocol"]["speed"]
+        assert result["protocol"]["speed"].startswith("encoding only: ")
+        assert result["protocol"]["speed"].endswith("; on cpu")
         assert (result["mean_rank_variance"]["captions"], result["protocol"]["images"]) == (10, 5)
         assert result["mean_rank_variance"]["languages"] == ["en", "de", "zh"]
     # The weight is for those that do not use descriptions by themselves.
