@@ -13,6 +13,7 @@ from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
 from leccr.models.build import build_image_processor, build_processor
 from leccr.models.dual_encoders import load_text_encoder
+from leccr.models.encoder import Encoder
 from leccr.recipes import Recipe
 from modeling_leccr import LeccrModel
 from modeling_leccr.base_leccr import build_tower
@@ -60,6 +61,8 @@ DOORS: dict[str, Callable[[str], Any]] = {
     "describe and translate": lambda name: load(AutoProcessor, name),
     "their models": lambda name: load_model(AutoModelForSeq2SeqLM, name, None, "auto", "cpu"),
     "a teacher": load_text_encoder,
+    "a searched model": Encoder.load,
+    "a model of sentence-transformers": lambda name: Encoder.load(f"st:{name}"),
     "a tokenizer": lambda name: build_processor(Recipe(name="r", tokenizer=name, vision=name), []),
     "an image processor": lambda name: build_image_processor(Recipe(name="r", vision=name)),
     "a vision tower": VisionTower.from_pretrained,
