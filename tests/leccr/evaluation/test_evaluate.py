@@ -8,6 +8,7 @@ import pytest
 import torch
 from datasets import Dataset
 
+from leccr.data.loading import load_data
 from leccr.errors import UserError
 from leccr.evaluation.calibrate import check_calibration
 from leccr.evaluation.evaluate import EvaluationOptions, evaluate_retrieval, evaluate_sentences, run_evaluation
@@ -15,10 +16,12 @@ from leccr.evaluation.ranked import SENTENCE_PROTOCOL
 from leccr.models.build import build_model, build_processor, training_texts
 from leccr.models.encoder import Encoder
 from leccr.models.model_encoder import ModelEncoder
+from leccr.models.sentence_views import SentenceViews
 from leccr.training.train import save_retriever
 from modeling_leccr import LeccrModel
 from processing import LeccrProcessor
 from processing.storage import write_rows
+from tests.leccr.gallery.tiny_gallery import save_model
 from tests.tiny_data import COLOURS, ROWS, dataset, picture, processor, recipe, row, target
 
 
@@ -136,6 +139,21 @@ class TestRunEvaluation:
         assert (protocol["images"], protocol["captions"], protocol["images_with_description"]) == (2, 4, 2)
         printed = capsys.readouterr().out
         assert "text-to-image hit@1/5/10" in printed and "| zh " in printed and str(output) in printed
+
+    def test_descriptions_count_for_a_dual_encoder_as_much_as_is_asked(self, data: Path, tmp_path: Path) -> None:
+        model = str(save_model(tmp_path / "dual", num_slots=0))
+        results = {
+            weight: run_evaluation([model], str(data), EvaluationOptions(languages=["en"], description_weight=weight))[
+                0
+            ]
+            for weight in (None, 0.0, 0.9)
+        }
+        figures = {weight: [result[name] for name in result if "hit" in name] for weight, result in results.items()}
+        assert figures[None] == figures[0.0]
+        assert [results[weight]["protocol"].get("description_weight") for weight in results] == [None, None, 0.9]
+        encoder = SentenceViews(Encoder.load(model, "cpu"), 0.9)
+        [expected] = evaluate_retrieval(encoder, load_data(str(data))[0]["validation"], ["en"])
+        assert figures[0.9] == [expected[name] for name in expected if "hit" in name]
 
     def test_captions_that_cannot_be_read_are_counted(
         self, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
