@@ -96,7 +96,7 @@ class TestModes:
         for number, (name, kind) in enumerate(kinds.items()):
             ramps()[name].save(tmp_path / "photos" / f"{number}.{kind}")
         with Gallery.build(tmp_path / "photos", resizing, tmp_path / "gallery") as gallery:
-            views = stored_views(gallery)
+            views = np.stack(stored_views(gallery))
             assert len(views) == len(kinds) and np.abs(views - views[:1]).max() < 0.03
             shown = [np.asarray(gallery.thumbnail(result)).astype(int) for result in gallery.search("en red 1", 20)]
         assert max(np.abs(picture - shown[0]).max() for picture in shown) < 12
@@ -131,12 +131,12 @@ class TestAnimations:
     def test_frames_makes_videos_of_them(self, tmp_path: Path) -> None:
         folder, made = self.write(tmp_path / "photos"), make_encoder(num_frames=2)
         with Gallery.build(folder, made, tmp_path / "gallery") as gallery:
-            still = stored_views(gallery)
+            still = np.stack(stored_views(gallery))
             report = gallery.add(folder, frames=True)
             assert (report.replaced, report.unchanged, report.animations) == (2, 2, 0)
             kinds = {result.id: result.kind for result in gallery.search("en red 1", 9)}
             assert kinds == {"0.png": "image", "1.png": "image", "moving.gif": "video", "moving.webp": "video"}
-            assert np.abs(stored_views(gallery)[-2:] - still[-2:]).max() > 1e-3
+            assert np.abs(np.stack(stored_views(gallery))[-2:] - still[-2:]).max() > 1e-3
 
     def test_a_model_of_pictures_refuses(self, model: Path, tmp_path: Path) -> None:
         folder = self.write(tmp_path / "photos")
