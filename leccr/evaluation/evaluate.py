@@ -122,7 +122,7 @@ def run_evaluation(
         checkpoints: Folders or Hub names, as `Encoder.load` takes them.
         data: Folder of a prepared data set, or `scenes`.
         options: What to evaluate, and how.
-        output: JSON file for the figures and their protocol; it has those of the models that are done.
+        output: JSON file for the figures and their protocol.
         plots: Folder for plots (`leccr.evaluation.plots`) of one model.
         calibrate: Write into each checkpoint's folder what its scores mean on these data.
 
@@ -159,11 +159,10 @@ def run_evaluation(
         if calibrate:
             write_calibration(checkpoint, ranked, encoder.description_weight)
         del encoder  # before the next one is loaded
-        if output is not None:
-            write_json(output, results)
     print(f"{evaluation_table(results, directions)}\n")
     _print_remarks(results, text_only)
     if output is not None:
+        write_json(output, results)
         note(f"The figures and their protocol are in {output}.")
     if plots is not None:
         plot_evaluation(plots, ranked, None if text_only else rows, directions)
