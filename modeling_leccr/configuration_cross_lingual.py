@@ -49,7 +49,7 @@ class CrossLingualConfig(PreTrainedConfig):
     # There is no model without a tower, and older transformers would otherwise build one to compare with.
     has_no_defaults_at_init = True
     # Everything but the captions' embeddings, which evaluation ranks with.
-    keys_to_ignore_at_inference = ["source_embeds", "target_embeds", "loss_sentence", "loss_word"]
+    keys_to_ignore_at_inference = ["text_embeds", "source_embeds", "target_embeds", "loss_sentence", "loss_word"]
 
     # A configuration; a dictionary, as it is stored, becomes one.
     text_config: Any = None
