@@ -148,7 +148,12 @@ def data_source(folder: Path, split: str | None) -> Source:
     splits, existing = load_data(str(folder.resolve()))
     chosen = [split_of(splits, split, str(folder))] if split else list(splits.values())
     descriptions = read_descriptions(folder)
-    rows = [(part, index) for part in chosen for index in range(len(part))]
+    # Splits may share rows, as `test` and `test_1k` do.
+    first: dict[str, tuple[Any, int]] = {}
+    for part in chosen:
+        for index, name in enumerate(part["id"]):
+            first.setdefault(str(name), (part, index))
+    rows = list(first.values())
 
     @cache
     def features() -> Any:

@@ -136,6 +136,15 @@ def test_a_prepared_data_set_gives_its_rows(tmp_path: Path) -> None:
         open_source(str(tmp_path), "nope")
 
 
+def test_rows_that_are_in_two_splits_are_one_item(tmp_path: Path) -> None:
+    for split, names in (("train", "ab"), ("test", "cbd"), ("test_1k", "dc")):
+        write_rows(tmp_path, split, [row(name, description=f"{name} of {split}") for name in names])
+    source = open_source(str(tmp_path))
+    candidates = source.read(0, source.count)
+    assert [candidate.id for candidate in candidates] == ["a", "b", "c", "d"]
+    assert [candidate.description for candidate in candidates[1:3]] == ["b of train", "c of test"]
+
+
 def test_a_data_set_without_pictures_gives_its_features(tmp_path: Path) -> None:
     write_rows(tmp_path, "test", [row(name, image=None) for name in "ab"])
     save_features(tmp_path / "features.safetensors", ["a", "b"], [random(3, 5), random(2, 5)])
