@@ -5,7 +5,7 @@ from typing import Any
 import gradio as gr
 from space_errors import SpaceError
 from space_explain import Explanation
-from space_search import Hit, check_count, check_query
+from space_search import Hit, check_confidence, check_count, check_query, fitting
 from space_setup import Setup
 
 
@@ -17,11 +17,15 @@ def add_api(setup: Setup, limits: dict[str, Any]) -> None:
         limits: How many calls may run concurrently, and with what they share that.
     """
 
-    def search(query: str, k: int = 12) -> dict[str, Any]:
-        """Find the k pictures (at most 50) that fit a text in any of the model's languages, the best first."""
+    def search(query: str, k: int = 12, min_confidence: float = 0.0) -> dict[str, Any]:
+        """Find the k pictures (at most 50) that fit a text in any of the model's languages, the best first.
+
+        Answers that are less sure than `min_confidence` are left out; if none is left, `nearest` is the best of them.
+        """
         try:
-            ready, query = setup.ready, check_query(query)
-            hits = ready.searcher.search(query, check_count(k))
+            ready, query, least = setup.ready, check_query(query), check_confidence(min_confidence)
+            found = ready.searcher.search(query, check_count(k))
+            hits = fitting(found, least)
         except SpaceError as error:
             raise gr.Error(str(error), print_exception=False) from error
         return {
@@ -29,6 +33,7 @@ def add_api(setup: Setup, limits: dict[str, Any]) -> None:
             "language": ready.detector.detect(query),
             "unknown": ready.searcher.retriever.unknown_share(query),
             "results": [_hit(hit) for hit in hits],
+            "nearest": _hit(found[0]) if found and not hits else None,
         }
 
     def explain(id: str, query: str) -> dict[str, Any]:
@@ -49,6 +54,7 @@ def _hit(hit: Hit) -> dict[str, Any]:
         "id": hit.id,
         "rank": hit.rank,
         "score": hit.score,
+        "confidence": hit.confidence,
         "answered_by": hit.answered_by,
         "name": hit.name,
         "description": hit.description,

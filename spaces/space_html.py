@@ -12,6 +12,7 @@ WHAT_A_SCORE_IS = (
     "The score says how well a picture fits the query: higher is better. It only ranks the pictures of one search and "
     "is not a probability."
 )
+WHAT_CONFIDENCE_IS = "The percentage says how sure the answer is."
 WHAT_A_SLOT_IS = (
     "The model divides what a picture and its description show into a few parts, called <em>slots</em>. A score counts "
     "the whole picture and the one slot that fits the query best."
@@ -109,7 +110,13 @@ def legend(hits: Sequence[Hit]) -> str:
     if not hits:
         return ""
     slots = f" {WHAT_A_SLOT_IS} It is named next to the score." if any(hit.answered_by for hit in hits) else ""
-    return f'<p class="note">{WHAT_A_SCORE_IS}{slots}</p>'
+    sure = f" {WHAT_CONFIDENCE_IS}" if hits[0].confidence is not None else ""
+    return f'<p class="note">{WHAT_A_SCORE_IS}{sure}{slots}</p>'
+
+
+def nothing_fits(nearest: Hit) -> str:
+    """Return the line for a query without an answer that is sure enough."""
+    return status(f"Nothing here fits; the nearest is {nearest.name} (confidence {nearest.confidence or 0:.2f}).")
 
 
 def _tile(result: Hit, scores: bool, small: bool) -> str:
@@ -117,7 +124,8 @@ def _tile(result: Hit, scores: bool, small: bool) -> str:
     caption = f'<span class="name"><bdi>{escape(result.name)}</bdi></span>'
     if scores:
         slot = f" <small>slot&nbsp;{result.answered_by}</small>" if result.answered_by and not small else ""
-        caption = f'<span class="rank">{result.rank}</span><span class="score">{result.score:.3f}{slot}</span>'
+        sure = "" if result.confidence is None or small else f" <small>{100 * result.confidence:.0f}&nbsp;%</small>"
+        caption = f'<span class="rank">{result.rank}</span><span class="score">{result.score:.3f}{sure}{slot}</span>'
     return (
         f'<button type="button" class="tile" data-action="open" data-id="{escape(result.id)}" '
         f'title="{escape(result.name)}"><img alt="{escape(alternative)}" src="{data_uri(result.picture)}">'

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from huggingface_hub.repocard import metadata_load
 from PIL import Image as PillowImage
+from space_confidence import FILE, Calibration, read_calibration
 from space_errors import SpaceError
 from space_languages import SIX
 from transformers import AutoModel, AutoProcessor
@@ -68,6 +70,18 @@ class Retriever:
         if getattr(model.config, "model_type", None) != "leccr" or model.config.vision_config is None:
             raise SpaceError("The model is not a LECCR model that sees pictures; set LECCR_MODEL to one.")
         return cls(model.to("cuda" if torch.cuda.is_available() else "cpu"), processor, name)
+
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """What scores mean, if the model says so."""
+        return read_calibration(self.file(FILE))
+
+    def confidence(self, scores: list[float], text: str) -> list[float] | list[None]:
+        """Return how sure answers to a text with these scores are, from 0 to 1; None where the model does not say."""
+        if self.calibration is None:
+            return [None] * len(scores)
+        # It cannot be sure of what it cannot read.
+        return [0.0] * len(scores) if self.unknown_share(text) == 1 else self.calibration.confidence(scores, text)
 
     def unknown_share(self, text: str) -> float:
         """Return the share of a text's tokens, from 0 to 1, that the model does not know."""

@@ -34,6 +34,7 @@ class Hit:
         name: To show.
         description: What is known about the picture, if anything.
         picture: A small JPEG.
+        confidence: How sure the answer is, from 0 to 1; None where that is not known.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Hit:
     name: str
     description: str | None
     picture: bytes
+    confidence: float | None = None
 
 
 class Searcher(Protocol):
@@ -138,6 +140,28 @@ def check_count(k: object) -> int:
     return int(k)
 
 
+def check_confidence(least: object) -> float:
+    """Return the least confidence asked for.
+
+    Raises:
+        SpaceError: If that is not a number from 0 to 1.
+    """
+    if isinstance(least, bool) or not isinstance(least, (int, float)) or not 0 <= least <= 1:
+        raise SpaceError("The least confidence has to be a number from 0 to 1.")
+    return float(least)
+
+
+def fitting(hits: Sequence[Hit], least: float) -> list[Hit]:
+    """Return the answers with at least this confidence.
+
+    Raises:
+        SpaceError: If it is not known how sure they are, and that is asked for.
+    """
+    if least and any(hit.confidence is None for hit in hits):
+        raise SpaceError("This model does not say how sure its answers are; set the least confidence to 0.")
+    return [hit for hit in hits if not least or (hit.confidence or 0.0) >= least]
+
+
 class PictureStore:
     """Pictures in memory, with exact search: some thousands need no index.
 
@@ -221,7 +245,9 @@ class PictureStore:
 
     def search(self, text: str, k: int) -> list[Hit]:
         """Return the k pictures that fit a text best, the best first."""
-        return self._rank(self.retriever.embed_text(check_query(text)), check_count(k))
+        hits = self._rank(self.retriever.embed_text(check_query(text)), check_count(k))
+        sure = self.retriever.confidence([hit.score for hit in hits], text)
+        return [replace(hit, confidence=value) for hit, value in zip(hits, sure)]
 
     def more_like(self, id: str, k: int) -> list[Hit]:
         """Return the k other pictures most like one: its whole-image embedding is the query."""

@@ -6,7 +6,7 @@ import gradio as gr
 import space_html
 from space_errors import SpaceError
 from space_languages import direction, language_name
-from space_search import LONGEST_QUERY, Searcher, check_query
+from space_search import LONGEST_QUERY, Searcher, check_confidence, check_query, fitting
 from space_setup import Ready, Setup
 
 SHOWN = 12
@@ -49,10 +49,13 @@ class SearchTab:
                 min_width=190,
                 elem_id="language",
             )
+            self.least = gr.Slider(
+                0, 1, 0, step=0.05, label="Least confidence", scale=1, min_width=190, elem_id="least-confidence"
+            )
             self.button = gr.Button("Search", variant="primary", scale=1, min_width=110, elem_id="search")
 
     def _connect(self) -> None:
-        answer = {"fn": self.answer, "inputs": [self.query, self.language], **MODEL_LIMITS}
+        answer = {"fn": self.answer, "inputs": [self.query, self.language, self.least], **MODEL_LIMITS}
         answer["outputs"] = [self.status, self.results, self.why]
         gr.on([self.query.submit, self.button.click], **answer)
         self.examples.click(self.choose_example, None, self.query, api_visibility="private").then(**answer)
@@ -95,12 +98,13 @@ class SearchTab:
         """Let the query box be written from right to left where the language is."""
         return gr.Textbox(rtl=direction(language) == "rtl")
 
-    def answer(self, query: str, chosen: str) -> tuple[Any, Any, Any]:
-        """Search, and return the status, the pictures, and an empty explanation."""
+    def answer(self, query: str, chosen: str, least: float = 0.0) -> tuple[Any, Any, Any]:
+        """Search, and return the status, the pictures that are sure enough, and an empty explanation."""
         try:
-            ready = self.setup.ready
+            ready, least = self.setup.ready, check_confidence(least)
             query = check_query(query)
-            hits = ready.searcher.search(query, SHOWN)
+            found = ready.searcher.search(query, SHOWN)
+            hits = fitting(found, least)
         except SpaceError as error:
             return space_html.status(str(error), "error"), gr.skip(), gr.skip()
         language = chosen if chosen in ready.languages else ready.detector.detect(query)
@@ -108,6 +112,8 @@ class SearchTab:
         said = space_html.search_status(
             query, language, chosen in ready.languages, len(hits), len(ready.searcher), unknown
         )
+        if found and not hits:
+            return said + space_html.nothing_fits(found[0]), "", NO_WHY
         shown = space_html.legend(hits) + space_html.tiles(hits, query, "Pictures, best first")
         return said, shown, NO_WHY
 

@@ -85,6 +85,7 @@ class GallerySearcher:
                 answered_by=None if result.answered_by == WHOLE_IMAGE else result.view + 1,
                 name=result.path,
                 description=result.description,
+                confidence=result.confidence,
                 picture=jpeg_thumbnail(usable_thumbnail(self.gallery, result) or NO_THUMBNAIL, quality=85),
             )
             for rank, result in enumerate(results, start=1)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from gradio_client import Client
 from gradio_client.exceptions import AppError
+from space_confidence import Calibration
 from transformers import AutoModel, AutoProcessor
 
 
@@ -72,3 +73,24 @@ def test_mistakes_are_answered_in_words(client: Client, call: dict[str, Any], pr
     with pytest.raises(AppError, match=problem):
         client.predict(**call, api_name="/explain" if "id" in call else "/search")
     assert client.predict(query="dog", k=1, api_name="/search")["results"]
+
+
+def test_what_is_not_sure_is_left_out_on_request(client: Client, setup: Any, captions: list[dict[str, str]]) -> None:
+    query = captions[3]["de"]
+    assert client.predict(query=query, k=2, api_name="/search")["results"][0]["confidence"] is None
+    with pytest.raises(AppError, match="does not say how sure its answers are"):
+        client.predict(query=query, min_confidence=0.5, api_name="/search")
+    with pytest.raises(AppError, match="from 0 to 1"):
+        client.predict(query=query, min_confidence=2.0, api_name="/search")
+    retriever = setup.ready.retriever
+    retriever.calibration = Calibration((10.0, -5.0), {})
+    try:
+        best = client.predict(query=query, k=1, api_name="/search")
+        least = best["results"][0]["confidence"]
+        assert 0 < least < 1 and best["nearest"] is None
+        kept = client.predict(query=query, k=2, min_confidence=least, api_name="/search")
+        assert [result["rank"] for result in kept["results"]] == [1]
+        nothing = client.predict(query=query, min_confidence=1.0, api_name="/search")
+        assert nothing["results"] == [] and nothing["nearest"] == best["results"][0]
+    finally:
+        del retriever.calibration

@@ -23,6 +23,7 @@ def test_a_gallery_answers_the_space_as_it_answers_everybody(searcher: GallerySe
     assert len(searcher) == 6
     for shown, result in zip(found, expected, strict=True):
         assert (shown.rank, shown.score, shown.name) == (result.rank, result.score, result.path)
+        assert shown.confidence == result.confidence is not None
         assert f"slot {shown.answered_by}" == result.answered_by and shown.description == result.description
         with PillowImage.open(io.BytesIO(shown.picture)) as picture:
             assert picture.format == "JPEG"
