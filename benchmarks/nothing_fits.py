@@ -199,8 +199,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="Of the three parts.")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    row = Row("nothing fits", "late-fusion", "late-fusion")
-    data = Library(arguments.shared, arguments.cache, row.recipe()).open("both")
+    tower = Row("nothing fits", "late-fusion", "late-fusion").recipe()
+    data = Library(arguments.shared, arguments.cache, tower).open("both")
     started = time.process_time()
     encoder = train(data, arguments.cache / "nothing-fits")
     seconds = time.process_time() - started
@@ -232,6 +232,8 @@ def main() -> None:
         "summary": summary,
         "results": results,
     }
+    # JSON has no NaN.
+    record["results"] = [{name: None if value != value else value for name, value in row.items()} for row in results]
     RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(summary, indent=1))
     print(table(results))
