@@ -1,7 +1,7 @@
 """The processor of a LECCR checkpoint: pictures, queries and descriptions to tensors. It travels as remote code."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,17 @@ from PIL import Image
 from transformers import BatchFeature, ProcessorMixin
 from transformers.processing_utils import ProcessingKwargs
 
+from .batches_leccr import each, grouped, stacked
 from .pictures_leccr import picture_formats, visible_picture
-from .text_rule_leccr import add_text_rule, is_blank, unknown_shares, without_caption_rule
+from .text_rule_leccr import (
+    add_text_rule,
+    description_tokenizer,
+    is_blank,
+    prefix_length,
+    set_text_prefix,
+    text_prefix,
+    unknown_shares,
+)
 
 # Of a call that says nothing else.
 TEXT_DEFAULTS = {
@@ -46,9 +55,12 @@ class LeccrProcessor(ProcessorMixin):
             descriptions.
         sentence_slots: Whether a description is made into sentences, for a model to which they are slots. A text is
             split where lines end; a list of sentences is taken as it is. The package splits texts into sentences first.
+        text_prefix: What is put before every caption and query, such as `"query: "` for E5. It becomes part of the
+            tokenizer, in place; None leaves the tokenizer's, and an empty text takes it away.
+        description_prefix: What is put before every description or, if they are slots, each of its sentences.
 
     Raises:
-        ValueError: If texts are to be normalized, and the tokenizer is not a fast one.
+        ValueError: If texts are to be normalized or get a prefix, and the tokenizer is not a fast one.
     """
 
     def __init__(
@@ -62,10 +74,14 @@ class LeccrProcessor(ProcessorMixin):
         normalize_text: bool = True,
         background: str = "white",
         sentence_slots: bool = False,
+        text_prefix: str | None = None,
+        description_prefix: str = "",
     ) -> None:
         super().__init__(image_processor, tokenizer)
         if normalize_text and tokenizer is not None:
             add_text_rule(tokenizer)
+        if text_prefix is not None:
+            set_text_prefix(tokenizer, text_prefix)
         tokenizer.model_max_length = text_max_length
         self.description_max_length = description_max_length
         self.num_frames = num_frames
@@ -73,12 +89,33 @@ class LeccrProcessor(ProcessorMixin):
         self.normalize_text = normalize_text
         self.background = background
         self.sentence_slots = sentence_slots
+        self.description_prefix = description_prefix
         self._description_tokenizer: tuple[Any, Any] = (None, None)
 
     @property
     def text_max_length(self) -> int:
         """Longest caption or query, in tokens."""
         return int(self.tokenizer.model_max_length)
+
+    @property
+    def text_prefix(self) -> str:
+        """What is put before every caption and query."""
+        return text_prefix(self.tokenizer)
+
+    @property
+    def description_tokenizer(self) -> Any:
+        """The tokenizer of descriptions: without a rule that is for captions only, and with their own prefix."""
+        if self._description_tokenizer[0] is not self.tokenizer:
+            self._description_tokenizer = (
+                self.tokenizer,
+                description_tokenizer(self.tokenizer, self.description_prefix),
+            )
+        return self._description_tokenizer[1]
+
+    @property
+    def description_prefix_length(self) -> int:
+        """How many tokens of a description, special ones apart, are its prefix."""
+        return prefix_length(self.description_tokenizer)
 
     @classmethod
     def from_pretrained(cls, name: Any, *args: Any, **kwargs: Any) -> Any:
@@ -89,7 +126,7 @@ class LeccrProcessor(ProcessorMixin):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as they are stored."""
-        return {**super().to_dict(), "text_max_length": self.text_max_length}
+        return {**super().to_dict(), "text_max_length": self.text_max_length, "text_prefix": self.text_prefix}
 
     def __call__(
         self,
@@ -135,7 +172,7 @@ class LeccrProcessor(ProcessorMixin):
         batch: dict[str, Any] = {}
         if images is not None:
             return_tensors = picture_options.pop("return_tensors", "pt")
-            pixels = _stacked([self._pixels(image, picture_options) for image in _each(images)])
+            pixels = stacked([self._pixels(image, picture_options) for image in each(images)])
             batch.update(BatchFeature({"pixel_values": pixels}, tensor_type=return_tensors))
         if videos is not None:
             batch.update(self._process_videos(videos, picture_options | options["videos_kwargs"]))
@@ -177,7 +214,7 @@ class LeccrProcessor(ProcessorMixin):
         for number, frames in enumerate(videos):
             if not len(frames):
                 raise ValueError(f"Video {number} has no frame; leave it out.")
-            clips.append(_stacked([self._pixels(frame, options) for frame in frames]))
+            clips.append(stacked([self._pixels(frame, options) for frame in frames]))
         most = max(len(clip) for clip in clips)
         mask = np.array([[int(index < len(clip)) for index in range(most)] for clip in clips])
         padded = np.zeros((len(clips), most, *clips[0].shape[1:]), dtype=clips[0].dtype)
@@ -215,12 +252,6 @@ class LeccrProcessor(ProcessorMixin):
         readable = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
         return dict((tokenizer or self.tokenizer)(readable, **options))
 
-    def _for_descriptions(self) -> Any:
-        """Return the tokenizer, without a rule that is for captions only."""
-        if self._description_tokenizer[0] is not self.tokenizer:
-            self._description_tokenizer = (self.tokenizer, without_caption_rule(self.tokenizer))
-        return self._description_tokenizer[1]
-
     def _describe(
         self, descriptions: str | list[str | list[str] | None], pixel_values: Any, options: dict[str, Any]
     ) -> dict[str, Any]:
@@ -235,12 +266,12 @@ class LeccrProcessor(ProcessorMixin):
         texts = [piece for own in pieces for piece in own + [" "] * (most - len(own))]
         options = {name: value for name, value in options.items() if name != "max_length"}
         options = options | {"return_attention_mask": True}
-        tokens = self._tokenize(texts, self.description_max_length, options, self._for_descriptions())
+        tokens = self._tokenize(texts, self.description_max_length, options, self.description_tokenizer)
         for number, mask in enumerate(tokens["attention_mask"]):
             if number % most >= len(pieces[number // most]):
                 mask[:] = [0] * len(mask) if isinstance(mask, list) else 0
         if self.sentence_slots:
-            tokens = {name: _grouped(value, most) for name, value in tokens.items()}
+            tokens = {name: grouped(value, most) for name, value in tokens.items()}
         return {f"description_{name}": value for name, value in tokens.items()}
 
     def _pieces(self, description: str | list[str] | None) -> list[str]:
@@ -255,37 +286,6 @@ class LeccrProcessor(ProcessorMixin):
         """Names of everything that the processor can make."""
         texts = ["input_ids", "attention_mask"]
         return ["pixel_values", "visual_attention_mask", *texts, *(f"description_{name}" for name in texts)]
-
-
-def _grouped(values: Any, size: int) -> Any:
-    """Return rows (B·S, L), of any kind of tensor or lists, as (B, S, L)."""
-    if isinstance(values, list):
-        return [values[start : start + size] for start in range(0, len(values), size)]
-    return values.reshape(-1, size, values.shape[-1])
-
-
-def _each(images: Any) -> Iterator[Any]:
-    """Yield pictures one by one, from one of them, an array of them, or a list that may have lists in it."""
-    dimensions = getattr(images, "ndim", None)
-    if isinstance(images, (Image.Image, str, os.PathLike)) or (dimensions is not None and dimensions < 4):
-        yield images
-    else:
-        for image in images:
-            yield from _each(image)
-
-
-def _stacked(pictures: list[np.ndarray]) -> np.ndarray:
-    """Return pictures (3, H, W) as one batch (B, 3, H, W)."""
-    sizes = {picture.shape[-2:] for picture in pictures}
-    if len(sizes) > 1:
-        shown = " and ".join(f"{width}x{height}" for height, width in sorted(sizes)[:2])
-        raise ValueError(
-            f"The image processor leaves pictures of different sizes, such as {shown}; give its size a height and a "
-            "width, with do_resize, or give one picture at a time."
-        )
-    if not pictures:
-        raise ValueError("There is no picture in images; give at least one.")
-    return np.stack(pictures)
 
 
 LeccrProcessor.register_for_auto_class("AutoProcessor")

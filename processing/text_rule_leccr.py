@@ -3,7 +3,8 @@
 It is a normalizer in front of the tokenizer's own, and saved in `tokenizer.json`. So whatever reads texts with that
 tokenizer follows it: training, search, an exported model, sentence-transformers, and programs that know nothing of us.
 
-Checkpoints of the authors' release have another one, the caption rule, which holds for captions and queries only.
+Checkpoints of the authors' release have another one, the caption rule, which holds for captions and queries only. After
+the rules a tokenizer may put a prefix before every text, as some encoders want it.
 """
 
 import copy
@@ -21,8 +22,8 @@ MOSTLY_UNKNOWN = 0.5
 # NFKC would take these apart, into a space and a mark.
 TORN_BY_NFKC = {"'": "´\u1ffd", '"': "″‶"}
 TYPOGRAPHIC = {"'": "‘’‚‛ʼ′‵‹›", '"': "“”„‟«»〝〞〟", "-": "‐‑‒–—―−⸺⸻", "...": "…⋯"}
-
-
+# Matches nothing, and marks that the next step is a prefix of ours; some tokenizers have one of their own.
+PREFIX_MARK = r"(?!)prefix"
 # What the authors' release takes out of captions, and how many words of them it reads.
 CAPTION_PUNCTUATION = r"[,.'!?\"()*#:;~\-/]"
 CAPTION_WORDS = 30
@@ -114,16 +115,77 @@ def has_caption_rule(tokenizer: Any) -> bool:
     return _caption_rule_start(tokenizer) is not None
 
 
-def without_caption_rule(tokenizer: Any) -> Any:
-    """Return a copy of a tokenizer without the rule for captions; the tokenizer itself if it has none."""
+def text_prefix(tokenizer: Any) -> str:
+    """Return what a tokenizer puts before every text; nothing by default."""
+    steps = _steps(getattr(getattr(tokenizer, "backend_tokenizer", None), "normalizer", None))
+    start = _prefix_start(steps)
+    return "" if start is None else str(steps[start + 1]["prepend"])
+
+
+def prefix_length(tokenizer: Any) -> int:
+    """Return how many tokens of every text, special ones apart, are the prefix."""
+    prefix = text_prefix(tokenizer)
+    # It gets itself as its prefix.
+    return len(tokenizer(prefix, add_special_tokens=False)["input_ids"]) // 2 if prefix else 0
+
+
+def set_text_prefix(tokenizer: Any, prefix: str) -> None:
+    """Put a prefix before every text that is not empty, in place of one that was set before.
+
+    It is a step of the tokenizer's normalizer, after the rules, which leave it as it is. Its tokens count towards the
+    length at which texts are cut.
+
+    Args:
+        tokenizer: A fast tokenizer of transformers.
+        prefix: Such as `"query: "` for E5; an empty one takes the prefix away.
+
+    Raises:
+        ValueError: If it is not a fast tokenizer.
+    """
+    if prefix == text_prefix(tokenizer):
+        return
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise ValueError(
+            f"A prefix needs a fast tokenizer, and {type(tokenizer).__name__} is none; name another, or set no prefix."
+        )
+    steps = _steps(backend.normalizer)
+    old = _prefix_start(steps)
+    if old is not None:
+        del steps[old : old + 2]
+    if prefix:
+        start = _caption_rule_start(tokenizer)
+        position = _rule_length(steps) if start is None else start + len(_steps(caption_rule()))
+        own = [normalizers.Replace(Regex(PREFIX_MARK), ""), normalizers.Prepend(prefix)]
+        steps[position:position] = _steps(normalizers.Sequence(own))
+    backend.normalizer = _normalizer(steps) or normalizers.Sequence([])
+
+
+def description_tokenizer(tokenizer: Any, prefix: str = "") -> Any:
+    """Return a copy of a tokenizer without the rule for captions, and with a prefix of its own.
+
+    Args:
+        tokenizer: The tokenizer of texts, which is itself returned where it reads descriptions in the same way.
+        prefix: What is put before every description.
+
+    Raises:
+        ValueError: If there is a prefix, and the tokenizer is not a fast one.
+    """
     start = _caption_rule_start(tokenizer)
-    if start is None:
+    if start is None and prefix == text_prefix(tokenizer):
         return tokenizer
     plain = copy.deepcopy(tokenizer)
-    steps = _steps(plain.backend_tokenizer.normalizer)
-    rest = [*steps[:start], *steps[start + len(_steps(caption_rule())) :]]
-    plain.backend_tokenizer.normalizer = _normalizer(rest) or normalizers.Sequence([])
+    if start is not None:
+        steps = _steps(plain.backend_tokenizer.normalizer)
+        del steps[start : start + len(_steps(caption_rule()))]
+        plain.backend_tokenizer.normalizer = _normalizer(steps) or normalizers.Sequence([])
+    set_text_prefix(plain, prefix)
     return plain
+
+
+def _prefix_start(steps: list[dict[str, Any]]) -> int | None:
+    """Return the number of the first of the two steps of a prefix, if there is one."""
+    return next((start for start, step in enumerate(steps) if step.get("pattern") == {"Regex": PREFIX_MARK}), None)
 
 
 def _caption_rule_start(tokenizer: Any) -> int | None:
@@ -136,6 +198,8 @@ def _caption_rule_start(tokenizer: Any) -> int | None:
 def unknown_shares(tokenizer: Any, texts: Sequence[str]) -> list[float]:
     """Return the share of each text's tokens, special ones apart, that a tokenizer does not know; 1 where none is left.
 
+    The tokens of a prefix are none of the text's.
+
     Args:
         tokenizer: Any tokenizer of transformers.
         texts: In any language.
@@ -145,8 +209,9 @@ def unknown_shares(tokenizer: Any, texts: Sequence[str]) -> list[float]:
     texts = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
     unknown = tokenizer.unk_token_id
     # A long text is no reason to warn: where it is embedded, it is cut.
+    length = prefix_length(tokenizer)
     tokens = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
-    return [ids.count(unknown) / len(ids) if ids else 1.0 for ids in tokens]
+    return [ids[length:].count(unknown) / len(ids[length:]) if ids[length:] else 1.0 for ids in tokens]
 
 
 def is_blank(text: str) -> bool:

@@ -173,14 +173,17 @@ def weigh_words(retriever: Retriever, description: str, weights: Array) -> list[
         weights: (L,) for each token of it, special tokens included.
     """
     processor = retriever.processor
-    if not getattr(processor.tokenizer, "is_fast", False):
+    tokenizer = processor.description_tokenizer
+    if not getattr(tokenizer, "is_fast", False):
         return []
-    tokens = processor.tokenizer(
+    tokens = tokenizer(
         [description], truncation=True, max_length=processor.description_max_length, return_offsets_mapping=True
     )
     spans: dict[int, list[float]] = {}
-    for word, (start, end), weight in zip(tokens.word_ids(0), tokens["offset_mapping"][0], weights):
-        if word is None or start >= end:
+    weighed = zip(tokens.word_ids(0), tokens["offset_mapping"][0], weights)
+    own = [each for each in weighed if each[0] is not None][processor.description_prefix_length :]
+    for word, (start, end), weight in own:
+        if start >= end:
             continue
         span = spans.setdefault(word, [start, end, 0.0])
         span[:] = [min(span[0], start), max(span[1], end), span[2] + float(weight)]

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import itertools
 import random
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -20,7 +21,7 @@ from processing.features import FeatureFile
 from processing.model_sizes import check_sizes
 from processing.notes import note
 from processing.pretrained import check_config, load_pretrained
-from processing.text_rule_leccr import add_text_rule
+from processing.text_rule_leccr import add_text_rule, set_text_prefix
 from processing.tokenizers import keeping_normalizer, prune_tokenizer, train_tokenizer
 
 from ..errors import UserError, settings_of_the_user
@@ -73,6 +74,8 @@ def build_processor(recipe: Recipe, texts: Iterable[str]) -> Any:
         return LeccrProcessor(build_image_processor(recipe), tokenizer, **_processor_settings(recipe))
     default = inspect.signature(LeccrProcessor).parameters["text_max_length"].default
     tokenizer.model_max_length = recipe.processor.get("text_max_length", default)
+    if recipe.processor.get("text_prefix") is not None:
+        set_text_prefix(tokenizer, recipe.processor["text_prefix"])
     return tokenizer
 
 
@@ -96,6 +99,8 @@ def _tokenizer(recipe: Recipe, texts: Iterable[str]) -> Any:
         processor = load_text_encoder(recipe.warm_start)[1]
         return getattr(processor, "tokenizer", processor)
     normalized = recipe.processor.get("normalize_text", True)
+    prefixes = [recipe.processor[name] for name in ("text_prefix", "description_prefix") if recipe.processor.get(name)]
+    texts = itertools.chain(prefixes, texts)
     if recipe.tokenizer == "learned":
         share = recipe.lower_case_share
         if share < 1:
@@ -107,6 +112,7 @@ def _tokenizer(recipe: Recipe, texts: Iterable[str]) -> Any:
     tokenizer = load_pretrained(AutoTokenizer, name)
     if normalized:
         add_text_rule(tokenizer)
+    if normalized or prefixes:
         tokenizer = keeping_normalizer(tokenizer)
     return prune_tokenizer(tokenizer, texts) if recipe.prune_tokenizer else tokenizer
 

@@ -23,7 +23,7 @@ from .export_programs import ImageProgram, TextProgram, convertible, export_prog
 
 FORMATS = ("onnx", "torch-export")
 TEXT, IMAGE, INT8 = "text", "image", "text-int8.onnx"
-SETTINGS = "export.json"
+SETTINGS, TOKENIZER, DESCRIPTION_TOKENIZER = "export.json", "tokenizer.json", "description_tokenizer.json"
 # The words and letters of a sample that no tokenizer takes for one piece.
 SAMPLE = ("a red ball", "two dogs run along the beach in the evening", "ein Haus am See")
 
@@ -37,7 +37,8 @@ Batches may be of any size, and texts of any length up to {text_max_length} toke
 {description_max_length}. Ids and masks are int64, pictures float32.
 
 `tokenizer.json` brings texts into the form that the model was trained on, with composed letters, plain spaces and the \
-like if its processor does, and cuts and pads them. Cut descriptions at their own length instead: \
+like if its processor does, puts the model's prefix before them if it has one, and cuts and pads them. \
+`{description_tokenizer}` does the same for descriptions, to be cut at their own length: \
 `tokenizer.enable_truncation({description_max_length})`. A row of zeros in `description_attention_mask` is a picture \
 without a description.
 
@@ -200,20 +201,28 @@ def _write_companions(
         rows.append(
             f"| `{file}` | {shapes} | {'embeddings (B, D), unit length' if kind == TEXT else 'views (B, K, D)'} |"
         )
-    readme = README.format(name=Path(name).name, files="\n".join(rows), pictures=pictures, **lengths)
+    names = {"name": Path(name).name, "description_tokenizer": _description_file(processor)}
+    readme = README.format(**names, files="\n".join(rows), pictures=pictures, **lengths)
     (folder / "README.md").write_text(readme + examples, encoding="utf-8")
 
 
+def _description_file(processor: LeccrProcessor) -> str:
+    """Return the name of the tokenizer of descriptions, which has its own file where it is not that of texts."""
+    return TOKENIZER if processor.description_tokenizer is processor.tokenizer else DESCRIPTION_TOKENIZER
+
+
 def _write_tokenizer(processor: LeccrProcessor, folder: Path) -> None:
-    tokenizer = type(processor.tokenizer.backend_tokenizer).from_str(processor.tokenizer.backend_tokenizer.to_str())
-    tokenizer.enable_truncation(processor.text_max_length)
-    tokenizer.enable_padding(
-        direction=processor.tokenizer.padding_side,
-        pad_id=processor.tokenizer.pad_token_id,
-        pad_token=processor.tokenizer.pad_token,
-        length=processor.text_max_length if processor.pad_to_max_length else None,
-    )
-    tokenizer.save(str(folder / "tokenizer.json"))
+    files = {_description_file(processor): processor.description_tokenizer, TOKENIZER: processor.tokenizer}
+    for file, fast in files.items():
+        tokenizer = type(fast.backend_tokenizer).from_str(fast.backend_tokenizer.to_str())
+        tokenizer.enable_truncation(processor.text_max_length)
+        tokenizer.enable_padding(
+            direction=fast.padding_side,
+            pad_id=fast.pad_token_id,
+            pad_token=fast.pad_token,
+            length=processor.text_max_length if processor.pad_to_max_length else None,
+        )
+        tokenizer.save(str(folder / file))
 
 
 def sized(image_processor: Any, pixel_values: Tensor) -> Any:

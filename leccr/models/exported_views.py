@@ -51,7 +51,9 @@ def pixel_values(picture: Image.Image, settings: dict[str, Any]) -> np.ndarray:
 def main(exported: Path, pictures: Path, output: Path) -> None:
     """Embed all pictures of a folder, and write their names and views."""
     settings = json.loads((exported / "preprocessor_config.json").read_text(encoding="utf-8"))
-    tokenizer = Tokenizer.from_file(str(exported / "tokenizer.json"))
+    # Of models that read descriptions and queries differently, such as with another prefix.
+    own = exported / "description_tokenizer.json"
+    tokenizer = Tokenizer.from_file(str(own if own.exists() else exported / "tokenizer.json"))
     longest = json.loads((exported / "export.json").read_text())["description_max_length"]
     tokenizer.enable_truncation(longest)
     padding = tokenizer.padding or {}

@@ -54,7 +54,7 @@ class Recipe:
             has their pieces, too. 1 makes a learned vocabulary ignore case, in queries as well. None is 1 for
             `tokenizer: learned`, and 0 for pretrained ones, which know words in each case.
         image_processor: Name or folder, or settings of a CLIP image processor, or None for the vision tower's own.
-        processor: Lengths, as `processing.LeccrProcessor` takes them.
+        processor: Lengths, prefixes and the like, as `processing.LeccrProcessor` takes them.
         augmentation: Settings of `processing.images.RandomCrop`; empty trains on the pictures as they are.
         model: Fields of `modeling_leccr.LeccrConfig`, or of `modeling_leccr.CrossLingualConfig`.
         training: Fields of `transformers.TrainingArguments`.

@@ -14,8 +14,8 @@ from processing.text_rule_leccr import (
     add_caption_rule,
     add_text_rule,
     caption_rule,
+    description_tokenizer,
     has_caption_rule,
-    without_caption_rule,
 )
 from processing.tokenizers import keeping_normalizer, train_tokenizer
 from tests.tiny_data import ROWS, processor
@@ -58,20 +58,20 @@ def test_any_text(caption: str) -> None:
 
 
 def test_it_can_be_taken_out_again(tokenizer: Any) -> None:
-    assert without_caption_rule(tokenizer) is tokenizer
+    assert description_tokenizer(tokenizer) is tokenizer
     before = tokenizer(TEXT)["input_ids"]
     add_caption_rule(tokenizer)
     assert has_caption_rule(tokenizer) and tokenizer(TEXT)["input_ids"] != before
-    plain = without_caption_rule(tokenizer)
+    plain = description_tokenizer(tokenizer)
     assert not has_caption_rule(plain) and plain(TEXT)["input_ids"] == before
     # Also from behind the text rule, as in a training that starts from a converted model.
     add_text_rule(tokenizer)
-    assert has_caption_rule(tokenizer) and without_caption_rule(tokenizer)(TEXT)["input_ids"] == before
+    assert has_caption_rule(tokenizer) and description_tokenizer(tokenizer)(TEXT)["input_ids"] == before
 
 
 def test_only_captions_are_changed_before_and_after_saving(tokenizer: Any, tmp_path: Path) -> None:
     images = processor(ROWS).image_processor
-    plain = LeccrProcessor(images, without_caption_rule(tokenizer), normalize_text=False)
+    plain = LeccrProcessor(images, description_tokenizer(tokenizer), normalize_text=False)
     expected = plain(descriptions=[TEXT])["description_input_ids"].tolist()
     caption = plain(text=[published(TEXT)])["input_ids"].tolist()
     add_caption_rule(tokenizer)
