@@ -14,6 +14,9 @@ from transformers import AutoModel, AutoProcessor
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MOST_TEXTS = 1000
+# Of a template, which is repeated for each label.
+MOST_CHARACTERS = 1000
+MOST_PIXELS = 50_000_000
 HOW = (
     'Give inputs as a text, a list of texts, or {"image": a picture as base64}, and labels for a picture as '
     'parameters: {"candidate_labels": [...]}.'
@@ -42,7 +45,7 @@ class EndpointHandler:
             data: `inputs` is a text, a list of texts, a picture as bytes or opened, or a mapping with a picture in
                 base64 as `image`; of a model of videos, the frames of one video as a list. `candidate_labels` in
                 `parameters` asks which of these texts fit the picture, which may then be `inputs` itself, and
-                `hypothesis_template` puts each of them in place of `{}`.
+                `hypothesis_template` puts each of them in place of its one `{}`.
 
         Returns:
             One vector for each text; or the views of the picture, with which a text's vector is multiplied: the
@@ -71,8 +74,11 @@ class EndpointHandler:
     def _classify(self, pixels: dict[str, Any], labels: Any, template: Any) -> list[dict[str, Any]]:
         if not isinstance(labels, list):
             raise ValueError("The candidate_labels are not a list of texts.")
-        if not isinstance(template, str) or "{}" not in template:
-            raise ValueError("The hypothesis_template is no text with {} where the label goes.")
+        if not isinstance(template, str) or template.count("{}") != 1 or len(template) > MOST_CHARACTERS:
+            raise ValueError(
+                f"The hypothesis_template is no text of at most {MOST_CHARACTERS} characters with one {{}} where the "
+                "label goes."
+            )
         texts = [template.replace("{}", label) if isinstance(label, str) and label.strip() else "" for label in labels]
         scores = self.model(**self._tokens(texts), **pixels).logits_per_image[0].softmax(dim=-1).tolist()
         answers = [{"label": label, "score": score} for label, score in zip(labels, scores)]
@@ -117,9 +123,13 @@ def _opened(picture: Any) -> Image.Image:
         raise ValueError(f"The picture is neither base64 nor bytes. {HOW}")
     try:
         opened = Image.open(io.BytesIO(picture), formats=FORMATS)
-        opened.load()
-    except Image.DecompressionBombError as error:
-        raise ValueError("The picture has too many pixels; send a smaller one.") from error
+        is_small = opened.width * opened.height <= MOST_PIXELS
+        if is_small:
+            opened.load()
+    except Image.DecompressionBombError:
+        is_small = False
     except Exception as error:  # Decoders that meet broken files raise almost anything.
         raise ValueError(f"The picture is broken, or none of these: {', '.join(FORMATS)}.") from error
+    if not is_small:
+        raise ValueError(f"The picture has too many pixels; send one of at most {MOST_PIXELS:,}.")
     return opened

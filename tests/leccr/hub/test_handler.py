@@ -109,8 +109,21 @@ def test_labels(handler: EndpointHandler, template: str | None) -> None:
         ({"inputs": encoded(PICTURE), "parameters": {"candidate_labels": ["Hund", None]}}, "Text 1 is empty"),
         (
             {"inputs": encoded(PICTURE), "parameters": {"candidate_labels": LABELS, "hypothesis_template": "Das"}},
-            "The hypothesis_template is no text with {}",
+            "The hypothesis_template is no text of at most 1000 characters with one {}",
         ),
+        (
+            # A small request must not become many times as much text.
+            {"inputs": encoded(PICTURE), "parameters": {"candidate_labels": LABELS, "hypothesis_template": "{}{}"}},
+            "with one {}",
+        ),
+        (
+            {
+                "inputs": encoded(PICTURE),
+                "parameters": {"candidate_labels": LABELS, "hypothesis_template": "{}" + "x" * 1000},
+            },
+            "at most 1000 characters",
+        ),
+        ({"inputs": {"image": encoded(Image.new("1", (10_000, 5_001)))}}, "too many pixels; send one of at most 50,0"),
     ],
 )
 def test_bad_input_is_said(handler: EndpointHandler, data: Any, message: str) -> None:
