@@ -73,6 +73,8 @@ class Calibration:
         """
         try:
             weight = fields["description_weight"]
+            if weight is not None and not 0 <= float(weight) <= 1:
+                raise ValueError("a weight of descriptions is impossible")
             return cls(
                 _logistic(fields["overall"]),
                 {str(language): _logistic(curve) for language, curve in fields["languages"].items()},
@@ -98,13 +100,13 @@ def load_calibration(name: str | Path) -> Calibration | None:
     """
     try:
         path = cached_file(name, CALIBRATION_FILE, _raise_exceptions_for_missing_entries=False)
-        text = None if path is None else Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        text = None
-    if text is None:
+        content = None if path is None else Path(path).read_bytes()
+    except OSError:
+        content = None
+    if content is None:
         return None
     try:
-        return Calibration.from_fields(json.loads(text))
+        return Calibration.from_fields(json.loads(content))
     except (ValueError, RecursionError) as error:
         raise UserError(
             f"{CALIBRATION_FILE} of {name} is damaged; delete it, or write it again with `leccr evaluate {name} DATA "

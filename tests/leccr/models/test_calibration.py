@@ -43,12 +43,16 @@ DAMAGED: dict[str, Any] = {
     "a falling curve": {**WHOLE, "overall": {**CURVE, "slope": -1.0}},
     "words": {**WHOLE, "overall": {**CURVE, "slope": "steep"}},
     "an endless count": {**WHOLE, "pictures": float("inf")},
+    "a weight that is NaN": {**WHOLE, "description_weight": float("nan")},
+    "a weight above 1": {**WHOLE, "description_weight": 7},
+    "no text": b"\xff\xfe\xff",
 }
 
 
 @pytest.mark.parametrize("name", DAMAGED)
 def test_a_damaged_one_is_one_sentence(tmp_path: Path, name: str) -> None:
     content = DAMAGED[name]
-    (tmp_path / "calibration.json").write_text(content if isinstance(content, str) else json.dumps(content))
+    text = content if isinstance(content, str | bytes) else json.dumps(content)
+    (tmp_path / "calibration.json").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(UserError, match=r"^calibration\.json of .* is damaged; delete it"):
         load_calibration(tmp_path)
