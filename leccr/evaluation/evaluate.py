@@ -139,6 +139,7 @@ def run_evaluation(
         from .plots import plot_evaluation  # before the work, as matplotlib may be missing
     device = choose_device(options.device)
     text_only = _check_together(checkpoints, drawn=plots is not None)
+    _check_descriptions(options, calibrate)
     if calibrate:
         check_calibration(checkpoints, text_only)
     splits, _ = load_data(data)
@@ -180,6 +181,20 @@ def _check_together(checkpoints: Sequence[str], drawn: bool) -> bool:
         name = next(name for name, only in text_only.items() if only)
         raise UserError(f"{name} embeds no pictures, so its figures cannot be compared with the others; leave it out.")
     return any(text_only.values())
+
+
+def _check_descriptions(options: EvaluationOptions, calibrate: bool) -> None:
+    """Raise UserError if descriptions are left out where they count."""
+    if options.descriptions:
+        return
+    if calibrate:
+        raise UserError(
+            "Descriptions change all scores, and galleries use them: leave --no-descriptions out to --calibrate."
+        )
+    if options.description_weight:
+        raise UserError(
+            f"--no-descriptions and --description-weight {options.description_weight:g} exclude each other."
+        )
 
 
 def _open(checkpoint: str, options: EvaluationOptions, text_only: bool, several: bool) -> Encoder:

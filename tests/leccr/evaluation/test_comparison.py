@@ -110,6 +110,11 @@ def test_captions_without_translations_have_no_mean_rank_variance() -> None:
             "teacher embeds no pictures, so its figures cannot be compared with the others; leave it",
         ),
         ("clip,ours data --languages de,fr", "The data have no captions in fr; they have en, de, zh."),
+        (
+            "ours data --no-descriptions --calibrate",
+            "Descriptions change all scores, and galleries use them: leave --no",
+        ),
+        ("clip data --no-descriptions --description-weight 0.4", "--no-descriptions and --description-weight 0.4 excl"),
         ("clip,ours data --plots drawn", "--plots draws one model, not 2; evaluate each by itself for its plots."),
     ],
 )
