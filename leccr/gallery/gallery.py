@@ -174,8 +174,8 @@ class Gallery:
             snapshot = self.snapshot(connection)
             allowed = None if condition is None else matching_positions(connection, *condition)
             rankings = snapshot.rank(queries, k, allowed)
-            positions = {int(position) for ranking in rankings for position in ranking.positions}
-            items = items_at(connection, sorted(positions))
+            items = items_at(connection, sorted({int(position) for each in rankings for position in each.positions}))
+            snapshot.engine.view_map.check_counts({position: item.views for position, item in items.items()})
             sources = sources_of(connection)
         results = [make_results(ranking, items, sources, snapshot.state.slots) for ranking in rankings]
         if texts is not None:

@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +77,18 @@ class ViewMap:
         """Return the rows of all positions, (R,), and how many each of them has, (n,)."""
         starts, counts = self.spans(positions)
         return np.repeat(starts - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum()), counts
+
+    def check_counts(self, counts: Mapping[int, int]) -> None:
+        """Check how many views some positions have, which the catalogue says, too.
+
+        Args:
+            counts: The number of views by position.
+
+        Raises:
+            UserError: If a position has another number of views.
+        """
+        if not np.array_equal(self.spans(list(counts))[1], list(counts.values())):
+            raise self._damaged()
 
     def positions_of(self, rows: np.ndarray) -> np.ndarray:
         """Return the position that each row belongs to."""

@@ -10,6 +10,7 @@ import pytest
 
 from leccr.errors import UserError
 from leccr.gallery import Gallery
+from leccr.gallery.store.view_map import NUMBER, map_path
 from leccr.models.encoder import Encoder
 from tests.leccr.gallery import tiny_gallery
 from tests.leccr.gallery.tiny_gallery import NAMES, QUERIES, brute_force, names_of, paint, run, stored_views
@@ -109,6 +110,18 @@ def test_the_best_slot_is_named_with_the_number_of_the_items_own(gallery: Galler
     assert len(described) == 11
     assert all((result.answered_by == "whole image") == (result.id not in described) for result in found)
     assert any(result.view > 0 for result in found)
+
+
+def test_a_map_that_gives_views_to_other_items_is_told(gallery: Gallery) -> None:
+    path = map_path(gallery.folder, gallery.state)
+    ends = np.fromfile(path, NUMBER)
+    # The map is possible, and only the catalogue knows better.
+    ends[3] -= 1
+    ends.tofile(path)
+    with pytest.raises(UserError, match=r"items without views, or views without an item; `leccr gallery check"):
+        gallery.search(QUERIES[0], len(COUNTS))
+    assert gallery.check(repair=True).repaired
+    check_exact(gallery)
 
 
 def test_damaged_views_are_computed_again_as_they_were(gallery: Gallery, pictures: Path) -> None:
