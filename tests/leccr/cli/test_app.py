@@ -192,6 +192,7 @@ def test_evaluate_hands_over_everything(monkeypatch: pytest.MonkeyPatch) -> None
         EvaluationOptions("test", ["de", "fr"], False, batch_size=8, skip_broken=True, device="cpu", dtype="bf16"),
         output=Path("result.json"),
         plots=Path("drawn"),
+        calibrate=False,
     )
 
 
@@ -222,7 +223,7 @@ def test_embed_captions_hands_over_everything(monkeypatch: pytest.MonkeyPatch) -
     embedding = stand_in(monkeypatch, "leccr.training.embed_captions", "run_embedding")
     result = run("embed-captions", "d", "--model", "teacher", "--batch-size", "8", "--device", "cpu", "--dtype", "fp16")
     assert result.exit_code == 0, result.output
-    embedding.assert_called_once_with("d", "teacher", batch_size=8, device="cpu", dtype="fp16")
+    embedding.assert_called_once_with("d", "teacher", 8, "cpu", "fp16", False)
 
 
 def test_quickstart_hands_over_everything(monkeypatch: pytest.MonkeyPatch) -> None:
