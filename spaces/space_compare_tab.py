@@ -31,13 +31,13 @@ class CompareTab:
         with gr.Row():
             self.boxes = [_idea_box(code) for code in SIX]
         with gr.Row():
-            another = gr.Button("Another idea", elem_id="another")
+            self.another = gr.Button("Another idea", elem_id="another")
             compare = gr.Button("Compare", variant="primary", elem_id="compare")
         self.comparison = gr.HTML(
             space_html.empty("Press Compare."), js_on_load=space_html.FORWARD_CLICKS, elem_id="comparison"
         )
         self.why = gr.HTML(elem_id="compare-why")
-        another.click(
+        self.another.click(
             self.next_idea, self.idea, [self.idea, *self.boxes], api_visibility="private", show_progress="hidden"
         )
         answer = {"fn": self.compare, "inputs": self.boxes, "outputs": [self.comparison, self.why], **MODEL_LIMITS}
@@ -46,9 +46,9 @@ class CompareTab:
             None, js=SHOW_WHY.format("#compare-why section"), api_visibility="private"
         )
 
-    def fill(self, ready: Ready) -> list[str]:
-        """Return the texts of the first idea."""
-        return _texts(ready.ideas, 0)
+    def fill(self, ready: Ready) -> list[Any]:
+        """Return the texts of the first idea, and the button for another, which is hidden where there is no other."""
+        return [*_texts(ready.ideas, 0), gr.Button(visible=len(ready.ideas) > 1)]
 
     def next_idea(self, number: int) -> list[Any]:
         """Return the number and the texts of the idea after one."""

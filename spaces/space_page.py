@@ -53,7 +53,7 @@ def build_page(setup: Setup) -> gr.Blocks:
             filled = [*search.fill(ready), *compare.fill(ready), about(ready), snippet(_address(request), example)]
             return ["", *filled, gr.Timer(active=False)]
 
-        outputs = [banner, search.language, search.examples, *compare.boxes, described, code, timer]
+        outputs = [banner, search.language, search.examples, *compare.boxes, compare.another, described, code, timer]
         looks: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 8}
         page.load(fill, None, outputs, **looks)
         page.load(None, js=TEXT_DECIDES)

@@ -41,7 +41,9 @@ def test_ideas_to_compare_follow_each_other_and_may_be_none(setup: Setup) -> Non
     with gr.Blocks():
         some = CompareTab(offering(setup, [{"en": "a", "zh": "b"}, {"de": "c"}]))
         none = CompareTab(offering(setup, []))
-    assert some.fill(some.setup.ready) == ["a", "", "", "", "b", ""]
+    *texts, another = some.fill(some.setup.ready)
+    assert texts == ["a", "", "", "", "b", ""] and another.visible
     assert some.next_idea(0) == [1, "", "c", "", "", "", ""] and some.next_idea(1)[0] == 0
-    assert none.fill(none.setup.ready) == [""] * len(SIX)
+    *texts, another = none.fill(none.setup.ready)
+    assert texts == [""] * len(SIX) and not another.visible
     assert none.next_idea(0) == [0, *[""] * len(SIX)]
