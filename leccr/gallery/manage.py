@@ -25,8 +25,8 @@ def run_index(source: str, model: str, out: Path, options: IndexOptions) -> None
     """Build a gallery, or resume an earlier run, and print what became of the files."""
     with Gallery.build(source, model, out, **vars(options)) as gallery:
         if gallery.report is not None:
-            _print_added(gallery.report)
-        note(f"The gallery {out} has {len(gallery)} items. Search it: leccr search {out}")
+            _print_added(gallery.report, gallery.encoder.takes_videos)
+        note(f"The gallery {out} has {_counted(len(gallery), 'item')}. Search it: leccr search {out}")
 
 
 def run_add(
@@ -40,20 +40,21 @@ def run_add(
     """Add to a gallery."""
     loading = {"device": options.device, "dtype": dtype, "trust_remote_code": trust_remote_code}
     with Gallery.open(folder, model, **loading) as gallery:
-        _print_added(gallery.add(source, **vars(options)))
-        note(f"The gallery {folder} has {len(gallery)} items.")
+        _print_added(gallery.add(source, **vars(options)), gallery.encoder.takes_videos)
+        note(f"The gallery {folder} has {_counted(len(gallery), 'item')}.")
 
 
-def _print_added(report: "AddReport") -> None:
+def _print_added(report: "AddReport", takes_videos: bool) -> None:
     print(f"{report.added} added, {report.replaced} replaced, {report.unchanged} unchanged.")
     if report.broken:
         print(f"{len(report.broken)} left out:")
     for name, reason in report.broken[:MOST_BROKEN_SHOWN]:
-        print(f"  {shown(name)}: {shown(reason)}")
+        print(f"  {shown(_left_out(name, reason))}")
     if len(report.broken) > MOST_BROKEN_SHOWN:
         print(f"  ... and {len(report.broken) - MOST_BROKEN_SHOWN} more")
     if report.animations:
-        print(f"Of {report.animations} animations the first picture was taken; --frames takes them as videos.")
+        advice = "; --frames takes animations as videos" if takes_videos else ""
+        print(f"Only the first picture of {_counted(report.animations, 'animation')} was taken{advice}.")
     for sentence in report.remarks:
         print(sentence)
 
@@ -64,7 +65,8 @@ def run_remove(folder: Path, names: Sequence[str], where: str | None) -> None:
         raise UserError("Say what to remove: ids, files or folders, or a filter with --filter.")
     with Gallery.open(folder) as gallery:
         removed = gallery.remove(names, where)
-        print(f"{len(removed)} removed; the gallery {shown(folder)} has {len(gallery)} items. The files were kept.")
+        left = _counted(len(gallery), "item")
+        print(f"{len(removed)} removed; the gallery {shown(folder)} has {left}. The files were kept.")
 
 
 def run_check(folder: Path, model: str | None, repair: bool, files: bool, **loading: Any) -> bool:
@@ -82,7 +84,7 @@ def _print_check(report: "CheckReport") -> None:
         print(f"Repaired: {shown(sentence)}")
     for sentence in report.problems:
         print(f"Problem: {shown(sentence)}")
-    print(f"{report.items} items checked, {len(report.problems)} problems left.")
+    print(f"{_counted(report.items, 'item')} checked, {_counted(len(report.problems), 'problem')} left.")
 
 
 def run_convert(folder: Path, **choices: Any) -> None:
@@ -131,3 +133,13 @@ def _search_words(state: State) -> str:
         f"{index.kind}, which finds {100 * (index.recall or 0):.1f} % of the exact ten best "
         f"(measured with {index.queries} views of this gallery)" + (f"; {newer} newer items exactly" if newer else "")
     )
+
+
+def _left_out(name: str, reason: str) -> str:
+    folder, found, rest = reason.partition(f"{name} ")
+    names_the_file = found and folder[-1:] in ("", "/")
+    return f"{name} {rest}" if names_the_file else f"{name}: {reason}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

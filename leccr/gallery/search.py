@@ -114,8 +114,8 @@ def _note_few(gallery: Gallery, results: Sequence[Result], k: int, where: str | 
                 sys.stderr,
             )
             return
-        what = f"match the filter {where}" if where else "are in the gallery"
-        note(f"{k} items were requested, but {len(results)} {what}; all of them are shown.", sys.stderr)
+        what = f"the filter {where} leaves" if where else "the gallery has"
+        note(f"{k} items were requested, but {what} {len(results)}; all of them are shown.", sys.stderr)
 
 
 def _lines(path: Path) -> list[str]:

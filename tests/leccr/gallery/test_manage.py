@@ -47,7 +47,7 @@ def test_check_says_what_is_wrong_and_exits_with_1(own: Path) -> None:
     assert result.stdout.splitlines() == [
         "Removed views-7.fp32, left over from an earlier state.",
         "Problem: The views of 12 items are damaged; `--repair` repairs this.",
-        "12 items checked, 1 problems left.",
+        "12 items checked, 1 problem left.",
     ]
     # The photos are where the gallery says, and not next to this copy.
     result = run("gallery", "check", own / "gallery", "--repair")
@@ -74,6 +74,6 @@ def test_broken_files_are_listed_at_the_end(built: Path, model: Path, tmp_path: 
         (own / f"{index}.jpg").write_text("text")
     result = run("index", own, "--model", model, "--out", tmp_path / "g")
     assert result.exit_code == 0, result.output
-    assert f"{MOST_BROKEN_SHOWN + 5} left out:\n  0.jpg: " in result.stdout
+    assert f"{MOST_BROKEN_SHOWN + 5} left out:\n  0.jpg cannot be decoded" in result.stdout
     assert "  ... and 5 more\n" in result.stdout
     assert result.stdout.splitlines()[-1].startswith("The gallery")

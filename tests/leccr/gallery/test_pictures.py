@@ -52,6 +52,7 @@ class TestOddFiles:
             assert f"has {len(ODD_ENTRIES)} items" in result.output and "3 left out:" in result.output
             for name in ("text.jpg", "cut.png", "program.jpg"):
                 assert f"{name} cannot be decoded as a picture; repair or remove it." in result.output
+                assert f"  {name}: " not in result.output  # The reason names it already.
             assert "or skip broken ones" not in result.output
             assert "1 file by ending (1 .txt)" in result.output and "1 file by ending (1 .cr2)" in result.output
 
@@ -124,7 +125,7 @@ class TestAnimations:
     def test_the_first_picture_counts_and_that_is_said(self, model: Path, tmp_path: Path) -> None:
         folder = self.write(tmp_path / "photos")
         result = run("index", folder, "--model", model, "--out", tmp_path / "gallery")
-        assert "Of 2 animations the first picture was taken; --frames takes them as videos." in result.output
+        assert "Only the first picture of 2 animations was taken.\n" in result.output
         result = run("index", folder, "--model", model, "--out", tmp_path / "gallery")
         assert "animations" not in result.output
 

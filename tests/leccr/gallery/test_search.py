@@ -95,7 +95,10 @@ def test_more_than_the_gallery_has_is_one_line_and_everything(built: Path) -> No
     result = run("search", built / "gallery", "dog", "-k", 99)
     assert result.exit_code == 0
     assert len(result.stdout.splitlines()) == 13
-    assert result.stderr.splitlines()[0] == "99 items were requested, but 12 are in the gallery; all of them are shown."
+    assert result.stderr.splitlines()[0] == "99 items were requested, but the gallery has 12; all of them are shown."
+    result = run("search", built / "gallery", "dog", "-k", 2, "--filter", "path~11.png")
+    remark = "2 items were requested, but the filter path~11.png leaves 1; all of them are shown."
+    assert result.stderr.splitlines()[0] == remark
 
 
 def test_a_filter_that_leaves_nothing_is_one_line(built: Path) -> None:
