@@ -66,6 +66,29 @@ def run(function: Callable[..., Any], **arguments: Any) -> Any:
     return start(function, **arguments).result()
 
 
+def command(arguments: list[str], file_size: int | None = None) -> tuple[int, str, str]:
+    """Return the exit code, the output and the errors of `leccr` in a process of its own.
+
+    Args:
+        arguments: Its arguments.
+        file_size: Bytes above which it can write no file, as on a disk that is nearly full; None for no limit.
+    """
+    return run(_command, arguments=arguments, file_size=file_size)
+
+
+def _command(arguments: list[str], file_size: int | None) -> tuple[int, str, str]:
+    from typer.testing import CliRunner
+
+    from leccr.cli import app
+
+    if file_size is not None:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
+    result = CliRunner().invoke(app, arguments)
+    return result.exit_code, result.stdout, result.stderr
+
+
 def crashes(original: Path | None, folder: Path, function: Callable[..., Any], **arguments: Any) -> Iterator[Path]:
     """Yield what a function leaves if it is stopped before its first step, its second one, and so on until its last.
 

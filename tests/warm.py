@@ -18,6 +18,7 @@ with tempfile.TemporaryDirectory() as folder:
     actions.index(tiny_gallery.photos(Path(folder) / "photos", 2), Path(folder) / "gallery", store="int8", ann="hnsw")
     actions.model().texts(["en red 1"])
 
+import sacrebleu  # noqa: E402, F401
 import transformers.models.llava.modeling_llava  # noqa: E402
 import transformers.models.m2m_100.modeling_m2m_100  # noqa: E402, F401
 

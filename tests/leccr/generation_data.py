@@ -15,7 +15,7 @@ from tests.processing.generation.tiny_models import WORDS
 
 
 def build_data(folder: Path, rows: int = 40, pictures: bool = True) -> Path:
-    """Write `rows` rows, the last six of them to the split test."""
+    """Write `rows` rows, the last six of them, or of fewer the second half, to the split test."""
 
     def row(number: int) -> dict[str, Any]:
         captions = [
@@ -34,8 +34,9 @@ def build_data(folder: Path, rows: int = 40, pictures: bool = True) -> Path:
             "description": None,
         }
 
-    write_rows(folder, "train", map(row, range(rows - 6)), rows_per_shard=20)
-    write_rows(folder, "test", map(row, range(rows - 6, rows)))
+    split = rows - 6 if rows > 6 else rows // 2
+    write_rows(folder, "train", map(row, range(split)), rows_per_shard=20)
+    write_rows(folder, "test", map(row, range(split, rows)))
     return folder
 
 

@@ -9,6 +9,8 @@ from typer.testing import CliRunner
 
 import leccr.recipes
 from leccr.cli import app
+from tests.crashes import command, needs_forks
+from tests.leccr.gallery import tiny_gallery
 
 
 def run(*arguments: str) -> Any:
@@ -45,22 +47,25 @@ def commands(typer_app: typer.Typer) -> list[str]:
     return [name.replace("_", "-") for name in names]
 
 
-@pytest.mark.parametrize("command", commands(app))
-def test_every_command_can_be_quiet(command: str) -> None:
-    result = run(*command.split(), "--help")
+@pytest.mark.parametrize("name", commands(app))
+def test_every_command_can_be_quiet(name: str) -> None:
+    result = run(*name.split(), "--help")
     assert result.exit_code == 0
     assert "--quiet" in result.stdout
 
 
+@needs_forks
 def test_quiet_turns_off_notes_and_progress_bars_and_keeps_results(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "leccr.cli", "prepare", "scenes"]
-    loud = subprocess.run([*command, "--out", str(tmp_path / "a")], capture_output=True, text=True)
-    quiet = subprocess.run([*command, "--out", str(tmp_path / "b"), "--quiet"], capture_output=True, text=True)
-    assert loud.returncode == quiet.returncode == 0, quiet.stderr
-    assert "The data set is in" in loud.stdout
-    assert "The data set is in" not in quiet.stdout
-    assert "| train" in quiet.stdout
-    assert quiet.stderr == ""
+    for number in range(3):
+        tiny_gallery.paint(tmp_path / "photos" / f"{number}.png", number)
+    words = ["prepare", "folder", "--root", str(tmp_path / "photos"), "--out"]
+    loud = command([*words, str(tmp_path / "a")])
+    quiet = command([*words, str(tmp_path / "b"), "--quiet"])
+    assert loud[0] == quiet[0] == 0, quiet
+    assert "The data set is in" in loud[1]
+    assert "The data set is in" not in quiet[1]
+    assert "| gallery" in quiet[1]
+    assert quiet[2] == ""
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,6 @@
 import errno
 import json
 import os
-import resource
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,11 +12,11 @@ from leccr.gallery import Gallery
 from processing import writable
 from processing.features import save_features
 from processing.storage import read_splits, write_rows
+from tests.crashes import command, needs_forks
 from tests.leccr.gallery import tiny_gallery
 from tests.leccr.gallery.tiny_gallery import run
 from tests.tiny_data import row
 
-ROOT = Path(__file__).parents[3]
 TARGETS = {
     "prepare": ["prepare", "scenes", "--out", "{target}"],
     "describe": ["describe", "{data}", "--model", "m", "--endpoint", "http://localhost:1/v1", "--out", "{target}"],
@@ -89,57 +86,46 @@ def test_a_folder_that_cannot_be_written_is_one_line(
     assert snapshot(places["model"]) == before
 
 
-def limited(size: int, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run `leccr` in a process that can write no file larger than `size` bytes, as on a disk that is nearly full."""
-    variables = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    return subprocess.run(
-        [sys.executable, "-m", "leccr.cli", *map(str, arguments)],
-        env=variables,
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
-    )
+def limited(size: int, *arguments: object) -> str:
+    """Run `leccr` where no file can be larger than `size` bytes; return its errors, of which the last is one line."""
+    code, _, errors = command([*map(str, arguments)], size)
+    assert code == 2 and errors.splitlines()[-1].startswith("Error: ") and "Traceback" not in errors, errors
+    return errors
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="a limit of Linux")
+@needs_forks
 @pytest.mark.parametrize("size", [4096 * 2, 4096 * 5])
 def test_an_index_that_outgrows_the_disk_resumes(size: int, places: dict[str, str], tmp_path: Path) -> None:
     for number in range(40):
         tiny_gallery.paint(tmp_path / "photos" / f"{number}.png", number)
-    command = ("index", tmp_path / "photos", "--model", places["model"], "--out", tmp_path / "g")
-    done = limited(size, *command)
-    errors = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
-    assert done.returncode == 2 and len(errors) == 1 and "Traceback" not in done.stderr, done.stderr
-    again = run(*command)
+    words = ("index", tmp_path / "photos", "--model", places["model"], "--out", tmp_path / "g")
+    assert limited(size, *words).count("Error: ") == 1
+    again = run(*words)
     assert again.exit_code == 0 and "The gallery" in again.output, again.output
     with Gallery.open(tmp_path / "g") as gallery:
         assert len(gallery) == 40 and gallery.check().problems == []
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="a limit of Linux")
+@needs_forks
 def test_training_that_outgrows_the_disk_leaves_no_model_and_resumes(places: dict[str, str], tmp_path: Path) -> None:
-    command = ["train", "dual-encoder", "--towers", "scenes", "--out", tmp_path / "out", "--data", places["data"]]
-    command += ["--max_steps", 1, "--languages", "de"]
-    done = limited(2**16, *command)
-    errors = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
-    assert done.returncode == 2 and len(errors) == 1 and "Traceback" not in done.stderr, done.stderr
+    words = ["train", "dual-encoder", "--towers", "scenes", "--out", tmp_path / "out", "--data", places["data"]]
+    words += ["--max_steps", 1, "--languages", "de"]
+    assert limited(2**16, *words).count("Error: ") == 1
     assert not (tmp_path / "out" / "config.json").exists()
-    again = run(*command, "--resume")
+    again = run(*words, "--resume")
     assert again.exit_code == 0, again.output
     assert (tmp_path / "out" / "config.json").is_file() and (tmp_path / "out" / "model.safetensors").is_file()
     assert not [path for path in (tmp_path / "out").rglob("*.part*")]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="a limit of Linux")
+@needs_forks
 def test_data_that_outgrow_the_disk_leave_nothing(places: dict[str, str], tmp_path: Path) -> None:
     for number in range(30):
         tiny_gallery.paint(tmp_path / "photos" / f"{number}.png", number, size=(200, 200))
-    command = ("prepare", "folder", "--root", tmp_path / "photos", "--out", tmp_path / "data")
-    done = limited(4096, *command)
-    assert done.returncode == 2 and done.stderr.splitlines()[-1].startswith("Error: "), done.stderr
-    assert "Traceback" not in done.stderr
+    words = ("prepare", "folder", "--root", tmp_path / "photos", "--out", tmp_path / "data")
+    limited(4096, *words)
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
-    assert run(*command).exit_code == 0
+    assert run(*words).exit_code == 0
     assert len(read_splits(tmp_path / "data")["gallery"]) == 30
 
 

@@ -66,11 +66,11 @@ def test_a_killed_run_goes_on_to_the_same_file(
 
 @needs_forks
 def test_a_run_that_is_stopped_anywhere_goes_on_to_the_same_file(tmp_path: Path, prompts: str) -> None:
-    start = build_data(tmp_path / "start", rows=8)
+    start = build_data(tmp_path / "start", rows=4)
     reply = lambda number, payload: Reply(f"{question_of(payload)} {width_of(payload)}.")  # noqa: E731
     with ChatServer(reply) as server:
-        options = {"model": "tiny", "endpoint": server.url, "prompts": prompts, "requests": 3}
-        whole = build_data(tmp_path / "whole", rows=8)
+        options = {"model": "tiny", "endpoint": server.url, "prompts": prompts, "requests": 2}
+        whole = build_data(tmp_path / "whole", rows=4)
         describe(str(whole), **options)
         expected = descriptions(whole)
         assert None not in expected.values()

@@ -68,10 +68,10 @@ def test_a_killed_run_goes_on_to_the_same_files(tmp_path: Path, options: dict[st
 
 @needs_forks
 def test_a_run_that_is_stopped_anywhere_goes_on_to_the_same_files(tmp_path: Path) -> None:
-    start = build_data(tmp_path / "start", rows=4)
+    start = build_data(tmp_path / "start", rows=2)
     with ChatServer(lambda number, payload: Reply(f"Satz {question_of(payload)[-40:]}")) as server:
         options = {"model": "tiny", "endpoint": server.url, "targets": ["de"], "back_translate": True, "requests": 2}
-        whole = build_data(tmp_path / "whole", rows=4)
+        whole = build_data(tmp_path / "whole", rows=2)
         translate(str(whole), **options)
         expected = added(whole)
         assert all(expected.values())
