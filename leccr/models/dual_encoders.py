@@ -155,6 +155,13 @@ def load_dual_encoder(
 
 def _width(name: str | Path, model: Any, processor: LeccrProcessor) -> int:
     """Return the numbers of an embedding, by embedding a text."""
+    rows = getattr(_text_config(model.config), "vocab_size", None)
+    # Tokens that were added later, and are in no text, need no row.
+    if rows is not None and processor.tokenizer.vocab_size > rows:
+        raise UserError(
+            f"{name} cannot embed all texts ({processor.tokenizer.vocab_size} tokens, of which it knows {rows}): its "
+            "tokenizer does not fit the model; download the model again."
+        )
     try:
         with torch.inference_mode():
             return DualEncoder(model, 0).get_text_features(**processor(text="a")).shape[-1]
@@ -239,7 +246,7 @@ def _tokenizer(name: str | Path, config: Any, trusted: bool) -> Any:
 
 def _longest(config: Any, tokenizer: Any) -> int:
     """Return the most tokens of a text, special ones included: where the tokenizer or the positions end."""
-    text = getattr(config, "text_config", config)
+    text = _text_config(config)
     positions = getattr(text, "max_position_embeddings", None) or UNKNOWN_LENGTH
     if getattr(text, "model_type", None) in SHIFTED_POSITIONS:
         positions -= text.pad_token_id + 1
@@ -248,8 +255,11 @@ def _longest(config: Any, tokenizer: Any) -> int:
 
 def _sees_padding(config: Any) -> bool:
     """Return whether a model was trained on texts padded to one length, the padding unmasked, as SigLIP was."""
-    text = getattr(config, "text_config", config)
-    return getattr(text, "model_type", None) in ("siglip_text_model", "siglip2_text_model")
+    return getattr(_text_config(config), "model_type", None) in ("siglip_text_model", "siglip2_text_model")
+
+
+def _text_config(config: Any) -> Any:
+    return getattr(config, "text_config", config)
 
 
 def _method(model: Any, names: Sequence[str]) -> Any:

@@ -65,8 +65,9 @@ class TestMistakes:
 
     def test_a_tokenizer_of_another_model(self, tmp_path: Path) -> None:
         save_family("clip", tmp_path / "model")
-        build("clip", 5).save_pretrained(tmp_path / "model")
-        with pytest.raises(UserError, match=r"model cannot embed a text \(.*: its tokenizer does not fit the model"):
+        # Some texts have none of the tokens that are too many.
+        build("clip", 300).save_pretrained(tmp_path / "model")
+        with pytest.raises(UserError, match=r"of which it knows 300\): its tokenizer does not fit the model"):
             Encoder.load(tmp_path / "model")
 
     def test_a_video_is_left_out(self, siglip: Path, tmp_path: Path) -> None:
