@@ -162,7 +162,7 @@ def make_results(
 
 def _is_whole(item: Item) -> bool:
     """Return whether the only view of an item is that of its whole picture, for it has no sentences."""
-    return item.views == 1 and item.description is None
+    return item.views == 1 and is_blank(item.description or "")
 
 
 def file_of(item: Item, sources: dict[int, tuple[str, str]]) -> Path | None:

@@ -112,6 +112,14 @@ def test_the_best_slot_is_named_with_the_number_of_the_items_own(gallery: Galler
     assert any(result.view > 0 for result in found)
 
 
+def test_a_description_that_shows_nothing_is_no_slot(dual_encoder: Encoder, tmp_path: Path) -> None:
+    paint(tmp_path / "photos" / "a.png", 1)
+    (tmp_path / "photos" / "descriptions.jsonl").write_text(json.dumps({"id": "a.png", "description": "\u200b"}))
+    with Gallery.build(tmp_path / "photos", dual_encoder, tmp_path / "gallery", description_weight=WEIGHT) as gallery:
+        [result] = gallery.search("en red 1")
+    assert result.answered_by == "whole image"
+
+
 def test_a_map_that_gives_views_to_other_items_is_told(gallery: Gallery) -> None:
     path = map_path(gallery.folder, gallery.state)
     ends = np.fromfile(path, NUMBER)
