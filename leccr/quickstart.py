@@ -162,8 +162,13 @@ def _mean_sum(rows: list[dict[str, Any]], recipe: str) -> float:
 
 def _save_pictures(folder: Path, test: Dataset, count: int = 12) -> None:
     folder.mkdir()
+    lines = []
     for number in range(min(count, len(test))):
-        open_image(test[number]["image"]).save(folder / f"{number}.png")
+        name, row = f"{number}.png", test[number]
+        open_image(row["image"]).save(folder / name)
+        lines.append(json.dumps({"id": name, "description": row["description"]}, ensure_ascii=False))
+    # The model's confidence is calibrated on pictures with descriptions.
+    (folder / "descriptions.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _answer_queries(output: Path, test: Dataset, device: str) -> None:

@@ -53,6 +53,11 @@ def test_pictures_are_saved(output: Path) -> None:
     with Image.open(output / "answers.png") as sheet:
         assert sheet.width > 500
     assert len(list((output / "pictures").glob("*.png"))) == 12
+    described = [
+        json.loads(line) for line in (output / "pictures" / "descriptions.jsonl").read_text("utf-8").splitlines()
+    ]
+    assert [row["id"] for row in described] == [f"{number}.png" for number in range(12)]
+    assert all(row["description"] for row in described)
 
 
 def test_its_recipe_says_what_was_run(output: Path) -> None:
