@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from tqdm.auto import tqdm
 
+from processing.notes import is_quiet
 from processing.read_ahead import read_ahead
 from processing.video import open_frames
 
@@ -113,7 +114,7 @@ class Adder:
         jobs = self._jobs(source, descriptions or {})
         with (
             closing(read_ahead(self._prepare, jobs, self.workers)) as pieces,
-            tqdm(total=source.count, desc="Indexing", unit="item", disable=source.count <= 1) as progress,
+            tqdm(total=source.count, desc="Indexing", unit="item", disable=source.count <= 1 or is_quiet()) as progress,
         ):
             for prepared in pieces:
                 report.unchanged += prepared.unchanged

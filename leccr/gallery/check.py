@@ -11,6 +11,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from processing.names import stored_path
+from processing.notes import is_quiet
 
 from ..errors import UserError
 from ..models.encoder import Encoder
@@ -247,7 +248,7 @@ def _file_problems(catalogue: Catalogue, read: bool) -> list[str]:
     with catalogue.reading() as connection:
         sources = sources_of(connection)
     items_by_problem: dict[str, list[Item]] = {}
-    for item in tqdm(_all_items(catalogue), desc="Checking files", disable=not read):
+    for item in tqdm(_all_items(catalogue), desc="Checking files", disable=not read or is_quiet()):
         kind, location = sources.get(item.source, ("", ""))
         if kind == FOLDER:
             problem = _compare(file_of(item, sources), stored_path(location), item, read)

@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from processing.device import choose_device, choose_dtype
 from processing.features import FeatureFile, with_features
 from processing.images import BACKGROUND
+from processing.notes import is_quiet
 from processing.read_ahead import read_ahead
 
 from ..arguments import SENTENCE_TRANSFORMERS, repository_of
@@ -214,7 +215,7 @@ class Encoder(ABC):
         jobs = [range(start, min(start + size, len(source))) for start in range(0, len(source), size)]
         per_row: list[np.ndarray] = []
         for prepared, said in tqdm(
-            read_ahead(read, jobs), desc="Encoding images", total=len(jobs), disable=len(jobs) <= 1
+            read_ahead(read, jobs), desc="Encoding images", total=len(jobs), disable=len(jobs) <= 1 or is_quiet()
         ):
             with stopwatch:
                 per_row += self.views(prepared, said, batch_size)

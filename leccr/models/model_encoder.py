@@ -15,6 +15,7 @@ from processing import RetrievalCollator
 from processing.caption_collator import tokenize
 from processing.device import choose_dtype, to_device
 from processing.features import FeatureFile
+from processing.notes import is_quiet
 from processing.sentences import split_for
 from processing.text_rule_leccr import unknown_shares
 
@@ -84,7 +85,9 @@ class ModelEncoder(Encoder):
     def texts(self, texts: Sequence[str], batch_size: int = TEXT_BATCH, progress: bool = True) -> np.ndarray:
         """Return the embeddings (T, D) of texts; texts of about equally many tokens share a batch."""
         embeds = np.empty((len(texts), self.width), dtype=np.float32)
-        with tqdm(total=len(texts), desc="Encoding texts", disable=not progress or len(texts) <= batch_size) as bar:
+        with tqdm(
+            total=len(texts), desc="Encoding texts", disable=not progress or len(texts) <= batch_size or is_quiet()
+        ) as bar:
             for positions, inputs in token_batches(self.processor, texts, batch_size):
                 with inputs_of_the_user():
                     output = self.model.get_text_features(**self._on_device(inputs))

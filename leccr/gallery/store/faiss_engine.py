@@ -10,6 +10,7 @@ import faiss
 import numpy as np
 from tqdm.auto import tqdm
 
+from processing.notes import is_quiet
 from processing.writing import atomic_file
 
 from ...errors import UserError
@@ -132,7 +133,9 @@ def build_approximation(folder: Path, state: State, kind: str) -> Approximation:
     """
     views = Views(folder, state)
     index = _new_index(state, views, kind)
-    for start in tqdm(range(0, len(views.codes), BLOCK), desc=f"Building {kind}", disable=len(views.codes) <= BLOCK):
+    for start in tqdm(
+        range(0, len(views.codes), BLOCK), desc=f"Building {kind}", disable=len(views.codes) <= BLOCK or is_quiet()
+    ):
         index.add(views.rows(np.arange(start, min(start + BLOCK, len(views.codes)))))
     name = f"{kind}-{state.generation}-{state.positions}"
     with atomic_file(folder / name) as part:

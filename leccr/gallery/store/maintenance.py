@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from tqdm.auto import tqdm
 
+from processing.notes import is_quiet
 from processing.writing import part_path
 
 from ...errors import UserError
@@ -125,7 +126,7 @@ def _ranges(engine: Engine, positions: np.ndarray, state: State) -> tuple[float,
 def blocks(positions: Positions, size: int, description: str) -> Iterator[Positions]:
     """Yield positions in blocks, with a progress bar if there are several."""
     steps = range(0, len(positions), size)
-    for start in tqdm(steps, desc=description, disable=len(steps) <= 1):
+    for start in tqdm(steps, desc=description, disable=len(steps) <= 1 or is_quiet()):
         yield positions[start : start + size]
 
 

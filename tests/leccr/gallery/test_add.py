@@ -9,6 +9,7 @@ from PIL import Image as PillowImage
 
 from leccr.gallery import Gallery
 from leccr.models.encoder import Encoder
+from processing.notes import QUIET_VARIABLE
 from tests.leccr.gallery import tiny_gallery
 from tests.leccr.gallery.tiny_gallery import (
     contents,
@@ -24,6 +25,17 @@ def test_the_same_twice_changes_nothing(gallery: Gallery, photos: Path) -> None:
     report = gallery.add(photos / "green1.png")
     assert (report.added, report.replaced, report.unchanged) == (0, 0, 1)
     assert contents(gallery.folder) == before
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_quiet_shows_no_progress_bar(
+    gallery: Gallery, photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], quiet: bool
+) -> None:
+    monkeypatch.setenv(QUIET_VARIABLE, str(int(quiet)))
+    gallery.add(photos)
+    assert not gallery.check(files=True).problems
+    said = capsys.readouterr().err
+    assert [bar in said for bar in ("Indexing", "Checking files")] == [not quiet] * 2
 
 
 def test_unchanged_files_are_not_read_again(gallery: Gallery, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
