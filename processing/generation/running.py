@@ -44,7 +44,7 @@ def run_jobs(
         EndpointError: If a server fails ten times in a row. Single failures leave no record, so that the next run
             tries again.
     """
-    failures = 0
+    failures, told = 0, ""
     with closing(_outcomes(jobs, work, in_flight)) as outcomes:
         for job, outcome in outcomes:
             try:
@@ -53,7 +53,9 @@ def run_jobs(
                 failures += 1
                 if failures >= FAILURES_IN_A_ROW:
                     raise
-                tqdm.write(shown(f"{error} Continuing with the others."))
+                if str(error) != told:
+                    told = str(error)
+                    tqdm.write(shown(f"{told} Continuing with the others."))
                 continue
             failures = 0
             journal.append(records)

@@ -104,8 +104,8 @@ def test_photos_are_searched_without_training(tmp_path: Path, monkeypatch: pytes
 def test_its_code_ranks_the_pictures(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     [code] = blocks("python")
     exec(compile(code, "README.md", "exec"), {})
-    lines = re.findall(r"^(\d)\.png  (-?\d\.\d\d)$", capsys.readouterr().out, re.MULTILINE)
-    assert sorted(number for number, _ in lines) == list("012345")
+    lines = re.findall(r"^(\d+)\.png  (-?\d\.\d\d)$", capsys.readouterr().out, re.MULTILINE)
+    assert sorted(int(number) for number, _ in lines) == list(range(12))
     scores = [float(score) for _, score in lines]
     assert scores == sorted(scores, reverse=True)
 
