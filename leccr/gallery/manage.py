@@ -49,7 +49,7 @@ def _print_added(report: "AddReport", takes_videos: bool) -> None:
     if report.broken:
         print(f"{len(report.broken)} left out:")
     for name, reason in report.broken[:MOST_BROKEN_SHOWN]:
-        print(f"  {shown(_left_out(name, reason))}")
+        print(f"  {_left_out(shown(name), shown(reason))}")
     if len(report.broken) > MOST_BROKEN_SHOWN:
         print(f"  ... and {len(report.broken) - MOST_BROKEN_SHOWN} more")
     if report.animations:
