@@ -24,7 +24,7 @@ SURE = 0.8
 
 
 def add_confidence(
-    answers: Sequence[Sequence[Result]], texts: Sequence[str], encoder: "Encoder", state: State
+    answers: Sequence[Sequence[Result]], asked: Sequence[tuple[str, float]], encoder: "Encoder", state: State
 ) -> list[list[Result]]:
     """Return results with their confidence.
 
@@ -34,16 +34,15 @@ def add_confidence(
 
     Args:
         answers: The results of each query.
-        texts: The queries.
+        asked: The text of each query, and the share of its tokens that the model does not know.
         encoder: The gallery's model.
         state: The gallery's state.
     """
-    unknown = encoder.unknown_shares(texts)
     return [
         [dataclasses.replace(result, confidence=value) for result, value in zip(results, values)]
         for results, values in (
             (results, _confidences(np.array([result.score for result in results]), text, share, encoder, state))
-            for results, text, share in zip(answers, texts, unknown, strict=True)
+            for results, (text, share) in zip(answers, asked, strict=True)
         )
     ]
 

@@ -169,7 +169,7 @@ class Gallery:
             raise UserError(f"k is {k}, but has to be at least 1.")
         condition = None if where is None else parse_filter(where)
         check_confidence(min_confidence)
-        queries, texts, single = self._embeddings(query)
+        queries, asked, single = self._embeddings(query)
         with self.catalogue.reading() as connection:
             snapshot = self.snapshot(connection)
             allowed = None if condition is None else matching_positions(connection, *condition)
@@ -178,8 +178,8 @@ class Gallery:
             snapshot.engine.view_map.check_counts({position: item.views for position, item in items.items()})
             sources = sources_of(connection)
         results = [make_results(ranking, items, sources, snapshot.state.slots) for ranking in rankings]
-        if texts is not None:
-            results = add_confidence(results, texts, self.encoder, snapshot.state)
+        if asked is not None:
+            results = add_confidence(results, asked, self.encoder, snapshot.state)
         results = [fitting(own, min_confidence) for own in results]
         return results[0] if single else results
 
@@ -278,19 +278,16 @@ class Gallery:
             row = connection.execute("SELECT picture FROM thumbnails WHERE number = ?", (result.number,)).fetchone()
         return None if row is None else open_image({"bytes": row[0], "path": None}, result.id)
 
-    def _embeddings(self, query: Any) -> tuple[np.ndarray, list[str] | None, bool]:
-        """Return queries as (Q, D) float32, their texts if they have any, and whether it was a single one."""
-        if isinstance(query, str):
-            return self._read([query]), [query], True
-        if isinstance(query, (list, tuple)) and all(isinstance(text, str) for text in query):
-            return self._read(query), list(query), False
-        queries = checked_embeddings(query)
-        return np.atleast_2d(queries), None, queries.ndim == 1
-
-    def _read(self, texts: Sequence[str]) -> np.ndarray:
+    def _embeddings(self, query: Any) -> tuple[np.ndarray, list[tuple[str, float]] | None, bool]:
+        """Return queries as (Q, D) float32, each text with its unknown share, and whether it was a single one."""
+        texts = [query] if isinstance(query, str) else query
+        if not (isinstance(texts, (list, tuple)) and all(isinstance(text, str) for text in texts)):
+            queries = checked_embeddings(query)
+            return np.atleast_2d(queries), None, queries.ndim == 1
         checked = checked_texts(texts)
-        warn_unreadable(checked, self.encoder.unknown_shares(checked))
-        return self.encoder.texts(checked)
+        asked = list(zip(checked, self.encoder.unknown_shares(checked), strict=True))
+        warn_unreadable(asked)
+        return self.encoder.texts(checked), asked, isinstance(query, str)
 
     def snapshot(self, connection: Any) -> Snapshot:
         """Return what is needed to search the state that a connection sees; opened again after a change."""

@@ -114,12 +114,12 @@ def unreadable(text: str, share: float | None) -> str | None:
     )
 
 
-def warn_unreadable(texts: Sequence[str], shares: Sequence[float]) -> None:
-    """Warn about each query of which the model cannot read half or more."""
-    for text, share in zip(texts, shares, strict=True):
+def warn_unreadable(asked: Sequence[tuple[str, float]]) -> None:
+    """Warn about each query of which the model cannot read half or more; each comes with its unknown share."""
+    for text, share in asked:
         message = unreadable(text, share)
         if message:
-            warnings.warn(message, UnreadableQueryWarning, stacklevel=5)
+            warnings.warn(message, UnreadableQueryWarning, stacklevel=4)
 
 
 def is_encodable(text: str) -> bool:

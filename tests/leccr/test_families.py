@@ -47,6 +47,12 @@ def write_photos(folder: Path) -> Path:
     return folder
 
 
+def save_siglip(folder: Path) -> Path:
+    save_family("siglip 2", folder / "model")
+    write_photos(folder / "photos")
+    return folder
+
+
 @dataclass
 class Searched:
     """A checkpoint of a family, a gallery that `leccr index` made with it, and the family's own scores."""
@@ -130,10 +136,7 @@ def test_the_page_over_a_folder(searched: Searched) -> None:
 @pytest.fixture(scope="module")
 def siglip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a SigLIP 2 as `model`, and `photos`."""
-    folder = tmp_path_factory.mktemp("siglip")
-    save_family("siglip 2", folder / "model")
-    write_photos(folder / "photos")
-    return folder
+    return save_siglip(tmp_path_factory.mktemp("siglip"))
 
 
 def test_a_gallery_is_moved_and_opened_in_another_process(siglip: Path, tmp_path: Path) -> None:

@@ -15,17 +15,14 @@ from leccr.gallery import Gallery
 from leccr.models.encoder import Encoder
 from tests.leccr.gallery.tiny_gallery import run
 from tests.leccr.models.tiny_families import QUERIES, build, save_family
-from tests.leccr.test_families import PHOTOS, own_scores, write_photos
+from tests.leccr.test_families import PHOTOS, own_scores, save_siglip
 from tests.videos import write_video
 
 
 @pytest.fixture(scope="module")
 def siglip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a SigLIP 2 in `model` and with `photos`."""
-    folder = tmp_path_factory.mktemp("siglip")
-    save_family("siglip 2", folder / "model")
-    write_photos(folder / "photos")
-    return folder
+    return save_siglip(tmp_path_factory.mktemp("siglip"))
 
 
 class TestMistakes:
