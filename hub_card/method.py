@@ -22,7 +22,7 @@ def method_name(config: Config) -> str:
     if config.get("num_slots", 0) > 0 or has_sentences(config):
         return "leccr-cl2cm" if transfer else "leccr"
     if config.get("description_fusion"):
-        return "late-fusion"
+        return "late-fusion" if _looks_at_pictures(config) else "description-only"
     return "cl2cm" if transfer else "dual-encoder"
 
 
@@ -72,10 +72,14 @@ def _description_paragraph(config: Config) -> str:
             f"{_UNDESCRIBED}"
         )
     if config.get("description_fusion"):
+        used = (
+            "is added to the picture's with a learned weight (late fusion). A query is compared with the sum."
+            if _looks_at_pictures(config)
+            else "stands for the picture, which is not looked at. A query is compared with that vector."
+        )
         return (
             "Short captions leave out most of what a picture shows. A multimodal language model describes each picture "
-            "once, the text encoder turns the description into a vector, and the two vectors are added (late fusion). "
-            f"A query is compared with the sum. {_UNDESCRIBED}"
+            f"once, the text encoder turns the description into a vector, and this {used} {_UNDESCRIBED}"
         )
     return (
         "A query is compared with a picture by the inner product of their two vectors. Nothing but the picture itself "
@@ -193,6 +197,10 @@ def pipeline_tag(config: Config, processor: Mapping[str, Any]) -> str:
 def has_sentences(config: Config) -> bool:
     """Return whether sentences of descriptions are slots."""
     return config.get("slot_source", "attention") != "attention"
+
+
+def _looks_at_pictures(config: Config) -> bool:
+    return bool(config.get("fusion_gate", 1.0) or config.get("learn_fusion_gate", True))
 
 
 def takes_descriptions(config: Config) -> bool:

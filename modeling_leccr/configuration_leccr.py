@@ -53,8 +53,8 @@ class LeccrConfig(PreTrainedConfig):
         text_pooling: Which token states stand for a text: the first real one (`"cls"`, published), the `"mean"` of
             the real ones, that of the end-of-text token (`"eos"`, CLIP's text towers), or the `"last"` one even
             where it is padding (SigLIP's, which sees its padding: always pad to the length it was trained with).
-        text_head: `"linear"` (published), `"mlp"` with one hidden layer, or `"pooler"`, BERT's pooling layer
-            under a linear one.
+        text_head: `"linear"` (published), `"mlp"` with one hidden layer, `"residual"`, the two added, for a tower
+            that stays frozen, or `"pooler"`, BERT's pooling layer under a linear one.
 
     Slots:
         slot_source: What slots are made of: `"attention"` (published) of the whole description, `num_slots` of them;
@@ -70,7 +70,13 @@ class LeccrConfig(PreTrainedConfig):
             the queries' own space, and lets the interaction join through gates that start at zero; `"image"` lets
             everything but the image itself join through such gates, for a model that starts from a dual encoder.
         normalize_slots: Whether slot embeddings have unit length. The official checkpoints were trained without.
-        description_fusion: Without slots: add the description's embedding to the image's (late fusion).
+        description_fusion: Without attention slots: v = unit(g·image + description), late fusion. An image without a
+            description stays as it is.
+        fusion_gate: The gate g of late fusion before training. At 0, and not learned, a description stands for its
+            image alone.
+        learn_fusion_gate: Whether g is trained.
+        description_trust: Whether sentences, and descriptions in late fusion, are weighed by how well they fit the
+            image: w = sigmoid(a·cos(image, t) + b), with a and b learned.
         alpha: Weight of the whole image against the best slot in the multi-level score.
         learn_alpha: Whether that weight is trained, which needs a `fused_weight`; saving writes its value to `alpha`.
 
@@ -82,6 +88,7 @@ class LeccrConfig(PreTrainedConfig):
         diversity_weight: w_div, weight of the slots' diversity.
         source_target_weight: Weight of source-target matching.
         fused_weight: Weight of matching on the fused score itself (0 as published).
+        image_only_weight: Weight of matching on the images without their descriptions, for those that have none.
         transfer_weight: w_kd, weight of the relational transfer from a cross-lingual teacher (CL2CM, arXiv 2312.08984);
             0 leaves it out. Its value and its exact form are our reconstruction.
         signed_diversity: Use the official signed diversity instead of squared cosines.
@@ -100,6 +107,8 @@ class LeccrConfig(PreTrainedConfig):
         description_gradient: Whether the description states let the gradient through to the text tower.
         description_dropout: Share of training rows whose description is hidden, which trains the learned
             "no description" token.
+        description_noise: Share of training rows that get the description of another row, which teaches
+            `description_trust` to tell wrong ones.
         dropout: Dropout in the interaction layers and on the text embedding's head.
         visual_dropout: Dropout on the visual tokens' channels, before their projection. It and `token_dropout` help
             small towers trained from scratch on few pictures.
@@ -131,6 +140,8 @@ class LeccrConfig(PreTrainedConfig):
         "loss_transfer",
         "loss_fused_source",
         "loss_fused_target",
+        "loss_image_only_source",
+        "loss_image_only_target",
     ]
 
     # Configurations or None; dictionaries, as they are stored, become configurations.
@@ -147,7 +158,7 @@ class LeccrConfig(PreTrainedConfig):
     interpolate_pos_encoding: bool = False
     visual_layers: int = 0
     text_pooling: Literal["cls", "mean", "eos", "last"] = "cls"
-    text_head: Literal["linear", "mlp", "pooler"] = "linear"
+    text_head: Literal["linear", "mlp", "residual", "pooler"] = "linear"
 
     slot_source: Literal["attention", "sentences", "both"] = "attention"
     sentence_gate: float | int = 1.0
@@ -159,6 +170,9 @@ class LeccrConfig(PreTrainedConfig):
     slot_anchor: Literal["none", "text", "image"] = "none"
     normalize_slots: bool = True
     description_fusion: bool = False
+    fusion_gate: float | int = 1.0
+    learn_fusion_gate: bool = True
+    description_trust: bool = False
     alpha: float | int = 0.8
     learn_alpha: bool = False
 
@@ -169,6 +183,7 @@ class LeccrConfig(PreTrainedConfig):
     diversity_weight: float | int = 0.01
     source_target_weight: float | int = 1.0
     fused_weight: float | int = 0.0
+    image_only_weight: float | int = 0.0
     transfer_weight: float | int = 0.0
     signed_diversity: bool = False
     slot_vision_temperature: float | int = 0.07
@@ -183,6 +198,7 @@ class LeccrConfig(PreTrainedConfig):
     learn_temperature: bool = True
     description_gradient: bool = False
     description_dropout: float | int = 0.0
+    description_noise: float | int = 0.0
     dropout: float | int = 0.1
     visual_dropout: float | int = 0.0
     token_dropout: float | int = 0.0
@@ -269,7 +285,7 @@ class LeccrConfig(PreTrainedConfig):
 
     def validate_training_policy(self) -> None:
         """Check the shares that training hides."""
-        check_shares(self, "description_dropout", "dropout", "token_dropout", "visual_dropout")
+        check_shares(self, "description_dropout", "description_noise", "dropout", "token_dropout", "visual_dropout")
 
     def get_text_config(self, decoder: Any = None, encoder: Any = None) -> PreTrainedConfig:
         """Return the text tower's configuration, which transformers asks for sizes and special tokens."""

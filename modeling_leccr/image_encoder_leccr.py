@@ -9,7 +9,7 @@ from transformers import PreTrainedConfig
 
 from .base_leccr import Tower, build_tower, without_pooler
 from .configuration_leccr import LeccrConfig
-from .interaction_leccr import Description, SentenceSlots, SlotInteraction, build_anchor, fuse
+from .interaction_leccr import Description, LateFusion, SentenceSlots, SlotInteraction, build_anchor
 from .layers_leccr import CrossAttentionStack, FeatureStandardizer, LearnedShare, SpaceProjection, masked_mean
 from .outputs_leccr import LeccrImageOutput
 from .pretrained_leccr import load_vision_tower
@@ -117,6 +117,7 @@ class ImageEncoder(nn.Module):
             self.interaction = SlotInteraction(config, description_dim)
             self.slot_head = nn.Linear(width, config.projection_dim)
             self.anchor = build_anchor(config, description_dim)
+        self.fusion = LateFusion(config) if config.description_fusion and not config.num_slots else None
         self.sentence_slots = SentenceSlots(config) if config.has_sentences else None
         self.learned_alpha = LearnedShare(config.alpha) if config.learn_alpha else None
 
@@ -138,22 +139,22 @@ class ImageEncoder(nn.Module):
             output_attentions: Whether to return what each slot attends to.
         """
         tokens = self._project(features, mask)
-        image = self._embed(tokens, mask)
+        image = own_image = self._embed(tokens, mask)
         slots, interacted_tokens, interacted_slots, slot_embeds, view_mask = [None] * 5
         if self.interaction is not None:
             slots, interacted_tokens, interacted_slots = self.interaction(tokens, mask, description)
             slot_embeds, image = self.anchor(
                 self.slot_head(interacted_slots), image, self._embed(interacted_tokens, mask), description
             )
-        elif self.config.description_fusion:
-            image = fuse(image, description)
+        elif self.fusion is not None:
+            image = self.fusion(image, description)
         if self.sentence_slots is not None:
             slot_embeds, view_mask = self._with_sentences(slot_embeds, image, description)
         views = image.unsqueeze(1)
         if slot_embeds is not None:
             views = self.alpha * views + (1.0 - self.alpha) * slot_embeds
         output = LeccrImageOutput(image, views, slot_embeds, tokens, slots, interacted_tokens, interacted_slots)
-        output.view_mask = view_mask
+        output.view_mask, output.undescribed_embeds = view_mask, own_image
         if output_attentions and self.interaction is not None:
             self._add_attentions(output, mask, description)
         return output

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .configuration_leccr import LeccrConfig
-from .layers_leccr import CrossAttentionStack, Gate, LearnedTokens, masked_mean
+from .layers_leccr import CrossAttentionStack, Gate, LearnedTokens, Trust, masked_mean
 
 
 @dataclass
@@ -204,8 +204,39 @@ class ImageAnchor(SlotAnchor):
         return functional.normalize(slots, dim=-1), functional.normalize(image, dim=-1)
 
 
+class LateFusion(nn.Module):
+    """Adds the description to the image: v = unit(g·image + w·description), with a gate g and perhaps `Trust` w.
+
+    An image without a description stays as it is.
+
+    Args:
+        config: The model's configuration.
+    """
+
+    def __init__(self, config: LeccrConfig) -> None:
+        super().__init__()
+        self.gate = Gate(config.fusion_gate)
+        self.gate.weight.requires_grad_(config.learn_fusion_gate)
+        self.trust = Trust() if config.description_trust else None
+
+    def forward(self, image: Tensor, description: Description | None) -> Tensor:
+        """Return embeddings (B, D) of unit length.
+
+        Args:
+            image: Embeddings (B, D) of the images, of unit length.
+            description: Their encoded descriptions, or None.
+        """
+        if description is None:
+            return image
+        addition = description.embedding
+        if self.trust is not None:
+            addition = self.trust(image, addition) * addition
+        fused = functional.normalize(self.gate.weight * image + addition, dim=-1)
+        return torch.where(description.present, fused, image.to(fused.dtype))
+
+
 class SentenceSlots(nn.Module):
-    """Places each sentence t_k next to the image v: m_k = unit(g·v + t_k), with one learned gate g.
+    """Places each sentence t_k next to the image v: m_k = unit(g·v + w_k·t_k), with a gate g and perhaps `Trust` w.
 
     Not in the paper. An image has as many slots as its description has sentences. Without a description it has one, v
     itself, so that its only view is v.
@@ -217,6 +248,7 @@ class SentenceSlots(nn.Module):
     def __init__(self, config: LeccrConfig) -> None:
         super().__init__()
         self.gate = Gate(config.sentence_gate)
+        self.trust = Trust() if config.description_trust else None
 
     def forward(self, image: Tensor, description: Description | None) -> tuple[Tensor, Tensor]:
         """Return slot embeddings (B, S, D), and which of them are real (B, S).
@@ -229,7 +261,10 @@ class SentenceSlots(nn.Module):
         """
         if description is None:
             return image.unsqueeze(1), torch.ones(len(image), 1, dtype=torch.bool, device=image.device)
-        slots = functional.normalize(self.gate.weight * image.unsqueeze(1) + description.sentences, dim=-1)
+        images, sentences = image.unsqueeze(1), description.sentences
+        if self.trust is not None:
+            sentences = self.trust(images, sentences) * sentences
+        slots = functional.normalize(self.gate.weight * images + sentences, dim=-1)
         present = description.sentence_mask
         described = present.any(dim=1, keepdim=True)
         first = slots[torch.arange(len(slots), device=slots.device), present.long().argmax(dim=1)]
@@ -252,7 +287,7 @@ def build_anchor(config: LeccrConfig, description_dim: int) -> nn.Module:
 
 
 def fuse(image_embeds: Tensor, description: Description | None, gate: Tensor | float = 1.0) -> Tensor:
-    """Add the unit description embedding to the unit image embedding and normalise: late fusion, (B, D)."""
+    """Add the gated unit description embedding to the unit image embedding and normalise, (B, D)."""
     if description is None:
         return image_embeds
     addition = gate * description.embedding * description.present

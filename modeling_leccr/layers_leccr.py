@@ -166,6 +166,23 @@ class LearnedShare(nn.Module):
         return self.logit.weight.sigmoid()
 
 
+class Trust(nn.Module):
+    """Weighs texts by how well they fit their image: w = sigmoid(a·cos(image, t) + b), with learned a and b.
+
+    Not in the paper. A description that a weak model wrote may speak of something else. At first all are trusted.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slope = Gate(0.0)
+        self.offset = Gate(3.0)
+
+    def forward(self, image: Tensor, texts: Tensor) -> Tensor:
+        """Weigh texts (..., D) by images (..., D), both of unit length: (..., 1)."""
+        cosines = (image * texts).sum(dim=-1, keepdim=True)
+        return (self.slope.weight * cosines + self.offset.weight).sigmoid()
+
+
 class FeatureStandardizer(nn.Module):
     """Subtracts stored means from features and divides by stored deviations, channel by channel.
 

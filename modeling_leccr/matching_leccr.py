@@ -37,6 +37,7 @@ class MatchingInputs:
         target_embeds: (B, D), unit length; None in a batch without target captions.
         image_views: (B, K, D).
         slot_embeds: (B, K, D); None without slots.
+        undescribed_embeds: (B, D), unit length, of the images without their descriptions.
         slots: (B, K, d), before the interaction; None without slots.
         slot_vectors: (B, d), mean unit slots for slot-vision matching; None without slots.
         vision_vectors: (B, d), mean unit visual tokens; None without slots.
@@ -51,6 +52,7 @@ class MatchingInputs:
     target_embeds: Tensor | None
     image_views: Tensor
     slot_embeds: Tensor | None
+    undescribed_embeds: Tensor
     slots: Tensor | None
     slot_vectors: Tensor | None
     vision_vectors: Tensor | None
@@ -123,6 +125,7 @@ class MatchingObjective(nn.Module):
             texts.target_embeds,
             images.image_views,
             images.slot_embeds,
+            images.undescribed_embeds,
             images.slots,
             slot_vectors,
             vision_vectors,
@@ -146,7 +149,7 @@ def matching_terms(inputs: MatchingInputs, config: LeccrConfig, logit_scale: Ten
         Unweighted terms by name: `loss_vision_source` (L_vs), `loss_vision_target` (L_vt), `loss_source_target`
         (L_st), `loss_slot_source` and `loss_slot_target` (L_c), `loss_slot_diversity` (L_div),
         `loss_slot_vision` (L_cv), `loss_softened` (L_soft), `loss_transfer` (KL of CL2CM),
-        `loss_fused_source` and `loss_fused_target`.
+        `loss_fused_source` and `loss_fused_target`, `loss_image_only_source` and `loss_image_only_target`.
     """
     labels = same_image_labels(inputs.image_ids)
     texts = {"source": (inputs.source_embeds, None), "target": (inputs.target_embeds, inputs.target_weights)}
@@ -155,6 +158,9 @@ def matching_terms(inputs: MatchingInputs, config: LeccrConfig, logit_scale: Ten
         if embeds is None:
             continue
         terms[f"loss_vision_{name}"] = contrastive_loss(logit_scale * embeds @ inputs.image_embeds.T, labels, weights)
+        if config.image_only_weight:
+            logits = logit_scale * embeds @ inputs.undescribed_embeds.T
+            terms[f"loss_image_only_{name}"] = contrastive_loss(logits, labels, weights)
         if inputs.slot_embeds is not None:
             logits = logit_scale * best_slot_scores(embeds, inputs.slot_embeds)
             terms[f"loss_slot_{name}"] = contrastive_loss(logits, labels, weights)
@@ -218,5 +224,7 @@ def weighted_total(terms: dict[str, Tensor], config: LeccrConfig) -> Tensor:
         "loss_slot_vision": config.slot_vision_weight,
         "loss_fused_source": config.fused_weight,
         "loss_fused_target": config.fused_weight,
+        "loss_image_only_source": config.image_only_weight,
+        "loss_image_only_target": config.image_only_weight,
     }
     return torch.stack([weights[name] * term for name, term in terms.items()]).sum()

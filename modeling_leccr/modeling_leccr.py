@@ -146,16 +146,25 @@ class LeccrModel(StartsFromPretrained, LeccrPreTrainedModel):
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
         check_description_inputs(batch_size, input_ids, attention_mask, self.config.has_sentences)
-        mask = attention_mask.bool()
-        if self.training and self.config.description_dropout:
-            kept = torch.rand(batch_size, 1, device=mask.device) >= self.config.description_dropout
-            mask = mask & kept.view(batch_size, *[1] * (mask.dim() - 1))
+        input_ids, mask = self._disturbed(input_ids, attention_mask.bool())
         if not self.config.has_sentences:
             return self._encode_description(input_ids, mask)
         # A description in one piece is one sentence.
         count = input_ids.shape[1] if input_ids.dim() == 3 else 1
         length = input_ids.shape[-1]
         return self._encode_description(input_ids.reshape(-1, length), mask.reshape(-1, length)).by_sentence(count)
+
+    def _disturbed(self, input_ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return descriptions of which training hides some, and exchanges some for that of the row before."""
+        rows = torch.arange(len(mask), device=mask.device)
+        if self.training and self.config.description_noise:
+            wrong = torch.rand(len(mask), device=mask.device) < self.config.description_noise
+            rows = torch.where(wrong, rows.roll(1), rows)
+            input_ids, mask = input_ids[rows], mask[rows]
+        if self.training and self.config.description_dropout:
+            kept = torch.rand(len(mask), 1, device=mask.device) >= self.config.description_dropout
+            mask = mask & kept.view(len(mask), *[1] * (mask.dim() - 1))
+        return input_ids, mask
 
     def _encode_description(self, input_ids: Tensor, mask: Tensor) -> Description:
         encoder = self.text if self.description_encoder is None else self.description_encoder

@@ -24,6 +24,7 @@ class LeccrImageOutput(ModelOutput):
         slot_description_attentions: (B, K, L), on request: the same for the description's tokens; zero where an image
             has no description. Of anchored slots it is the pooling that places them.
         view_mask: (B, K) bool, false where a view only repeats the first; None where all are real.
+        undescribed_embeds: (B, D), unit length: the whole image without its description and the interaction.
     """
 
     image_embeds: Tensor | None = None
@@ -36,6 +37,7 @@ class LeccrImageOutput(ModelOutput):
     slot_vision_attentions: Tensor | None = None
     slot_description_attentions: Tensor | None = None
     view_mask: Tensor | None = None
+    undescribed_embeds: Tensor | None = None
 
 
 @dataclass
@@ -64,6 +66,8 @@ class LeccrOutput(ModelOutput):
         loss_transfer: KL from the cross-lingual teacher (CL2CM).
         loss_fused_source: Matching of source captions on the fused score.
         loss_fused_target: Matching of target captions on the fused score.
+        loss_image_only_source: Matching of source captions on images without their descriptions.
+        loss_image_only_target: The same of target captions.
     """
 
     loss: Tensor | None = None
@@ -87,6 +91,8 @@ class LeccrOutput(ModelOutput):
     loss_transfer: Tensor | None = None
     loss_fused_source: Tensor | None = None
     loss_fused_target: Tensor | None = None
+    loss_image_only_source: Tensor | None = None
+    loss_image_only_target: Tensor | None = None
 
 
 @dataclass

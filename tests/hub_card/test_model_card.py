@@ -164,6 +164,11 @@ def test_what_is_not_known_is_said_and_not_invented() -> None:
         ({"slot_source": "both"}, "leccr", "To these it adds 4 slots that it distils from the whole description"),
         ({"num_slots": 0, "transfer_weight": 1.0}, "cl2cm", "only on sentence pairs"),
         ({"num_slots": 0, "description_fusion": True}, "late-fusion", "late fusion"),
+        (
+            {"num_slots": 0, "description_fusion": True, "fusion_gate": 0, "learn_fusion_gate": False},
+            "description-only",
+            "stands for the picture",
+        ),
     ],
 )
 def test_each_method_is_described(fields: dict[str, Any], name: str, says: str) -> None:

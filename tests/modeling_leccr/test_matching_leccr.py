@@ -31,6 +31,7 @@ def embeddings(**changes: Any) -> MatchingInputs:
         "target_embeds": unit(ROWS, SPACE, seed=2),
         "image_views": random(ROWS, SLOTS, SPACE, seed=3),
         "slot_embeds": unit(ROWS, SLOTS, SPACE, seed=4),
+        "undescribed_embeds": unit(ROWS, SPACE, seed=8),
         "slots": random(ROWS, SLOTS, 8, seed=5),
         "slot_vectors": random(ROWS, 8, seed=6),
         "vision_vectors": random(ROWS, 8, seed=7),
