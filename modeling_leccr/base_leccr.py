@@ -129,6 +129,8 @@ class LeccrPreTrainedModel(PreTrainedModel):
         if not is_frozen(self):
             for flag, tower in self._towers_by_flag().items():
                 setattr(self.config, flag, is_frozen(tower))
+            if not self.config.freeze_text:
+                self.config.freeze_text_layers = self.text.tower.frozen_depth()
         name = f"{type(self).__module__.rpartition('.')[2]}.{type(self).__name__}"
         # All anew: what was loaded from the Hub names the repository it came from.
         self.config.auto_map = dict.fromkeys(self.more_auto_classes, name)
@@ -149,6 +151,7 @@ class LeccrPreTrainedModel(PreTrainedModel):
         frozen: list[nn.Module] = [
             tower for flag, tower in self._towers_by_flag().items() if getattr(self.config, flag)
         ]
+        frozen += self.text.tower.frozen_parts()
         return frozen if self.config.learn_temperature else [*frozen, self.logit_scale]
 
     def get_text_features(self, input_ids: Tensor, attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor:

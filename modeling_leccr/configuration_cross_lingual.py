@@ -38,6 +38,7 @@ class CrossLingualConfig(PreTrainedConfig):
 
     Training policy:
         freeze_text: Freeze the text tower when the model is built or loaded, as in `LeccrConfig`.
+        freeze_text_layers: Freeze its embeddings and so many of its lowest layers, as in `LeccrConfig`.
         learn_temperature: Whether the temperature is trained, or stays at its initial value.
         dropout: Dropout on the embedding's head.
         token_dropout: Share of text tokens that training hides from the text tower; the first one always stays.
@@ -65,6 +66,7 @@ class CrossLingualConfig(PreTrainedConfig):
     logit_scale_init_value: float | int = 2.6592
 
     freeze_text: bool = False
+    freeze_text_layers: int = 0
     learn_temperature: bool = True
     dropout: float | int = 0.1
     token_dropout: float | int = 0.0
@@ -87,7 +89,8 @@ class CrossLingualConfig(PreTrainedConfig):
         check_positive(self, "transport_regularization", "transport_iterations", "word_temperature")
 
     def validate_training_policy(self) -> None:
-        """Check the shares that training hides."""
+        """Check the shares that training hides, and the number of frozen layers."""
+        check_not_negative(self, "freeze_text_layers")
         check_shares(self, "dropout", "token_dropout")
 
     def get_text_config(self, decoder: Any = None, encoder: Any = None) -> PreTrainedConfig:

@@ -103,6 +103,7 @@ class LeccrConfig(PreTrainedConfig):
         freeze_vision: Freeze the vision tower when the model is built or loaded. Frozen towers run without dropout and
             keep their batch statistics. What the user changes afterwards holds, and is what saving writes here.
         freeze_text: The same of the text tower.
+        freeze_text_layers: Freeze only the text tower's embeddings and so many of its lowest layers; 0 freezes none.
         learn_temperature: Whether the temperature is trained, or stays at its initial value.
         description_gradient: Whether the description states let the gradient through to the text tower.
         description_dropout: Share of training rows whose description is hidden, which trains the learned
@@ -195,6 +196,7 @@ class LeccrConfig(PreTrainedConfig):
 
     freeze_vision: bool = False
     freeze_text: bool = False
+    freeze_text_layers: int = 0
     learn_temperature: bool = True
     description_gradient: bool = False
     description_dropout: float | int = 0.0
@@ -284,7 +286,8 @@ class LeccrConfig(PreTrainedConfig):
         return self.has_slots or self.description_fusion
 
     def validate_training_policy(self) -> None:
-        """Check the shares that training hides."""
+        """Check the shares that training hides, and the number of frozen layers."""
+        check_not_negative(self, "freeze_text_layers")
         check_shares(self, "description_dropout", "description_noise", "dropout", "token_dropout", "visual_dropout")
 
     def get_text_config(self, decoder: Any = None, encoder: Any = None) -> PreTrainedConfig:

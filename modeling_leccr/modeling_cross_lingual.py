@@ -40,7 +40,7 @@ class CrossLingualModel(LeccrPreTrainedModel):
 
     def __init__(self, config: CrossLingualConfig) -> None:
         super().__init__(config)
-        self.text = TextEncoder(config.text_config, config)
+        self.text = TextEncoder(config.text_config, config, config.freeze_text_layers)
         self.logit_scale = Gate(config.logit_scale_init_value)
         self.post_init()
         self.freeze_as_configured()

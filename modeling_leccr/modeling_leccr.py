@@ -36,7 +36,7 @@ class LeccrModel(StartsFromPretrained, LeccrPreTrainedModel):
 
     def __init__(self, config: LeccrConfig) -> None:
         super().__init__(config)
-        self.text = TextEncoder(config.text_config, config)
+        self.text = TextEncoder(config.text_config, config, config.freeze_text_layers)
         self.description_encoder = None
         if config.description_config is not None:
             self.description_encoder = TextEncoder(config.description_config, config)
@@ -170,11 +170,10 @@ class LeccrModel(StartsFromPretrained, LeccrPreTrainedModel):
         encoder = self.text if self.description_encoder is None else self.description_encoder
         if self.config.description_gradient:
             mask = encoder.hide_tokens(mask)
-        # An encoder fed nothing but padding returns NaN; what it makes of such a row is never used.
-        visible = mask | ~mask.any(dim=1, keepdim=True)
+        # Rows without a description have states, too, which are never used.
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.config.description_gradient):
-            states = encoder.tower(input_ids, visible.long())
-        return Description(states, mask, encoder.embed(states, visible, input_ids), encoder.head)
+            states = encoder.tower(input_ids, mask.long())
+        return Description(states, mask, encoder.embed(states, mask, input_ids), encoder.head)
 
     def get_logits(self, text_embeds: Tensor, image_views: Tensor) -> Tensor:
         """Score texts (T, D) against views (B, K, D): (T, B), the multi-level score over the temperature, and the bias.

@@ -70,8 +70,8 @@ def load_pretrained_towers(model_class: Any, vision: Any, text: Any, fields: dic
         ValueError: If a tower's checkpoint lacks weights.
     """
     vision_config, vision_tower, projection = load_vision_tower(vision)
-    text_config, text_tower = _load_text(text)
-    description_config, description_tower = _load_text(fields.pop("description_config", None))
+    text_config, text_tower = load_text_tower(text)
+    description_config, description_tower = load_text_tower(fields.pop("description_config", None))
     if vision_config is not None and "visual_feature_dim" not in fields:
         fields["visual_feature_dim"] = _output_width(vision_config)
     config = model_class.config_class(
@@ -93,7 +93,7 @@ def load_pretrained_towers(model_class: Any, vision: Any, text: Any, fields: dic
 
 def load_pretrained_text_tower(model_class: Any, text: Any, fields: dict[str, Any]) -> Any:
     """Build `model_class` over a pretrained text tower; see `CrossLingualModel.from_pretrained_tower`."""
-    text_config, text_tower = _load_text(text)
+    text_config, text_tower = load_text_tower(text)
     model = model_class(model_class.config_class(text_config=text_config, **fields))
     if text_tower is not None:
         model.text.tower.model.load_state_dict(text_tower.state_dict())
@@ -148,7 +148,15 @@ def load_vision_tower(vision: Any) -> tuple[PreTrainedConfig | None, nn.Module |
     return config, without_pooler(_complete(AutoModel, vision, config)), None
 
 
-def _load_text(text: Any) -> tuple[PreTrainedConfig | None, nn.Module | None]:
+def load_text_tower(text: Any) -> tuple[PreTrainedConfig | None, nn.Module | None]:
+    """Return a text tower's configuration and the tower.
+
+    Args:
+        text: Checkpoint name or folder; a configuration or None comes back by itself.
+
+    Raises:
+        ValueError: If the checkpoint lacks weights.
+    """
     if text is None or isinstance(text, PreTrainedConfig):
         return text, None
     config = AutoConfig.from_pretrained(text, trust_remote_code=False)

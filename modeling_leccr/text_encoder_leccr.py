@@ -7,30 +7,116 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedConfig
 
-from .base_leccr import Tower, build_tower, without_pooler
+from .base_leccr import Tower, build_tower, is_frozen, without_pooler
 from .inputs_leccr import check_text_inputs
 from .layers_leccr import masked_mean
+from .pretrained_leccr import load_text_tower
+from .text_layers_leccr import frozen_depth, lower_parts, run_lower, run_upper
 
 
 class TextTower(Tower):
     """A text encoder of transformers, whose token states (B, L, H) serve queries and descriptions.
 
+    `cache` is None, or what knows the states that frozen layers have for texts: with `layers`, how many of them
+    (None for the whole tower), and `look_up(input_ids, seen)`, which returns states (B, L, H), zero at tokens that
+    are not `seen`, and which rows (B,) it knows.
+
     Args:
         config: Configuration of any text encoder that `AutoModel` knows.
         pooling: `"cls"`, `"mean"`, `"eos"` or `"last"`, as `text_pooling` of `LeccrConfig`.
+        frozen_layers: How many of its lowest layers run without dropout while they are frozen, as
+            `freeze_text_layers` of `LeccrConfig`.
     """
 
-    def __init__(self, config: PreTrainedConfig, pooling: str) -> None:
+    cache: Any = None
+
+    def __init__(self, config: PreTrainedConfig, pooling: str, frozen_layers: int = 0) -> None:
         super().__init__()
         self.pooling = pooling
+        self.positions = getattr(config, "max_position_embeddings", None)
+        self.pad_token = getattr(config, "pad_token_id", None) or 0
+        self.frozen_layers = frozen_layers
         self.end_token = _end_token(config)
         self.model = without_pooler(build_tower(config))
 
+    @classmethod
+    def from_pretrained(cls, name: Any, pooling: str) -> "TextTower":
+        """Load a pretrained tower by itself, in eval mode, to compute states with it.
+
+        Args:
+            name: Checkpoint name or folder, as `LeccrModel.from_pretrained_towers` takes it.
+            pooling: As for the class.
+
+        Raises:
+            ValueError: If the checkpoint lacks weights.
+        """
+        config, weights = load_text_tower(name)
+        tower = cls(config, pooling)
+        tower.model.load_state_dict(weights.state_dict())
+        tower.eval()
+        return tower
+
+    def train(self, mode: bool = True) -> "TextTower":
+        """Set training mode as far as there is something to train."""
+        super().train(mode)
+        for part in self.frozen_parts():
+            if is_frozen(part):
+                part.eval()
+        return self
+
+    def frozen_parts(self) -> list[nn.Module]:
+        """Return the embeddings and the lowest layers, as many as `freeze_text_layers` says; none if it is 0."""
+        return lower_parts(self.model, self.frozen_layers) if self.frozen_layers else []
+
+    def frozen_depth(self) -> int:
+        """Return how many of the lowest layers are frozen now, together with the embeddings."""
+        return frozen_depth(self.model)
+
+    def padded(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return texts (B, L) and their mask with as much padding as the tower needs."""
+        if self.pooling != "last" or not self.positions:
+            return input_ids, attention_mask
+        # The padding stands for the text: there has to be as much as in training, whoever tokenized.
+        missing = (0, self.positions - input_ids.shape[1])
+        padded = functional.pad(input_ids, missing, value=self.pad_token)
+        return padded, functional.pad(attention_mask, missing)
+
+    def seen(self, attention_mask: Tensor) -> Tensor:
+        """Return which tokens (B, L) the tower sees: the text, or also padding where that stands for it."""
+        return torch.ones_like(attention_mask) if self.pooling == "last" else attention_mask
+
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Return token states (B, L, H)."""
-        # Where the padding stands for the text, the tower was trained to see it.
-        mask = None if self.pooling == "last" else attention_mask
-        return self.model(input_ids=input_ids, attention_mask=mask).last_hidden_state
+        """Return token states (B, L, H); those of a text without any token are finite, and mean nothing."""
+        if self.cache is not None:
+            return self._from_cache(input_ids, attention_mask)
+        return self.model(**self._inputs(input_ids, attention_mask)).last_hidden_state
+
+    def _inputs(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor | None]:
+        """Return what the tower takes."""
+        if self.pooling == "last":
+            return {"input_ids": input_ids, "attention_mask": None}
+        # An encoder fed nothing but padding returns NaN.
+        empty = (~attention_mask.bool().any(dim=1, keepdim=True)).to(attention_mask.dtype)
+        return {"input_ids": input_ids, "attention_mask": attention_mask + empty}
+
+    def _from_cache(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Return token states (B, L, H) of frozen layers as they are stored, and run only the layers above."""
+        layers = self.cache.layers
+        states, known = self.cache.look_up(input_ids, self.seen(attention_mask))
+        states, unknown = states.to(input_ids.device, self.model.dtype), ~known.to(input_ids.device)
+        if unknown.any():
+            with torch.no_grad():
+                states[unknown] = self.lower(input_ids[unknown], attention_mask[unknown], layers).to(states.dtype)
+        return states if layers is None else self.upper(states, input_ids, attention_mask, layers)
+
+    def lower(self, input_ids: Tensor, attention_mask: Tensor, layers: int | None) -> Tensor:
+        """Return the states (B, L, H) after the lowest layers, or of the whole tower where `layers` is None."""
+        inputs = self._inputs(input_ids, attention_mask)
+        return self.model(**inputs).last_hidden_state if layers is None else run_lower(self.model, layers, **inputs)
+
+    def upper(self, states: Tensor, input_ids: Tensor, attention_mask: Tensor, layers: int) -> Tensor:
+        """Return the tower's token states (B, L, H) of what `lower` returned."""
+        return run_upper(self.model, layers, states, **self._inputs(input_ids, attention_mask))
 
     def pool(self, states: Tensor, attention_mask: Tensor, input_ids: Tensor | None = None) -> Tensor:
         """Return one vector (B, H) per text of the token states (B, L, H); `"eos"` needs the `input_ids`."""
@@ -83,15 +169,14 @@ class TextEncoder(nn.Module):
     Args:
         tower_config: Configuration of the tower.
         config: The network's configuration, which says how texts are pooled, projected and disturbed.
+        frozen_layers: As for `TextTower`.
     """
 
-    def __init__(self, tower_config: PreTrainedConfig, config: Any) -> None:
+    def __init__(self, tower_config: PreTrainedConfig, config: Any, frozen_layers: int = 0) -> None:
         super().__init__()
         self.width = text_width(tower_config)
-        self.positions = getattr(tower_config, "max_position_embeddings", None)
-        self.pad_token = getattr(tower_config, "pad_token_id", None) or 0
         self.token_dropout = config.token_dropout
-        self.tower = TextTower(tower_config, config.text_pooling)
+        self.tower = TextTower(tower_config, config.text_pooling, frozen_layers)
         self.head = TextHead(self.width, config.projection_dim, config.text_head, config.dropout)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
@@ -106,12 +191,8 @@ class TextEncoder(nn.Module):
         """
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
-        check_text_inputs(input_ids, attention_mask, self.positions)
-        if self.tower.pooling == "last" and self.positions:
-            # The padding stands for the text: there has to be as much as in training, whoever tokenized.
-            missing = (0, self.positions - input_ids.shape[1])
-            input_ids = functional.pad(input_ids, missing, value=self.pad_token)
-            attention_mask = functional.pad(attention_mask, missing)
+        check_text_inputs(input_ids, attention_mask, self.tower.positions)
+        input_ids, attention_mask = self.tower.padded(input_ids, attention_mask)
         mask = self.hide_tokens(attention_mask)
         states = self.tower(input_ids, mask)
         return self.embed(states, mask, input_ids), states, mask

@@ -182,9 +182,23 @@ def quickstart(
 def features(
     data: Annotated[str, typer.Argument(help="Folder that `leccr prepare` wrote.")],
     towers: Annotated[str | None, typer.Option(help="Built-in towers or a YAML file with the vision tower.")] = None,
-    recipe: Annotated[str, typer.Option(help="Recipe whose towers to use if --towers is omitted.")] = "dual-encoder",
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="Recipe whose towers to use; by default dual-encoder, and with --texts leccr."),
+    ] = None,
+    texts: Annotated[
+        bool,
+        typer.Option("--texts", help="Features of all captions and descriptions by the frozen text tower or layers."),
+    ] = False,
     store: Annotated[str, typer.Option(metavar="FORMAT", help="How features are stored: fp16 or fp32.")] = "fp16",
-    batch_size: Annotated[int, typer.Option(min=1, max=65536, help="Pictures or frames per batch.")] = FEATURES_BATCH,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=65536,
+            help=f"Pictures, frames or texts per batch; by default {FEATURES_BATCH} or {EMBEDDING_BATCH}.",
+        ),
+    ] = None,
     copies: Annotated[
         int,
         typer.Option(
@@ -194,17 +208,29 @@ def features(
     device: Device = "auto",
     dtype: Dtype = "auto",
 ) -> None:
-    """Compute a frozen tower's visual features once. They are written next to the data."""
+    """Compute a frozen tower's features of all pictures or texts once. They are written next to the data."""
     check_data(data)
     check_writable(data, folder=True)
     check_choice("--store", store, ("fp16", "fp32"))
     check_towers(towers)
+    recipe = recipe or ("leccr" if texts else "dual-encoder")
     need_towers(recipe, towers)
+    if texts and copies:
+        raise UserError("--copies are of pictures, so leave it out with --texts.")
 
     from ..recipes import load_recipe
+
+    chosen = load_recipe(recipe, towers)
+    if texts:
+        from ..training.text_features import run_text_features
+
+        path = run_text_features(data, chosen, store, batch_size or EMBEDDING_BATCH, device, dtype)
+        note(f"The texts are in {path}; `leccr train` uses them instead of the frozen layers of the text tower.")
+        return
+
     from ..training.features import run_features
 
-    path = run_features(data, load_recipe(recipe, towers), store, batch_size, copies, device=device, dtype=dtype)
+    path = run_features(data, chosen, store, batch_size or FEATURES_BATCH, copies, device=device, dtype=dtype)
     note(f"The features are in {path}; `leccr train` uses them instead of the pictures.")
 
 

@@ -11,11 +11,13 @@ from processing.caption_embeddings import EMBEDDINGS_FILE, CaptionEmbeddings
 from processing.captions import languages_of, undrawable
 from processing.features import FeatureFile
 from processing.screen import shown
+from processing.text_states import TextStates
 
 from ..errors import UserError
 from ..recipes.recipe import Recipe
 from .features import choose_features, fits_recipe
 from .loading import SCENES, for_videos, load_data, without_broken_pictures
+from .text_states import choose_text_states
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class TrainingData:
         languages: Target languages.
         features: Visual features computed ahead, used in place of the pictures, or None.
         embeddings: A teacher's embeddings of the training captions, or None.
+        texts: States of the texts in place of frozen layers of the text tower, or None.
         left_out: Why training rows were left out, and how many.
     """
 
@@ -36,6 +39,7 @@ class TrainingData:
     languages: list[str]
     features: FeatureFile | None = None
     embeddings: CaptionEmbeddings | None = None
+    texts: TextStates | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -75,7 +79,8 @@ def open_training_data(recipe: Recipe) -> TrainingData:
     embeddings = None
     if needs_teacher(recipe, splits.get("train")) and (Path(data) / EMBEDDINGS_FILE).is_file():
         embeddings = CaptionEmbeddings(data)
-    return training_data(recipe, splits, features, embeddings)
+    texts = None if data == SCENES else choose_text_states(data, recipe)
+    return training_data(recipe, splits, features, embeddings, texts)
 
 
 def training_data(
@@ -83,6 +88,7 @@ def training_data(
     splits: Mapping[str, Dataset],
     features: FeatureFile | None = None,
     embeddings: CaptionEmbeddings | None = None,
+    texts: TextStates | None = None,
 ) -> TrainingData:
     """Check that a recipe can be trained on these rows.
 
@@ -91,6 +97,7 @@ def training_data(
         splits: Rows in the project's schema by split.
         features: Visual features computed ahead.
         embeddings: A teacher's embeddings of the training captions.
+        texts: States of the texts in place of frozen layers of the text tower.
 
     Raises:
         UserError: If a split or a language is missing, or the recipe needs translations or a teacher's embeddings and
@@ -111,7 +118,7 @@ def training_data(
     usable, left_out = _usable(train, languages)
     splits = {**splits, "train": usable}
     _check_teaching(recipe, usable, languages, embeddings)
-    return TrainingData(DatasetDict(splits), source, languages, features, embeddings, left_out)
+    return TrainingData(DatasetDict(splits), source, languages, features, embeddings, texts, left_out)
 
 
 def needs_teacher(recipe: Recipe, train: Dataset | None) -> bool:
@@ -132,7 +139,7 @@ def missing_texts(recipe: Recipe, data: TrainingData) -> list[str]:
             f"The data have captions in {data.source} only, so the model will search in no other language. Add "
             f"translations with: leccr translate {name} --to de"
         )
-    if _learns_from_descriptions(recipe) and not any(data.train["description"]):
+    if learns_from_descriptions(recipe) and not any(data.train["description"]):
         notes.append(
             f"No training row has a description, which recipe {recipe.name} learns from, so it will find no more than "
             f"dual-encoder. Write descriptions with: leccr describe {name}"
@@ -140,7 +147,8 @@ def missing_texts(recipe: Recipe, data: TrainingData) -> list[str]:
     return notes
 
 
-def _learns_from_descriptions(recipe: Recipe) -> bool:
+def learns_from_descriptions(recipe: Recipe) -> bool:
+    """Return whether a recipe's model reads descriptions."""
     slots, fusion = recipe.model.get("num_slots"), recipe.model.get("description_fusion")
     sentences = recipe.model.get("slot_source", "attention") != "attention"
     return recipe.network == "cross-modal" and (slots is None or slots > 0 or sentences or bool(fusion))

@@ -165,7 +165,7 @@ def build_model(recipe: Recipe, processor: Any, features: FeatureFile | None = N
             raise UserError(f"{recipe.dual_encoder} takes the pictures themselves; move {features.path} away.")
         model = LeccrModel.from_dual_encoder(recipe.dual_encoder, **fields)
         # SigLIP 2's configuration has that of another tokenizer.
-        model.config.text_config.pad_token_id = model.text.pad_token = processor.tokenizer.pad_token_id
+        model.config.text_config.pad_token_id = model.text.tower.pad_token = processor.tokenizer.pad_token_id
         return model.train()
     if isinstance(text, dict):
         tokenizer = getattr(processor, "tokenizer", processor)

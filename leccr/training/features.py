@@ -81,7 +81,7 @@ def run_features(
     tower, image_processor = load_vision_tower(recipe)
     tower = to_device(tower, chosen, dtype)
     parts = own_folder(target.with_suffix(".parts"))
-    _check_same_run(parts, _settings(recipe, store, dtype, copies))
+    check_same_run(parts, _settings(recipe, store, dtype, copies))
     rounds = [(name, 0) for name in splits] + [("train", copy) for copy in range(1, copies + 1) if "train" in splits]
     ids = [copy_id(row_id, copy) if copy else row_id for name, copy in rounds for row_id in splits[name]["id"]]
     paths = []
@@ -99,8 +99,8 @@ def run_features(
                 for tokens in encode_rows(tower, image_processor, part, batch_size, num_frames, vary, background):
                     encoded.append(tokens.to(STORES[store]))
                     progress.update()
-                _write_part(paths[-1], encoded)
-    features = (tokens for path in paths for tokens in _read_part(path))
+                write_part(paths[-1], encoded)
+    features = (tokens for path in paths for tokens in read_part(path))
     settings = json.dumps(tower_settings(recipe))
     save_features(target, ids, features, tower=str(recipe.vision), copies=str(copies), settings=settings)
     for path in parts.iterdir():
@@ -188,7 +188,12 @@ def encode_rows(
         yield from tokens if num_frames is None else tokens[:, 0].split(lengths)
 
 
-def _check_same_run(parts: Path, about: dict[str, Any]) -> None:
+def check_same_run(parts: Path, about: dict[str, Any]) -> None:
+    """Write down what a run computes, in the folder of its parts.
+
+    Raises:
+        UserError: If the folder has parts of a run that computes something else.
+    """
     path = parts / "about.json"
     text = json.dumps(about, sort_keys=True)
     if path.exists() and path.read_text(encoding="utf-8") != text:
@@ -196,12 +201,14 @@ def _check_same_run(parts: Path, about: dict[str, Any]) -> None:
     write_text(path, text)
 
 
-def _write_part(path: Path, features: Sequence[Tensor]) -> None:
+def write_part(path: Path, features: Sequence[Tensor]) -> None:
+    """Write features (N_i, F) as a finished part."""
     lengths = torch.tensor([len(tokens) for tokens in features])
     with atomic_file(path) as part:
         save_file({"features": torch.cat(list(features)), "lengths": lengths}, part)
 
 
-def _read_part(path: Path) -> tuple[Tensor, ...]:
+def read_part(path: Path) -> tuple[Tensor, ...]:
+    """Return the features (N_i, F) of a part."""
     part = load_file(path)
     return part["features"].split(part["lengths"].tolist())

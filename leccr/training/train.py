@@ -31,6 +31,7 @@ from ..recipes.recipe import RECIPE_FILE
 from .report import LossTerms, plot_training
 from .resuming import CHECKPOINTS, begin_run, last_checkpoint
 from .settings import training_arguments
+from .text_cache import tell_missing, use_text_states
 
 CALIBRATION = "calibration"
 
@@ -65,6 +66,8 @@ def make_trainer(recipe: Recipe, data: TrainingData, output: Path) -> Trainer:
     batches = _batches(recipe, data, processor)
     if recipe.network == "cross-modal":
         standardize(model, data.features, data.train)
+    if data.texts is not None:
+        use_text_states(model, data.texts)
     if recipe.lora:
         model = add_lora(model, recipe.lora)
     with settings_of_the_user("The settings of the training"):
@@ -186,6 +189,8 @@ def run_training(recipe: Recipe, output: Path, resume: bool = False, plots: bool
     _announce(recipe, data)
     begin_run(output, recipe, data.used, resume)
     report = train_recipe(trainer, recipe, resume)
+    if data.texts is not None:
+        tell_missing(data.texts)
     if not is_main_process():
         return
     report["data"] = training_facts(str(recipe.data), data.used)
