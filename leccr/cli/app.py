@@ -29,6 +29,7 @@ REPORT = 'This is a bug in leccr. CONTRIBUTING.md says how to report it, in its 
 SAME_COMMAND = "Run the same command again to resume."
 HOW_TO_RESUME = {
     "describe": SAME_COMMAND,
+    "features": SAME_COMMAND,
     "index": SAME_COMMAND,
     "train": "Add --resume to the same command to resume from the last checkpoint, if one was written.",
     "translate": SAME_COMMAND,

@@ -213,10 +213,10 @@ def features(
     check_writable(data, folder=True)
     check_choice("--store", store, ("fp16", "fp32"))
     check_towers(towers)
+    if texts and copies:
+        raise UserError(f"--copies {copies} is for pictures; leave it out, or --texts.")
     recipe = recipe or ("leccr" if texts else "dual-encoder")
     need_towers(recipe, towers)
-    if texts and copies:
-        raise UserError("--copies are of pictures, so leave it out with --texts.")
 
     from ..recipes import load_recipe
 

@@ -36,6 +36,8 @@ MISTAKES = [
     ("features nosuch", "There is no data folder nosuch"),
     ("features DATA --towers scens", '--towers scens is not known: did you mean "scenes"?'),
     ("features DATA --store fp8", "--store fp8 is not known"),
+    ("features DATA --texts --copies 2", "--copies 2 is for pictures; leave it out, or --texts."),
+    ("features DATA --texts --towers scens", '--towers scens is not known: did you mean "scenes"?'),
     ("train lecr --out NEW", 'There is no recipe "lecr"'),
     ("train leccr --towers scens --out NEW", '--towers scens is not known: did you mean "scenes"?'),
     ("train leccr --data nosuch --out NEW", "There is no data folder nosuch"),

@@ -10,15 +10,20 @@ import pytest
 import torch
 from torch import Tensor
 from transformers import BertConfig, BertModel, DebertaV2Config, DebertaV2Model
+from typer.testing import CliRunner
 
 import leccr.training.text_features as featuring
+from leccr.cli import app
 from leccr.data.training_data import open_training_data
 from leccr.errors import UserError
 from leccr.recipes import Recipe
+from leccr.recipes.yaml_text import to_yaml
 from leccr.training.text_cache import tell_missing
 from leccr.training.text_features import encode_texts, run_text_features
 from leccr.training.train import make_trainer
+from processing.caption_embeddings import caption_texts
 from processing.storage import write_rows
+from processing.text_states import TextStates
 from tests.tiny_data import COLOURS, picture, processor, recipe, row
 
 DESCRIBED = [
@@ -27,6 +32,7 @@ DESCRIBED = [
 ]
 # Of a picture without a description, a caption of which is another picture's description.
 ROWS = [*DESCRIBED, row("e", captions=2, description=None, source_captions=["This is a.", "en e 1"])]
+CAPTIONS = {text for each in ROWS for text in caption_texts(each)}
 SLOTS = {"num_slots": 2, "slot_layers": 1, "interaction_layers": 1, "interaction_heads": 2, "slot_anchor": "text"}
 MODEL = {"projection_dim": 8, **SLOTS, "description_gradient": True, "text_pooling": "mean"}
 SIZES = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 16}
@@ -219,6 +225,20 @@ def test_any_tower_can_be_stored_as_a_whole(data: Path, tmp_path: Path) -> None:
     figures, missing = a_step(chosen, tmp_path)
     assert missing == 0
     torch.testing.assert_close(figures["loss"], expected["loss"], atol=1e-6, rtol=1e-5)
+
+
+def test_the_command(data: Path, tmp_path: Path) -> None:
+    chosen = tiny(data, {"freeze_text": True}, tower="tower")
+    fields = {"text": chosen.text, "vision": chosen.vision, "image_processor": chosen.image_processor}
+    towers = {**fields, "description": "Tiny.", "model": {"freeze_text": True, "projection_dim": 8}}
+    (tmp_path / "towers.yaml").write_text(to_yaml(towers))
+    arguments = ["features", str(data), "--texts", "--towers", str(tmp_path / "towers.yaml"), "--batch-size", "4"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "texts-tower.safetensors; `leccr train` uses them instead of the frozen layers" in result.output
+    # Descriptions, too, without a --recipe.
+    assert len(TextStates(data / "texts-tower.safetensors").probes) == 8
+    assert len(TextStates(data / "texts-tower.safetensors")) > len(CAPTIONS)
 
 
 def test_an_unknown_way_to_store_them(data: Path) -> None:
