@@ -13,6 +13,7 @@ from .objectives_leccr import all_gather_with_gradient, contrastive_loss, differ
 from .outputs_leccr import CrossLingualOutput
 from .pretrained_leccr import load_pretrained_text_tower
 from .text_encoder_leccr import TextEncoder
+from .text_layers_leccr import check_frozen_layers
 from .transport_leccr import transport_costs, word_alignment_loss
 
 # What `caption_languages` holds where a row has no further caption.
@@ -41,6 +42,7 @@ class CrossLingualModel(LeccrPreTrainedModel):
     def __init__(self, config: CrossLingualConfig) -> None:
         super().__init__(config)
         self.text = TextEncoder(config.text_config, config, config.freeze_text_layers)
+        check_frozen_layers(self.text.tower.model, config.freeze_text_layers)
         self.logit_scale = Gate(config.logit_scale_init_value)
         self.post_init()
         self.freeze_as_configured()

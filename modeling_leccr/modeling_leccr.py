@@ -17,6 +17,7 @@ from .objectives_leccr import best_slot_scores, contrastive_loss
 from .outputs_leccr import LeccrImageOutput, LeccrOutput
 from .pretrained_leccr import StartsFromPretrained
 from .text_encoder_leccr import TextEncoder
+from .text_layers_leccr import check_frozen_layers
 
 
 class LeccrModel(StartsFromPretrained, LeccrPreTrainedModel):
@@ -37,6 +38,7 @@ class LeccrModel(StartsFromPretrained, LeccrPreTrainedModel):
     def __init__(self, config: LeccrConfig) -> None:
         super().__init__(config)
         self.text = TextEncoder(config.text_config, config, config.freeze_text_layers)
+        check_frozen_layers(self.text.tower.model, config.freeze_text_layers)
         self.description_encoder = None
         if config.description_config is not None:
             self.description_encoder = TextEncoder(config.description_config, config)

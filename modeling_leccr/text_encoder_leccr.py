@@ -66,7 +66,7 @@ class TextTower(Tower):
 
     def frozen_parts(self) -> list[nn.Module]:
         """Return the embeddings and the lowest layers, as many as `freeze_text_layers` says; none if it is 0."""
-        return lower_parts(self.model, self.frozen_layers) if self.frozen_layers else []
+        return lower_parts(self.model, self.frozen_layers)
 
     def frozen_depth(self) -> int:
         """Return how many of the lowest layers are frozen now, together with the embeddings."""

@@ -35,19 +35,20 @@ def layer_names(model: nn.Module) -> tuple[str, str] | None:
     return None
 
 
-def lower_parts(model: nn.Module, count: int) -> list[nn.Module]:
-    """Return a tower's embeddings and its lowest `count` layers.
+def check_frozen_layers(model: nn.Module, count: int) -> None:
+    """Raise ValueError unless a tower has so many layers to freeze, where it is known to have them."""
+    if count:
+        existing = len(list(model.get_submodule(_names(model)[1]).children()))
+        if count > existing:
+            raise ValueError(f"freeze_text_layers is {count}, but the text tower has {existing} layers; freeze fewer.")
 
-    Raises:
-        ValueError: If the tower has fewer layers, or they are not found.
-    """
-    embeddings, layers = _names(model)
-    existing = list(model.get_submodule(layers).children())
-    if count > len(existing):
-        raise ValueError(
-            f"freeze_text_layers is {count}, but the text tower has {len(existing)} layers; give at most so many."
-        )
-    return [model.get_submodule(embeddings), *existing[:count]]
+
+def lower_parts(model: nn.Module, count: int) -> list[nn.Module]:
+    """Return a tower's embeddings and its lowest `count` layers; nothing if that is 0."""
+    if not count:
+        return []
+    embeddings, layers = (model.get_submodule(name) for name in _names(model))
+    return [embeddings, *list(layers.children())[:count]]
 
 
 def frozen_depth(model: nn.Module) -> int:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from modeling_leccr.text_encoder_leccr import TextTower
+from modeling_leccr.text_layers_leccr import check_frozen_layers
 from processing.notes import note
 from processing.text_states import TextStates
 
@@ -77,8 +78,7 @@ def check_layers(tower: TextTower, settings: dict[str, Any], probes: Sequence[Se
     if layers is None:
         return
     with settings_of_the_user("The text tower"):
-        tower.frozen_layers = layers
-        tower.frozen_parts()
+        check_frozen_layers(tower.model, layers)
     try:
         works = _differ(_pooled(tower, probes, layers), _pooled(tower, probes)) <= 1e-3
     except Exception:  # noqa: BLE001 - whatever the code of another kind of model makes of it
