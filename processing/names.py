@@ -28,7 +28,7 @@ def stored_name(name: str | Path) -> str:
 
 def stored_path(stored: str | Path) -> Path:
     r"""Return the path that `stored_name` made a text of: the one of exactly this name if it exists."""
-    path = Path(stored)
+    path = stored if isinstance(stored, Path) else Path(stored)
     if "\\x" not in str(stored) or os.path.lexists(path):
         return path
     found = Path()

@@ -13,6 +13,7 @@ import yaml
 from ..errors import UserError
 from .results import Result
 from .store.catalogue import Catalogue, read_state, write_state
+from .store.ranking import Ranking
 from .store.snapshot import Snapshot
 from .store.state import State
 
@@ -23,33 +24,30 @@ if TYPE_CHECKING:
 SURE = 0.8
 
 
-def add_confidence(
-    answers: Sequence[Sequence[Result]], asked: Sequence[tuple[str, float]], encoder: "Encoder", state: State
-) -> list[list[Result]]:
-    """Return results with their confidence.
+def confidences(
+    rankings: Sequence[Ranking], asked: Sequence[tuple[str, float]], encoder: "Encoder", state: State
+) -> list[Sequence[float | None]]:
+    """Return how sure the answers to each text are.
 
     By a model's calibration it is the probability that an answer with this score is right. Without one it is the share
     of unrelated captions whose best answer in this gallery scores lower. Of a query of which the model knows no token
     it is 0; and None where there is neither a calibration nor an unrelated caption.
 
     Args:
-        answers: The results of each query.
+        rankings: The answers to each query.
         asked: The text of each query, and the share of its tokens that the model does not know.
         encoder: The gallery's model.
         state: The gallery's state.
     """
     return [
-        [dataclasses.replace(result, confidence=value) for result, value in zip(results, values)]
-        for results, values in (
-            (results, _confidences(np.array([result.score for result in results]), text, share, encoder, state))
-            for results, (text, share) in zip(answers, asked, strict=True)
-        )
+        _confidences(ranking.scores, text, unknown, encoder, state)
+        for ranking, (text, unknown) in zip(rankings, asked, strict=True)
     ]
 
 
 def _confidences(
     scores: np.ndarray, text: str, unknown: float, encoder: "Encoder", state: State
-) -> list[float] | list[None]:
+) -> Sequence[float | None]:
     calibration = encoder.calibration
     # Descriptions change all scores.
     if calibration is not None and calibration.description_weight == encoder.description_weight:
@@ -60,7 +58,7 @@ def _confidences(
         values = np.searchsorted(lower, scores) / len(lower)
     else:
         return [None] * len(scores)
-    return [float(value) for value in values * (unknown < 1)]
+    return (values * (unknown < 1)).tolist()
 
 
 def check_confidence(least: float | None) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from itertools import repeat
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, overload
@@ -11,7 +12,7 @@ import numpy as np
 from processing.device import check_names
 
 from ..errors import UserError
-from .confidence import add_confidence, check_confidence, fitting
+from .confidence import check_confidence, confidences, fitting
 from .filters import parse_filter
 from .options import AddOptions, IndexOptions
 from .results import Result, checked_embeddings, checked_texts, find_items, make_results, warn_unreadable
@@ -177,10 +178,12 @@ class Gallery:
             items = items_at(connection, sorted({int(position) for each in rankings for position in each.positions}))
             snapshot.engine.view_map.check_counts({position: item.views for position, item in items.items()})
             sources = sources_of(connection)
-        results = [make_results(ranking, items, sources, snapshot.state.slots) for ranking in rankings]
-        if asked is not None:
-            results = add_confidence(results, asked, self.encoder, snapshot.state)
-        results = [fitting(own, min_confidence) for own in results]
+        state = snapshot.state
+        sure = repeat(None) if asked is None else confidences(rankings, asked, self.encoder, state)
+        results = [
+            fitting(make_results(ranking, items, sources, state.slots, own), min_confidence)
+            for ranking, own in zip(rankings, sure)
+        ]
         return results[0] if single else results
 
     def search_by_image(

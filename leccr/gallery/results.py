@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -132,12 +133,16 @@ def is_encodable(text: str) -> bool:
 
 
 def make_results(
-    ranking: Ranking, items: dict[int, Item], sources: dict[int, tuple[str, str]], slots: bool
+    ranking: Ranking,
+    items: dict[int, Item],
+    sources: dict[int, tuple[str, str]],
+    slots: bool,
+    confidences: Sequence[float | None] | None = None,
 ) -> list[Result]:
-    """Return the results of one query, from the items at its best positions."""
+    """Return the results of one query, from the items at its best positions and the confidence of each."""
     results = []
-    columns = (ranking.positions.tolist(), ranking.scores.tolist(), ranking.views.tolist())
-    for rank, (position, score, view) in enumerate(zip(*columns), start=1):
+    columns = (ranking.positions.tolist(), ranking.scores.tolist(), ranking.views.tolist(), confidences or repeat(None))
+    for rank, (position, score, view, confidence) in enumerate(zip(*columns), start=1):
         item = items[position]
         results.append(
             Result(
@@ -155,6 +160,7 @@ def make_results(
                 time=item.time,
                 hash=item.hash,
                 number=item.number,
+                confidence=confidence,
             )
         )
     return results
@@ -168,8 +174,9 @@ def _is_whole(item: Item) -> bool:
 def file_of(item: Item, sources: dict[int, tuple[str, str]]) -> Path | None:
     """Return the file of an item of a folder; None for other items, and if the path would lead out of the folder."""
     kind, location = sources.get(item.source, ("", ""))
-    leads_out = os.path.isabs(item.path) or ".." in re.split(r"[\\/]", item.path) or "\0" in item.path
-    return None if kind != FOLDER or leads_out else stored_path(Path(stored_path(location), item.path))
+    path = item.path
+    leads_out = os.path.isabs(path) or "\0" in path or (".." in path and ".." in re.split(r"[\\/]", path))
+    return None if kind != FOLDER or leads_out else stored_path(os.path.join(location, path))
 
 
 def existing_file(file: Path | None, path: str) -> Path | None:

@@ -14,7 +14,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,6 @@ SCHEMA = {
     "thumbnails": "CREATE TABLE thumbnails (number INTEGER PRIMARY KEY, picture BLOB NOT NULL) STRICT",
     "removed": "CREATE TABLE removed (position INTEGER PRIMARY KEY, views INTEGER NOT NULL) STRICT",
 }
-COLUMNS = "number, position, source, id, path, kind, hash, size, time, description, views, checksum"
 
 
 @dataclass(frozen=True)
@@ -82,6 +81,9 @@ class Item:
     views: int = 1
     number: int = -1
     checksum: int = 0
+
+
+COLUMNS = tuple(column.name for column in fields(Item))
 
 
 class Catalogue:
@@ -231,9 +233,9 @@ def select_items(
     connection: sqlite3.Connection, condition: str, values: Sequence[Any] = (), order: str = "position"
 ) -> list[Item]:
     """Return the items that satisfy an SQL condition, by default in the order of their positions."""
-    rows = connection.execute(f"SELECT {COLUMNS} FROM items WHERE {condition} ORDER BY {order}", tuple(values))
-    names = COLUMNS.split(", ")
-    return [Item(**dict(zip(names, row))) for row in rows]
+    columns = ", ".join(COLUMNS)
+    rows = connection.execute(f"SELECT {columns} FROM items WHERE {condition} ORDER BY {order}", tuple(values))
+    return [Item(*row) for row in rows]
 
 
 def items_at(connection: sqlite3.Connection, positions: Sequence[int]) -> dict[int, Item]:
@@ -248,11 +250,12 @@ def items_at(connection: sqlite3.Connection, positions: Sequence[int]) -> dict[i
 
 def put_item(connection: sqlite3.Connection, item: Item, thumbnail: bytes | None) -> None:
     """Insert an item, or replace the one with the same source and id."""
-    columns = COLUMNS.removeprefix("number, ")
-    values = [getattr(item, name) for name in columns.split(", ")]
+    columns = [name for name in COLUMNS if name != "number"]
+    values = [getattr(item, name) for name in columns]
     number = connection.execute(
-        f"INSERT INTO items ({columns}) VALUES ({','.join('?' * len(values))}) ON CONFLICT (source, id) DO UPDATE SET "
-        + ", ".join(f"{name} = excluded.{name}" for name in columns.split(", "))
+        f"INSERT INTO items ({', '.join(columns)}) VALUES ({','.join('?' * len(values))}) "
+        "ON CONFLICT (source, id) DO UPDATE SET "
+        + ", ".join(f"{name} = excluded.{name}" for name in columns)
         + " RETURNING number",
         values,
     ).fetchone()[0]

@@ -43,20 +43,6 @@ def learn_ranges(views: np.ndarray) -> tuple[float, ...]:
     return tuple(np.concatenate([lowest - room, highest - lowest + 2 * room]).astype(np.float32).tolist())
 
 
-def map_rows(index: Any, codes: np.ndarray) -> None:
-    """Let an empty index search codes (rows, bytes) in place; they must live at least as long as the index.
-
-    FAISS does the same for an index file that it maps into memory. The codes of a gallery have no header, so that they
-    can be appended to, and nothing from a gallery of unknown origin has to be parsed.
-    """
-    if not len(codes):
-        return
-    # An empty index has no owner of its codes, and neither has the view: the caller keeps them alive.
-    owner = index.codes.owner
-    index.codes = faiss.MaybeOwnedVectorUInt8.create_view(faiss.swig_ptr(codes), codes.size, owner)
-    index.ntotal = len(codes)
-
-
 class Views:
     """The views of a gallery at one state: rows of codes in a file, and the map that says whose they are.
 
@@ -72,8 +58,8 @@ class Views:
         self.state = state
         self.path = views_path(folder, state)
         self.view_map = ViewMap.open(folder, state)
-        self.index = empty_index(state)
-        rows, size = state.views, self.index.sa_code_size()
+        self.codec = empty_index(state)
+        rows, size = state.views, self.codec.sa_code_size()
         stored = self.path.stat().st_size if self.path.is_file() else 0
         if stored < rows * size:
             raise UserError(
@@ -81,12 +67,13 @@ class Views:
                 f"{folder}` repairs this."
             )
         shape = (rows, size)
-        self.codes = np.memmap(self.path, np.uint8, "r", shape=shape) if rows else np.empty(shape, np.uint8)
-        map_rows(self.index, self.codes)
+        codes = np.memmap(self.path, np.uint8, "r", shape=shape) if rows else np.empty(shape, np.uint8)
+        # An array of the plain class, because each look at the other costs microseconds.
+        self.codes = np.asarray(codes)
 
     def rows(self, rows: np.ndarray) -> np.ndarray:
         """Return rows as float32 (n, D)."""
-        return self.index.sa_decode(np.ascontiguousarray(self.codes[rows]))
+        return self.codec.sa_decode(np.ascontiguousarray(self.codes[rows]))
 
     def at(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the views (R, D) at the positions, float32, one position after the other, and the counts (n,) of each.
