@@ -9,6 +9,7 @@ from .fields_leccr import (
     check_not_negative,
     check_positive,
     check_shares,
+    check_text_layers,
     checked,
     without_local_paths,
 )
@@ -25,7 +26,9 @@ class CrossLingualConfig(PreTrainedConfig):
         text_config: Configuration of the multilingual text tower.
         projection_dim: Width D of the embeddings.
         text_pooling: `"cls"` or `"mean"` over the real tokens.
-        text_head: `"linear"` or `"mlp"` with one hidden layer.
+        text_head: `"linear"`, `"mlp"` with one hidden layer, or `"residual"`, as in `LeccrConfig`.
+        text_layers: Layers whose states are joined, as in `LeccrConfig`.
+        text_standardize: Whether states are standardised, as in `LeccrConfig`.
 
     Objectives:
         sentence_weight: Weight of matching whole sentences; 0 switches it off.
@@ -56,7 +59,9 @@ class CrossLingualConfig(PreTrainedConfig):
     text_config: Any = None
     projection_dim: int = 256
     text_pooling: Literal["cls", "mean"] = "cls"
-    text_head: Literal["linear", "mlp"] = "linear"
+    text_head: Literal["linear", "mlp", "residual"] = "linear"
+    text_layers: list[int] | None = None
+    text_standardize: bool = False
 
     sentence_weight: float | int = 1.0
     word_weight: float | int = 0.1
@@ -80,6 +85,7 @@ class CrossLingualConfig(PreTrainedConfig):
         """Check that there is a text tower."""
         if self.text_config is None:
             raise ValueError("A cross-lingual model needs a text tower: give text_config.")
+        check_text_layers(self)
 
     def validate_objectives(self) -> None:
         """Check weights, and the settings of the transport."""

@@ -5,10 +5,12 @@ from typing import Any, Literal
 from transformers import AutoConfig, PreTrainedConfig
 
 from .fields_leccr import (
+    NOT_RANKED,
     as_config,
     check_not_negative,
     check_positive,
     check_shares,
+    check_text_layers,
     checked,
     without_local_paths,
 )
@@ -55,6 +57,10 @@ class LeccrConfig(PreTrainedConfig):
             where it is padding (SigLIP's, which sees its padding: always pad to the length it was trained with).
         text_head: `"linear"` (published), `"mlp"` with one hidden layer, `"residual"`, the two added, for a tower
             that stays frozen, or `"pooler"`, BERT's pooling layer under a linear one.
+
+        text_layers: Numbers of the text tower's layers whose token states are joined, such as `[12, 10]`, 0 being its
+            embeddings; None for the output of the last one.
+        text_standardize: Whether pooled text states are standardised with stored means and deviations.
 
     Slots:
         slot_source: What slots are made of: `"attention"` (published) of the whole description, `num_slots` of them;
@@ -121,29 +127,7 @@ class LeccrConfig(PreTrainedConfig):
     sub_configs = {name: AutoConfig for name in SUB_CONFIGS}
     # There is no model without towers, and older transformers would otherwise build one to compare with.
     has_no_defaults_at_init = True
-    # Everything but the two tensors that evaluation ranks with.
-    keys_to_ignore_at_inference = [
-        "logits_per_image",
-        "logits_per_text",
-        "text_embeds",
-        "image_embeds",
-        "slot_embeds",
-        "source_embeds",
-        "target_embeds",
-        "loss_vision_source",
-        "loss_vision_target",
-        "loss_source_target",
-        "loss_slot_source",
-        "loss_slot_target",
-        "loss_slot_diversity",
-        "loss_slot_vision",
-        "loss_softened",
-        "loss_transfer",
-        "loss_fused_source",
-        "loss_fused_target",
-        "loss_image_only_source",
-        "loss_image_only_target",
-    ]
+    keys_to_ignore_at_inference = NOT_RANKED
 
     # Configurations or None; dictionaries, as they are stored, become configurations.
     vision_config: Any = None
@@ -160,6 +144,8 @@ class LeccrConfig(PreTrainedConfig):
     visual_layers: int = 0
     text_pooling: Literal["cls", "mean", "eos", "last"] = "cls"
     text_head: Literal["linear", "mlp", "residual", "pooler"] = "linear"
+    text_layers: list[int] | None = None
+    text_standardize: bool = False
 
     slot_source: Literal["attention", "sentences", "both"] = "attention"
     sentence_gate: float | int = 1.0
@@ -230,6 +216,7 @@ class LeccrConfig(PreTrainedConfig):
         """Check the towers and the widths that follow from them."""
         if self.text_config is None:
             raise ValueError("A LECCR model needs a text tower: give text_config.")
+        check_text_layers(self)
         if self.visual_feature_dim is None:
             raise ValueError(
                 "The width of the visual features is unknown: give visual_feature_dim, or a vision_config that says so."

@@ -12,6 +12,30 @@ from transformers import AutoConfig, PreTrainedConfig
 
 HUB_NAME = re.compile(r"([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*")
 
+# What a retrieval model returns, but for the two tensors that evaluation ranks with.
+NOT_RANKED = [
+    "logits_per_image",
+    "logits_per_text",
+    "text_embeds",
+    "image_embeds",
+    "slot_embeds",
+    "source_embeds",
+    "target_embeds",
+    "loss_vision_source",
+    "loss_vision_target",
+    "loss_source_target",
+    "loss_slot_source",
+    "loss_slot_target",
+    "loss_slot_diversity",
+    "loss_slot_vision",
+    "loss_softened",
+    "loss_transfer",
+    "loss_fused_source",
+    "loss_fused_target",
+    "loss_image_only_source",
+    "loss_image_only_target",
+]
+
 
 def is_hub_name(name: Any) -> bool:
     """Return whether a checkpoint's name is one that the Hub may have, and not a folder here."""
@@ -88,3 +112,20 @@ def check_not_negative(config: PreTrainedConfig, *names: str) -> None:
         value = getattr(config, name)
         if value < 0:
             raise ValueError(f"{name} is {value}, but cannot be negative.")
+
+
+def check_text_layers(config: PreTrainedConfig) -> None:
+    """Raise ValueError unless the text tower has the layers whose states are to be joined."""
+    layers, existing = config.text_layers, getattr(config.text_config, "num_hidden_layers", None)
+    if layers is None:
+        return
+    if not layers or min(layers) < 0 or max(layers) > (existing or max(layers)):
+        raise ValueError(
+            f"text_layers is {layers}, but has to name layers of the text tower, from 0 to "
+            f"{existing or 'its last one'}."
+        )
+    if config.freeze_text_layers:
+        raise ValueError(
+            f"text_layers joins the states of several layers, which freeze_text_layers {config.freeze_text_layers} "
+            "does not support; set freeze_text, or leave one of them out."
+        )

@@ -178,8 +178,7 @@ class ImageEncoder(nn.Module):
         """Store the mean and the standard deviation (F,) of each visual channel, for `vision_standardize`."""
         if self.standardizer is None:
             raise ValueError("This model does not standardise visual features; set vision_standardize=True.")
-        self.standardizer.mean.copy_(mean)
-        self.standardizer.deviation.copy_(deviation.clamp(min=1e-6))
+        self.standardizer.set(mean, deviation.clamp(min=1e-6))
 
     def _project(self, features: Tensor, mask: Tensor | None) -> Tensor:
         if self._only_summary_counts():

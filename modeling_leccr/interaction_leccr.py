@@ -215,8 +215,8 @@ class LateFusion(nn.Module):
 
     def __init__(self, config: LeccrConfig) -> None:
         super().__init__()
-        self.gate = Gate(config.fusion_gate)
-        self.gate.weight.requires_grad_(config.learn_fusion_gate)
+        self.fixed_gate = config.fusion_gate
+        self.gate = Gate(config.fusion_gate) if config.learn_fusion_gate else None
         self.trust = Trust() if config.description_trust else None
 
     def forward(self, image: Tensor, description: Description | None) -> Tensor:
@@ -231,7 +231,8 @@ class LateFusion(nn.Module):
         addition = description.embedding
         if self.trust is not None:
             addition = self.trust(image, addition) * addition
-        fused = functional.normalize(self.gate.weight * image + addition, dim=-1)
+        gate = self.fixed_gate if self.gate is None else self.gate.weight
+        fused = functional.normalize(gate * image + addition, dim=-1)
         return torch.where(description.present, fused, image.to(fused.dtype))
 
 

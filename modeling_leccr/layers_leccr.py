@@ -112,6 +112,18 @@ class SpaceProjection(nn.Linear):
         init.zeros_(self.bias)
 
 
+class PassingProjection(SpaceProjection):
+    """Linear map that starts by passing on as many of the first channels as it has outputs.
+
+    For states of a pretrained tower, whose own space is worth keeping.
+    """
+
+    def reset_parameters(self) -> None:
+        """Set an identity that ends with the smaller width."""
+        init.eye_(self.weight)
+        init.zeros_(self.bias)
+
+
 class LearnedTokens(nn.Module):
     """A few learned vectors. They start random: vectors that start equal would stay equal.
 
@@ -202,6 +214,11 @@ class FeatureStandardizer(nn.Module):
         """Go back to the identity."""
         init.zeros_(self.mean)
         init.ones_(self.deviation)
+
+    def set(self, mean: Tensor, deviation: Tensor) -> None:
+        """Store the mean and the deviation (F,) of each channel."""
+        self.mean.copy_(mean)
+        self.deviation.copy_(deviation)
 
     def forward(self, features: Tensor) -> Tensor:
         """Standardise (..., F)."""

@@ -41,7 +41,7 @@ class CrossLingualModel(LeccrPreTrainedModel):
 
     def __init__(self, config: CrossLingualConfig) -> None:
         super().__init__(config)
-        self.text = TextEncoder(config.text_config, config, config.freeze_text_layers)
+        self.text = TextEncoder(config.text_config, config)
         check_frozen_layers(self.text.tower.model, config.freeze_text_layers)
         self.logit_scale = Gate(config.logit_scale_init_value)
         self.post_init()

@@ -37,11 +37,11 @@ class LeccrModel(StartsFromPretrained, LeccrPreTrainedModel):
 
     def __init__(self, config: LeccrConfig) -> None:
         super().__init__(config)
-        self.text = TextEncoder(config.text_config, config, config.freeze_text_layers)
+        self.text = TextEncoder(config.text_config, config)
         check_frozen_layers(self.text.tower.model, config.freeze_text_layers)
         self.description_encoder = None
         if config.description_config is not None:
-            self.description_encoder = TextEncoder(config.description_config, config)
+            self.description_encoder = TextEncoder(config.description_config, config, is_own=False)
         self.image = ImageEncoder(config, (self.description_encoder or self.text).width)
         self.objective = MatchingObjective(config)
         self.logit_scale = Gate(config.logit_scale_init_value)

@@ -9,7 +9,7 @@ from transformers import PreTrainedConfig
 
 from .base_leccr import Tower, build_tower, is_frozen, without_pooler
 from .inputs_leccr import check_text_inputs
-from .layers_leccr import masked_mean
+from .layers_leccr import FeatureStandardizer, PassingProjection, masked_mean
 from .pretrained_leccr import load_text_tower
 from .text_layers_leccr import frozen_depth, lower_parts, run_lower, run_upper
 
@@ -26,13 +26,17 @@ class TextTower(Tower):
         pooling: `"cls"`, `"mean"`, `"eos"` or `"last"`, as `text_pooling` of `LeccrConfig`.
         frozen_layers: How many of its lowest layers run without dropout while they are frozen, as
             `freeze_text_layers` of `LeccrConfig`.
+        joined_layers: Which layers' states are joined, as `text_layers` of `LeccrConfig`; None for the last.
     """
 
     cache: Any = None
 
-    def __init__(self, config: PreTrainedConfig, pooling: str, frozen_layers: int = 0) -> None:
+    def __init__(
+        self, config: PreTrainedConfig, pooling: str, frozen_layers: int = 0, joined_layers: Any = None
+    ) -> None:
         super().__init__()
         self.pooling = pooling
+        self.joined_layers = joined_layers
         self.positions = getattr(config, "max_position_embeddings", None)
         self.pad_token = getattr(config, "pad_token_id", None) or 0
         self.frozen_layers = frozen_layers
@@ -40,18 +44,19 @@ class TextTower(Tower):
         self.model = without_pooler(build_tower(config))
 
     @classmethod
-    def from_pretrained(cls, name: Any, pooling: str) -> "TextTower":
+    def from_pretrained(cls, name: Any, pooling: str, joined_layers: Any = None) -> "TextTower":
         """Load a pretrained tower by itself, in eval mode, to compute states with it.
 
         Args:
             name: Checkpoint name or folder, as `LeccrModel.from_pretrained_towers` takes it.
             pooling: As for the class.
+            joined_layers: As for the class.
 
         Raises:
             ValueError: If the checkpoint lacks weights.
         """
         config, weights = load_text_tower(name)
-        tower = cls(config, pooling)
+        tower = cls(config, pooling, joined_layers=joined_layers)
         tower.model.load_state_dict(weights.state_dict())
         tower.eval()
         return tower
@@ -89,7 +94,14 @@ class TextTower(Tower):
         """Return token states (B, L, H); those of a text without any token are finite, and mean nothing."""
         if self.cache is not None:
             return self._from_cache(input_ids, attention_mask)
-        return self.model(**self._inputs(input_ids, attention_mask)).last_hidden_state
+        return self._run(self._inputs(input_ids, attention_mask))
+
+    def _run(self, inputs: dict[str, Tensor | None]) -> Tensor:
+        """Return the token states (B, L, H) of the last layer, or of several in one."""
+        if not self.joined_layers:
+            return self.model(**inputs).last_hidden_state
+        states = self.model(**inputs, output_hidden_states=True).hidden_states
+        return torch.cat([states[number] for number in self.joined_layers], dim=-1)
 
     def _inputs(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor | None]:
         """Return what the tower takes."""
@@ -112,7 +124,7 @@ class TextTower(Tower):
     def lower(self, input_ids: Tensor, attention_mask: Tensor, layers: int | None) -> Tensor:
         """Return the states (B, L, H) after the lowest layers, or of the whole tower where `layers` is None."""
         inputs = self._inputs(input_ids, attention_mask)
-        return self.model(**inputs).last_hidden_state if layers is None else run_lower(self.model, layers, **inputs)
+        return self._run(inputs) if layers is None else run_lower(self.model, layers, **inputs)
 
     def upper(self, states: Tensor, input_ids: Tensor, attention_mask: Tensor, layers: int) -> Tensor:
         """Return the tower's token states (B, L, H) of what `lower` returned."""
@@ -137,30 +149,39 @@ class TextHead(nn.Module):
     """Projection of text states to the shared space: linear as published, or with one hidden layer.
 
     The `"mlp"` head normalises first: it is for text towers trained from scratch, whose embeddings may have any
-    length. The `"pooler"` head is the pooling layer of BERT and its kin, tanh(W·state), under a linear one.
+    length. The `"residual"` head adds such an `"mlp"` to a linear map that starts by passing states on: it is for
+    towers that stay as they are. The `"pooler"` head is the pooling layer of BERT and its kin, tanh(W·state), under a
+    linear one.
 
     Args:
         input_dim: Width of the text tower.
         output_dim: Width D of the shared space.
-        kind: `"linear"`, `"mlp"` or `"pooler"`.
-        dropout: Dropout before the last layer of the `"mlp"` head.
+        kind: `"linear"`, `"mlp"`, `"residual"` or `"pooler"`.
+        dropout: Dropout before the last layer of the `"mlp"` and `"residual"` heads.
+        standardize: Whether states are standardised by stored means and deviations first.
     """
 
-    def __init__(self, input_dim: int, output_dim: int, kind: str, dropout: float) -> None:
+    def __init__(self, input_dim: int, output_dim: int, kind: str, dropout: float, standardize: bool = False) -> None:
         super().__init__()
-        hidden_dim = 2 * output_dim if kind == "mlp" else input_dim
-        self.norm = nn.LayerNorm(input_dim) if kind == "mlp" else None
+        has_mlp = kind in ("mlp", "residual")
+        hidden_dim = 2 * output_dim if has_mlp else input_dim
+        self.standardizer = FeatureStandardizer(input_dim) if standardize else None
+        self.skip = PassingProjection(input_dim, output_dim) if kind == "residual" else None
+        self.norm = nn.LayerNorm(input_dim) if has_mlp else None
         self.hidden = None if kind == "linear" else nn.Linear(input_dim, hidden_dim)
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(hidden_dim, output_dim)
 
     def forward(self, states: Tensor) -> Tensor:
         """Map (..., input_dim) to (..., output_dim)."""
+        states = states if self.standardizer is None else self.standardizer(states)
+        hidden = states
         if self.norm is not None:
-            states = self.dropout(functional.gelu(self.hidden(self.norm(states))))
+            hidden = self.dropout(functional.gelu(self.hidden(self.norm(states))))
         elif self.hidden is not None:
-            states = self.hidden(states).tanh()
-        return self.output(states)
+            hidden = self.hidden(states).tanh()
+        output = self.output(hidden)
+        return output if self.skip is None else self.skip(states) + output
 
 
 class TextEncoder(nn.Module):
@@ -169,15 +190,18 @@ class TextEncoder(nn.Module):
     Args:
         tower_config: Configuration of the tower.
         config: The network's configuration, which says how texts are pooled, projected and disturbed.
-        frozen_layers: As for `TextTower`.
+        is_own: Whether the configuration's other fields of the text tower are meant for this one: not for an encoder of
+            descriptions.
     """
 
-    def __init__(self, tower_config: PreTrainedConfig, config: Any, frozen_layers: int = 0) -> None:
+    def __init__(self, tower_config: PreTrainedConfig, config: Any, is_own: bool = True) -> None:
         super().__init__()
-        self.width = text_width(tower_config)
+        frozen_layers, joined_layers = (config.freeze_text_layers, config.text_layers) if is_own else (0, None)
+        self.width = text_width(tower_config) * len(joined_layers or (1,))
         self.token_dropout = config.token_dropout
-        self.tower = TextTower(tower_config, config.text_pooling, frozen_layers)
-        self.head = TextHead(self.width, config.projection_dim, config.text_head, config.dropout)
+        self.tower = TextTower(tower_config, config.text_pooling, frozen_layers, joined_layers)
+        standardized = is_own and config.text_standardize
+        self.head = TextHead(self.width, config.projection_dim, config.text_head, config.dropout, standardized)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Embed texts (B, L).

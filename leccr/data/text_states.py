@@ -26,7 +26,8 @@ def text_settings(recipe: Recipe) -> dict[str, Any] | None:
     """Return what the states of a recipe's texts depend on; None if it trains its whole text tower.
 
     `layers` is how many of the tower's layers they have been through, None for all. `captions` says whether there is
-    one state per token, or only the pooled one, which suffices where captions are matched as a whole.
+    one state per token, or only the pooled one, which suffices where captions are matched as a whole; `joined` which
+    layers' states are in one, where that is not the last one's.
     """
     tower = recipe.dual_encoder or recipe.warm_start or recipe.text
     # Dual encoders are frozen unless the recipe says otherwise.
@@ -40,6 +41,7 @@ def text_settings(recipe: Recipe) -> dict[str, Any] | None:
         "layers": layers,
         "pooling": recipe.model.get("text_pooling", "cls"),
         "captions": "pooled" if whole else "tokens",
+        **({"joined": recipe.model["text_layers"]} if recipe.model.get("text_layers") else {}),
     }
 
 

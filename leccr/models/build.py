@@ -252,21 +252,11 @@ def parameter_groups(
     ]
 
 
-def standardize(model: LeccrModel, features: FeatureFile | None, rows: Dataset) -> None:
-    """Take the statistics of visual features from the training rows, for a model that standardises them."""
-    if not model.config.vision_standardize:
-        return
-    if features is None:
-        raise UserError("vision_standardize needs visual features computed ahead, to take their statistics from.")
-    model.image.set_feature_statistics(*features.statistics(rows["id"]))
-
-
 __all__ = [
     "build_image_processor",
     "build_model",
     "build_processor",
     "parameter_groups",
-    "standardize",
     "start_warm",
     "training_texts",
     "with_lower_case",

@@ -105,7 +105,8 @@ def load_text_tower(recipe: Recipe, processor: Any) -> TextTower:
     if recipe.warm_start is not None:
         return load_text_encoder(recipe.warm_start)[0].text.tower
     with settings_of_the_user(f"Recipe {recipe.name}"):
-        return TextTower.from_pretrained(recipe.text, recipe.model.get("text_pooling", "cls"))
+        pooling, joined = recipe.model.get("text_pooling", "cls"), recipe.model.get("text_layers")
+        return TextTower.from_pretrained(recipe.text, pooling, joined)
 
 
 def collect_texts(

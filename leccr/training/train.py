@@ -23,9 +23,15 @@ from ..data.training_data import TrainingData, missing_texts, open_training_data
 from ..errors import UserError, inputs_of_the_user, settings_of_the_user
 from ..evaluation.ranked import TEXT_COLUMNS
 from ..evaluation.validation import RetrievalMetrics, SentenceMetrics
-from ..models.build import build_model, build_processor, parameter_groups, standardize, training_texts
+from ..models.build import (
+    build_model,
+    build_processor,
+    parameter_groups,
+    training_texts,
+)
 from ..models.calibration import CALIBRATION_FILE
 from ..models.lora import add_lora, finish_lora
+from ..models.standardize import standardize, standardize_texts
 from ..recipes import Recipe
 from ..recipes.recipe import RECIPE_FILE
 from .report import LossTerms, plot_training
@@ -68,6 +74,7 @@ def make_trainer(recipe: Recipe, data: TrainingData, output: Path) -> Trainer:
         standardize(model, data.features, data.train)
     if data.texts is not None:
         use_text_states(model, data.texts)
+    standardize_texts(model, processor, data.train, recipe.seed)
     if recipe.lora:
         model = add_lora(model, recipe.lora)
     with settings_of_the_user("The settings of the training"):

@@ -12,12 +12,11 @@ from leccr.models.build import (
     build_model,
     build_processor,
     parameter_groups,
-    standardize,
     training_texts,
     with_lower_case,
 )
 from leccr.recipes import load_recipe
-from modeling_leccr import CrossLingualModel, LeccrModel
+from modeling_leccr import CrossLingualModel
 from processing.features import FEATURES_FILE, FeatureFile, save_features
 from processing.scenes.build import draw_scene, sample_scenes
 from processing.text_rule_leccr import has_text_rule
@@ -237,28 +236,6 @@ class TestParameterGroups:
             (1e-3, 0.0),
             (1e-3, 0.01),
         }
-
-
-class TestStandardize:
-    @staticmethod
-    def model(**fields: Any) -> LeccrModel:
-        return tiny_model(None, visual_feature_dim=3, **fields)
-
-    def test_statistics_of_the_training_rows_are_stored(self, tmp_path: Path) -> None:
-        model = self.model(vision_standardize=True)
-        file = features(tmp_path, a=torch.tensor([[0.0, 1, 2], [2, 1, 4]]), b=torch.full((1, 3), 100.0))
-        standardize(model, file, dataset([row("a")]))
-        assert model.image.standardizer.mean.tolist() == [1, 1, 3]
-        torch.testing.assert_close(model.image.standardizer.deviation, torch.tensor([1, 1e-6, 1]))
-
-    def test_nothing_happens_where_it_is_not_wanted(self) -> None:
-        model = self.model()
-        standardize(model, None, dataset([row("a")]))
-        assert model.image.standardizer is None
-
-    def test_it_needs_features(self) -> None:
-        with pytest.raises(ValueError, match="vision_standardize needs visual features computed ahead"):
-            standardize(self.model(vision_standardize=True), None, dataset([row("a")]))
 
 
 def test_a_dual_encoder_is_built_without_slots() -> None:

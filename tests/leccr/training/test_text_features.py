@@ -96,6 +96,8 @@ CASES: dict[str, dict[str, Any]] = {
     "layers": {"model": {"freeze_text_layers": 2}},
     "sentences": {"model": {"freeze_text": True, "slot_source": "sentences"}},
     "layers and sentences": {"model": {"freeze_text_layers": 1, "slot_source": "both"}},
+    "joined layers": {"model": {"freeze_text": True, "text_layers": [3, 1], "text_head": "residual"}},
+    "standardised": {"model": {"freeze_text": True, "text_standardize": True}},
     "fusion": {"model": {"freeze_text": True, "num_slots": 0, "description_fusion": True}},
     "no descriptions": {"model": {"freeze_text": True, "num_slots": 0, "softened_weight": 0.0}},
     "lower case": {"model": {"freeze_text": True}, "lower_case": 0.5},
@@ -118,7 +120,8 @@ def test_stored_states_change_nothing(case: str, data: Path, tmp_path: Path) -> 
     assert (none, missing) == (None, 0)
     assert figures.keys() == expected.keys()
     for name, value in expected.items():
-        torch.testing.assert_close(figures[name], value, atol=1e-6, rtol=1e-5, msg=name)
+        largest = max(1.0, float(value.abs().max()))
+        torch.testing.assert_close(figures[name] / largest, value / largest, atol=1e-6, rtol=1e-5, msg=name)
 
 
 @pytest.mark.parametrize("case", ["whole", "layers and sentences"])
