@@ -45,6 +45,7 @@ class CrossLingualConfig(PreTrainedConfig):
         learn_temperature: Whether the temperature is trained, or stays at its initial value.
         dropout: Dropout on the embedding's head.
         token_dropout: Share of text tokens that training hides from the text tower; the first one always stays.
+        encode_chunk_size: As in `LeccrConfig`. Token states of the whole batch are kept where words are aligned.
         initializer_range: Standard deviation of the initial weights of layers without a rule of their own.
     """
 
@@ -75,6 +76,7 @@ class CrossLingualConfig(PreTrainedConfig):
     learn_temperature: bool = True
     dropout: float | int = 0.1
     token_dropout: float | int = 0.0
+    encode_chunk_size: int | None = None
     initializer_range: float | int = 0.02
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -95,9 +97,10 @@ class CrossLingualConfig(PreTrainedConfig):
         check_positive(self, "transport_regularization", "transport_iterations", "word_temperature")
 
     def validate_training_policy(self) -> None:
-        """Check the shares that training hides, and the number of frozen layers."""
+        """Check the shares that training hides, the number of frozen layers, and the size of chunks."""
         check_not_negative(self, "freeze_text_layers")
         check_shares(self, "dropout", "token_dropout")
+        check_positive(self, "encode_chunk_size")
 
     def get_text_config(self, decoder: Any = None, encoder: Any = None) -> PreTrainedConfig:
         """Return the text tower's configuration, which transformers asks for sizes and special tokens."""

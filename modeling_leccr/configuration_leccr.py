@@ -120,6 +120,8 @@ class LeccrConfig(PreTrainedConfig):
         visual_dropout: Dropout on the visual tokens' channels, before their projection. It and `token_dropout` help
             small towers trained from scratch on few pictures.
         token_dropout: Share of text tokens that training hides from the text tower; the first one always stays.
+        encode_chunk_size: Most rows of a training batch that are encoded at once; None means all. The activations of a
+            chunk are dropped and computed again in the backward pass, so that memory holds those of one.
         initializer_range: Standard deviation of the new layers' initial weights.
     """
 
@@ -190,6 +192,7 @@ class LeccrConfig(PreTrainedConfig):
     dropout: float | int = 0.1
     visual_dropout: float | int = 0.0
     token_dropout: float | int = 0.0
+    encode_chunk_size: int | None = None
     initializer_range: float | int = 0.02
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -273,9 +276,10 @@ class LeccrConfig(PreTrainedConfig):
         return self.has_slots or self.description_fusion
 
     def validate_training_policy(self) -> None:
-        """Check the shares that training hides, and the number of frozen layers."""
+        """Check the shares that training hides, the number of frozen layers, and the size of chunks."""
         check_not_negative(self, "freeze_text_layers")
         check_shares(self, "description_dropout", "description_noise", "dropout", "token_dropout", "visual_dropout")
+        check_positive(self, "encode_chunk_size")
 
     def get_text_config(self, decoder: Any = None, encoder: Any = None) -> PreTrainedConfig:
         """Return the text tower's configuration, which transformers asks for sizes and special tokens."""

@@ -99,10 +99,10 @@ def check_shares(config: PreTrainedConfig, *names: str) -> None:
 
 
 def check_positive(config: PreTrainedConfig, *names: str) -> None:
-    """Raise ValueError unless these fields are above 0."""
+    """Raise ValueError unless these fields are above 0, or None."""
     for name in names:
         value = getattr(config, name)
-        if value <= 0.0:
+        if value is not None and value <= 0.0:
             raise ValueError(f"{name} is {value}, but has to be above 0.")
 
 

@@ -113,10 +113,9 @@ class MatchingObjective(nn.Module):
             ValueError: If the teacher's embeddings are missing or contradict each other.
         """
         check_teacher_embeds(self.config, texts.target_embeds, source_teacher_embeds, target_teacher_embeds)
-        slot_vectors, vision_vectors = None, None
-        if images.slots is not None:
-            slots, tokens = self.slot_projection(images.slots), self.vision_projection(images.vision_tokens)
-            slot_vectors, vision_vectors = slot_vision_vectors(slots, tokens, visual_attention_mask)
+        slot_vectors, vision_vectors = images.slot_vectors, images.vision_vectors
+        if slot_vectors is None:
+            slot_vectors, vision_vectors = self.slot_vision_vectors(images, visual_attention_mask)
         if image_ids is None:
             image_ids = different_image_ids(len(images.image_embeds), images.image_embeds.device)
         inputs = MatchingInputs(
@@ -135,6 +134,18 @@ class MatchingObjective(nn.Module):
             target_teacher_embeds,
         )
         return matching_terms(inputs.gathered(), self.config, logit_scale)
+
+    def slot_vision_vectors(self, images: LeccrImageOutput, mask: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        """Return slot and vision vectors (B, d) for slot-vision matching; None without slots.
+
+        Args:
+            images: The encoded images.
+            mask: (B, N), zero at padding of the visual tokens; None if all are real.
+        """
+        if images.slots is None:
+            return None, None
+        slots, tokens = self.slot_projection(images.slots), self.vision_projection(images.vision_tokens)
+        return slot_vision_vectors(slots, tokens, mask)
 
 
 def matching_terms(inputs: MatchingInputs, config: LeccrConfig, logit_scale: Tensor) -> dict[str, Tensor]:

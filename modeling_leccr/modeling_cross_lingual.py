@@ -1,13 +1,15 @@
 """The cross-lingual network of CL2CM's first stage: sentences of many languages in one space, without any image."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .base_leccr import LeccrPreTrainedModel
+from .base_leccr import LeccrPreTrainedModel, is_frozen
+from .chunks_leccr import chunk_size, in_chunks
 from .configuration_cross_lingual import CrossLingualConfig
-from .inputs_leccr import InputError, check_rows
+from .inputs_leccr import InputError, check_rows, check_text_inputs
 from .layers_leccr import Gate
 from .objectives_leccr import all_gather_with_gradient, contrastive_loss, different_image_ids, same_image_labels
 from .outputs_leccr import CrossLingualOutput
@@ -115,14 +117,22 @@ class CrossLingualModel(LeccrPreTrainedModel):
         )
         output = CrossLingualOutput()
         if source_input_ids is not None:
-            output.source_embeds, *source = self.text(source_input_ids, source_attention_mask)
+            output.source_embeds, *source = self._embed_batch(source_input_ids, source_attention_mask)
         if target_input_ids is not None:
-            output.target_embeds, *target = self.text(target_input_ids, target_attention_mask)
+            output.target_embeds, *target = self._embed_batch(target_input_ids, target_attention_mask)
         if return_loss and source_input_ids is not None and target_input_ids is not None:
             if image_ids is None:
                 image_ids = different_image_ids(len(source_input_ids), source_input_ids.device)
             self._add_losses(output, source, target, image_ids, target_weights)
         return output
+
+    def _embed_batch(self, input_ids: Tensor, attention_mask: Tensor | None) -> Sequence[Tensor]:
+        """Return what the text encoder makes of a batch, in chunks if the configuration says so."""
+        size = chunk_size(self.config, input_ids, attention_mask)
+        if size is None:
+            return self.text(input_ids, attention_mask)
+        check_text_inputs(input_ids, torch.ones_like(input_ids) if attention_mask is None else attention_mask)
+        return in_chunks(self, self.text, size, input_ids, attention_mask, again=not is_frozen(self.text.tower))
 
     def _add_losses(
         self,

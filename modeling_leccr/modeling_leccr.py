@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
 from .base_leccr import LeccrPreTrainedModel, Tower
+from .chunks_leccr import EncodesInChunks
 from .configuration_leccr import LeccrConfig
 from .image_encoder_leccr import ImageEncoder
 from .inputs_leccr import InputError, check_description_inputs, check_rows, check_visual_inputs, check_visual_mask
@@ -20,7 +21,7 @@ from .text_encoder_leccr import TextEncoder
 from .text_layers_leccr import check_frozen_layers
 
 
-class LeccrModel(StartsFromPretrained, LeccrPreTrainedModel):
+class LeccrModel(EncodesInChunks, StartsFromPretrained, LeccrPreTrainedModel):
     """Cross-lingual cross-modal retrieval model of arXiv 2409.19961, and its baselines, in one class.
 
     Args:
@@ -242,7 +243,7 @@ class LeccrModel(StartsFromPretrained, LeccrPreTrainedModel):
         """
         if input_ids is not None and pixel_values is None and visual_features is None:
             return LeccrOutput(text_embeds=self.get_text_features(input_ids, attention_mask))
-        images = self.encode_images(
+        images = self.encode_batch(
             pixel_values, description_input_ids, description_attention_mask, visual_features, visual_attention_mask
         )
         check_rows(
@@ -265,9 +266,9 @@ class LeccrModel(StartsFromPretrained, LeccrPreTrainedModel):
             output.logits_per_text = self.get_logits(output.text_embeds, output.image_views)
             output.logits_per_image = output.logits_per_text.T
         if source_input_ids is not None:
-            output.source_embeds = self.get_text_features(source_input_ids, source_attention_mask)
+            output.source_embeds = self.embed_batch(source_input_ids, source_attention_mask)
         if target_input_ids is not None:
-            output.target_embeds = self.get_text_features(target_input_ids, target_attention_mask)
+            output.target_embeds = self.embed_batch(target_input_ids, target_attention_mask)
         if return_loss and (source_input_ids is not None or target_input_ids is not None):
             terms = self.objective(
                 images,

@@ -25,6 +25,9 @@ class LeccrImageOutput(ModelOutput):
             has no description. Of anchored slots it is the pooling that places them.
         view_mask: (B, K) bool, false where a view only repeats the first; None where all are real.
         undescribed_embeds: (B, D), unit length: the whole image without its description and the interaction.
+        slot_vectors: (B, d), mean unit slots for slot-vision matching; in a batch that is encoded in chunks, which has
+            no visual tokens.
+        vision_vectors: (B, d), mean unit visual tokens, likewise.
     """
 
     image_embeds: Tensor | None = None
@@ -38,6 +41,8 @@ class LeccrImageOutput(ModelOutput):
     slot_description_attentions: Tensor | None = None
     view_mask: Tensor | None = None
     undescribed_embeds: Tensor | None = None
+    slot_vectors: Tensor | None = None
+    vision_vectors: Tensor | None = None
 
 
 @dataclass

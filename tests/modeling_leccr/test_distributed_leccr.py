@@ -24,6 +24,7 @@ CASES: dict[str, dict[str, Any]] = {
     "transfer": {"num_slots": 0, "transfer_weight": 0.6},
     "every row another image": {"description_gradient": True},
     "anchored in the image": {"slot_anchor": "image"},
+    "in chunks": {"slot_anchor": "text", "description_gradient": True, "encode_chunk_size": 2},
     "descriptions in one process only": {"slot_anchor": "text", "description_gradient": True},
     "late fusion in one process only": {"num_slots": 0, "description_fusion": True},
     "sentences": {"word_weight": 0.0},
