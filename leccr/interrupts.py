@@ -26,8 +26,11 @@ def run_interruptible(run: Callable[[], object]) -> None:
     except KeyboardInterrupt:
         _leave(b"Interrupted.\n")
     except SystemExit as stop:
-        if stop.code == EXIT_CODE:
-            _leave()
+        from processing.notes import is_one_of_several
+
+        # The threads by which processes reach each other can wait for good for one that has ended.
+        if stop.code == EXIT_CODE or is_one_of_several():
+            _leave(code=stop.code if isinstance(stop.code, int) else int(stop.code is not None))
         raise
 
 
@@ -40,10 +43,10 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _leave(message: bytes = b"") -> Never:
+def _leave(message: bytes = b"", code: int = EXIT_CODE) -> Never:
     for stream in (sys.stdout, sys.stderr):
         # RuntimeError: the signal came while the stream was being written to.
         with contextlib.suppress(OSError, ValueError, RuntimeError):
             stream.flush()
     os.write(2, message)
-    os._exit(EXIT_CODE)
+    os._exit(code)

@@ -20,6 +20,7 @@ from .gallery import gallery, index, search
 from .hub import card, convert_official, export, push
 from .lists import comma_hint
 from .overrides import StrayWordError
+from .processes import be_interrupted_once, has_lost_a_process, name_process, prepare_process, wait_for_the_end
 from .quiet import with_quiet
 from .recipes import recipes
 from .training import embed_captions, evaluate, features, quickstart, train
@@ -65,6 +66,7 @@ class _Commands(_Group):
         except StrayWordError as error:
             _stop(f"Error: {error}{self._hint(ctx)}", 2)
         except KeyboardInterrupt:
+            be_interrupted_once()
             _stop(f"Interrupted. {HOW_TO_RESUME.get(ctx.invoked_subcommand, '')}".rstrip(), 130)
         except (UserError, OSError) as error:
             # What reads our output has gone; typer ends quietly then.
@@ -77,6 +79,8 @@ class _Commands(_Group):
                 raise
             if _is_out_of_memory(error):
                 _stop("Error: The memory does not suffice; use a smaller --batch-size, or a smaller model.", 2)
+            if has_lost_a_process(error):
+                _stop(wait_for_the_end(), 2)
             if fault_of_the_machine(error) and os.environ.get("LECCR_DEBUG") != "1":
                 _stop(f"Error: {_one_line(error, ctx.invoked_subcommand)}", 2)
             traceback.print_exc()
@@ -169,11 +173,14 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def _stop(message: str, code: int) -> Never:
-    print(shown(message), file=sys.stderr)
+    said = shown(name_process(message, code))
+    if said:
+        print(said, file=sys.stderr)
     raise SystemExit(code)
 
 
 def main() -> None:
     """Run the command line; exit with 2 on bad input, 1 on a bug and 130 when interrupted."""
     guard_output()
+    prepare_process()
     app(prog_name="leccr")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from processing.notes import note
+from processing.notes import is_main_process, note
 from processing.writable import check_writable
 
 from ..arguments import QUICKSTART_FILE, check_checkpoint, check_choice, check_data, check_new_folder, check_towers
@@ -88,7 +88,8 @@ def _check_run(recipe: str, out: Path, resume: bool, data: str | None, towers: s
         raise UserError(f"The recipe comes first: leccr train RECIPE {recipe} ...")
     if resume:
         check_writable(out, folder=True)
-    else:
+    elif is_main_process():
+        # It may have begun to write there before other processes look.
         check_new_folder(out, "add --resume to resume the run in it")
     if data is not None:
         check_data(data, scenes=True)

@@ -16,14 +16,18 @@ from processing.writing import write_json, write_text
 from ..errors import UserError
 from ..recipes import Recipe, load_recipe
 from ..recipes.recipe import RECIPE_FILE
+from .processes import check_agreement
 from .settings import differences
 
 DATA_FILE = "data.json"
 CHECKPOINTS = "checkpoints"
 STATE_FILE = "trainer_state.json"
+ROWS_PER_STEP = "rows_per_step"
 
 
-def begin_run(output: Path, recipe: Recipe, used: Mapping[str, Dataset], resume: bool) -> None:
+def begin_run(
+    output: Path, recipe: Recipe, used: Mapping[str, Dataset], resume: bool, rows_per_step: int | None = None
+) -> None:
     """Write down what a run is before its first step, or make sure that a resumed one is the same.
 
     Of several processes, all compare and only the main one writes.
@@ -33,19 +37,21 @@ def begin_run(output: Path, recipe: Recipe, used: Mapping[str, Dataset], resume:
         recipe: The recipe with its data, languages and seed.
         used: The rows that it trains and chooses by.
         resume: Whether it resumes what the folder holds.
+        rows_per_step: Rows that all processes together learn from in one step.
 
     Raises:
         UserError: If it is another run than the one in the folder; the message says in what they differ.
     """
     digests = {split: _digest(rows) for split, rows in used.items()}
+    check_agreement({f"{split} rows": digest for split, digest in digests.items()})
     if resume:
-        _check_same(output, recipe, digests)
+        _check_same(output, recipe, digests, rows_per_step)
     if is_main_process():
         write_text(output / RECIPE_FILE, recipe.to_yaml())
-        write_json(output / CHECKPOINTS / DATA_FILE, digests)
+        write_json(output / CHECKPOINTS / DATA_FILE, {**digests, ROWS_PER_STEP: rows_per_step})
 
 
-def _check_same(output: Path, recipe: Recipe, digests: Mapping[str, Any]) -> None:
+def _check_same(output: Path, recipe: Recipe, digests: Mapping[str, Any], rows_per_step: int | None) -> None:
     other = "resume with the same, or choose another --out"
     if (output / RECIPE_FILE).is_file():
         found = differences(load_recipe(output / RECIPE_FILE), recipe)
@@ -54,6 +60,11 @@ def _check_same(output: Path, recipe: Recipe, digests: Mapping[str, Any]) -> Non
     path = output / CHECKPOINTS / DATA_FILE
     if path.is_file():
         before = _read(path)
+        if before.get(ROWS_PER_STEP) != rows_per_step:
+            raise UserError(
+                f"The run in {output} was begun with {before.get(ROWS_PER_STEP)} rows per step of all processes, not "
+                f"{rows_per_step}; resume with as many processes and the same --per_device_train_batch_size."
+            )
         for split, digest in digests.items():
             if before.get(split) != digest:
                 raise UserError(

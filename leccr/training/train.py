@@ -34,6 +34,7 @@ from ..models.lora import add_lora, finish_lora
 from ..models.standardize import standardize, standardize_texts
 from ..recipes import Recipe
 from ..recipes.recipe import RECIPE_FILE
+from .processes import OwnRandomNumbers, check_agreement, check_processes, join_batch_norms, rows_per_step
 from .report import LossTerms, plot_training
 from .resuming import CHECKPOINTS, begin_run, last_checkpoint
 from .settings import training_arguments
@@ -65,6 +66,7 @@ def make_trainer(recipe: Recipe, data: TrainingData, output: Path) -> Trainer:
         UserError: If the towers cannot be loaded, or do not fit the data, or a setting makes no sense.
     """
     arguments = training_arguments(recipe, str(output))
+    check_processes(arguments)
     set_seed(recipe.seed)
     recipe = for_videos(recipe, data.splits)
     processor = build_processor(recipe, training_texts(data.train))
@@ -77,6 +79,8 @@ def make_trainer(recipe: Recipe, data: TrainingData, output: Path) -> Trainer:
     standardize_texts(model, processor, data.train, recipe.seed)
     if recipe.lora:
         model = add_lora(model, recipe.lora)
+    if arguments.world_size > 1:
+        join_batch_norms(model)
     with settings_of_the_user("The settings of the training"):
         trainer = Trainer(
             model=model,
@@ -97,6 +101,7 @@ def make_trainer(recipe: Recipe, data: TrainingData, output: Path) -> Trainer:
         trainer.remove_callback(PrinterCallback)
     # In front of those that write down what is logged, such as TensorBoard's.
     trainer.callback_handler.callbacks.insert(0, LossTerms())
+    trainer.add_callback(OwnRandomNumbers)
     return trainer
 
 
@@ -139,6 +144,7 @@ def train_recipe(trainer: Trainer, recipe: Recipe, resume: bool = False) -> dict
     last = last_checkpoint(Path(trainer.args.output_dir)) if resume else None
     if resume and last is None:
         note("Note: there is no checkpoint to resume from, so the run starts from the beginning.")
+    check_agreement({"checkpoint": last and Path(last).name})
     with inputs_of_the_user():
         run = trainer.train(resume_from_checkpoint=last)
     validations = [entry for entry in trainer.state.log_history if "eval_sum_of_hit_rates" in entry]
@@ -149,6 +155,7 @@ def train_recipe(trainer: Trainer, recipe: Recipe, resume: bool = False) -> dict
     return {
         "recipe": recipe.name,
         "steps": trainer.state.global_step,
+        "rows_per_step": rows_per_step(trainer.args),
         "seconds": round(run.metrics["train_runtime"], 1),
         "selection": "best validation sum_of_hit_rates, averaged over languages",
         "validation": best[0] if best else {},
@@ -194,7 +201,7 @@ def run_training(recipe: Recipe, output: Path, resume: bool = False, plots: bool
     recipe = dataclasses.replace(recipe, languages=data.languages)
     trainer = make_trainer(recipe, data, output / CHECKPOINTS)
     _announce(recipe, data)
-    begin_run(output, recipe, data.used, resume)
+    begin_run(output, recipe, data.used, resume, rows_per_step(trainer.args))
     report = train_recipe(trainer, recipe, resume)
     if data.texts is not None:
         tell_missing(data.texts)

@@ -1,8 +1,5 @@
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +7,10 @@ import pytest
 from datasets import DatasetDict
 
 from leccr.errors import UserError
-from leccr.models.checkpoints import load_retriever
-from leccr.training.resuming import CHECKPOINTS, last_checkpoint
+from leccr.training.resuming import last_checkpoint
 from leccr.training.train import run_training
 from processing.storage import write_rows
 from tests.tiny_data import DUAL_ENCODER, recipe, row, scenes
-
-ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -89,36 +83,6 @@ def test_other_data_are_told(data: DatasetDict, folder: Path, tmp_path: Path, mo
     write_rows(tmp_path / "moved", "train", data["train"].select(range(11)))
     with pytest.raises(UserError, match="was begun with other train rows than .*moved has; resume with the same"):
         run_training(dataclasses.replace(tiny, data=str(tmp_path / "moved")), tmp_path / "out", resume=True)
-
-
-PROGRAM = """
-import sys
-from pathlib import Path
-from leccr.training.train import run_training
-from tests.tiny_data import recipe
-settings = {"num_train_epochs": 2, "ddp_backend": "gloo", "logging_steps": 1}
-run_training(recipe(data=sys.argv[1], languages=["de"], training=settings), Path(sys.argv[2]), plots=True)
-"""
-
-
-def test_of_two_processes_one_writes_and_prints(folder: Path, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
-    (tmp_path / "program.py").write_text(PROGRAM)
-    variables = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command += [str(tmp_path / "program.py"), str(folder), str(tmp_path / "out")]
-    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count("The trained model is in") == 1
-    assert "ould not locate the best model" not in done.stdout + done.stderr
-    load_retriever(tmp_path / "out")
-    report = json.loads((tmp_path / "out" / "training.json").read_text())
-    assert report["validation"]["eval_sum_of_hit_rates"] > 0
-    names = [path.name for path in (tmp_path / "out").rglob("*")]
-    assert not [name for name in names if ".part" in name]
-    assert {"config.json", "recipe.yaml", "loss_terms.png"} <= {*names}
-    [last] = (tmp_path / "out" / CHECKPOINTS).glob("checkpoint-*")
-    assert (last / "trainer_state.json").is_file()
 
 
 @pytest.mark.parametrize("fields", [{}, {"model": DUAL_ENCODER}, {"network": "cross-lingual", "vision": None,
