@@ -43,6 +43,7 @@ class LeccrConfig(PreTrainedConfig):
         projection_dim: Width D of the space that texts, images and slots share.
         vision_projection: Whether visual tokens are projected to `interaction_dim`. Off only where they have that
             width already.
+        visual_hidden_dim: Width of a hidden layer in that projection; 0 for none.
         vision_summary: What stands for the whole image after the interaction: `"first"`, the summary token that a
             vision tower puts in front; `"mean"` of the valid tokens, for video frames and clip features; `"auto"`
             is `"first"` with a vision tower and `"mean"` without.
@@ -82,7 +83,7 @@ class LeccrConfig(PreTrainedConfig):
             image alone.
         learn_fusion_gate: Whether g is trained.
         description_trust: Whether sentences, and descriptions in late fusion, are weighed by how well they fit the
-            image: w = sigmoid(a·cos(image, t) + b), with a and b learned.
+            image: w = sigmoid(10·(a·cos(image, t) + b)), with a and b learned.
         alpha: Weight of the whole image against the best slot in the multi-level score.
         learn_alpha: Whether that weight is trained, which needs a `fused_weight`; saving writes its value to `alpha`.
 
@@ -138,6 +139,7 @@ class LeccrConfig(PreTrainedConfig):
     visual_feature_dim: int | None = None
     projection_dim: int = 256
     vision_projection: bool = True
+    visual_hidden_dim: int = 0
     vision_summary: Literal["auto", "first", "mean"] = "auto"
     vision_grid: int | None = None
     vision_standardize: bool = False
@@ -232,7 +234,7 @@ class LeccrConfig(PreTrainedConfig):
 
     def validate_slots(self) -> None:
         """Check the slots and their layers."""
-        check_not_negative(self, "num_slots", "interaction_layers", "visual_layers")
+        check_not_negative(self, "visual_hidden_dim", "num_slots", "interaction_layers", "visual_layers")
         if self.num_slots and self.slot_layers < 1:
             raise ValueError(
                 f"slot_layers is {self.slot_layers}, but has to be at least 1, or slots see no description."

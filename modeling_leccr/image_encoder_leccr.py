@@ -92,6 +92,15 @@ class VisionTower(Tower):
         return getattr(self.model, "vision_model", self.model).post_layernorm
 
 
+def visual_projection(config: LeccrConfig) -> nn.Module:
+    """Return what projects visual tokens (..., F) to the interaction's width (..., d)."""
+    width, hidden = config.interaction_dim, config.visual_hidden_dim
+    if not hidden:
+        return nn.Linear(config.visual_feature_dim, width, bias=False)
+    first, dropout = nn.Linear(config.visual_feature_dim, hidden), nn.Dropout(config.visual_dropout)
+    return nn.Sequential(first, nn.GELU(), dropout, nn.Linear(hidden, width, bias=False))
+
+
 class ImageEncoder(nn.Module):
     """Embeds images: visual tokens are projected, and interact with the slots of a description where there are slots.
 
@@ -109,7 +118,7 @@ class ImageEncoder(nn.Module):
         self.tower = None if config.vision_config is None else self._build_tower(config)
         self.standardizer = FeatureStandardizer(input_dim) if config.vision_standardize else None
         self.dropout = nn.Dropout(config.visual_dropout)
-        self.projection = nn.Linear(input_dim, width, bias=False) if config.vision_projection else None
+        self.projection = visual_projection(config) if config.vision_projection else None
         self.visual_layers = CrossAttentionStack(config.visual_layers, width, heads, config.dropout)
         self.head = SpaceProjection(width, config.projection_dim)
         self.interaction, self.slot_head, self.anchor = None, None, None
@@ -149,7 +158,9 @@ class ImageEncoder(nn.Module):
         elif self.fusion is not None:
             image = self.fusion(image, description)
         if self.sentence_slots is not None:
-            slot_embeds, view_mask = self._with_sentences(slot_embeds, image, description)
+            # Not the fused image, which has the other sentences in it already.
+            beside = image if self.fusion is None else own_image
+            slot_embeds, view_mask = self._with_sentences(slot_embeds, beside, description)
         views = image.unsqueeze(1)
         if slot_embeds is not None:
             views = self.alpha * views + (1.0 - self.alpha) * slot_embeds

@@ -239,6 +239,8 @@ class LateFusion(nn.Module):
 class SentenceSlots(nn.Module):
     """Places each sentence t_k next to the image v: m_k = unit(g·v + w_k·t_k), with a gate g and perhaps `Trust` w.
 
+    Of late fusion, v is the image before.
+
     Not in the paper. An image has as many slots as its description has sentences. Without a description it has one, v
     itself, so that its only view is v.
 

@@ -179,20 +179,23 @@ class LearnedShare(nn.Module):
 
 
 class Trust(nn.Module):
-    """Weighs texts by how well they fit their image: w = sigmoid(a·cos(image, t) + b), with learned a and b.
+    """Weighs texts by how well they fit their image: w = sigmoid(10·(a·cos(image, t) + b)), with learned a and b.
 
-    Not in the paper. A description that a weak model wrote may speak of something else. At first all are trusted.
+    Not in the paper. A description that a weak model wrote may speak of something else. At first all are trusted. The
+    factor lets a and b, small numbers that learn as slowly as other weights do, tell cosines apart.
     """
+
+    scale = 10.0
 
     def __init__(self) -> None:
         super().__init__()
         self.slope = Gate(0.0)
-        self.offset = Gate(3.0)
+        self.offset = Gate(0.3)
 
     def forward(self, image: Tensor, texts: Tensor) -> Tensor:
         """Weigh texts (..., D) by images (..., D), both of unit length: (..., 1)."""
         cosines = (image * texts).sum(dim=-1, keepdim=True)
-        return (self.slope.weight * cosines + self.offset.weight).sigmoid()
+        return (self.scale * (self.slope.weight * cosines + self.offset.weight)).sigmoid()
 
 
 class FeatureStandardizer(nn.Module):

@@ -86,7 +86,7 @@ def load_pretrained_towers(model_class: Any, vision: Any, text: Any, fields: dic
         if tower is not None:
             encoder.tower.model.load_state_dict(tower.state_dict())
     new = model.image.projection
-    if projection is not None and new is not None and new.weight.shape == projection.weight.shape:
+    if projection is not None and isinstance(new, nn.Linear) and new.weight.shape == projection.weight.shape:
         new.load_state_dict(projection.state_dict())
     return model
 

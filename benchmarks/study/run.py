@@ -49,8 +49,8 @@ def run_name(row: Row, seed: int) -> str:
 def run_row(row: Row, seed: int, library: Library) -> None:
     """Train and measure one row with one seed, unless that is done or another process is at it."""
     folder = library.cache / "study" / "runs" / run_name(row, seed)
-    with _claim(folder) as claimed:
-        if not claimed or any((r["block"], r["row"], r["seed"]) == (row.block, row.name, seed) for r in read_results()):
+    with claimed(folder) as free:
+        if not free or any((r["block"], r["row"], r["seed"]) == (row.block, row.name, seed) for r in read_results()):
             return
         print(f"== {row.block}: {row.name}, seed {seed}", flush=True)
         data = library.open(row.data, row.descriptions, row.weighting, row.varied)
@@ -61,8 +61,13 @@ def run_row(row: Row, seed: int, library: Library) -> None:
             file.write(json.dumps(result) + "\n")
 
 
+def commit_hash() -> str:
+    """Return the commit of this checkout."""
+    return subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip()
+
+
 @contextmanager
-def _claim(folder: Path, wait: bool = False) -> Iterator[bool]:
+def claimed(folder: Path, wait: bool = False) -> Iterator[bool]:
     """Hold a folder for this process, and say whether it is held; the lock ends with the process, however it ends."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "claim").open("w") as file:
@@ -79,7 +84,7 @@ def train_teacher(library: Library, row: Row, data: StudyData) -> Path:
     source = row.teacher_data or row.data
     languages = "-".join(row.languages)
     folder = library.cache / "study" / "teachers" / f"{source}-{languages}".replace(" ", "-")
-    with _claim(folder, wait=True):
+    with claimed(folder, wait=True):
         if not (folder / "training.json").exists():
             recipe = Row("teacher", folder.name, "cross-lingual", model=TEACHER).recipe()
             splits = data.splits if source == row.data else library.open(source).splits
@@ -114,7 +119,7 @@ def _train(row: Row, seed: int, data: StudyData, teacher: Path | None, folder: P
         "block": row.block,
         "row": row.name,
         "seed": seed,
-        "commit": subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip(),
+        "commit": commit_hash(),
         "data": row.data,
         "descriptions": row.descriptions,
         "steps": report["steps"],
@@ -133,7 +138,7 @@ def _measure(encoder: Encoder, data: StudyData, row: Row) -> tuple[dict[str, Any
     if row.descriptions != "none" and config.takes_descriptions:
         galleries["half described"] = half_described(rows)
         galleries["none described"] = with_descriptions(rows, {})
-    queries = {language: _queries(encoder, rows, language) for language in ("en", *row.languages)}
+    queries = {language: queries_of(encoder, rows, language) for language in ("en", *row.languages)}
     figures: dict[str, Any] = {}
     ranks: dict[str, np.ndarray] = {}
     for gallery, images in galleries.items():
@@ -142,20 +147,20 @@ def _measure(encoder: Encoder, data: StudyData, row: Row) -> tuple[dict[str, Any
             ranked = retrieval_ranks(embeds, views, owners)
             figures.setdefault(gallery, {})[language] = retrieval_metrics(ranked)
             if images is rows:
-                ranks.update(_named(ranked, owners, language))
+                ranks.update(named_ranks(ranked, owners, language))
     if config.num_slots:
         figures["alpha"] = _alpha_curve(encoder, rows, data, queries)
     return figures, ranks
 
 
-def _queries(encoder: Encoder, rows: Dataset, language: str) -> tuple[torch.Tensor, torch.Tensor]:
+def queries_of(encoder: Encoder, rows: Dataset, language: str) -> tuple[torch.Tensor, torch.Tensor]:
     captions = [captions_by_language(row).get(language, []) for row in rows]
     owners = [index for index, texts in enumerate(captions) for _ in texts]
     embeds = encoder.texts([text for texts in captions for text in texts])
     return torch.from_numpy(embeds), torch.tensor(owners)
 
 
-def _named(ranked: RetrievalRanks, owners: torch.Tensor, name: str) -> dict[str, np.ndarray]:
+def named_ranks(ranked: RetrievalRanks, owners: torch.Tensor, name: str) -> dict[str, np.ndarray]:
     return {
         f"{name}/text_to_image": ranked.text_to_image.numpy().astype(np.uint16),
         f"{name}/image_to_text": ranked.image_to_text.numpy().astype(np.uint16),

@@ -35,7 +35,8 @@ def text_settings(recipe: Recipe) -> dict[str, Any] | None:
     layers = None if frozen else recipe.model.get("freeze_text_layers", 0)
     if layers == 0 or recipe.lora or not isinstance(tower, str):
         return None
-    whole = frozen and recipe.network == "cross-modal"
+    # Aligning words takes token states.
+    whole = frozen and (recipe.network == "cross-modal" or recipe.model.get("word_weight") == 0)
     return {
         "tower": tower,
         "layers": layers,

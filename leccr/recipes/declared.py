@@ -5,7 +5,7 @@ import importlib.util
 from functools import cache, reduce
 from operator import or_
 from pathlib import Path
-from types import NoneType
+from types import GenericAlias, NoneType
 from typing import Any, Literal
 
 _TYPES = {"bool": bool, "int": int, "float": float, "str": str}
@@ -21,7 +21,7 @@ def declared_fields(package: str, file: str, name: str) -> dict[str, Any]:
         name: Name of the class.
 
     Returns:
-        The types by the attributes' names. What is not a plain type, None or a Literal is `Any`.
+        The types by the attributes' names. What is not a plain type, a list of one, None or a Literal is `Any`.
     """
     fields = [node for node in _body(package, file, name) if isinstance(node, ast.AnnAssign)]
     return {node.target.id: _type(node.annotation) for node in fields if isinstance(node.target, ast.Name)}
@@ -56,6 +56,8 @@ def _kinds(annotation: ast.expr | None) -> list[Any]:
             return [_TYPES[name]]
         case ast.Constant(value=None):
             return [NoneType]
+        case ast.Subscript(value=ast.Name(id="list"), slice=ast.Name(id=name)) if name in _TYPES:
+            return [GenericAlias(list, (_TYPES[name],))]
         case ast.Subscript(value=ast.Name(id="Literal"), slice=choices):
             return [Literal[ast.literal_eval(choices)]]
     return [Any]

@@ -87,6 +87,9 @@ def _needed(annotation: Any, value: Any) -> str | None:
     if all(get_origin(kind) is Literal for kind in kinds):
         choices = [choice for kind in kinds for choice in get_args(kind)]
         return None if value in choices else " or ".join(str(choice) for choice in choices)
+    if list[int] in kinds:
+        fits = value is None or (isinstance(value, list) and all(type(item) is int for item in value))
+        return None if fits else "a list of whole numbers, such as [12, 10]"
     if not all(kind in _PLAIN_TYPES for kind in kinds):
         return None
     # bool is a kind of int in Python, but `seed: true` is a mistake; a whole number is also a number.

@@ -15,14 +15,13 @@ from modeling_leccr.text_encoder_leccr import TextTower
 from processing.caption_collator import tokenize
 from processing.caption_embeddings import caption_texts
 from processing.device import check_names, choose_device, to_device
-from processing.sentences import split_for
+from processing.sentences import split_sentences
 from processing.text_rule_leccr import is_blank
 from processing.text_states import save_text_states, text_key, token_array
 from processing.writing import own_folder
 
 from ..data.loading import load_data
 from ..data.text_states import check_frozen, text_states_path
-from ..data.training_data import learns_from_descriptions
 from ..defaults import EMBEDDING_BATCH
 from ..errors import UserError, settings_of_the_user
 from ..models.build import build_model, build_processor, training_texts
@@ -53,8 +52,8 @@ def run_text_features(
 ) -> Path:
     """Write what the frozen layers of a text tower say of all texts next to the data: `leccr features --texts`.
 
-    Every caption and, if the recipe learns from them, every description of all splits is tokenized as training does
-    it. Finished parts stay in a folder next to the file until all are done, so that an interrupted run resumes.
+    Every caption and, for a network of pictures, every description of all splits is tokenized as training does it.
+    Finished parts stay in a folder next to the file until all are done, so that an interrupted run resumes.
 
     Args:
         data: Folder of the data set.
@@ -121,7 +120,7 @@ def collect_texts(
         splits: Rows in the project's schema.
         pooled: Whether the pooled state of a caption suffices.
     """
-    described = learns_from_descriptions(recipe) and recipe.model.get("description_config") is None
+    described = recipe.network == "cross-modal" and recipe.model.get("description_config") is None
     texts: dict[str, Text] = {}
     for rows in splits:
         for start in range(0, len(rows), TOKENIZED_ROWS):
@@ -149,12 +148,17 @@ _CAPTIONS = ["id", "source_captions", "target_captions"]
 
 
 def _description_ids(processor: Any, tower: TextTower, rows: Dataset) -> Iterator[np.ndarray]:
-    descriptions = rows["description"]
-    if any(descriptions):
-        batch = processor(descriptions=split_for(processor, descriptions))
+    """Yield descriptions whole and by sentence, whichever of the two a recipe's slots need."""
+    described = [text for text in rows["description"] if text and not is_blank(text)]
+    texts = [*described, *(sentence for text in described for sentence in split_sentences(text))]
+    if texts:
+        batch = processor(descriptions=[[text] for text in texts] if _by_sentence(processor) else texts)
         ids, mask = (batch[f"description_{name}"].flatten(0, -2) for name in ("input_ids", "attention_mask"))
-        existing = mask.any(dim=1)
-        yield from _seen(tower, ids[existing], mask[existing])
+        yield from _seen(tower, ids, mask)
+
+
+def _by_sentence(processor: Any) -> bool:
+    return bool(getattr(processor, "sentence_slots", False))
 
 
 def _seen(tower: TextTower, input_ids: Tensor, attention_mask: Tensor) -> Iterator[np.ndarray]:

@@ -37,8 +37,8 @@ def flickr8k_cn_rows(
         root: Folder with `flickr8ktrain.txt`, `flickr8kval.txt` and, if there is one, `flickr8ktest.txt`; the
             captions next to them or in `captions`.
         translation: Machine translation to train on, `baidu` or `google`, or several.
-        reserved_captions: Numbers of the English captions that become the image's description and are taken out of
-            the captions and out of their translations ("reserved-caption descriptions").
+        reserved_captions: Numbers of the English captions that become the image's description, one a line, and are
+            taken out of the captions and out of their translations ("reserved-caption descriptions").
         images: Folder of the photos; by default `images` or `Flicker8k_Dataset` in `root`.
 
     Raises:
@@ -91,7 +91,7 @@ def flickr8k_cn_rows(
                 for number, text in sorted(translated.get(name, {}).items())
                 if number in kept
             ]
-        reserved = " ".join(english[name][number] for number in reserved_captions if number in english[name])
+        reserved = "\n".join(english[name][number] for number in reserved_captions if number in english[name])
         return make_row(name, kept, targets, image=files[0] / f"{name}.jpg", description=reserved or None)
 
     ids = {split: read_ids(root / SPLITS[split], notes) for split in splits}

@@ -62,13 +62,13 @@ class TestTrust:
     def test_logistic_in_the_cosine(self) -> None:
         trust, images, texts = Trust(), units(ROWS, SPACE, seed=2), units(ROWS, SPACE, seed=3)
         assert_equal(trust(images, texts), torch.full((ROWS, 1), torch.tensor(3.0).sigmoid().item()))
-        trust.slope.weight.data.fill_(5.0)
-        trust.offset.weight.data.fill_(-1.0)
+        trust.slope.weight.data.fill_(0.5)
+        trust.offset.weight.data.fill_(-0.1)
         assert_equal(trust(images, texts), (5.0 * (images * texts).sum(1, keepdim=True) - 1.0).sigmoid())
 
     def test_each_sentence_has_its_own(self, description: Description) -> None:
         slots = SentenceSlots(tiny_config(slot_source="sentences", sentence_gate=0.6, description_trust=True))
-        slots.trust.slope.weight.data.fill_(5.0)
+        slots.trust.slope.weight.data.fill_(0.5)
         images = units(ROWS, SPACE, seed=2)
         weights = (5.0 * torch.einsum("bd,bsd->bs", images, description.sentences) + 3.0).sigmoid().unsqueeze(-1)
         expected = functional.normalize(0.6 * images[:, None] + weights * description.sentences, dim=-1)

@@ -161,6 +161,10 @@ def test_unknown_towers_are_refused() -> None:
         ("model: {num_slots: many}", 'num_slots in recipe mine under model has to be a whole number, but is "many".'),
         ("model: {num_slots: true}", "num_slots in recipe mine under model has to be a whole number"),
         (
+            "model: {text_layers: 12}",
+            "text_layers in recipe mine under model has to be a list of whole numbers, such as",
+        ),
+        (
             "model: {slot_anchor: txt}",
             'slot_anchor in recipe mine under model has to be none or text or image, but is "txt".',
         ),

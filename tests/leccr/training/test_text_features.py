@@ -139,8 +139,8 @@ def test_half_precision_is_near(case: str, data: Path, tmp_path: Path) -> None:
 def test_texts_that_are_new_are_computed_and_counted(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    chosen = tiny(data, {"freeze_text_layers": 2})
-    run_text_features(str(data), dataclasses.replace(chosen, model={**chosen.model, "num_slots": 0}), store="fp32")
+    chosen = tiny(data, {"freeze_text_layers": 2}, processor={"description_prefix": "de "})
+    run_text_features(str(data), dataclasses.replace(chosen, processor={}), store="fp32")
     opened = open_training_data(chosen)
     assert opened.texts is not None
     trainer = make_trainer(chosen, opened, tmp_path)
@@ -149,7 +149,7 @@ def test_texts_that_are_new_are_computed_and_counted(
         stored = trainer.model.eval()(**batch).image_views
         trainer.model.text.tower.cache = None
         torch.testing.assert_close(trainer.model(**batch).image_views, stored)
-    # One of the four descriptions is a caption, too; one picture has none.
+    # The descriptions have a prefix now; one picture has none.
     assert (opened.texts.missing, opened.texts.asked) == (4, 4 + batch["caption_input_ids"].shape[:2].numel())
     capsys.readouterr()
     tell_missing(opened.texts)

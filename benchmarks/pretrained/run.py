@@ -1,0 +1,152 @@
+"""One run of the study: train a row with one seed, measure it on several galleries, and keep figures and ranks."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+
+from benchmarks.study.data import half_described, with_descriptions
+from benchmarks.study.run import claimed, commit_hash, named_ranks, queries_of
+from leccr.data.training_data import training_data
+from leccr.evaluation.metrics import retrieval_metrics, retrieval_ranks
+from leccr.models.encoder import Encoder
+from leccr.models.model_encoder import ModelEncoder
+from leccr.training.train import make_trainer, save_retriever, train_recipe
+
+from .data import OTHERS, Study
+from .rows import Row
+
+RESULTS = Path(__file__).parent.parent / "results" / "pretrained.jsonl"
+RANKS = RESULTS.with_name("pretrained_ranks")
+ALPHAS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+# Rows that are also asked in languages that they never trained on.
+ASKED_IN_OTHERS = ("image alone", "description alone", "late fusion", "sentence slots")
+
+
+def read_results() -> list[dict[str, Any]]:
+    """Return the lines of all finished runs."""
+    if not RESULTS.exists():
+        return []
+    return [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
+
+
+def run_row(row: Row, seed: int, study: Study) -> None:
+    """Train and measure one row with one seed, unless that is done or another process is at it."""
+    folder = study.cache / "runs" / f"{row.key}-seed{seed}"
+    with claimed(folder) as free:
+        if not free or any((r["block"], r["row"], r["seed"]) == (row.block, row.name, seed) for r in read_results()):
+            return
+        print(f"== {row.block}: {row.name}, seed {seed}", flush=True)
+        result = _train(row, seed, study, folder)
+        with RESULTS.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(result) + "\n")
+
+
+def _train(row: Row, seed: int, study: Study, folder: Path) -> dict[str, Any]:
+    recipe = row.recipe(study.towers, seed)
+    texts, features = study.texts(recipe), study.features()
+    embeddings = None if row.teacher is None else study.teacher_embeddings(row)
+    rows = training_data(recipe, study.splits(row), features, embeddings, texts)
+    trainer = make_trainer(recipe, rows, folder / "checkpoints")
+    report = train_recipe(trainer, recipe)
+    save_retriever(folder, trainer.model, trainer.processing_class, report, recipe)
+    figures, ranks = measure(ModelEncoder(trainer.model, trainer.processing_class), study, row, features)
+    RANKS.mkdir(exist_ok=True)
+    np.savez_compressed(RANKS / f"{row.key}-seed{seed}.npz", **ranks)
+    return {
+        "block": row.block,
+        "row": row.name,
+        "seed": seed,
+        "commit": commit_hash(),
+        "steps": report["steps"],
+        "seconds": report["seconds"],
+        "learned": learned(trainer.model),
+        "selection": report["selection"],
+        "galleries": figures,
+    }
+
+
+def learned(model: Any) -> dict[str, float]:
+    """Return the gates, the weight of the whole image and the temperature after training."""
+    gates = {name: weight for name, weight in model.named_parameters() if weight.dim() == 0}
+    values = {name.removesuffix(".weight"): round(weight.item(), 3) for name, weight in gates.items()}
+    if model.config.learn_alpha:
+        values["alpha"] = round(model.image.learned_alpha().item(), 3)
+    return values
+
+
+def measure(encoder: Encoder, study: Study, row: Row, features: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return the figures by gallery and language, and the ranks of every query."""
+    rows = study.splits(row)["validation"]
+    galleries = {"as trained": rows}
+    if encoder.model.config.takes_descriptions:
+        galleries |= disturbed(rows)
+    queries = {language: queries_of(encoder, rows, language) for language in ("en", "zh")}
+    figures: dict[str, Any] = {}
+    ranks: dict[str, np.ndarray] = {}
+    for name, gallery in galleries.items():
+        views = torch.from_numpy(encoder.row_views(gallery, features))
+        for language, (embeds, owners) in queries.items():
+            ranked = retrieval_ranks(embeds, views, owners)
+            figures.setdefault(name, {})[language] = retrieval_metrics(ranked)
+            ranks |= named_ranks(ranked, owners, f"{name}/{language}")
+    if row.block == "languages" or row.name in ASKED_IN_OTHERS:
+        figures["other languages"], more = _other_languages(encoder, study, features)
+        ranks |= more
+    if encoder.model.config.has_slots:
+        figures["alpha"] = alpha_curve(encoder, rows, features, queries)
+    return figures, ranks
+
+
+def disturbed(rows: Dataset) -> dict[str, Dataset]:
+    """Return galleries with fewer descriptions, or wrong ones for some images, drawn by one seed."""
+    descriptions = dict(zip(rows["id"], rows["description"]))
+    first = {name: text.split("\n")[0] for name, text in descriptions.items()}
+    galleries = {
+        "one sentence": with_descriptions(rows, first),
+        "half described": half_described(rows),
+        "none described": with_descriptions(rows, {}),
+    }
+    for percent in (10, 30):
+        galleries[f"{percent} % wrong"] = with_descriptions(rows, exchanged(descriptions, percent / 100))
+    return galleries
+
+
+def exchanged(descriptions: dict[str, str | None], share: float, seed: int = 0) -> dict[str, str | None]:
+    """Return descriptions of which a share, drawn by `seed`, has gone round among its images."""
+    names = sorted(random.Random(seed).sample(sorted(descriptions), round(share * len(descriptions))))
+    moved = dict(zip(names, [*names[1:], *names[:1]]))
+    return {name: descriptions[moved.get(name, name)] for name in descriptions}
+
+
+def _other_languages(encoder: Encoder, study: Study, features: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return the figures of Multi30K's captions of the validation images, and English ones of the same images."""
+    rows = study.other_languages()
+    views = torch.from_numpy(encoder.row_views(rows, features))
+    figures, ranks = {}, {}
+    for language in ("en", "zh", *OTHERS):
+        embeds, owners = queries_of(encoder, rows, language)
+        ranked = retrieval_ranks(embeds, views, owners)
+        figures[language] = retrieval_metrics(ranked)
+        ranks |= named_ranks(ranked, owners, f"other languages/{language}")
+    return figures, ranks
+
+
+def alpha_curve(encoder: Encoder, rows: Dataset, features: Any, queries: Any) -> dict[str, Any]:
+    """Return SumR by language when the trained model is searched with other weights of the whole image."""
+    model, curve = encoder.model, {}
+    trained, share = model.config.alpha, model.image.learned_alpha
+    model.image.learned_alpha = None
+    for alpha in ALPHAS:
+        model.config.alpha = alpha
+        views = torch.from_numpy(encoder.row_views(rows, features))
+        curve[str(alpha)] = {
+            language: retrieval_metrics(retrieval_ranks(embeds, views, owners))["sum_of_hit_rates"]
+            for language, (embeds, owners) in queries.items()
+        }
+    model.config.alpha, model.image.learned_alpha = trained, share
+    return curve
