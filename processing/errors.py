@@ -29,7 +29,12 @@ class BrokenFileError(UserError):
 
     def __init__(self, problem: str, advice: str) -> None:
         super().__init__(f"{problem}; {advice}, or skip broken ones.")
+        self._arguments = (problem, advice)
         self.reason = f"{problem}; {advice}."
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        """Let the error come from another process."""
+        return type(self), self._arguments
 
 
 class MissingLibraryError(UserError, ImportError):

@@ -8,7 +8,7 @@ import typer
 from processing.writable import check_writable
 
 from ..gallery.options import AddOptions, IndexOptions
-from .options import DescriptionWeight, Device, Dtype, TrustRemoteCode, is_number
+from .options import DescriptionWeight, Device, Dtype, Processes, TrustRemoteCode, Workers, is_number
 
 GalleryFolder = Annotated[Path, typer.Argument(metavar="GALLERY", help="Folder that `leccr index` wrote.")]
 Source = Annotated[
@@ -26,7 +26,6 @@ DescribeWith = Annotated[
 Endpoint = Annotated[str | None, typer.Option(help="OpenAI-compatible server that runs that model.")]
 BatchSize = Annotated[int, typer.Option(min=1, max=65536, help="Pictures per batch.")]
 Frames = Annotated[bool, typer.Option("--frames", help="Encode animations (GIF ...) as videos, for models of videos.")]
-Workers = Annotated[int, typer.Option(min=1, max=1024, help="Decoding threads.")]
 Filter = Annotated[
     str | None,
     typer.Option(
@@ -50,6 +49,7 @@ def index(
     description_weight: DescriptionWeight = IndexOptions.description_weight,
     batch_size: BatchSize = IndexOptions.batch_size,
     workers: Workers = IndexOptions.workers,
+    processes: Processes = IndexOptions.processes,
     frames: Frames = IndexOptions.frames,
     device: Device = IndexOptions.device,
     dtype: Dtype = IndexOptions.dtype,
@@ -72,6 +72,7 @@ def index(
         description_weight=description_weight,
         batch_size=batch_size,
         workers=workers,
+        processes=processes,
         frames=frames,
         device=device,
         dtype=dtype,
@@ -168,6 +169,7 @@ def add(
     description_weight: DescriptionWeight = AddOptions.description_weight,
     batch_size: BatchSize = AddOptions.batch_size,
     workers: Workers = AddOptions.workers,
+    processes: Processes = AddOptions.processes,
     frames: Frames = AddOptions.frames,
     device: Device = AddOptions.device,
     dtype: Dtype = "auto",
@@ -187,6 +189,7 @@ def add(
         description_weight=description_weight,
         batch_size=batch_size,
         workers=workers,
+        processes=processes,
         frames=frames,
         device=device,
     )

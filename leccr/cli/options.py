@@ -41,6 +41,10 @@ Device = Annotated[
         help="Where the model runs: auto (a GPU if there is one), cpu, cuda, cuda:1 or mps.",
     ),
 ]
+Workers = Annotated[int, typer.Option(min=1, max=1024, help="Decoding threads, or processes.")]
+Processes = Annotated[
+    bool, typer.Option("--processes", help="Decode in processes, for many processor cores; on Linux.")
+]
 Dtype = Annotated[
     str,
     typer.Option(

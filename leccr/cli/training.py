@@ -10,10 +10,22 @@ from processing.notes import is_main_process, note
 from processing.writable import check_writable
 
 from ..arguments import QUICKSTART_FILE, check_checkpoint, check_choice, check_data, check_new_folder, check_towers
-from ..defaults import EMBEDDING_BATCH, EVALUATION_BATCH, FEATURES_BATCH
+from ..defaults import DECODING_WORKERS, EMBEDDING_BATCH, EVALUATION_BATCH, FEATURES_BATCH
 from ..errors import UserError
 from .lists import split_models, split_words
-from .options import SEEDS, DescriptionWeight, Device, Dtype, DualEncoder, Lora, Towers, TrustRemoteCode, WarmStart
+from .options import (
+    SEEDS,
+    DescriptionWeight,
+    Device,
+    Dtype,
+    DualEncoder,
+    Lora,
+    Processes,
+    Towers,
+    TrustRemoteCode,
+    WarmStart,
+    Workers,
+)
 from .overrides import own_options, parse_overrides
 
 Languages = Annotated[
@@ -206,6 +218,8 @@ def features(
             min=0, max=1000, help="Randomly cropped copies of each training picture, for training to draw from."
         ),
     ] = 0,
+    workers: Workers = DECODING_WORKERS,
+    processes: Processes = False,
     device: Device = "auto",
     dtype: Dtype = "auto",
 ) -> None:
@@ -231,7 +245,8 @@ def features(
 
     from ..training.features import run_features
 
-    path = run_features(data, chosen, store, batch_size or FEATURES_BATCH, copies, device=device, dtype=dtype)
+    size = batch_size or FEATURES_BATCH
+    path = run_features(data, chosen, store, size, copies, device, dtype, workers, processes)
     note(f"The features are in {path}; `leccr train` uses them instead of the pictures.")
 
 

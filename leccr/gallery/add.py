@@ -16,7 +16,7 @@ from processing.video import open_frames
 
 from ..drawing.thumbnail import jpeg_thumbnail
 from ..errors import UserError
-from ..models.encoder import Encoder, Inputs
+from ..models.encoder import Encoder, Inputs, Stopwatch
 from .candidates import Candidate, Source
 from .options import AddOptions
 from .store.catalogue import VIDEO, Catalogue, Item, put_item, read_state, select_items, source_number, write_state
@@ -35,6 +35,7 @@ class AddReport:
         broken: Candidates that could not be used, and why.
         animations: Items of which only the first picture was taken.
         remarks: Sentences that count the files that were left out by their endings.
+        busy: A sentence about how busy the model was, if that took long.
     """
 
     added: int = 0
@@ -43,6 +44,7 @@ class AddReport:
     broken: list[tuple[str, str]] = field(default_factory=list)
     animations: int = 0
     remarks: list[str] = field(default_factory=list)
+    busy: str = ""
 
 
 @dataclass
@@ -80,7 +82,8 @@ class Adder:
         encoder: Its model.
         batch_size: Pictures per batch. Batches are cut by a candidate's index in its source, so that after a run was
             stopped and resumed each picture has been in the same batch, and has the same views to the last bit.
-        workers: Decoding threads.
+        workers: Decoding threads, or processes.
+        processes: Whether to decode in processes.
         seconds: Time between commits.
     """
 
@@ -91,6 +94,7 @@ class Adder:
         encoder: Encoder,
         batch_size: int = AddOptions.batch_size,
         workers: int = AddOptions.workers,
+        processes: bool = AddOptions.processes,
         seconds: float = AddOptions.commit_seconds,
     ) -> None:
         self.catalogue = catalogue
@@ -98,6 +102,7 @@ class Adder:
         self.encoder = encoder
         self.batch_size = batch_size
         self.workers = workers
+        self.processes = processes
         self.seconds = seconds
 
     def add(self, source: Source, descriptions: Mapping[str, str] | None = None) -> AddReport:
@@ -108,12 +113,13 @@ class Adder:
             descriptions: More descriptions, by the candidates' keys.
         """
         report = AddReport(broken=list(source.left_out), remarks=list(source.remarks))
+        self._at_work = Stopwatch()
         waiting: list[_New] = []
         touched: list[Item] = []
         committed = time.monotonic()
         jobs = self._jobs(source, descriptions or {})
         with (
-            closing(read_ahead(self._prepare, jobs, self.workers)) as pieces,
+            closing(read_ahead(self._prepare, jobs, self.workers, self.processes)) as pieces,
             tqdm(total=source.count, desc="Indexing", unit="item", disable=source.count <= 1 or is_quiet()) as progress,
         ):
             for prepared in pieces:
@@ -127,6 +133,7 @@ class Adder:
                     waiting, touched, committed = [], [], time.monotonic()
                 progress.update(prepared.count)
             self._commit(source.kind, waiting, touched, report)
+        report.busy = self._at_work.busy()
         return report
 
     def _jobs(self, source: Source, descriptions: Mapping[str, str]) -> Iterator[_Job]:
@@ -140,7 +147,7 @@ class Adder:
             return _known(connection, chunk)
 
     def _prepare(self, job: _Job) -> _Prepared:
-        """Read and decode a chunk; runs in a thread."""
+        """Read and decode a chunk; runs in a thread or a process."""
         chunk, known = job
         prepared = _Prepared(len(chunk))
         for candidate in chunk:
@@ -180,9 +187,9 @@ class Adder:
     def _encoded(self, news: list[_New], report: AddReport) -> list[_New]:
         if not news:
             return []
-        views = self.encoder.views(
-            [new.inputs for new in news], [new.item.description for new in news], self.batch_size
-        )
+        inputs, descriptions = [new.inputs for new in news], [new.item.description for new in news]
+        with self._at_work:
+            views = self.encoder.views(inputs, descriptions, self.batch_size)
         usable = []
         for new, item_views in zip(news, views, strict=True):
             new.views, new.inputs = item_views, {}

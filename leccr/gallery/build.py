@@ -205,7 +205,8 @@ def _add(catalogue: Catalogue, source: Source, encoder: "Encoder", options: AddO
             "that was trained on videos."
         )
     storage = open_storage(catalogue.folder, _state(catalogue))
-    adder = Adder(catalogue, storage, encoder, options.batch_size, options.workers, options.commit_seconds)
+    reading = (options.workers, options.processes)
+    adder = Adder(catalogue, storage, encoder, options.batch_size, *reading, options.commit_seconds)
     with _unfinished(catalogue, source.location):
         return adder.add(source, descriptions)
 

@@ -57,6 +57,8 @@ def _print_added(report: "AddReport", takes_videos: bool) -> None:
         print(f"Only the first picture of {_counted(report.animations, 'animation')} was taken{advice}.")
     for sentence in report.remarks:
         print(sentence)
+    if report.busy:
+        note(report.busy)
 
 
 def run_remove(folder: Path, names: Sequence[str], where: str | None) -> None:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from ..defaults import DECODING_WORKERS
+
 
 @dataclass(frozen=True)
 class AddOptions:
@@ -14,7 +16,8 @@ class AddOptions:
         description_weight: How much the sentences of descriptions count in the scores of a dual encoder, from 0 to 1;
             None means what the gallery has, or that they do not count.
         batch_size: Pictures per batch.
-        workers: Decoding threads.
+        workers: Decoding threads, or processes.
+        processes: Whether to decode in processes in place of threads.
         commit_seconds: Seconds of work that a crash can cost at most.
         device: Where models run, as for `processing.device.choose_device`.
         frames: Whether animations, such as GIFs, are encoded as videos and not by their first picture; for models
@@ -26,7 +29,8 @@ class AddOptions:
     endpoint: str | None = None
     description_weight: float | None = None
     batch_size: int = 32
-    workers: int = 4
+    workers: int = DECODING_WORKERS
+    processes: bool = False
     commit_seconds: float = 5.0
     device: str = "auto"
     frames: bool = False

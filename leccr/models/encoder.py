@@ -25,14 +25,17 @@ from .calibration import Calibration, load_calibration
 
 VALUES_PER_TENSOR = 1024
 TEXT_BATCH, IMAGE_BATCH = 256, 64
+# Seconds from which on it is worth saying how busy a model was, and the share that cannot be much better.
+WORTH_SAYING, ENOUGH = 10.0, 0.9
 Inputs = dict[str, Any]
 
 
 class Stopwatch:
-    """Adds up the seconds that pass inside `with stopwatch:`."""
+    """Adds up the seconds that pass inside `with stopwatch:`, and those since it was made."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self._made = time.perf_counter()
 
     def __enter__(self) -> "Stopwatch":
         self._start = time.perf_counter()
@@ -40,6 +43,20 @@ class Stopwatch:
 
     def __exit__(self, *_: object) -> None:
         self.seconds += time.perf_counter() - self._start
+
+    def busy(self) -> str:
+        """Return a sentence about the share of time in which a model was at work; nothing if all took seconds only."""
+        total = time.perf_counter() - self._made
+        if total < WORTH_SAYING:
+            return ""
+        share = self.seconds / total
+        said = f"The model was busy {share:.0%} of the time"
+        if share >= ENOUGH:
+            return f"{said}."
+        return (
+            f"{said}, and waited for pictures otherwise: more --workers may help or, with many processor cores, "
+            "--processes."
+        )
 
 
 class Encoder(ABC):

@@ -16,7 +16,8 @@ from processing.caption_collator import stable_id
 from processing.device import check_names, choose_device, to_device
 from processing.features import copy_id, save_features
 from processing.images import BACKGROUND, RandomCrop, cropped_side, needed_side
-from processing.read_ahead import read_ahead
+from processing.notes import note
+from processing.read_ahead import READING_THREADS, read_ahead
 from processing.video import open_visual
 from processing.writing import atomic_file, own_folder, write_text
 
@@ -25,6 +26,7 @@ from ..data.loading import for_videos, load_data
 from ..defaults import FEATURES_BATCH
 from ..errors import UserError
 from ..models.build import build_image_processor
+from ..models.encoder import Stopwatch
 from ..recipes import Recipe
 
 PART_ROWS = 512
@@ -39,6 +41,8 @@ def run_features(
     copies: int = 0,
     device: str = "auto",
     dtype: str = "auto",
+    workers: int = READING_THREADS,
+    processes: bool = False,
 ) -> Path:
     """Write the features of a tower next to a prepared data set: what `leccr features` does.
 
@@ -57,6 +61,8 @@ def run_features(
             training then draws.
         device: Where the tower runs, as for `processing.device.choose_device`.
         dtype: Its precision, as for `processing.device.choose_dtype`.
+        workers: Decoding threads, or processes.
+        processes: Whether to decode in processes.
 
     Returns:
         The file.
@@ -85,6 +91,7 @@ def run_features(
     rounds = [(name, 0) for name in splits] + [("train", copy) for copy in range(1, copies + 1) if "train" in splits]
     ids = [copy_id(row_id, copy) if copy else row_id for name, copy in rounds for row_id in splits[name]["id"]]
     paths = []
+    at_work = Stopwatch()
     with tqdm(total=len(ids), unit="row", desc="Computing features") as progress:
         for name, copy in rounds:
             rows = splits[name]
@@ -96,7 +103,9 @@ def run_features(
                     progress.update(len(part))
                     continue
                 encoded = []
-                for tokens in encode_rows(tower, image_processor, part, batch_size, num_frames, vary, background):
+                for tokens in encode_rows(
+                    tower, image_processor, part, batch_size, num_frames, vary, background, at_work, workers, processes
+                ):
                     encoded.append(tokens.to(STORES[store]))
                     progress.update()
                 write_part(paths[-1], encoded)
@@ -106,6 +115,8 @@ def run_features(
     for path in parts.iterdir():
         path.unlink()
     parts.rmdir()
+    if at_work.busy():
+        note(at_work.busy())
     return target
 
 
@@ -153,6 +164,9 @@ def encode_rows(
     num_frames: int | None = None,
     vary: Variation | None = None,
     background: str = BACKGROUND,
+    at_work: Stopwatch | None = None,
+    workers: int = READING_THREADS,
+    processes: bool = False,
 ) -> Iterator[Tensor]:
     """Yield the tower's tokens (N, F) for each row's picture, or the summary tokens (T, F) of its frames, on the CPU.
 
@@ -164,7 +178,11 @@ def encode_rows(
         num_frames: Most frames of a video, to which a picture is a video of one frame; None for pictures only.
         vary: What varies the pictures before they are encoded.
         background: What is seen through transparent parts.
+        at_work: Measures the tower.
+        workers: Decoding threads, or processes.
+        processes: Whether to decode in processes.
     """
+    at_work = at_work or Stopwatch()
     side = cropped_side(needed_side(image_processor), vary and vary.augment)
 
     def read(positions: Sequence[int]) -> tuple[Tensor, list[int]]:
@@ -183,8 +201,9 @@ def encode_rows(
     size = max(1, batch_size // (num_frames or 1))
     device = next(tower.parameters()).device
     jobs = [range(start, min(start + size, len(rows))) for start in range(0, len(rows), size)]
-    for pixel_values, lengths in read_ahead(read, jobs):
-        tokens = tower(pixel_values.to(device)).cpu()
+    for pixel_values, lengths in read_ahead(read, jobs, workers, processes):
+        with at_work:
+            tokens = tower(pixel_values.to(device)).cpu()
         yield from tokens if num_frames is None else tokens[:, 0].split(lengths)
 
 

@@ -38,6 +38,32 @@ def test_quiet_shows_no_progress_bar(
     assert [bar in said for bar in ("Indexing", "Checking files")] == [not quiet] * 2
 
 
+def test_processes_decode_what_threads_do(photos: Path, encoder: Encoder, tmp_path: Path) -> None:
+    (photos / "broken.png").write_bytes(b"text")
+    options: list[dict[str, Any]] = [{}, {"workers": 2, "processes": True}]
+    threads, processes = (
+        Gallery.build(photos, encoder, tmp_path / str(len(own)), batch_size=5, **own) for own in options
+    )
+    assert contents(processes.folder) == contents(threads.folder)
+    assert threads.report and processes.report and processes.report.broken == threads.report.broken
+    assert [name for name, _ in processes.report.broken] == ["broken.png"]
+
+
+def test_how_busy_the_model_was_is_said_if_it_took_long(
+    photos: Path, encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(name: str) -> str:
+        report = Gallery.build(photos, encoder, tmp_path / name).report
+        assert report is not None
+        return report.busy
+
+    assert busy("short") == ""
+    monkeypatch.setattr("leccr.models.encoder.WORTH_SAYING", 0.0)
+    for enough, said in ((0.0, "of the time."), (2.0, "more --workers may help")):
+        monkeypatch.setattr("leccr.models.encoder.ENOUGH", enough)
+        assert said in busy(str(enough))
+
+
 def test_unchanged_files_are_not_read_again(gallery: Gallery, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("leccr.gallery.candidates.hash_file", lambda path: pytest.fail(f"{path} was read"))
     assert gallery.add(photos).unchanged == 12

@@ -1,4 +1,5 @@
 import itertools
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +66,22 @@ def test_every_row_has_the_towers_tokens(data: Path, recipe: Recipe) -> None:
             assert expected.shape[0] == 2
             torch.testing.assert_close(features[name], expected, atol=1e-5, rtol=1e-5)
     assert not (data / "features-tower.parts").exists()
+
+
+def test_processes_decode_what_threads_do(data: Path, recipe: Recipe, capsys: pytest.CaptureFixture[str]) -> None:
+    path = run_features(str(data), recipe, copies=1)
+    expected = path.read_bytes()
+    path.unlink()
+    assert run_features(str(data), recipe, copies=1, workers=2, processes=True).read_bytes() == expected
+    assert "busy" not in capsys.readouterr().out, "it took no time worth a word"
+
+
+def test_how_busy_the_tower_was_is_said(
+    data: Path, recipe: Recipe, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("leccr.models.encoder.WORTH_SAYING", 0.0)
+    run_features(str(data), recipe)
+    assert re.search(r"The model was busy \d+% of the time", capsys.readouterr().out)
 
 
 class Elsewhere(torch.nn.Module):
