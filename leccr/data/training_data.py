@@ -135,16 +135,22 @@ def missing_texts(recipe: Recipe, data: TrainingData) -> list[str]:
     for reason, count in data.left_out.items():
         notes.append(f"{count} of {total} training rows are left out: each has {reason}.")
     if not data.languages:
-        notes.append(
-            f"The data have captions in {data.source} only, so the model will search in no other language. Add "
-            f"translations with: leccr translate {name} --to de"
-        )
+        notes.append(f"The data have captions in {data.source} only, so {_in_other_languages(recipe)} {name} --to de")
     if learns_from_descriptions(recipe) and not any(data.train["description"]):
         notes.append(
             f"No training row has a description, which recipe {recipe.name} learns from, so it will find no more than "
             f"dual-encoder. Write descriptions with: leccr describe {name}"
         )
     return notes
+
+
+def _in_other_languages(recipe: Recipe) -> str:
+    """Return what a model that saw one language is able to do in others, up to the words `leccr translate`."""
+    pretrained = recipe.dual_encoder or recipe.warm_start or (recipe.text if isinstance(recipe.text, str) else None)
+    if pretrained is None:
+        return "the model will search in no other language. Add translations with: leccr translate"
+    known = f"the model will search in other languages as far as {pretrained} knows them"
+    return f"{known}. Translations teach it more: leccr translate"
 
 
 def learns_from_descriptions(recipe: Recipe) -> bool:

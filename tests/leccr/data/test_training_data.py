@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,11 @@ def test_a_recipe_that_needs_translations(tiny: Any) -> None:
 def test_texts_that_a_recipe_can_do_without_are_told() -> None:
     tiny, data = recipe(data="photos"), splits(target_captions=None, description=None)
     translate, describe = missing_texts(tiny, training_data(tiny, data))
-    assert "in en only" in translate and translate.endswith("leccr translate photos --to de")
+    assert "in en only, so the model will search in no other language. Add" in translate
+    assert translate.endswith("leccr translate photos --to de")
+    pretrained = dataclasses.replace(tiny, text="e5")
+    [translate, _] = missing_texts(pretrained, training_data(pretrained, data))
+    assert "in other languages as far as e5 knows them. Translations teach it more: leccr translate photos" in translate
     assert "No training row has a description" in describe and describe.endswith("leccr describe photos")
     assert missing_texts(tiny, training_data(tiny, splits())) == []
     plain = recipe(model=DUAL_ENCODER)
