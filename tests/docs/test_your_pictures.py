@@ -62,8 +62,8 @@ def test_the_walkthrough(folder: Path) -> None:
     assert ["python", "-m", "benchmarks.offline_towers", "towers"] in written
     outputs = {}
     for _, *words in (command for command in written if command[0] == "leccr"):
-        outputs[words[0]] = typed(*words)
-    assert list(outputs) == ["prepare", "features", "train", "evaluate", "index", "search"]
+        outputs[words[-1] if words[-1] == "--texts" else words[0]] = typed(*words)
+    assert list(outputs) == ["prepare", "features", "--texts", "train", "evaluate", "index", "search"]
     assert "features-vision.safetensors" in outputs["features"]
     assert re.search("in en only, .* in other languages as far as .*text knows them", outputs["train"])
     assert "features-vision.safetensors take the place of the pictures" in outputs["train"]
