@@ -100,6 +100,7 @@ CASES: dict[str, dict[str, Any]] = {
     "standardised": {"model": {"freeze_text": True, "text_standardize": True}},
     "fusion": {"model": {"freeze_text": True, "num_slots": 0, "description_fusion": True}},
     "no descriptions": {"model": {"freeze_text": True, "num_slots": 0, "softened_weight": 0.0}},
+    "chunks": {"model": {"freeze_text_layers": 2, "encode_chunk_size": 2}},
     "lower case": {"model": {"freeze_text": True}, "lower_case": 0.5},
     "prefixes": {
         "model": {"freeze_text": True},
