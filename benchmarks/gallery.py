@@ -1,13 +1,15 @@
 """Galleries of random unit vectors: size, memory and latency, each compared with a bare FAISS call on the same vectors.
 
     python -m benchmarks.gallery                       # 250,000 items × 4 views × 256
+    python -m benchmarks.gallery --forms flat-fp16 flat-int8 --largest 0 --repeats 60     # two minutes
     python -m benchmarks.gallery --items 2000 --largest 3000 --hnsw-items 1000     # a minute, to see that it runs
 
 Views are made of unit vectors drawn at random as a model makes them, 0.8·image + 0.2·slot. Each form of the gallery is
 measured in a separate process: opened with its files dropped from the page cache, then asked queries of random unit
 vectors for k = 10, one at a time and 100 at once. The bare call asks an index that FAISS filled itself for as many rows
-as the gallery does, (k + 1)·K, in the same process, the two in turn. Random vectors are the worst case for an
-approximate index and for small formats; `benchmarks.gallery_model` measures these on photos. Results go to
+as the gallery does, (k + 1)·K, in the same process, the two in turn, each of them first as often as the other. Random
+vectors are the worst case for an approximate index and for small formats; `benchmarks.gallery_model` measures these on
+photos. A graph of a smaller --build-width finds less, but is as large and opens in the same time. Results go to
 `results/gallery.json` and, cost against size, to `results/gallery_size.png`.
 """
 
@@ -26,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from leccr.gallery import Gallery
+from leccr.gallery.store import faiss_engine
 from leccr.gallery.store.catalogue import FOLDER, Catalogue, Item, put_item, read_state, source_number, write_state
 from leccr.gallery.store.state import State
 from leccr.gallery.store.storage import open_storage
@@ -122,8 +125,14 @@ def measure_opening(folder: Path, repeats: int) -> dict[str, Any]:
     searched = time.perf_counter()
     for query in queries[1:]:
         gallery.search(query, K)
+    gallery.close()
+    began_again = time.perf_counter()
+    gallery = Gallery.open(folder)
+    with gallery.catalogue.reading() as connection:
+        gallery.snapshot(connection)
     return {
         "open_seconds": round(opened - began, 3),
+        "open_again_seconds": round(time.perf_counter() - began_again, 3),
         "first_search_seconds": round(searched - opened, 3),
         "peak_memory_megabytes": peak_memory(),
     }
@@ -162,9 +171,13 @@ def measure_latency(folder: Path, repeats: int) -> dict[str, Any]:
     bare_times: list[float] = []
     ours_100: list[float] = []
     theirs_100: list[float] = []
-    for query in queries:
-        bare_times.append(milliseconds(lambda: bare.search(query[None], rows, params=parameters)))  # noqa: B023
-        gallery_times.append(milliseconds(lambda: gallery.search(query, K)))  # noqa: B023
+    for number, query in enumerate(queries):
+        calls = [
+            (bare_times, lambda: bare.search(query[None], rows, params=parameters)),  # noqa: B023
+            (gallery_times, lambda: gallery.search(query, K)),  # noqa: B023
+        ]
+        for times, call in calls if number % 2 else reversed(calls):
+            times.append(milliseconds(call))
     for _ in range(max(2, repeats // 40)):
         theirs_100.append(milliseconds(lambda: bare.search(many, rows, params=parameters)))
         ours_100.append(milliseconds(lambda: gallery.search(many, K)))
@@ -172,6 +185,7 @@ def measure_latency(folder: Path, repeats: int) -> dict[str, Any]:
         "one_query": percentiles(gallery_times),
         "one_query_bare": percentiles(bare_times),
         "overhead_p50": round(float(np.median(np.array(gallery_times) - np.array(bare_times))), 3),
+        "ratio_p50": round(float(np.median(np.array(gallery_times) / np.array(bare_times))), 3),
         "hundred_queries": percentiles(ours_100),
         "hundred_queries_bare": percentiles(theirs_100),
         "top_10_of_fp32": None,
@@ -185,6 +199,7 @@ def agreement(folder: Path, answers: Path, repeats: int) -> float:
     answered = [[result.id for result in results] for results in gallery.search(queries, K)]
     if not answers.exists():
         answers.write_text(json.dumps(answered))
+    # Of the first form that is measured, which is fp32 unless it was left out.
     right = json.loads(answers.read_text())
     shares = [len(set(ids) & set(expected)) / K for ids, expected in zip(answered, right)]
     return round(float(np.mean(shares)), 4)
@@ -237,6 +252,8 @@ def main() -> None:
     parser.add_argument("--scratch", type=Path, default=HERE / "cache" / "gallery")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--plot", type=Path, default=PLOT)
+    parser.add_argument("--forms", nargs="+", choices=[name.replace(" ", "-") for name in FORMS], help="only these")
+    parser.add_argument("--build-width", type=int, help="of the graph; smaller is faster")
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
@@ -246,11 +263,14 @@ def main() -> None:
     for answers in given.scratch.glob("answers-*.json"):
         answers.unlink()
     forms, curve = [], []
-    for name in FORMS:
+    if given.build_width:
+        faiss_engine.BUILD_WIDTH = given.build_width
+    chosen = [name for name in FORMS if given.forms is None or name.replace(" ", "-") in given.forms]
+    for name in chosen:
         items = given.hnsw_items if "hnsw" in name else given.items
         forms.append(measure_form(name, items, given.views, given.width, given.scratch, given.repeats))
         print(json.dumps(forms[-1]), flush=True)
-    for name, largest in (("flat fp32", given.largest), ("hnsw fp32", given.largest_hnsw)):
+    for name, largest in (("flat fp32", given.largest), ("hnsw fp32", given.largest and given.largest_hnsw)):
         for views in (1000, 3000, 10_000, 30_000, 100_000, 300_000, 1_000_000):
             if views <= largest:
                 row = measure_form(name, views // given.views, given.views, given.width, given.scratch, given.repeats)
@@ -258,7 +278,8 @@ def main() -> None:
                 print(json.dumps(row), flush=True)
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(json.dumps({"forms": forms, "curve": curve}, indent=2) + "\n")
-    plot(curve, given.plot)
+    if curve:
+        plot(curve, given.plot)
     print(table(forms))
 
 

@@ -19,18 +19,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers import BertConfig
 
 from leccr.data.loading import load_data
 from leccr.evaluation.metrics import CUTOFFS
 from leccr.gallery import Gallery
 from leccr.gallery.store.ranking import exact_scores
 from leccr.models.encoder import Encoder
-from leccr.models.model_encoder import ModelEncoder
-from modeling_leccr import LeccrModel
 from processing.captions import captions_by_language, languages_of
 
-from .gallery import fill, milliseconds, percentiles
+from .query import measure_query, with_tower
 
 HERE = Path(__file__).parent
 FORMS: dict[str, dict[str, str]] = {
@@ -110,31 +107,6 @@ def measure_answers(built: Path, encoder: Encoder, data: str, split: str, scratc
     return measured
 
 
-def bert_base(encoder: Encoder) -> Encoder:
-    """Return a model with a text tower of BERT's size, as published ones have, but with random weights."""
-    config = encoder.model.config
-    text = BertConfig(vocab_size=config.text_config.vocab_size)
-    fields = {"num_slots": config.num_slots, "visual_feature_dim": 8, "projection_dim": encoder.width}
-    return ModelEncoder(LeccrModel.from_pretrained_towers(None, text, **fields), encoder.processor, "BERT-base, random")
-
-
-def measure_query(encoder: Encoder, scratch: Path, repeats: int = 200) -> dict[str, Any]:
-    """Time a text query on 10,000 photos end to end, compared with the bare forward of the text encoder, in turn."""
-    folder = scratch / "ten-thousand"
-    shutil.rmtree(folder, ignore_errors=True)
-    fill(folder, 10_000, encoder.view_count, encoder.width, encoder.name, encoder.fingerprint())
-    texts = [f"Ein Hund rennt am Strand, Nummer {place}" for place in range(repeats)]
-    through_gallery: list[float] = []
-    bare: list[float] = []
-    with Gallery.open(folder, encoder) as gallery:
-        gallery.search(texts[0])
-        for text in texts:
-            bare.append(milliseconds(lambda: encoder.texts([text])))  # noqa: B023
-            through_gallery.append(milliseconds(lambda: gallery.search(text)))  # noqa: B023
-    ratio = round(float(np.median(through_gallery) / np.median(bare)), 3)
-    return {"query_10000": percentiles(through_gallery), "bare_encoder": percentiles(bare), "ratio_p50": ratio}
-
-
 def measure_cold_start(checkpoint: str, folder: Path, repeats: int = 3) -> dict[str, float]:
     """Time `leccr search` from its start, and importing torch and transformers and loading the weights."""
     load = (
@@ -176,7 +148,7 @@ def main() -> None:
     results: dict[str, Any] = {"checkpoint": given.checkpoint, "index_seconds": round(time.perf_counter() - began, 1)}
     results |= measure_cold_start(given.checkpoint, built)
     results["query"] = measure_query(encoder, given.scratch)
-    results["query_bert_base"] = measure_query(bert_base(encoder), given.scratch)
+    results["query_bert_base"] = measure_query(with_tower(encoder, "BERT-base"), given.scratch)
     print(json.dumps(results), flush=True)
     results["answers"] = measure_answers(built, encoder, given.data, given.split, given.scratch)
     given.out.parent.mkdir(parents=True, exist_ok=True)

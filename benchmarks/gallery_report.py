@@ -32,15 +32,16 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
 
 def table(rows: list[dict[str, Any]]) -> str:
     lines = [
-        "| form | items | build s | MB | open s | peak MB | one query p50 / p99 ms | bare | 100 queries p50 ms | bare "
-        "| ten best of fp32 |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| form | items | build s | MB | open s | peak MB | one query p50 / p99 ms | bare | ratio "
+        "| 100 queries p50 ms | bare | ten best of fp32 |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     lines += [
         f"| {row['form']} | {row['items']:,} | {row['write_seconds'] + row['convert_seconds']:.0f} | "
         f"{row['megabytes']:.0f} | {row['open_seconds']} | {row['peak_memory_megabytes']} | "
         f"{row['one_query']['p50']} / {row['one_query']['p99']} | "
-        f"{row['one_query_bare']['p50']} / {row['one_query_bare']['p99']} | {row['hundred_queries']['p50']:.0f} | "
+        f"{row['one_query_bare']['p50']} / {row['one_query_bare']['p99']} | "
+        f"{row['ratio_p50']:.2f} | {row['hundred_queries']['p50']:.0f} | "
         f"{row['hundred_queries_bare']['p50']:.0f} | {100 * row['top_10_of_fp32']:.1f} % |"
         for row in rows
     ]

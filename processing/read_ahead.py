@@ -63,7 +63,8 @@ def _in_processes(read: Callable[[Job], Outcome], jobs: Iterable[Job], workers: 
         loader: DataLoader[bytes] = DataLoader(
             reader, batch_size=None, sampler=jobs, num_workers=workers, multiprocessing_context="fork"
         )
-    for pickled in loader:
+        results = iter(loader)
+    for pickled in results:
         outcome, error = pickle.loads(pickled)
         if error is not None:
             raise error

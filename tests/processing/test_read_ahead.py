@@ -92,6 +92,11 @@ class TestProcesses:
             next(results)
         assert raised.value.reason == "a.png is broken; repair it."
 
+    def test_more_processes_than_cores_are_the_users_choice(self, recwarn: pytest.WarningsRecorder) -> None:
+        workers = len(os.sched_getaffinity(0)) + 1
+        assert list(read_ahead(str, range(2), workers=workers, processes=True)) == ["0", "1"]
+        assert not [warning for warning in recwarn if "worker" in str(warning.message)]
+
     def test_a_caller_who_stops_leaves_no_process(self) -> None:
         results = read_ahead(str, range(100), workers=2, processes=True)
         assert next(results) == "0"

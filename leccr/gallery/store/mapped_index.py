@@ -8,8 +8,8 @@ import numpy as np
 from .state import State
 from .vectors import empty_index, faiss
 
-# Of fewer rows a thread has less to do than it costs to start it.
-LEAST_ROWS = 2**15
+# Of fewer rows a thread gains less than it costs to start it next to a model, whose own threads still wait for work.
+LEAST_ROWS = 2**16
 ROWS_PER_BYTE = 8
 
 
@@ -28,7 +28,8 @@ class MappedIndex:
         self.codes = codes
         self.threads: int = faiss.omp_get_max_threads()
         self._whole = mapped(state, codes)
-        size = max(LEAST_ROWS, -(-len(codes) // self.threads))
+        pieces = max(1, min(self.threads, len(codes) // LEAST_ROWS))
+        size = max(1, -(-len(codes) // pieces))
         # A piece begins where a byte of a bitmap does.
         size += -size % ROWS_PER_BYTE
         self._pieces = [(start, mapped(state, codes[start : start + size])) for start in range(0, len(codes), size)]
