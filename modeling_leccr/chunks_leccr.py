@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from .base_leccr import is_frozen
@@ -27,9 +28,14 @@ KEPT = (
     "vision_vectors",
 )
 
+# Share of further padding up to which captions of two languages are encoded together.
+MOST_PADDING = 0.05
+# Token ids and their mask, if there are any.
+Texts = tuple[Tensor | None, Tensor | None]
 
-class EncodesInChunks:
-    """The part of `LeccrModel` that encodes a batch for the objectives, in chunks if the configuration says so."""
+
+class EncodesBatches:
+    """The part of `LeccrModel` that encodes a training batch: in chunks if the configuration says so."""
 
     config: Any
     image: Any
@@ -67,8 +73,30 @@ class EncodesInChunks:
         images.slot_vectors, images.vision_vectors = self.objective.slot_vision_vectors(images, rows[-1])
         return [getattr(images, name) for name in KEPT]
 
-    def embed_batch(self, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
-        """Embed the captions (B, L) of a batch: (B, D), unit length."""
+    def embed_batch(self, *texts: Texts) -> list[Any]:
+        """Embed the captions of a batch, together where that adds hardly any padding.
+
+        Args:
+            *texts: Token ids (B, L) and their mask for each language, with an L of its own; None for no captions.
+
+        Returns:
+            (B, D) of unit length for each language; None for no captions.
+        """
+        if chunk_size(self.config, *(ids for ids, _ in texts)) is not None or not _fit_together(texts):
+            return [self._embed_captions(*pair) for pair in texts]
+        for ids, mask in texts:
+            # Here, so that messages count rows from the start of each.
+            check_text_inputs(ids, mask, self.text.tower.positions)
+        length = max(ids.shape[1] for ids, _ in texts)
+        joined_ids, joined_mask = (
+            torch.cat([functional.pad(x, (0, length - x.shape[1]), value=filler) for x in columns])
+            for columns, filler in zip(zip(*texts, strict=True), (self.text.tower.pad_token, 0), strict=True)
+        )
+        return list(self.get_text_features(joined_ids, joined_mask).split([len(ids) for ids, _ in texts]))
+
+    def _embed_captions(self, input_ids: Tensor | None, attention_mask: Tensor | None) -> Any:
+        if input_ids is None:
+            return None
         size = chunk_size(self.config, input_ids, attention_mask)
         if size is None:
             return self.get_text_features(input_ids, attention_mask)
@@ -77,6 +105,19 @@ class EncodesInChunks:
         again = not is_frozen(self.text.tower)
         captions = (input_ids, attention_mask)
         return in_chunks(self, lambda *rows: [self.get_text_features(*rows)], size, *captions, again=again)[0]
+
+
+def _fit_together(texts: Sequence[Texts]) -> bool:
+    """Return whether texts with their masks can be encoded as one batch that has hardly more padding.
+
+    Padding is added behind texts, so shorter ones with padding in front would move.
+    """
+    if any(ids is None or mask is None or ids.shape != mask.shape for ids, mask in texts):
+        return False
+    lengths = [ids.shape[1] for ids, _ in texts]
+    if len(lengths) * max(lengths) > (1 + MOST_PADDING) * sum(lengths):
+        return False
+    return len(set(lengths)) == 1 or all(bool(mask[:, 0].all()) for _, mask in texts)
 
 
 def chunk_size(config: Any, *tensors: Tensor | None) -> int | None:
@@ -136,7 +177,7 @@ def in_chunks(
 @contextmanager
 def _statistics_kept(model: nn.Module) -> Iterator[None]:
     """Let batch norm take the statistics of what it sees without counting them a second time."""
-    norms: list[Any] = [module for module in model.modules() if getattr(module, "running_mean", None) is not None]
+    norms: list[Any] = [m for m in model.modules() if getattr(m, "num_batches_tracked", None) is not None]
     before = [(module, module.momentum, module.num_batches_tracked.clone()) for module in norms]
     for module in norms:
         module.momentum = 0.0

@@ -1,5 +1,6 @@
 """Puts the objectives together: from the embeddings of a batch to named terms and their weighted sum."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -62,13 +63,12 @@ class MatchingInputs:
     target_teacher_embeds: Tensor | None = None
 
     def gathered(self) -> "MatchingInputs":
-        """Return the same with the batches of all processes joined, gradients included."""
+        """Return the same in float32 with the batches of all processes joined, gradients included."""
         joined = {
-            name: None if x is None else all_gather_with_gradient(x)
+            name: x if x is None else (gather_slots if name in SLOTS else all_gather_with_gradient)(x)
             for name, x in vars(self).items()
-            if name not in SLOTS
         }
-        return MatchingInputs(**joined, **{name: gather_slots(getattr(self, name)) for name in SLOTS})
+        return MatchingInputs(**{name: x if x is None else at_least_float32(x) for name, x in joined.items()})
 
 
 class MatchingObjective(nn.Module):
@@ -133,23 +133,27 @@ class MatchingObjective(nn.Module):
             source_teacher_embeds,
             target_teacher_embeds,
         )
-        return matching_terms(inputs.gathered(), self.config, logit_scale)
+        # Half precision would round scores, which the temperature multiplies by up to 100.
+        device = images.image_embeds.device.type
+        exact = torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
+        with exact:
+            return matching_terms(inputs.gathered(), self.config, logit_scale)
 
     def slot_vision_vectors(self, images: LeccrImageOutput, mask: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
-        """Return slot and vision vectors (B, d) for slot-vision matching; None without slots.
+        """Return slot and vision vectors (B, d) for slot-vision matching; None without slots, or at weight zero.
 
         Args:
             images: The encoded images.
             mask: (B, N), zero at padding of the visual tokens; None if all are real.
         """
-        if images.slots is None:
+        if images.slots is None or not self.config.slot_vision_weight:
             return None, None
         slots, tokens = self.slot_projection(images.slots), self.vision_projection(images.vision_tokens)
         return slot_vision_vectors(slots, tokens, mask)
 
 
 def matching_terms(inputs: MatchingInputs, config: LeccrConfig, logit_scale: Tensor) -> dict[str, Tensor]:
-    """Compute every term that the batch and the configuration allow (DESIGN names in brackets).
+    """Compute every term that the batch allows and the configuration gives a weight (DESIGN names in brackets).
 
     Args:
         inputs: Embeddings of the batch, already joined over processes.
@@ -163,33 +167,50 @@ def matching_terms(inputs: MatchingInputs, config: LeccrConfig, logit_scale: Ten
         `loss_fused_source` and `loss_fused_target`, `loss_image_only_source` and `loss_image_only_target`.
     """
     labels = same_image_labels(inputs.image_ids)
+    both = inputs.source_embeds is not None and inputs.target_embeds is not None
+    wanted = _wanted_terms(config, both)
     texts = {"source": (inputs.source_embeds, None), "target": (inputs.target_embeds, inputs.target_weights)}
+    views = None if inputs.slot_embeds is None else inputs.image_views
+    images = {
+        "vision": inputs.image_embeds,
+        "image_only": inputs.undescribed_embeds,
+        "slot": inputs.slot_embeds,
+        "fused": views,
+    }
     terms: dict[str, Tensor] = {}
-    for name, (embeds, weights) in texts.items():
-        if embeds is None:
-            continue
-        terms[f"loss_vision_{name}"] = contrastive_loss(logit_scale * embeds @ inputs.image_embeds.T, labels, weights)
-        if config.image_only_weight:
-            logits = logit_scale * embeds @ inputs.undescribed_embeds.T
-            terms[f"loss_image_only_{name}"] = contrastive_loss(logits, labels, weights)
-        if inputs.slot_embeds is not None:
-            logits = logit_scale * best_slot_scores(embeds, inputs.slot_embeds)
-            terms[f"loss_slot_{name}"] = contrastive_loss(logits, labels, weights)
-            if config.fused_weight:
-                logits = logit_scale * best_slot_scores(embeds, inputs.image_views)
-                terms[f"loss_fused_{name}"] = contrastive_loss(logits, labels, weights)
-    if inputs.slots is not None:
+    for language, (text_embeds, weights) in texts.items():
+        for kind, image_embeds in images.items():
+            name = f"loss_{kind}_{language}"
+            if text_embeds is not None and image_embeds is not None and name in wanted:
+                logits = logit_scale * _scores(text_embeds, image_embeds)
+                terms[name] = contrastive_loss(logits, labels, weights)
+    if inputs.slots is not None and "loss_slot_diversity" in wanted:
         terms["loss_slot_diversity"] = slot_diversity_loss(inputs.slots, config.signed_diversity)
+    if inputs.slot_vectors is not None and "loss_slot_vision" in wanted:
         logits = inputs.slot_vectors @ inputs.vision_vectors.T / config.slot_vision_temperature
         terms["loss_slot_vision"] = contrastive_loss(logits, labels)
-    if inputs.source_embeds is not None and inputs.target_embeds is not None:
+    if both and "loss_source_target" in wanted:
         logits = logit_scale * inputs.target_embeds @ inputs.source_embeds.T
         terms["loss_source_target"] = contrastive_loss(logits, labels, inputs.target_weights)
-        if config.softened_weight:
-            terms["loss_softened"] = _softened_term(inputs, config, logit_scale)
-    if config.transfer_weight and inputs.target_embeds is not None:
+    if both and "loss_softened" in wanted:
+        terms["loss_softened"] = _softened_term(inputs, config, logit_scale)
+    if inputs.target_embeds is not None and "loss_transfer" in wanted:
         terms["loss_transfer"] = _transfer_term(inputs, config, logit_scale)
     return terms
+
+
+def _scores(text_embeds: Tensor, image_embeds: Tensor) -> Tensor:
+    """Score texts (T, D) against images (B, D), or against the best of their views (B, K, D): (T, B)."""
+    return text_embeds @ image_embeds.T if image_embeds.dim() == 2 else best_slot_scores(text_embeds, image_embeds)
+
+
+def _wanted_terms(config: LeccrConfig, softened: bool) -> set[str]:
+    """Return the terms to compute: those that have a weight, and matching with slots where only it trains them.
+
+    Distributed training stops at weights that take no part in the loss.
+    """
+    wanted = {name for name, weight in _term_weights(config, softened).items() if weight}
+    return wanted if config.fused_weight else wanted | {"loss_slot_source", "loss_slot_target"}
 
 
 def _softened_term(inputs: MatchingInputs, config: LeccrConfig, logit_scale: Tensor) -> Tensor:
@@ -222,11 +243,17 @@ def weighted_total(terms: dict[str, Tensor], config: LeccrConfig) -> Tensor:
     Those of LECCR are in section 3.4 of arXiv 2409.19961. CL2CM's total, with softened_weight and source_target_weight
     at zero, is L_vs + L_vt + w_kd·KL (our reconstruction).
     """
-    softened = config.softened_weight if "loss_softened" in terms else 0.0
-    weights = {
+    weights = _term_weights(config, "loss_softened" in terms)
+    return torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+
+
+def _term_weights(config: LeccrConfig, softened: bool) -> dict[str, float]:
+    """Return the weight of each term, in a batch with softened matching or without."""
+    softened_weight = config.softened_weight if softened else 0.0
+    return {
         "loss_vision_source": 1.0,
-        "loss_vision_target": 1.0 - softened,
-        "loss_softened": softened,
+        "loss_vision_target": 1.0 - softened_weight,
+        "loss_softened": softened_weight,
         "loss_transfer": config.transfer_weight,
         "loss_source_target": config.source_target_weight,
         "loss_slot_source": config.slot_weight,
@@ -238,4 +265,3 @@ def weighted_total(terms: dict[str, Tensor], config: LeccrConfig) -> Tensor:
         "loss_image_only_source": config.image_only_weight,
         "loss_image_only_target": config.image_only_weight,
     }
-    return torch.stack([weights[name] * term for name, term in terms.items()]).sum()

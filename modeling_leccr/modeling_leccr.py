@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
 from .base_leccr import LeccrPreTrainedModel, Tower
-from .chunks_leccr import EncodesInChunks
+from .chunks_leccr import EncodesBatches
 from .configuration_leccr import LeccrConfig
 from .image_encoder_leccr import ImageEncoder
 from .inputs_leccr import InputError, check_description_inputs, check_rows, check_visual_inputs, check_visual_mask
@@ -21,7 +21,7 @@ from .text_encoder_leccr import TextEncoder
 from .text_layers_leccr import check_frozen_layers
 
 
-class LeccrModel(EncodesInChunks, StartsFromPretrained, LeccrPreTrainedModel):
+class LeccrModel(EncodesBatches, StartsFromPretrained, LeccrPreTrainedModel):
     """Cross-lingual cross-modal retrieval model of arXiv 2409.19961, and its baselines, in one class.
 
     Args:
@@ -68,6 +68,8 @@ class LeccrModel(EncodesInChunks, StartsFromPretrained, LeccrPreTrainedModel):
             used = anchored if self.config.num_slots else self.config.description_fusion
             if not (used or self.config.has_sentences):
                 frozen.append(self.description_encoder.head)
+        if self.config.num_slots and not self.config.slot_vision_weight:
+            frozen += [self.objective.slot_projection, self.objective.vision_projection]
         return frozen
 
     def _text_encoders(self) -> list[tuple[TextEncoder, PreTrainedConfig]]:
@@ -265,10 +267,9 @@ class LeccrModel(EncodesInChunks, StartsFromPretrained, LeccrPreTrainedModel):
             output.text_embeds = self.get_text_features(input_ids, attention_mask)
             output.logits_per_text = self.get_logits(output.text_embeds, output.image_views)
             output.logits_per_image = output.logits_per_text.T
-        if source_input_ids is not None:
-            output.source_embeds = self.embed_batch(source_input_ids, source_attention_mask)
-        if target_input_ids is not None:
-            output.target_embeds = self.embed_batch(target_input_ids, target_attention_mask)
+        output.source_embeds, output.target_embeds = self.embed_batch(
+            (source_input_ids, source_attention_mask), (target_input_ids, target_attention_mask)
+        )
         if return_loss and (source_input_ids is not None or target_input_ids is not None):
             terms = self.objective(
                 images,

@@ -106,11 +106,15 @@ def contrastive_loss(logits: Tensor, labels: Tensor | None = None, weights: Tens
         Scalar.
     """
     logits = at_least_float32(logits)
+    # The cross entropy of labels that sum to one is the log of the sum less the labels' own scores. Taken together, the
+    # two directions keep one matrix for the gradient, the scores, where two log-softmaxes would keep two more.
     if labels is None:
-        labels = torch.eye(logits.shape[0], device=logits.device)
-    text_to_image = _soft_cross_entropy(logits, labels)
-    image_to_text = _soft_cross_entropy(logits.T, labels)
-    return weighted_mean((text_to_image + image_to_text) / 2, weights)
+        text_to_image = image_to_text = logits.diagonal()
+    else:
+        own = labels.to(logits.dtype) * logits
+        text_to_image, image_to_text = own.sum(dim=1), own.sum(dim=0)
+    losses = logits.logsumexp(dim=1) - text_to_image + logits.logsumexp(dim=0) - image_to_text
+    return weighted_mean(losses / 2, weights)
 
 
 def best_slot_scores(text_embeds: Tensor, slot_embeds: Tensor) -> Tensor:
@@ -211,11 +215,6 @@ def softened_matching_loss(student_logits: Tensor, teacher_logits: Tensor, weigh
 def at_least_float32(tensor: Tensor) -> Tensor:
     """Raise half-precision numbers to float32 and leave others as they are."""
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
-
-
-def _soft_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the cross entropy of each row, (B,)."""
-    return -(labels.to(logits.dtype) * logits.log_softmax(dim=-1)).sum(dim=-1)
 
 
 def _divergence(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:

@@ -17,13 +17,16 @@ from modeling_leccr.inputs_leccr import InputError
 
 from .tiny import (
     FORMS,
+    assert_equal,
     batch,
     form,
     gradients,
+    padded_left,
     random,
     sentence_pairs,
     step,
     text_config,
+    texts,
     tiny_cross_lingual,
     tiny_model,
     visual_inputs,
@@ -169,6 +172,52 @@ class TestWhatIsComputed:
         with torch.set_grad_enabled(gradient):
             output = model(**batch(rows=rows))
         assert pictures == [rows] and output.loss.isfinite()
+
+
+class TestCaptionsTogether:
+    @staticmethod
+    def pair(lengths: list[int], others: list[int], left: bool = False) -> dict[str, Tensor]:
+        both = texts(lengths, 1, "source_"), texts(others, 2, "target_")
+        source, target = (padded_left(captions) if left else captions for captions in both)
+        return visual_inputs(rows=len(lengths)) | source | target
+
+    @pytest.mark.parametrize(
+        ("lengths", "others", "left", "count"),
+        [
+            ([20, 3, 7], [9, 20, 2], False, 1),
+            ([20, 3, 7], [9, 19, 2], False, 1),
+            ([20, 3, 7], [9, 12, 2], False, 2),
+            ([20, 3, 7], [9, 20, 2], True, 1),
+            # Padding behind them would move texts that have theirs in front.
+            ([20, 3, 7], [9, 19, 2], True, 2),
+        ],
+    )
+    def test_where_that_adds_hardly_any_padding(
+        self, lengths: list[int], others: list[int], left: bool, count: int
+    ) -> None:
+        model, rows = tiny_model(text_pooling="mean"), self.pair(lengths, others, left)
+        expected = [
+            model.get_text_features(rows[f"{name}_input_ids"], rows[f"{name}_attention_mask"])
+            for name in ("source", "target")
+        ]
+        seen = TestWhatIsComputed.calls(model.text.tower)
+        output = model(**rows)
+        assert seen == [6] if count == 1 else seen == [3, 3]
+        assert_equal(output.source_embeds, expected[0])
+        assert_equal(output.target_embeds, expected[1])
+
+    def test_not_without_masks_or_one_of_them(self) -> None:
+        model, rows = tiny_model(), self.pair([5, 5], [5, 5])
+        seen = TestWhatIsComputed.calls(model.text.tower)
+        model(**{name: value for name, value in rows.items() if not name.endswith("_mask")})
+        model(**{name: value for name, value in rows.items() if not name.startswith("target")})
+        assert seen == [2, 2, 2]
+
+    def test_an_empty_text_is_named_by_its_own_row(self) -> None:
+        rows = self.pair([5, 5], [5, 5])
+        rows["target_attention_mask"][1] = 0
+        with pytest.raises(InputError, match="Row 1 of"):
+            tiny_model()(**rows)
 
 
 class LargestMemory(TorchDispatchMode):

@@ -18,6 +18,8 @@ WEIGHTS = torch.tensor([1.0, 0.5, 0.0, 1.0, 2.0])
 
 WITHOUT_SLOTS = {"vision_source", "vision_target", "source_target", "softened"}
 WITH_SLOTS = WITHOUT_SLOTS | {"slot_source", "slot_target", "slot_diversity", "slot_vision"}
+ONLY_TARGET = {"vision_target", "slot_target", "slot_diversity", "slot_vision"}
+FUSED = {"fused_source", "fused_target"}
 
 
 def unit(*shape: int, seed: int) -> Tensor:
@@ -55,9 +57,23 @@ class TestWhichTerms:
             ({}, {}, WITH_SLOTS),
             (NO_SLOTS, {"num_slots": 0}, WITHOUT_SLOTS),
             ({}, {"softened_weight": 0.0}, WITH_SLOTS - {"softened"}),
-            ({}, {"fused_weight": 0.5}, WITH_SLOTS | {"fused_source", "fused_target"}),
+            ({}, {"softened_weight": 1.0}, WITH_SLOTS - {"vision_target"}),
+            (
+                {"source_embeds": None},
+                {"softened_weight": 1.0, "diversity_weight": 0.0},
+                ONLY_TARGET - {"slot_diversity"},
+            ),
+            (
+                {},
+                {"source_target_weight": 0.0, "slot_vision_weight": 0.0},
+                WITH_SLOTS - {"source_target", "slot_vision"},
+            ),
+            # Nothing else would train the slots.
+            ({}, {"slot_weight": 0.0}, WITH_SLOTS),
+            ({}, {"slot_weight": 0.0, "fused_weight": 1.0}, (WITH_SLOTS | FUSED) - {"slot_source", "slot_target"}),
+            ({}, {"fused_weight": 0.5}, WITH_SLOTS | FUSED),
             ({"target_embeds": None}, {}, {"vision_source", "slot_source", "slot_diversity", "slot_vision"}),
-            ({"source_embeds": None}, {}, {"vision_target", "slot_target", "slot_diversity", "slot_vision"}),
+            ({"source_embeds": None}, {}, ONLY_TARGET),
         ],
     )
     def test_by_batch_and_configuration(
@@ -235,6 +251,17 @@ class TestWeightedTotal:
     def test_without_a_teacher_the_target_language_keeps_its_full_weight(self) -> None:
         terms = {"loss_vision_target": torch.tensor(3.0)}
         assert weighted_total(terms, tiny_config(softened_weight=0.5)).item() == pytest.approx(3.0)
+
+
+def test_half_precision_is_raised_before_anything_is_compared() -> None:
+    halves = {
+        name: value.bfloat16()
+        for name, value in vars(embeddings()).items()
+        if name.endswith(("embeds", "vectors")) and value is not None
+    }
+    joined = embeddings(**halves).gathered()
+    assert joined.image_ids.dtype == torch.int64
+    assert {getattr(joined, name).dtype for name in halves} == {torch.float32}
 
 
 def test_joining_leaves_a_single_process_as_it_is() -> None:

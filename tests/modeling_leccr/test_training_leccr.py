@@ -15,6 +15,7 @@ FORMS: dict[str, dict[str, Any]] = {
     "late-fusion": {"num_slots": 0, "description_fusion": True, "description_gradient": True},
     "published": {},
     "anchored": {"slot_anchor": "text", "description_gradient": True, "description_dropout": 0.3},
+    "anchored, fewer terms": {"slot_anchor": "text", "slot_vision_weight": 0, "diversity_weight": 0, "slot_weight": 0},
     "anchored in the image": {"slot_anchor": "image", "freeze_text": True},
     "sentences": {"slot_source": "sentences", "fused_weight": 1.0, "learn_alpha": True},
     "sentences and slots": {"slot_source": "both", "slot_anchor": "text", "description_gradient": True},

@@ -1,12 +1,15 @@
 import dataclasses
 import re
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from transformers import TrainingArguments
 
 from leccr.errors import UserError
+from leccr.training import settings
 from leccr.training.settings import aligned, differences, training_arguments
 from processing import device
 from tests.tiny_data import recipe
@@ -85,6 +88,52 @@ def test_what_can_be_trained_with_on_a_cpu(
     del tiny.training["use_cpu"]
     assert training_arguments(tiny, str(tmp_path)).use_cpu
     assert "use_cpu" not in tiny.training
+
+
+class TestDefaultsOfTheMachine:
+    @pytest.fixture
+    def machine(self, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+        """Sets what this machine can do."""
+
+        def set_up(able: bool = True, cores: int = 2, shared_memory: int = 2**33) -> None:
+            monkeypatch.setattr(device, "is_available", lambda name: name == "cpu")
+            monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": able, "amx_bf16": False})
+            monkeypatch.setattr(settings.os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+            monkeypatch.setattr(settings.shutil, "disk_usage", lambda _: SimpleNamespace(free=shared_memory))
+            monkeypatch.setattr(settings, "get_all_start_methods", lambda: ["fork", "spawn"])
+            monkeypatch.setattr(settings.Path, "exists", lambda _: True)
+
+        return set_up
+
+    @pytest.mark.parametrize("able", [True, False])
+    def test_bf16_where_the_processor_has_it(self, able: bool, machine: Callable[..., None]) -> None:
+        machine(able)
+        assert training_arguments(recipe(), "out").bf16 is able
+
+    @pytest.mark.parametrize("asked", [True, False])
+    def test_what_is_asked_for_holds(self, asked: bool, machine: Callable[..., None]) -> None:
+        machine(not asked, cores=8)
+        arguments = training_arguments(recipe(training={"bf16": asked, "dataloader_num_workers": 3}), "out", True)
+        assert (arguments.bf16, arguments.dataloader_num_workers) == (asked, 3)
+
+    def test_not_beside_fp16(self, machine: Callable[..., None]) -> None:
+        machine()
+        assert settings.defaults_of_the_machine({"fp16": True}, False)["bf16"] is False
+
+    @pytest.mark.parametrize(("cores", "workers"), [(1, 0), (2, 0), (3, 1), (4, 2), (64, 4)])
+    def test_processes_that_open_pictures(self, cores: int, workers: int, machine: Callable[..., None]) -> None:
+        machine(cores=cores)
+        assert training_arguments(recipe(), "out", opens_pictures=True).dataloader_num_workers == workers
+        assert training_arguments(recipe(), "out", opens_pictures=False).dataloader_num_workers == 0
+
+    def test_none_with_little_shared_memory_or_where_cores_are_shared(
+        self, machine: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        machine(cores=8, shared_memory=2**26)
+        assert settings.worker_processes() == 0
+        machine(cores=8)
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+        assert settings.worker_processes() == 0
 
 
 STEPS = {"eval_strategy": "steps", "save_strategy": "steps"}
