@@ -144,10 +144,12 @@ def source_numbers_by_language(row: dict[str, Any]) -> dict[str, list[int | None
 
 def languages_of(dataset: Dataset) -> list[str]:
     """Return the languages that the data have captions in, the source languages first."""
-    rows = dataset.select_columns(["source_language", "source_captions", "target_captions"])
-    sources = sorted({row["source_language"] for row in rows if row["source_captions"]})
-    targets = {target["language"] for row in rows for target in row["target_captions"] or []}
-    return sources + sorted(targets - set(sources))
+    sources: set[str] = set()
+    targets: set[str] = set()
+    for row in dataset.select_columns(["source_language", "source_captions", "target_captions"]):
+        sources |= {row["source_language"]} if row["source_captions"] else set()
+        targets |= {target["language"] for target in row["target_captions"] or []}
+    return sorted(sources) + sorted(targets - sources)
 
 
 def check_languages(dataset: Dataset, languages: Sequence[str]) -> None:

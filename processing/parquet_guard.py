@@ -4,7 +4,7 @@ The sizes in a file's footer may be wrong, so they are added up from the headers
 beyond. What may still grow, values that are written once and referred to often, is decoded a few rows at a time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -41,7 +41,7 @@ def check_parquet(path: Path) -> Any:
         footer = parquet.read_metadata(path)
         with path.open("rb") as file:
             for group in range(footer.num_row_groups):
-                _check_group(path, file, footer.row_group(group), group)
+                check_row_group(path, file, footer.row_group(group), group)
     except (pa.ArrowException, OSError, LookupError, TypeError, AttributeError, ValueError) as error:
         if isinstance(error, UserError):
             raise
@@ -70,11 +70,27 @@ def decoding(what: str | Path) -> Iterator[None]:
         raise UserError(f"{what} is not a complete Parquet file, or damaged; prepare the data set again.") from error
 
 
-def _check_group(path: Path, file: BinaryIO, group: Any, number: int) -> None:
+def check_row_group(
+    path: Path, file: BinaryIO, group: Any, number: int, columns: Collection[str] | None = None
+) -> None:
+    """Check that a row group can be decoded in a bounded memory.
+
+    Args:
+        path: What the file is called in messages.
+        file: It, opened.
+        group: What the footer says of the row group.
+        number: Its number.
+        columns: Those that will be decoded; None for all.
+
+    Raises:
+        UserError: If something in it is too large.
+    """
     total = stored = 0
     growing = []
     for index in range(group.num_columns):
         column = group.column(index)
+        if columns is not None and column.path_in_schema.partition(".")[0] not in columns:
+            continue
         pages = list(_pages(file, column))
         size, values = sum(page.size for page in pages), sum(page.values for page in pages if not page.is_dictionary)
         total, stored = total + size, stored + sum(page.stored for page in pages)
@@ -91,7 +107,7 @@ def _check_group(path: Path, file: BinaryIO, group: Any, number: int) -> None:
         if _is_suspicious(total, stored):
             raise _too_large(path, number, column.path_in_schema, f"{total / 2**20:,.0f} MiB")
     for name, largest in growing:
-        total += _decoded_size(path, number, name, largest, stored)
+        total += _decoded_size(file, number, name, largest, stored)
         if _is_suspicious(total, stored):
             raise _too_large(path, number, name, "more values of the same content than are plausible")
 
@@ -107,15 +123,14 @@ def _too_large(path: Path, group: int, column: str, what: str) -> UserError:
     )
 
 
-def _decoded_size(path: Path, group: int, column: str, largest: int, stored: int) -> int:
+def _decoded_size(file: BinaryIO, group: int, column: str, largest: int, stored: int) -> int:
     """Decode a column a few rows at a time, and return its bytes, or those so far once they are too many."""
     total = 0
-    with parquet.ParquetFile(path, memory_map=True) as reader:
-        rows = max(1, 2**26 // largest)
-        for batch in reader.iter_batches(rows, [group], [column], use_threads=False):
-            total += batch.nbytes
-            if _is_suspicious(total, stored):
-                break
+    rows = max(1, 2**26 // largest)
+    for batch in parquet.ParquetFile(file).iter_batches(rows, [group], [column], use_threads=False):
+        total += batch.nbytes
+        if _is_suspicious(total, stored):
+            break
     return total
 
 

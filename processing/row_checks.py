@@ -24,7 +24,13 @@ def check_rows(path: Path, features: Features = ROW_FEATURES) -> None:
     Raises:
         UserError: If a column has another type, or a value is missing; the message names the file and the column.
     """
-    schema = parquet.read_schema(path)
+    check_schema(path, parquet.read_schema(path), features)
+    names = [name for name in parquet.read_schema(path).names if name in _TEXTS]
+    check_texts(path, parquet.read_table(path, columns=names))
+
+
+def check_schema(path: Path, schema: pa.Schema, features: Features = ROW_FEATURES) -> None:
+    """Check the columns of a shard; arguments and errors as for `check_rows`."""
     if "id" not in schema.names:
         existing = ", ".join(schema.names) or "none"
         raise UserError(f"{path} has no column id, but {existing}; write the data with `leccr prepare`.")
@@ -32,8 +38,20 @@ def check_rows(path: Path, features: Features = ROW_FEATURES) -> None:
         # Pictures have several forms, which `processing.storage.undecoded` knows.
         if field.name in schema.names and field.name != "image":
             _check_type(path, field.name, schema.field(field.name).type, field.type)
-    table = parquet.read_table(path, columns=[name for name in _TEXTS if name in schema.names])
-    _check_null(path, "id", table["id"])
+
+
+def check_texts(path: Path, table: pa.Table) -> None:
+    """Check the texts of some rows for what is null and should not be.
+
+    Args:
+        path: The shard, for messages.
+        table: The rows, with any of a shard's columns.
+
+    Raises:
+        UserError: If a value is missing; the message names the file and the column.
+    """
+    if "id" in table.column_names:
+        _check_null(path, "id", table["id"])
     for name in {"source_captions", "target_captions"} & set(table.column_names):
         _check_lists(path, name, table[name])
     if {"source_language", "source_captions"} <= set(table.column_names):

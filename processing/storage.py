@@ -3,7 +3,7 @@
 import os
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -129,10 +129,14 @@ def _publish(folder: Path, split: str, parts: list[Path]) -> None:
             path.unlink()
 
 
-def read_splits(folder: str | Path) -> DatasetDict:
+def read_splits(folder: str | Path, wanted: Collection[str] | None = None) -> DatasetDict:
     """Open the data set in a folder: train, validation and test first, pictures undecoded.
 
     The rows are memory-mapped from the Arrow cache of `datasets`, which is filled when a folder is first opened.
+
+    Args:
+        folder: The folder.
+        wanted: Splits to open; None for all.
 
     Raises:
         FileNotFoundError: If there is no such folder, it holds no prepared data, or a shard is missing.
@@ -140,6 +144,8 @@ def read_splits(folder: str | Path) -> DatasetDict:
     """
     splits = DatasetDict()
     for split, paths in find_shards(folder).items():
+        if wanted is not None and split not in wanted:
+            continue
         footers = [check_parquet(path) for path in paths]
         for path in paths:
             with decoding(path):

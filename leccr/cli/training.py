@@ -61,6 +61,21 @@ def train(
         typer.Option(**SEEDS, help="Seed of the weights, the order of the data and dropout; by default 0."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume from the last checkpoint in --out.")] = False,
+    streaming: Annotated[
+        bool,
+        typer.Option(
+            "--streaming",
+            help="Read training rows from their files as they are needed; --data may be hf://datasets/ORG/NAME.",
+        ),
+    ] = False,
+    shuffle_buffer: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=10**7,
+            help="With --streaming, rows that a process shuffles together; by default 1000.",
+        ),
+    ] = None,
     skip_broken: SkipBroken = False,
     plots: Annotated[
         bool, typer.Option("--plots", help="Draw the loss, its terms and the validation into OUT/plots.")
@@ -68,7 +83,7 @@ def train(
     device: Device = "auto",
 ) -> None:
     """Train a retriever, or the teacher of one, by a recipe."""
-    _check_run(recipe, out, resume, data, towers)
+    _check_run(recipe, out, resume, data, towers, streaming)
     overrides = parse_overrides(context.args, own_options(context))
 
     from ..recipes import load_recipe, override_training
@@ -85,6 +100,8 @@ def train(
         "lora": lora,
         "languages": languages,
         "seed": seed,
+        "shuffle_buffer": shuffle_buffer,
+        "streaming": streaming or None,
     }
     chosen = {name: value for name, value in chosen.items() if value is not None}
     adapted = dataclasses.replace(adapted, **chosen, skip_broken=skip_broken or adapted.skip_broken)
@@ -94,7 +111,7 @@ def train(
     run_training(adapted, output=out, resume=resume, plots=plots)
 
 
-def _check_run(recipe: str, out: Path, resume: bool, data: str | None, towers: str | None) -> None:
+def _check_run(recipe: str, out: Path, resume: bool, data: str | None, towers: str | None, streaming: bool) -> None:
     """Check what can be checked of a run without reading its recipe."""
     if recipe.startswith("-"):
         raise UserError(f"The recipe comes first: leccr train RECIPE {recipe} ...")
@@ -103,7 +120,9 @@ def _check_run(recipe: str, out: Path, resume: bool, data: str | None, towers: s
     elif is_main_process():
         # It may have begun to write there before other processes look.
         check_new_folder(out, "add --resume to resume the run in it")
-    if data is not None:
+    if data is not None and "://" in data and not streaming:
+        raise UserError(f"{data} is an address, whose rows can be streamed: add --streaming.")
+    if data is not None and not streaming:
         check_data(data, scenes=True)
     check_towers(towers)
 

@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 from processing.features import FeatureFile, feature_files
 from processing.notes import note
 from processing.screen import shown_names
+from processing.streaming import StreamedRows
 from processing.video import NUM_FRAMES, open_visual
 
 from ..errors import UserError, no_data
@@ -70,15 +71,22 @@ def _opens(row: dict[str, Any]) -> bool:
     return True
 
 
-def has_videos(rows: Dataset) -> bool:
+def has_videos(rows: Dataset | StreamedRows) -> bool:
     """Return whether any row has a video."""
-    if "video" not in rows.column_names:
+    return has_values(rows, "video")
+
+
+def has_values(rows: Dataset | StreamedRows, name: str) -> bool:
+    """Return whether any row has a value in a column."""
+    if isinstance(rows, StreamedRows):
+        return rows.has(name)
+    if name not in rows.column_names:
         return False
-    column = rows.select_columns("video").with_format("arrow")[:]["video"]
-    return column.null_count < len(column)
+    column = rows.select_columns(name).with_format("arrow")[:][name]
+    return bool(column.null_count < len(column))
 
 
-def for_videos(recipe: Recipe, splits: Mapping[str, Dataset]) -> Recipe:
+def for_videos(recipe: Recipe, splits: Mapping[str, Any]) -> Recipe:
     """Return the recipe with what its model needs if the data have videos, unless it says that itself.
 
     Each frame is one token; a layer of self-attention over the frames, as LECCR's video models have, and their mean

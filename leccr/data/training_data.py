@@ -1,9 +1,10 @@
 """What a recipe is trained on: opened and checked once, before anything is built."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from datasets import Dataset, DatasetDict
 
@@ -11,12 +12,14 @@ from processing.caption_embeddings import EMBEDDINGS_FILE, CaptionEmbeddings
 from processing.captions import languages_of, undrawable
 from processing.features import FeatureFile
 from processing.screen import shown
+from processing.streaming import StreamedRows
 from processing.text_states import TextStates
 
 from ..errors import UserError
 from ..recipes.recipe import Recipe
 from .features import choose_features, fits_recipe
-from .loading import SCENES, for_videos, load_data, without_broken_pictures
+from .loading import SCENES, for_videos, has_values, load_data, without_broken_pictures
+from .streamed import open_streamed
 from .text_states import choose_text_states
 
 
@@ -70,6 +73,8 @@ def open_training_data(recipe: Recipe) -> TrainingData:
         UserError: If the recipe cannot be trained on them; see `training_data`.
     """
     data = recipe.data or SCENES
+    if recipe.streaming:
+        return training_data(recipe, open_streamed(recipe))
     splits, _ = load_data(data)
     features = None
     if data != SCENES:
@@ -108,7 +113,7 @@ def training_data(
         if not splits.get(split):
             raise UserError(f"The data have no rows in a {split} split, only in {_filled(splits)}; prepare one.")
     train = splits["train"]
-    source = train[0]["source_language"]
+    source = next(_values(train, "source_language"))
     existing = languages_of(train)
     chosen = existing if recipe.languages is None else recipe.languages
     languages = [language for language in dict.fromkeys(chosen) if language != source]
@@ -136,7 +141,7 @@ def missing_texts(recipe: Recipe, data: TrainingData) -> list[str]:
         notes.append(f"{count} of {total} training rows are left out: each has {reason}.")
     if not data.languages:
         notes.append(f"The data have captions in {data.source} only, so {_in_other_languages(recipe)} {name} --to de")
-    if learns_from_descriptions(recipe) and not any(data.train["description"]):
+    if learns_from_descriptions(recipe) and not any(_values(data.train, "description")):
         notes.append(
             f"No training row has a description, which recipe {recipe.name} learns from, so it will find no more than "
             f"dual-encoder. Write descriptions with: leccr describe {name}"
@@ -153,6 +158,11 @@ def _in_other_languages(recipe: Recipe) -> str:
     return f"{known}. Translations teach it more: leccr translate"
 
 
+def _values(rows: Dataset | StreamedRows, name: str) -> Iterator[Any]:
+    """Yield the values of a column, one after the other."""
+    return (row[name] for row in rows.select_columns([name]))
+
+
 def learns_from_descriptions(recipe: Recipe) -> bool:
     """Return whether a recipe's model reads descriptions."""
     slots, fusion = recipe.model.get("num_slots"), recipe.model.get("description_fusion")
@@ -164,9 +174,7 @@ def _check_visuals(recipe: Recipe, train: Dataset, features: FeatureFile | None)
     """Raise UserError if there is nothing to see: neither pictures nor videos, nor features of the recipe's tower."""
     if recipe.network != "cross-modal" or features is not None:
         return
-    columns = [name for name in ("image", "video", "visual_features") if name in train.column_names]
-    visuals = train.select_columns(columns).with_format("arrow")[:] if columns else None
-    if visuals is None or all(visuals[name].null_count == len(train) for name in columns):
+    if not any(has_values(train, name) for name in ("image", "video", "visual_features")):
         raise UserError(
             f"The data have no pictures or videos, and no features of the tower {recipe.vision} of recipe "
             f"{recipe.name}; add them, or choose the features' own tower with --towers."
@@ -180,16 +188,26 @@ def _usable(train: Dataset, languages: list[str]) -> tuple[Dataset, dict[str, in
         UserError: If there are none.
     """
     columns = ["id", "source_captions", "target_captions"]
-    reasons = [undrawable(row, languages) for row in train.select_columns(columns)]
-    counts = Counter(reason for reason in reasons if reason is not None)
-    if not counts:
-        return train, {}
-    kept = [index for index, reason in enumerate(reasons) if reason is None]
-    if not kept:
+    counts: Counter[str] = Counter()
+
+    def is_drawable(row: dict[str, Any]) -> bool:
+        reason = undrawable(row, languages)
+        if reason is not None:
+            counts[reason] += 1
+        return reason is None
+
+    if isinstance(train, StreamedRows):
+        usable: Any = train.where(is_drawable, columns)
+    else:
+        kept = [index for index, row in enumerate(train.select_columns(columns)) if is_drawable(row)]
+        usable = train if len(kept) == len(train) else train.select(kept)
+    if not len(usable):
+        first = train.select_columns(columns)[0]
         raise UserError(
-            f"No training row can be used: row {shown(train[0]['id'])} has {reasons[0]}; complete the captions."
+            f"No training row can be used: row {shown(first['id'])} has {undrawable(first, languages)}; complete the "
+            "captions."
         )
-    return train.select(kept), dict(counts)
+    return usable, dict(counts)
 
 
 def _filled(splits: Mapping[str, Dataset]) -> str:
@@ -212,7 +230,7 @@ def _check_teaching(recipe: Recipe, train: Dataset, languages: list[str], embedd
     if not languages and (recipe.network == "cross-lingual" or transfers):
         raise UserError(
             f"Recipe {recipe.name} learns from translations, and the data have captions in "
-            f"{train[0]['source_language']} only; add some with: leccr translate {data} --to de."
+            f"{next(_values(train, 'source_language'))} only; add some with: leccr translate {data} --to de."
         )
     if embeddings is not None:
         embeddings.check(train)

@@ -63,6 +63,9 @@ class Recipe:
         lora: Rank of LoRA's updates of the towers, whose own weights are fixed then; 0 trains without LoRA.
         data: Folder that `leccr prepare` wrote, or `scenes`; None leaves it to the command line.
         languages: Target languages; None means all that the training data have.
+        streaming: Read the training rows from their files, here or elsewhere, as the training comes to them, so that
+            they need fit neither into memory nor on the disk.
+        shuffle_buffer: Rows that are shuffled together in each process that reads, with `streaming`.
         skip_broken: Leave out pictures and videos that cannot be decoded.
         seed: Of the weights, the order of the data, the drawn captions and dropout.
         changes: Settings for which the towers' value replaced the recipe's. Not part of a file.
@@ -87,6 +90,8 @@ class Recipe:
     lora: int = 0
     data: str | None = None
     languages: list[str] | None = None
+    streaming: bool = False
+    shuffle_buffer: int = 1000
     skip_broken: bool = False
     seed: int = 0
     changes: tuple[Change, ...] = field(default=(), compare=False)

@@ -93,3 +93,14 @@ def check_agreement(found: Mapping[str, Any]) -> None:
 def rows_per_step(arguments: TrainingArguments) -> int:
     """Return the rows that all processes together learn from before the weights change."""
     return int(arguments.train_batch_size * arguments.world_size * arguments.gradient_accumulation_steps)
+
+
+def lanes(arguments: TrainingArguments) -> int:
+    """Return the number of processes and workers that read rows side by side."""
+    return int(arguments.world_size * max(1, arguments.dataloader_num_workers))
+
+
+def layout(arguments: TrainingArguments, streaming: bool) -> dict[str, int]:
+    """Return what has to stay as it was when a run is resumed, as its order of the rows depends on it, by its name."""
+    found = {"rows per step of all processes": rows_per_step(arguments)}
+    return {**found, "processes and workers that read": lanes(arguments)} if streaming else found

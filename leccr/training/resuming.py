@@ -22,11 +22,10 @@ from .settings import differences
 DATA_FILE = "data.json"
 CHECKPOINTS = "checkpoints"
 STATE_FILE = "trainer_state.json"
-ROWS_PER_STEP = "rows_per_step"
 
 
 def begin_run(
-    output: Path, recipe: Recipe, used: Mapping[str, Dataset], resume: bool, rows_per_step: int | None = None
+    output: Path, recipe: Recipe, used: Mapping[str, Dataset], resume: bool, layout: Mapping[str, int]
 ) -> None:
     """Write down what a run is before its first step, or make sure that a resumed one is the same.
 
@@ -37,7 +36,7 @@ def begin_run(
         recipe: The recipe with its data, languages and seed.
         used: The rows that it trains and chooses by.
         resume: Whether it resumes what the folder holds.
-        rows_per_step: Rows that all processes together learn from in one step.
+        layout: What else has to be the same, by its name; see `leccr.training.processes.layout`.
 
     Raises:
         UserError: If it is another run than the one in the folder; the message says in what they differ.
@@ -45,13 +44,13 @@ def begin_run(
     digests = {split: _digest(rows) for split, rows in used.items()}
     check_agreement({f"{split} rows": digest for split, digest in digests.items()})
     if resume:
-        _check_same(output, recipe, digests, rows_per_step)
+        _check_same(output, recipe, digests, layout)
     if is_main_process():
         write_text(output / RECIPE_FILE, recipe.to_yaml())
-        write_json(output / CHECKPOINTS / DATA_FILE, {**digests, ROWS_PER_STEP: rows_per_step})
+        write_json(output / CHECKPOINTS / DATA_FILE, {**digests, **layout})
 
 
-def _check_same(output: Path, recipe: Recipe, digests: Mapping[str, Any], rows_per_step: int | None) -> None:
+def _check_same(output: Path, recipe: Recipe, digests: Mapping[str, Any], layout: Mapping[str, int]) -> None:
     other = "resume with the same, or choose another --out"
     if (output / RECIPE_FILE).is_file():
         found = differences(load_recipe(output / RECIPE_FILE), recipe)
@@ -60,11 +59,12 @@ def _check_same(output: Path, recipe: Recipe, digests: Mapping[str, Any], rows_p
     path = output / CHECKPOINTS / DATA_FILE
     if path.is_file():
         before = _read(path)
-        if before.get(ROWS_PER_STEP) != rows_per_step:
-            raise UserError(
-                f"The run in {output} was begun with {before.get(ROWS_PER_STEP)} rows per step of all processes, not "
-                f"{rows_per_step}; resume with as many processes and the same --per_device_train_batch_size."
-            )
+        for name, number in layout.items():
+            if before.get(name) != number:
+                raise UserError(
+                    f"The run in {output} was begun with {before.get(name)} {name}, not {number}; resume with the same "
+                    "number of processes, --per_device_train_batch_size and --dataloader_num_workers."
+                )
         for split, digest in digests.items():
             if before.get(split) != digest:
                 raise UserError(

@@ -91,6 +91,8 @@ def training_arguments(recipe: Recipe, output: str, opens_pictures: bool = False
     """
     check_settings(recipe)
     settings = aligned(recipe.training)
+    if recipe.streaming:
+        settings = {**settings, **_streaming(settings)}
     if choose_device("auto").type == "cpu":
         # Trainer refuses --bf16 on a CPU that it was not told to use.
         settings = {**settings, "use_cpu": True}
@@ -138,6 +140,20 @@ def worker_processes() -> int:
     if cores <= 2 or get_all_start_methods()[0] != "fork" or not shared.exists():
         return 0
     return min(4, cores // 2) if shutil.disk_usage(shared).free >= SHARED_MEMORY else 0
+
+
+def _streaming(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a run whose rows have an order of their own.
+
+    Raises:
+        UserError: If the run has an order or workers with which that cannot be.
+    """
+    if settings.get("train_sampling_strategy", "random") != "random":
+        raise UserError("--train_sampling_strategy cannot be chosen with --streaming, which shuffles; leave it out.")
+    if settings.get("dataloader_persistent_workers"):
+        # They would never hear of the next epoch.
+        raise UserError("--dataloader_persistent_workers does not go with --streaming; leave it out.")
+    return {"train_sampling_strategy": "sequential"}
 
 
 def check_settings(recipe: Recipe) -> None:

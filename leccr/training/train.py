@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from datasets import DatasetDict
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments, set_seed
 from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 
@@ -16,6 +17,7 @@ from processing.captions import evaluation_rows
 from processing.features import with_features
 from processing.images import RandomCrop
 from processing.notes import is_main_process, is_quiet, note
+from processing.streaming import StreamedRows
 from processing.writing import atomic_files, refuse_links_below, write_json, write_text
 
 from ..data.facts import SCENES, training_facts
@@ -35,7 +37,15 @@ from ..models.lora import add_lora, finish_lora
 from ..models.standardize import standardize, standardize_texts
 from ..recipes import Recipe
 from ..recipes.recipe import RECIPE_FILE
-from .processes import OwnRandomNumbers, check_agreement, check_processes, join_batch_norms, rows_per_step
+from .processes import (
+    OwnRandomNumbers,
+    check_agreement,
+    check_processes,
+    join_batch_norms,
+    lanes,
+    layout,
+    rows_per_step,
+)
 from .report import LossTerms, plot_training
 from .resuming import CHECKPOINTS, begin_run, last_checkpoint
 from .settings import training_arguments
@@ -72,7 +82,7 @@ def make_trainer(recipe: Recipe, data: TrainingData, output: Path) -> Trainer:
     recipe = for_videos(recipe, data.splits)
     processor = build_processor(recipe, training_texts(data.train))
     model = build_model(recipe, processor, data.features)
-    batches = _batches(recipe, data, processor)
+    batches = _batches(recipe, _in_order(data, arguments, recipe), processor)
     if recipe.network == "cross-modal":
         standardize(model, data.features, data.train)
     if data.texts is not None:
@@ -111,6 +121,14 @@ def make_trainer(recipe: Recipe, data: TrainingData, output: Path) -> Trainer:
 
 def _opens_pictures(recipe: Recipe, data: TrainingData) -> bool:
     return recipe.network == "cross-modal" and data.features is None
+
+
+def _in_order(data: TrainingData, arguments: TrainingArguments, recipe: Recipe) -> TrainingData:
+    """Return the data with streamed rows in the order of the run; others are shuffled by Trainer."""
+    if not isinstance(data.train, StreamedRows):
+        return data
+    order = (arguments.train_batch_size, lanes(arguments), recipe.shuffle_buffer, recipe.seed)
+    return dataclasses.replace(data, splits=DatasetDict({**data.splits, "train": data.train.shuffled(*order)}))
 
 
 class _Batches(NamedTuple):
@@ -211,7 +229,7 @@ def run_training(recipe: Recipe, output: Path, resume: bool = False, plots: bool
     recipe = dataclasses.replace(recipe, languages=data.languages)
     trainer = make_trainer(recipe, data, output / CHECKPOINTS)
     _announce(recipe, data)
-    begin_run(output, recipe, data.used, resume, rows_per_step(trainer.args))
+    begin_run(output, recipe, data.used, resume, layout(trainer.args, recipe.streaming))
     report = train_recipe(trainer, recipe, resume)
     if data.texts is not None:
         tell_missing(data.texts)
