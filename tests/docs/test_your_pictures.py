@@ -41,7 +41,8 @@ def write_towers(folder: Path, texts: list[str]) -> None:
     """Write what `benchmarks.offline_towers` writes, with networks as small as can be and without training."""
     tokenizer = train_tokenizer(["query: ", *texts])
     tokenizer.save_pretrained(folder / "text")
-    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    # As many layers as E5 has, of which the recipe joins two.
+    sizes = {"hidden_size": 16, "num_hidden_layers": 12, "num_attention_heads": 2, "intermediate_size": 16}
     BertModel(BertConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(folder / "text")
     vision = ResNetConfig(layer_type="basic", embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1])
     ResNetModel(vision).save_pretrained(folder / "vision")
