@@ -15,7 +15,8 @@ import torch
 from datasets import Dataset
 
 from leccr.data.training_data import training_data
-from leccr.evaluation.metrics import RetrievalRanks, retrieval_metrics, retrieval_ranks
+from leccr.evaluation.metrics import retrieval_metrics
+from leccr.evaluation.ranks import RetrievalRanks, retrieval_ranks
 from leccr.models.encoder import Encoder
 from leccr.models.model_encoder import ModelEncoder
 from leccr.training.embed_captions import embed_rows, unique_rows

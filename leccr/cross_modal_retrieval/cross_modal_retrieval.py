@@ -7,7 +7,8 @@ import evaluate  # type: ignore[import-untyped]
 import numpy as np
 import torch
 
-from leccr.evaluation.metrics import retrieval_metrics, retrieval_ranks
+from leccr.evaluation.metrics import retrieval_metrics
+from leccr.evaluation.ranks import retrieval_ranks
 
 DESCRIPTION = """
 Retrieval between texts and images in both directions: hit rates (what papers on CLIP call R@k), their sum (SumR),

@@ -14,8 +14,8 @@ from processing.writing import write_json
 from ..arguments import repository_of
 from ..errors import UserError
 from ..models.calibration import CALIBRATION_FILE, Calibration, Logistic
-from .metrics import own_and_other_scores
 from .ranked import RankedQueries
+from .ranks import own_and_other_scores
 
 MOST_STEPS = 100
 

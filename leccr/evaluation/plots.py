@@ -18,8 +18,8 @@ from processing.video import open_visual
 from ..drawing.contact_sheet import ContactRow, contact_sheet
 from ..drawing.figures import drawn, finish_grid, in_font, line_styles, save
 from ..errors import UserError
-from .metrics import RetrievalRanks
 from .ranked import RankedQueries
+from .ranks import RetrievalRanks
 
 HIT_RATES, RANKS, WORST = "hit_rates.png", "ranks.png", "worst_queries.png"
 CURVE_LENGTH = 20

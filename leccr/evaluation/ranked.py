@@ -15,7 +15,8 @@ from processing.text_rule_leccr import MOSTLY_UNKNOWN
 from ..defaults import EVALUATION_BATCH
 from ..errors import UserError
 from ..models.encoder import Encoder, Stopwatch
-from .metrics import SENTENCE_DIRECTIONS, RetrievalRanks, retrieval_metrics, retrieval_ranks, sentence_gallery
+from .metrics import SENTENCE_DIRECTIONS, retrieval_metrics, sentence_gallery
+from .ranks import RetrievalRanks, retrieval_ranks
 
 PROTOCOL = {
     "hit_rate": "share of queries with a right answer among the first k, in percent (R@k of CLIP papers)",

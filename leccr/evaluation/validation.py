@@ -9,7 +9,8 @@ from transformers import EvalPrediction
 
 from ..models.calibration import Calibration
 from .calibrate import fit_calibration
-from .metrics import retrieval_metrics, retrieval_ranks, sentence_metrics
+from .metrics import retrieval_metrics, sentence_metrics
+from .ranks import retrieval_ranks
 
 PADDING = -100
 

@@ -9,7 +9,8 @@ from benchmarks.study.data import TEXT, Library, half_described, with_agreement_
 from benchmarks.study.report import bootstrap, image_shares
 from benchmarks.study.rows import ROWS
 from benchmarks.study.run import run_name
-from leccr.evaluation.metrics import retrieval_metrics, retrieval_ranks
+from leccr.evaluation.metrics import retrieval_metrics
+from leccr.evaluation.ranks import retrieval_ranks
 from leccr.recipes import Recipe
 from processing.schema import ROW_FEATURES
 from processing.storage import write_rows

@@ -17,7 +17,8 @@ from transformers import EvalPrediction
 
 import leccr
 from leccr.evaluation.evaluate import evaluate_retrieval
-from leccr.evaluation.metrics import CUTOFFS, retrieval_metrics, retrieval_ranks
+from leccr.evaluation.metrics import CUTOFFS, retrieval_metrics
+from leccr.evaluation.ranks import retrieval_ranks
 from leccr.models.build import build_model, build_processor, training_texts
 from leccr.models.model_encoder import ModelEncoder
 from processing.captions import captions_by_language

@@ -27,7 +27,8 @@ from transformers import BertConfig, BertModel
 
 from leccr import mteb_wrapper
 from leccr.errors import UserError
-from leccr.evaluation.metrics import retrieval_metrics, retrieval_ranks
+from leccr.evaluation.metrics import retrieval_metrics
+from leccr.evaluation.ranks import retrieval_ranks
 from leccr.mteb_wrapper import LeccrEncoder
 from modeling_leccr import LeccrModel
 from processing import LeccrProcessor

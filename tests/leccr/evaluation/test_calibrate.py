@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from leccr.evaluation.calibrate import best_answers, fit_calibration, fit_logistic
-from leccr.evaluation.metrics import own_and_other_scores
+from leccr.evaluation.ranks import own_and_other_scores
 
 
 def test_own_and_other_scores_are_those_of_the_full_matrix() -> None:

@@ -9,7 +9,7 @@ from PIL import Image
 import leccr.drawing.figures
 from leccr.drawing.contact_sheet import GREEN
 from leccr.drawing.figures import in_font, line_styles
-from leccr.evaluation.metrics import IMAGE_DIRECTIONS, SENTENCE_DIRECTIONS, retrieval_metrics, retrieval_ranks
+from leccr.evaluation.metrics import IMAGE_DIRECTIONS, SENTENCE_DIRECTIONS, retrieval_metrics
 from leccr.evaluation.plots import (
     HIT_RATES,
     RANKS,
@@ -25,6 +25,7 @@ from leccr.evaluation.plots import (
     worst_queries,
 )
 from leccr.evaluation.ranked import RankedQueries
+from leccr.evaluation.ranks import retrieval_ranks
 from tests.tiny_data import dataset, picture, row, target
 
 from .drawn import texts_of

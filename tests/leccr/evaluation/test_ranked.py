@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 import torch
 
-from leccr.evaluation.metrics import RetrievalRanks, mean_rank_variance
+from leccr.evaluation.metrics import mean_rank_variance
 from leccr.evaluation.ranked import RankedQueries, parallel_ranks
+from leccr.evaluation.ranks import RetrievalRanks
 
 
 def ranked(language: str, captions: list[tuple[int, int | None, int]]) -> RankedQueries:
