@@ -116,16 +116,21 @@ def check_not_negative(config: PreTrainedConfig, *names: str) -> None:
 
 def check_text_layers(config: PreTrainedConfig) -> None:
     """Raise ValueError unless the text tower has the layers whose states are to be joined."""
-    layers, existing = config.text_layers, getattr(config.text_config, "num_hidden_layers", None)
+    check_joined_layers(config.text_layers, config.text_config)
+    if config.text_layers is not None and config.freeze_text_layers:
+        raise ValueError(
+            f"text_layers joins the states of several layers, which freeze_text_layers {config.freeze_text_layers} "
+            "does not support; set freeze_text, or leave one of them out."
+        )
+
+
+def check_joined_layers(layers: list[int] | None, tower: PreTrainedConfig) -> None:
+    """Raise ValueError unless a text tower of this configuration has all of these layers, where it says how many."""
+    existing = getattr(tower, "num_hidden_layers", None)
     if layers is None:
         return
     if not layers or min(layers) < 0 or max(layers) > (existing or max(layers)):
         raise ValueError(
             f"text_layers is {layers}, but has to name layers of the text tower, from 0 to "
             f"{existing or 'its last one'}."
-        )
-    if config.freeze_text_layers:
-        raise ValueError(
-            f"text_layers joins the states of several layers, which freeze_text_layers {config.freeze_text_layers} "
-            "does not support; set freeze_text, or leave one of them out."
         )

@@ -124,6 +124,15 @@ class PassingProjection(SpaceProjection):
         init.zeros_(self.bias)
 
 
+class AddedProjection(SpaceProjection):
+    """Linear map that starts at zero, whose output is added to something that is good already."""
+
+    def reset_parameters(self) -> None:
+        """Set zeros."""
+        init.zeros_(self.weight)
+        init.zeros_(self.bias)
+
+
 class LearnedTokens(nn.Module):
     """A few learned vectors. They start random: vectors that start equal would stay equal.
 

@@ -173,7 +173,8 @@ def matching_terms(inputs: MatchingInputs, config: LeccrConfig, logit_scale: Ten
     views = None if inputs.slot_embeds is None else inputs.image_views
     images = {
         "vision": inputs.image_embeds,
-        "image_only": inputs.undescribed_embeds,
+        # Without descriptions the image is alone in any case.
+        "image_only": inputs.undescribed_embeds if config.takes_descriptions else None,
         "slot": inputs.slot_embeds,
         "fused": views,
     }

@@ -8,8 +8,9 @@ from torch.nn import functional
 from transformers import PreTrainedConfig
 
 from .base_leccr import Tower, build_tower, is_frozen, without_pooler
+from .fields_leccr import check_joined_layers
 from .inputs_leccr import check_text_inputs
-from .layers_leccr import FeatureStandardizer, PassingProjection, masked_mean
+from .layers_leccr import AddedProjection, FeatureStandardizer, PassingProjection, masked_mean
 from .pretrained_leccr import load_text_tower
 from .text_layers_leccr import frozen_depth, lower_parts, run_lower, run_upper
 
@@ -53,9 +54,10 @@ class TextTower(Tower):
             joined_layers: As for the class.
 
         Raises:
-            ValueError: If the checkpoint lacks weights.
+            ValueError: If the checkpoint lacks weights, or one of the layers.
         """
         config, weights = load_text_tower(name)
+        check_joined_layers(joined_layers, config)
         tower = cls(config, pooling, joined_layers=joined_layers)
         tower.model.load_state_dict(weights.state_dict())
         tower.eval()
@@ -149,9 +151,9 @@ class TextHead(nn.Module):
     """Projection of text states to the shared space: linear as published, or with one hidden layer.
 
     The `"mlp"` head normalises first: it is for text towers trained from scratch, whose embeddings may have any
-    length. The `"residual"` head adds such an `"mlp"` to a linear map that starts by passing states on: it is for
-    towers that stay as they are. The `"pooler"` head is the pooling layer of BERT and its kin, tanh(W·state), under a
-    linear one.
+    length. The `"residual"` head adds such an `"mlp"`, which starts at zero, to a linear map that starts by passing
+    states on: it is for towers that stay as they are. The `"pooler"` head is the pooling layer of BERT and its kin,
+    tanh(W·state), under a linear one.
 
     Args:
         input_dim: Width of the text tower.
@@ -170,7 +172,7 @@ class TextHead(nn.Module):
         self.norm = nn.LayerNorm(input_dim) if has_mlp else None
         self.hidden = None if kind == "linear" else nn.Linear(input_dim, hidden_dim)
         self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(hidden_dim, output_dim)
+        self.output = (nn.Linear if self.skip is None else AddedProjection)(hidden_dim, output_dim)
 
     def forward(self, states: Tensor) -> Tensor:
         """Map (..., input_dim) to (..., output_dim)."""

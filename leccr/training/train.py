@@ -84,7 +84,7 @@ def make_trainer(recipe: Recipe, data: TrainingData, output: Path) -> Trainer:
     model = build_model(recipe, processor, data.features)
     batches = _batches(recipe, _in_order(data, arguments, recipe), processor)
     if recipe.network == "cross-modal":
-        standardize(model, data.features, data.train)
+        standardize(model, data.features, data.train, processor, recipe.seed)
     if data.texts is not None:
         use_text_states(model, data.texts)
     standardize_texts(model, processor, data.train, recipe.seed)

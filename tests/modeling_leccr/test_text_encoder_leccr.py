@@ -70,8 +70,10 @@ class TestTextHead:
         head, states = TextHead(width, 4, "residual", dropout=0.5, standardize=True).eval(), random(3, width)
         head.standardizer.set(torch.ones(width), torch.full((width,), 2.0))
         states = (states - 1.0) / 2.0
-        hidden = functional.gelu(functional.layer_norm(states, (width,)) @ head.hidden.weight.T + head.hidden.bias)
         kept = functional.pad(states, (0, max(0, 4 - width)))[:, :4]
+        torch.testing.assert_close(head(random(3, width)), kept)
+        head.output.weight.data.copy_(random(4, 8, seed=1))
+        hidden = functional.gelu(functional.layer_norm(states, (width,)) @ head.hidden.weight.T + head.hidden.bias)
         expected = kept + hidden @ head.output.weight.T + head.output.bias
         torch.testing.assert_close(head(random(3, width)), expected)
 

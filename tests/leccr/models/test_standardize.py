@@ -5,12 +5,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from leccr.errors import UserError
 from leccr.models.build import training_texts
 from leccr.models.standardize import standardize, standardize_texts
 from modeling_leccr import LeccrModel
+from processing import RetrievalCollator
 from processing.features import FEATURES_FILE, FeatureFile, save_features
 from tests.modeling_leccr.tiny import tiny_model
-from tests.tiny_data import dataset, processor, row
+from tests.tiny_data import COLOURS, dataset, picture, processor, row
 
 
 def features(folder: Path, **tensors: Tensor) -> FeatureFile:
@@ -50,6 +52,16 @@ class TestStandardize:
         standardize(model, None, dataset([row("a")]))
         assert model.image.standardizer is None
 
-    def test_it_needs_features(self) -> None:
-        with pytest.raises(ValueError, match="vision_standardize needs visual features computed ahead"):
-            standardize(self.model(vision_standardize=True), None, dataset([row("a")]))
+    def test_without_features_the_tower_sees_some_pictures(self) -> None:
+        rows = dataset([row(name, image=picture(colour)) for name, colour in zip("abc", COLOURS)])
+        model, opened = tiny_model(vision_standardize=True), processor(list(rows))
+        standardize(model, None, rows, opened)
+        collator = RetrievalCollator(opened)
+        tokens = model.get_visual_tokens(collator.image_inputs(list(rows))["pixel_values"]).flatten(0, 1)
+        torch.testing.assert_close(model.image.standardizer.mean, tokens.mean(dim=0), atol=1e-5, rtol=1e-5)
+        deviation = tokens.std(dim=0, correction=0).clamp(min=1e-6)
+        torch.testing.assert_close(model.image.standardizer.deviation, deviation, atol=1e-5, rtol=1e-4)
+
+    def test_streamed_rows_have_no_statistics(self) -> None:
+        with pytest.raises(UserError, match="vision_standardize takes statistics of training rows, which cannot be"):
+            standardize(self.model(vision_standardize=True), None, iter([row("a")]))

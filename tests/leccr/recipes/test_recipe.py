@@ -97,7 +97,8 @@ def test_a_recipe_written_out_is_read_as_the_same(tmp_path: Path, name: str, tow
     again = load_recipe(write(tmp_path, recipe.to_yaml(), "recipe"))
     assert again == recipe
     assert again.changes == ()
-    assert again.to_yaml() == recipe.to_yaml().split("softened_weight: 0.5 -> 0.0\n")[-1].split("text -> image\n")[-1]
+    written = recipe.to_yaml().splitlines()
+    assert again.to_yaml().splitlines() == [line for line in written if not line.startswith("#")]
 
 
 def test_the_settings_of_a_run_are_written_out_too(tmp_path: Path) -> None:

@@ -157,6 +157,11 @@ def test_texts_that_are_new_are_computed_and_counted(
     assert "Note: 4 of 28 texts were not in texts-tower-layer-2.safetensors" in capsys.readouterr().out
 
 
+def test_layers_that_the_tower_lacks(data: Path) -> None:
+    with pytest.raises(UserError, match=r"text_layers is \[12, 10\], but .* from 0 to 3"):
+        run_text_features(str(data), tiny(data, {"freeze_text": True, "text_layers": [12, 10]}))
+
+
 def test_an_interrupted_run_resumes(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = tiny(data, {"freeze_text": True})
     whole = run_text_features(str(data), chosen)
