@@ -17,6 +17,7 @@ OTHER_PAGES = (
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "benchmarks/RESULTS.md",
+    "benchmarks/RESULTS-from-scratch.md",
     "benchmarks/results/*.png",
     "leccr/cross_modal_retrieval/README.md",
     "spaces/README.md",

@@ -1,23 +1,21 @@
 """One run of the study: train a row with one seed, measure it on several galleries, and keep figures and ranks."""
 
 import json
-import random
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from datasets import Dataset
 
-from benchmarks.study.data import half_described, with_descriptions
 from benchmarks.study.run import claimed, commit_hash, named_ranks, queries_of
 from leccr.data.training_data import training_data
 from leccr.evaluation.metrics import retrieval_metrics, retrieval_ranks
 from leccr.models.encoder import Encoder
 from leccr.models.model_encoder import ModelEncoder
-from leccr.training.train import make_trainer, save_retriever, train_recipe
+from leccr.training.train import make_trainer, train_recipe
 
 from .data import OTHERS, Study
+from .galleries import disturbed
 from .rows import Row
 
 RESULTS = Path(__file__).parent.parent / "results" / "pretrained.jsonl"
@@ -53,7 +51,6 @@ def _train(row: Row, seed: int, study: Study, folder: Path) -> dict[str, Any]:
     rows = training_data(recipe, study.splits(row), features, embeddings, texts)
     trainer = make_trainer(recipe, rows, folder / "checkpoints")
     report = train_recipe(trainer, recipe)
-    save_retriever(folder, trainer.model, trainer.processing_class, report, recipe)
     figures, ranks = measure(ModelEncoder(trainer.model, trainer.processing_class), study, row, features)
     RANKS.mkdir(exist_ok=True)
     np.savez_compressed(RANKS / f"{row.key}-seed{seed}.npz", **ranks)
@@ -65,7 +62,6 @@ def _train(row: Row, seed: int, study: Study, folder: Path) -> dict[str, Any]:
         "steps": report["steps"],
         "seconds": report["seconds"],
         "learned": learned(trainer.model),
-        "selection": report["selection"],
         "galleries": figures,
     }
 
@@ -102,27 +98,6 @@ def measure(encoder: Encoder, study: Study, row: Row, features: Any) -> tuple[di
     return figures, ranks
 
 
-def disturbed(rows: Dataset) -> dict[str, Dataset]:
-    """Return galleries with fewer descriptions, or wrong ones for some images, drawn by one seed."""
-    descriptions = dict(zip(rows["id"], rows["description"]))
-    first = {name: text.split("\n")[0] for name, text in descriptions.items()}
-    galleries = {
-        "one sentence": with_descriptions(rows, first),
-        "half described": half_described(rows),
-        "none described": with_descriptions(rows, {}),
-    }
-    for percent in (10, 30):
-        galleries[f"{percent} % wrong"] = with_descriptions(rows, exchanged(descriptions, percent / 100))
-    return galleries
-
-
-def exchanged(descriptions: dict[str, str | None], share: float, seed: int = 0) -> dict[str, str | None]:
-    """Return descriptions of which a share, drawn by `seed`, has gone round among its images."""
-    names = sorted(random.Random(seed).sample(sorted(descriptions), round(share * len(descriptions))))
-    moved = dict(zip(names, [*names[1:], *names[:1]]))
-    return {name: descriptions[moved.get(name, name)] for name in descriptions}
-
-
 def _other_languages(encoder: Encoder, study: Study, features: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return the figures of Multi30K's captions of the validation images, and English ones of the same images."""
     rows = study.other_languages()
@@ -136,7 +111,7 @@ def _other_languages(encoder: Encoder, study: Study, features: Any) -> tuple[dic
     return figures, ranks
 
 
-def alpha_curve(encoder: Encoder, rows: Dataset, features: Any, queries: Any) -> dict[str, Any]:
+def alpha_curve(encoder: Encoder, rows: Any, features: Any, queries: Any) -> dict[str, Any]:
     """Return SumR by language when the trained model is searched with other weights of the whole image."""
     model, curve = encoder.model, {}
     trained, share = model.config.alpha, model.image.learned_alpha

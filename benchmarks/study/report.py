@@ -18,7 +18,7 @@ from .run import RANKS, read_results, run_name
 from .text import read_text_results
 
 HERE = Path(__file__).parent.parent
-RESULTS_PAGE = HERE / "RESULTS.md"
+RESULTS_PAGE = HERE / "RESULTS-from-scratch.md"
 PLOTS = HERE / "results"
 START, END = "<!-- study: written by `python -m benchmarks.study` -->", "<!-- end of study -->"
 LANGUAGE_NAMES = {"zh": "Chinese", "en": "English"}
@@ -42,7 +42,7 @@ RESAMPLES = 10_000
 
 
 def write_report() -> None:
-    """Put the tables between the study's marks in RESULTS.md, and draw the plots."""
+    """Put the tables between the study's marks in RESULTS-from-scratch.md, and draw the plots."""
     results = read_results()
     if not results:
         print("There are no finished runs yet.")
@@ -71,10 +71,10 @@ def table(results: list[dict[str, Any]], block: str) -> str:
             for direction in ("text_to_image", "image_to_text"):
                 means = [statistics.mean(f[f"{direction}_hit_rate_{cutoff}"] for f in figures) for cutoff in CUTOFFS]
                 cells.append(" / ".join(f"{mean:.1f}" for mean in means))
-            cells.append(_spread([f["sum_of_hit_rates"] for f in figures]))
+            cells.append(spread([f["sum_of_hit_rates"] for f in figures]))
             cells.append(f"{statistics.mean(run['seconds_a_step'] for run in runs):.2f}")
             lines.append(cells)
-    return f"**{block.capitalize()}**\n\n{_markdown(header, lines)}" if lines else ""
+    return f"**{block.capitalize()}**\n\n{markdown(header, lines)}" if lines else ""
 
 
 def gallery_table(results: list[dict[str, Any]]) -> str:
@@ -90,7 +90,7 @@ def gallery_table(results: list[dict[str, Any]]) -> str:
                 cells.append(" / ".join(f"{statistics.mean(values):.1f}" for values in sums))
             lines.append(cells)
     header = ["row", "zh SumR: all / half / none described", "en SumR: all / half / none described"]
-    return f"**Galleries**\n\n{_markdown(header, lines)}" if lines else ""
+    return f"**Galleries**\n\n{markdown(header, lines)}" if lines else ""
 
 
 def comparison_table(results: list[dict[str, Any]]) -> str:
@@ -111,7 +111,7 @@ def comparison_table(results: list[dict[str, Any]]) -> str:
             cells.append(f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]")
         lines.append(cells)
     header = ["difference in SumR", "seeds", "zh, 95 % interval", "en, 95 % interval"]
-    return f"**Paired differences**\n\n{_markdown(header, lines)}" if lines else ""
+    return f"**Paired differences**\n\n{markdown(header, lines)}" if lines else ""
 
 
 def image_shares(path: Path, language: str) -> np.ndarray:
@@ -149,7 +149,7 @@ def text_table() -> str:
         for result in read_text_results()
     ]
     header = ["row", *(f"en→{code} / {code}→en hit@1" for code in ("cs", "de", "fr")), "s a step"]
-    return f"**Text alone**\n\n{_markdown(header, lines)}" if lines else ""
+    return f"**Text alone**\n\n{markdown(header, lines)}" if lines else ""
 
 
 def plot_recipes(results: list[dict[str, Any]]) -> None:
@@ -218,11 +218,13 @@ def _find(name: str) -> Row:
     return next(row for row in ROWS if f"{row.block}/{row.name}" == name)
 
 
-def _spread(values: list[float]) -> str:
+def spread(values: list[float]) -> str:
+    """Return a mean in bold, with its deviation over seeds."""
     mean = f"**{statistics.mean(values):.1f}**"
     return f"{mean} ± {statistics.stdev(values):.1f} ({len(values)} seeds)" if len(values) > 1 else f"{mean} (1 seed)"
 
 
-def _markdown(header: list[str], lines: list[list[str]]) -> str:
+def markdown(header: list[str], lines: list[list[str]]) -> str:
+    """Return a table."""
     rows = [header, ["---"] * len(header), *lines]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)

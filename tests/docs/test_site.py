@@ -29,7 +29,7 @@ def test_docstrings_make_the_reference(site: Path) -> None:
 
 def test_pages_kept_elsewhere_have_their_pictures_and_links(site: Path) -> None:
     page = (site / "benchmarks" / "RESULTS.html").read_text(encoding="utf-8")
-    assert 'src="results/study_recipes.png"' in page and (site / "benchmarks/results/study_recipes.png").is_file()
+    assert 'src="results/pretrained.png"' in page and (site / "benchmarks/results/pretrained.png").is_file()
     assert 'href="../getting-started.html#quickstart"' in page
     reference = (site / "reference" / "training.html").read_text(encoding="utf-8")
     assert 'id="leccr.recipes.load_recipe"' in reference
