@@ -57,8 +57,8 @@ main()
 
 
 def without_chance(**training: Any) -> Recipe:
-    # Rates of dropout, rounding, and a schedule that does not depend on the length of the run.
-    tiny = recipe(training={"lr_scheduler_type": "constant", "logging_steps": 1, "bf16": False, **training})
+    # Rates of dropout and a schedule that does not depend on the length of the run.
+    tiny = recipe(training={"lr_scheduler_type": "constant", "logging_steps": 1, **training})
     text = {**tiny.text, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}  # type: ignore[dict-item]
     return recipe(text=text, model={**tiny.model, "dropout": 0.0}, training=tiny.training)
 
