@@ -89,6 +89,7 @@ SMALL: dict[str, Any] = {
     "image_processor": {"size": {"height": 64, "width": 64}, "do_center_crop": False},
     "processor": {"text_max_length": 48, "description_max_length": 128},
     "training": {
+        "bf16": False,
         "learning_rate": 1e-3,
         "weight_decay": 0.01,
         "warmup_steps": 20,
