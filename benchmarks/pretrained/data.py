@@ -12,11 +12,12 @@ from leccr.data.prepare import run_preparation
 from leccr.data.text_states import choose_text_states
 from leccr.data.training_data import training_data
 from leccr.models.encoder import Encoder
+from leccr.models.model_encoder import ModelEncoder
 from leccr.recipes import Recipe
 from leccr.training.embed_captions import embed_rows, unique_rows
 from leccr.training.features import run_features
 from leccr.training.text_features import run_text_features
-from leccr.training.train import make_trainer, save_retriever, train_recipe
+from leccr.training.train import make_trainer, train_recipe
 from processing.caption_embeddings import CaptionEmbeddings, save_caption_embeddings
 from processing.features import FeatureFile, features_paths
 from processing.storage import read_splits
@@ -88,12 +89,12 @@ class Study:
         path = folder / "captions.safetensors"
         with claimed(folder, wait=True):
             if not path.exists():
-                self._train_teacher(row, folder)
-                rows = unique_rows(self.splits(row))
-                save_caption_embeddings(path, rows, embed_rows(Encoder.load(folder, text_only=True), rows), folder.name)
+                teacher, rows = self._teacher(row, folder), unique_rows(self.splits(row))
+                save_caption_embeddings(path, rows, embed_rows(teacher, rows), folder.name)
         return CaptionEmbeddings(path)
 
-    def _train_teacher(self, row: Row, folder: Path) -> None:
+    def _teacher(self, row: Row, folder: Path) -> Encoder:
+        """Train a teacher; it goes on to take stored states of texts in place of its tower."""
         # Aligning words costs the square of the batch.
         teacher = Row("teacher", folder.name, "cross-lingual", {"word_weight": 0.0}, languages=row.languages)
         recipe, splits = teacher.recipe(self.towers), self.splits(teacher)
@@ -101,7 +102,8 @@ class Study:
             splits["train"] = paired_by_image(splits["train"])
         rows = training_data(recipe, splits, texts=self.texts(recipe))
         trainer = make_trainer(recipe, rows, folder / "checkpoints")
-        save_retriever(folder, trainer.model, trainer.processing_class, train_recipe(trainer, recipe), recipe)
+        train_recipe(trainer, recipe)
+        return ModelEncoder(trainer.model, trainer.processing_class)
 
 
 def paired_by_image(rows: Dataset) -> Dataset:
