@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from leccr.evaluation.metrics import retrieval_metrics
-from leccr.evaluation.ranks import retrieval_ranks
+from leccr.evaluation.ranks import CHUNK, retrieval_ranks
 
 DESCRIPTION = """
 Retrieval between texts and images in both directions: hit rates (what papers on CLIP call R@k), their sum (SumR),
@@ -56,6 +56,14 @@ class CrossModalRetrieval(evaluate.Metric):
         info.format = "numpy"
         return info
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._batches: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def __len__(self) -> int:
+        """Return how many texts were added since the last `compute`."""
+        return sum(len(positions) for _, positions in self._batches) + super().__len__()
+
     def add_batch(self, *, predictions: Any = None, references: Any = None, **unknown: Any) -> None:
         """Keep a batch of text embeddings (T, D) and the positions (T,) of their images until `compute`.
 
@@ -64,17 +72,21 @@ class CrossModalRetrieval(evaluate.Metric):
         """
         if unknown:
             raise ValueError(f"add_batch takes predictions and references; {', '.join(unknown)} go to compute.")
-        texts, positions = _array(predictions, "predictions"), _array(references, "references")
-        if texts.ndim != 2 or texts.dtype.kind not in "fiu":
-            raise ValueError(f"predictions must be text embeddings (T, D), but are {_kind(texts)}.")
-        if positions.ndim != 1 or positions.dtype.kind not in "iu":
-            raise ValueError(f"references must be (T,) integers, positions of images, but are {_kind(positions)}.")
-        if len(texts) != len(positions):
-            raise ValueError(f"{len(texts)} predictions have {len(positions)} references; each text needs one.")
-        super().add_batch(predictions=texts, references=positions)
+        texts, positions = _batch(predictions, references)
+        if self.num_process > 1:
+            # The other processes hand over theirs in files of Arrow, which take longer than the ranking.
+            super().add_batch(predictions=texts, references=positions)
+        else:
+            # Copies, as the caller may use the same memory for the next batch.
+            self._batches.append((texts.astype(np.float32), positions.copy()))
+
+    def add(self, *, prediction: Any = None, reference: Any = None, **unknown: Any) -> None:
+        """Keep the embedding (D,) of one text and the position of its image, as `add_batch` does."""
+        texts = None if prediction is None else _array(prediction, "predictions")[None]
+        self.add_batch(predictions=texts, references=None if reference is None else [reference], **unknown)
 
     def compute(
-        self, *, predictions: Any = None, references: Any = None, image_views: Any = None, chunk_size: int = 1024
+        self, *, predictions: Any = None, references: Any = None, image_views: Any = None, chunk_size: int = CHUNK
     ) -> dict[str, float] | None:
         """Return the figures for all texts given here or to `add_batch` before.
 
@@ -83,11 +95,21 @@ class CrossModalRetrieval(evaluate.Metric):
         """
         if image_views is None:
             raise ValueError("compute needs image_views, the embeddings (N, K, D) of all images.")
-        if predictions is None and references is None and len(self) == 0 and self.num_process == 1:
+        if self.num_process > 1:
+            return super().compute(
+                predictions=predictions, references=references, image_views=image_views, chunk_size=chunk_size
+            )
+        batches = self._batches
+        if predictions is not None or references is not None:
+            batches = [*batches, _batch(predictions, references)]
+        if not batches:
             raise ValueError("There are no texts: give compute predictions and references, or call add_batch before.")
-        return super().compute(
-            predictions=predictions, references=references, image_views=image_views, chunk_size=chunk_size
-        )
+        self._batches = []
+        if len({texts.shape[1] for texts, _ in batches}) > 1:
+            raise ValueError("All batches of predictions must have the same width D.")
+        # A single batch is not copied.
+        texts, positions = batches[0] if len(batches) == 1 else map(np.concatenate, zip(*batches))
+        return self._compute(texts, positions, image_views, chunk_size)
 
     def _compute(self, predictions: Any, references: Any, image_views: Any, chunk_size: int) -> dict[str, float]:
         texts = _array(predictions, "predictions")
@@ -107,6 +129,18 @@ class CrossModalRetrieval(evaluate.Metric):
             raise ValueError(f"There is no image {outside[0]}: references count from 0 to {len(views) - 1}.")
         ranks = retrieval_ranks(_tensor(texts), _tensor(views), torch.from_numpy(positions), chunk_size)
         return retrieval_metrics(ranks)
+
+
+def _batch(predictions: Any, references: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return text embeddings (T, D) and positions of images (T,) as arrays, after checking them."""
+    texts, positions = _array(predictions, "predictions"), _array(references, "references")
+    if texts.ndim != 2 or texts.dtype.kind not in "fiu":
+        raise ValueError(f"predictions must be text embeddings (T, D), but are {_kind(texts)}.")
+    if positions.ndim != 1 or positions.dtype.kind not in "iu":
+        raise ValueError(f"references must be (T,) integers, positions of images, but are {_kind(positions)}.")
+    if len(texts) != len(positions):
+        raise ValueError(f"{len(texts)} predictions have {len(positions)} references; each text needs one.")
+    return texts, positions
 
 
 def _array(values: Any, name: str) -> np.ndarray:

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,39 @@ class TestBatches:
             metric.add_batch(predictions=given["predictions"][part], references=given["references"][part])
         assert len(metric) == 60
         assert metric.compute(image_views=given["image_views"]) == own_figures(given)
+
+    def test_they_may_lie_in_the_same_memory_one_after_the_other(self, metric: Any) -> None:
+        given = example()
+        memory, places = torch.empty(20, 8), torch.empty(20, dtype=torch.long)
+        for start in range(0, 60, 20):
+            memory[:], places[:] = (given[name][start : start + 20] for name in ("predictions", "references"))
+            metric.add_batch(predictions=memory, references=places)
+        assert metric.compute(image_views=given["image_views"]) == own_figures(given)
+
+    def test_they_take_no_file(self, metric: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("evaluate.module.ArrowWriter", lambda *args, **options: pytest.fail("A file was begun."))
+        given = example()
+        assert metric.compute(**given) == own_figures(given)
+
+    def test_several_processes_hand_them_over_in_files(self, tmp_path: Path) -> None:
+        given = example()
+        processes = [
+            evaluate.load(str(FOLDER), cache_dir=str(tmp_path), num_process=2, process_id=number, experiment_id="two")
+            for number in range(2)
+        ]
+        figures: dict[int, Any] = {}
+
+        def work(number: int) -> None:
+            half = slice(number * 30, number * 30 + 30)
+            processes[number].add_batch(predictions=given["predictions"][half], references=given["references"][half])
+            figures[number] = processes[number].compute(image_views=given["image_views"])
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert figures == {0: own_figures(given), 1: None}
 
     def test_each_computation_starts_afresh(self, metric: Any) -> None:
         metric.compute(**example(texts=10))
