@@ -9,7 +9,8 @@ import torch
 
 from benchmarks.study.run import claimed, commit_hash, named_ranks, queries_of
 from leccr.data.training_data import training_data
-from leccr.evaluation.metrics import retrieval_metrics, retrieval_ranks
+from leccr.evaluation.metrics import retrieval_metrics
+from leccr.evaluation.ranks import retrieval_ranks
 from leccr.models.encoder import Encoder
 from leccr.models.model_encoder import ModelEncoder
 from leccr.training.train import make_trainer, train_recipe

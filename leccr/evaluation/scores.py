@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-PAIRED = 2**16
+PAIRED = 2**15
 """Numbers of views that are multiplied pair by pair at a time: they stay in the cache."""
 
 
@@ -25,7 +25,7 @@ def pair_scores(text_embeds: Tensor, image_views: Tensor, texts: Tensor, images:
     """
     pairs = max(1, PAIRED // image_views[0].numel())
     scores = [
-        (text_embeds[some].double()[:, None] * image_views[others].double()).sum(dim=2).amax(dim=1).float()
+        (image_views[others].double().mul_(text_embeds[some, None])).sum(dim=2).amax(dim=1).float()
         for some, others in zip(texts.split(pairs), images.split(pairs))
     ]
     return torch.cat(scores)
