@@ -161,8 +161,8 @@ class LeccrModel(EncodesBatches, StartsFromPretrained, LeccrPreTrainedModel):
 
     def _disturbed(self, input_ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return descriptions of which training hides some, and exchanges some for that of the row before."""
-        rows = torch.arange(len(mask), device=mask.device)
         if self.training and self.config.description_noise:
+            rows = torch.arange(len(mask), device=mask.device)
             wrong = torch.rand(len(mask), device=mask.device) < self.config.description_noise
             rows = torch.where(wrong, rows.roll(1), rows)
             input_ids, mask = input_ids[rows], mask[rows]

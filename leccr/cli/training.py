@@ -242,7 +242,7 @@ def features(
     device: Device = "auto",
     dtype: Dtype = "auto",
 ) -> None:
-    """Compute a frozen tower's features of all pictures or texts once. They are written next to the data."""
+    """Compute a frozen tower's features of the data once."""
     check_data(data)
     check_writable(data, folder=True)
     check_choice("--store", store, ("fp16", "fp32"))

@@ -29,6 +29,8 @@ TERMS = {
     "loss_transfer": ("Transfer from the teacher", "divergence (nats)"),
     "loss_fused_source": ("Source matching, fused score", NATS),
     "loss_fused_target": ("Target matching, fused score", NATS),
+    "loss_image_only_source": ("Source matching, image only", NATS),
+    "loss_image_only_target": ("Target matching, image only", NATS),
     "loss_sentence": ("Sentence matching", NATS),
     "loss_word": ("Word alignment", "loss (sum of cost and nats)"),
 }

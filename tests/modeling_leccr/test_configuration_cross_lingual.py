@@ -62,14 +62,14 @@ def test_a_saved_configuration_comes_back_the_same(kind: str, tmp_path: Path) ->
     assert AutoConfig.from_pretrained(tmp_path, trust_remote_code=True).to_dict()["word_weight"] == 0.3
     written = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
     own = {field.name for field in dataclasses.fields(CrossLingualConfig)} & set(CrossLingualConfig.__annotations__)
-    assert len(own) == 18 and own <= set(written)
+    assert len(own) == 19 and own <= set(written)
 
 
 def test_fields_that_both_networks_have_start_alike() -> None:
     """So that a retrieval network of the same recipe can start from the cross-lingual one."""
     shared = set(CrossLingualConfig.__annotations__) & set(LeccrConfig.__annotations__)
     default, tiny = CrossLingualConfig(text_config=text_config()), tiny_config(projection_dim=256)
-    assert len(shared) == 13
+    assert len(shared) == 14
     for name in shared - {"text_config"}:
         assert getattr(default, name) == getattr(tiny, name), name
 

@@ -39,10 +39,11 @@ def test_quiet_shows_no_progress_bar(
 
 
 def test_processes_decode_what_threads_do(photos: Path, encoder: Encoder, tmp_path: Path) -> None:
-    (photos / "broken.png").write_bytes(b"text")
+    own_photos = Path(shutil.copytree(photos, tmp_path / "photos"))
+    (own_photos / "broken.png").write_bytes(b"text")
     options: list[dict[str, Any]] = [{}, {"workers": 2, "processes": True}]
     threads, processes = (
-        Gallery.build(photos, encoder, tmp_path / str(len(own)), batch_size=5, **own) for own in options
+        Gallery.build(own_photos, encoder, tmp_path / str(len(own)), batch_size=5, **own) for own in options
     )
     assert contents(processes.folder) == contents(threads.folder)
     assert threads.report and processes.report and processes.report.broken == threads.report.broken
