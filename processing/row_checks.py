@@ -24,8 +24,9 @@ def check_rows(path: Path, features: Features = ROW_FEATURES) -> None:
     Raises:
         UserError: If a column has another type, or a value is missing; the message names the file and the column.
     """
-    check_schema(path, parquet.read_schema(path), features)
-    names = [name for name in parquet.read_schema(path).names if name in _TEXTS]
+    schema = parquet.read_schema(path)
+    check_schema(path, schema, features)
+    names = [name for name in schema.names if name in _TEXTS]
     check_texts(path, parquet.read_table(path, columns=names))
 
 

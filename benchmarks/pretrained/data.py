@@ -65,12 +65,13 @@ class Study:
         splits = read_splits(self.folder)
         return DatasetDict({split: with_targets(rows, row.languages) for split, rows in splits.items()})
 
-    def texts(self, recipe: Recipe) -> TextStates | None:
+    def texts(self, recipe: Recipe) -> TextStates:
         """Return what the frozen text tower says of all texts."""
         with claimed(self.cache / "texts", wait=True):
-            if choose_text_states(self.folder, recipe) is None:
-                run_text_features(str(self.folder), recipe, dtype=PRECISION)
-        return choose_text_states(self.folder, recipe)
+            states = choose_text_states(self.folder, recipe)
+            if states is None:
+                states = TextStates(run_text_features(str(self.folder), recipe, dtype=PRECISION))
+        return states
 
     def features(self) -> FeatureFile:
         """Return the features of the pictures, with cropped copies of those to train on."""

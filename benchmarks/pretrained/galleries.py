@@ -5,7 +5,7 @@ import random
 import numpy as np
 from datasets import Dataset
 
-from benchmarks.study.data import half_described, with_descriptions
+from benchmarks.study.data import described_half, half_described, with_descriptions
 
 
 def disturbed(rows: Dataset) -> dict[str, Dataset]:
@@ -31,7 +31,4 @@ def exchanged(descriptions: dict[str, str], share: float, seed: int = 0) -> dict
 
 def undescribed(count: int, seed: int = 0) -> np.ndarray:
     """Return which of `count` images `half_described` leaves without a description."""
-    kept = random.Random(seed).sample(range(count), count // 2)
-    without = np.ones(count, dtype=bool)
-    without[kept] = False
-    return without
+    return ~np.isin(np.arange(count), list(described_half(count, seed)))

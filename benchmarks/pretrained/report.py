@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.study.report import bootstrap, image_shares, markdown, spread
-from leccr.evaluation.metrics import CUTOFFS
+from benchmarks.study.report import bootstrap, image_shares, markdown, rate_cells, spread
+from benchmarks.study.run import read_results
 
 from .galleries import undescribed
 from .plots import plot_study
 from .rows import COMPARISONS, ROWS, Row
-from .run import RANKS, read_results
+from .run import RANKS, RESULTS
 
 RESULTS_PAGE = Path(__file__).parent.parent / "RESULTS.md"
 START, END = "<!-- pretrained: written by `python -m benchmarks.pretrained` -->", "<!-- end of pretrained -->"
@@ -25,7 +25,7 @@ Results = Sequence[dict[str, Any]]
 
 def write_report() -> None:
     """Put the tables between the study's marks in RESULTS.md, and draw the plots."""
-    results = read_results()
+    results = read_results(RESULTS)
     if not results:
         print("There are no finished runs yet.")
         return
@@ -54,10 +54,7 @@ def methods_table(results: Results) -> str:
         for language in LANGUAGES if runs else ():
             figures = [run["galleries"]["as trained"][language] for run in runs]
             cells = [row.name, language]
-            for direction in ("text_to_image", "image_to_text"):
-                means = [statistics.mean(f[f"{direction}_hit_rate_{cutoff}"] for f in figures) for cutoff in CUTOFFS]
-                cells.append(" / ".join(f"{mean:.1f}" for mean in means))
-            cells.append(spread([f["sum_of_hit_rates"] for f in figures]))
+            cells += rate_cells(figures)
             cells.append(f"{statistics.mean(run['seconds'] for run in runs) / 60:.1f}")
             lines.append(cells)
     return _titled("Methods", header, lines)

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from datasets import Dataset
 
-from benchmarks.study.run import claimed, commit_hash, named_ranks, queries_of
+from benchmarks.study.run import alpha_curve, claimed, commit_hash, named_ranks, queries_of, read_results
 from leccr.data.training_data import training_data
 from leccr.evaluation.metrics import retrieval_metrics
 from leccr.evaluation.ranks import retrieval_ranks
@@ -21,23 +22,17 @@ from .rows import Row
 
 RESULTS = Path(__file__).parent.parent / "results" / "pretrained.jsonl"
 RANKS = RESULTS.with_name("pretrained_ranks")
-ALPHAS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 # Rows that are also asked in languages that they never trained on.
 ASKED_IN_OTHERS = ("image alone", "description alone", "late fusion", "sentence slots")
-
-
-def read_results() -> list[dict[str, Any]]:
-    """Return the lines of all finished runs."""
-    if not RESULTS.exists():
-        return []
-    return [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
 
 
 def run_row(row: Row, seed: int, study: Study) -> None:
     """Train and measure one row with one seed, unless that is done or another process is at it."""
     folder = study.cache / "runs" / f"{row.key}-seed{seed}"
     with claimed(folder) as free:
-        if not free or any((r["block"], r["row"], r["seed"]) == (row.block, row.name, seed) for r in read_results()):
+        if not free or any(
+            (r["block"], r["row"], r["seed"]) == (row.block, row.name, seed) for r in read_results(RESULTS)
+        ):
             return
         print(f"== {row.block}: {row.name}, seed {seed}", flush=True)
         result = _train(row, seed, study, folder)
@@ -86,11 +81,8 @@ def measure(encoder: Encoder, study: Study, row: Row, features: Any) -> tuple[di
     figures: dict[str, Any] = {}
     ranks: dict[str, np.ndarray] = {}
     for name, gallery in galleries.items():
-        views = torch.from_numpy(encoder.row_views(gallery, features))
-        for language, (embeds, owners) in queries.items():
-            ranked = retrieval_ranks(embeds, views, owners)
-            figures.setdefault(name, {})[language] = retrieval_metrics(ranked)
-            ranks |= named_ranks(ranked, owners, f"{name}/{language}")
+        figures[name], more = _searched(encoder, gallery, features, queries, name)
+        ranks |= more
     if row.block == "languages" or row.name in ASKED_IN_OTHERS:
         figures["other languages"], more = _other_languages(encoder, study, features)
         ranks |= more
@@ -102,27 +94,19 @@ def measure(encoder: Encoder, study: Study, row: Row, features: Any) -> tuple[di
 def _other_languages(encoder: Encoder, study: Study, features: Any) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return the figures of Multi30K's captions of the validation images, and English ones of the same images."""
     rows = study.other_languages()
-    views = torch.from_numpy(encoder.row_views(rows, features))
-    figures, ranks = {}, {}
-    for language in ("en", "zh", *OTHERS):
-        embeds, owners = queries_of(encoder, rows, language)
+    queries = {language: queries_of(encoder, rows, language) for language in ("en", "zh", *OTHERS)}
+    return _searched(encoder, rows, features, queries, "other languages")
+
+
+def _searched(
+    encoder: Encoder, gallery: Dataset, features: Any, queries: Any, name: str
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return the figures of a gallery by language, and the ranks of every query under the gallery's name."""
+    views = torch.from_numpy(encoder.row_views(gallery, features))
+    figures: dict[str, Any] = {}
+    ranks: dict[str, np.ndarray] = {}
+    for language, (embeds, owners) in queries.items():
         ranked = retrieval_ranks(embeds, views, owners)
         figures[language] = retrieval_metrics(ranked)
-        ranks |= named_ranks(ranked, owners, f"other languages/{language}")
+        ranks |= named_ranks(ranked, owners, f"{name}/{language}")
     return figures, ranks
-
-
-def alpha_curve(encoder: Encoder, rows: Any, features: Any, queries: Any) -> dict[str, Any]:
-    """Return SumR by language when the trained model is searched with other weights of the whole image."""
-    model, curve = encoder.model, {}
-    trained, share = model.config.alpha, model.image.learned_alpha
-    model.image.learned_alpha = None
-    for alpha in ALPHAS:
-        model.config.alpha = alpha
-        views = torch.from_numpy(encoder.row_views(rows, features))
-        curve[str(alpha)] = {
-            language: retrieval_metrics(retrieval_ranks(embeds, views, owners))["sum_of_hit_rates"]
-            for language, (embeds, owners) in queries.items()
-        }
-    model.config.alpha, model.image.learned_alpha = trained, share
-    return curve

@@ -149,9 +149,14 @@ def with_targets(rows: Dataset, languages: Iterable[str]) -> Dataset:
     )
 
 
+def described_half(count: int, seed: int = 0) -> set[int]:
+    """Return which of `count` rows keep their description in `half_described`."""
+    return set(random.Random(seed).sample(range(count), count // 2))
+
+
 def half_described(rows: Dataset, seed: int = 0) -> Dataset:
     """Return the rows with the descriptions of half of them, drawn by `seed`, taken away."""
-    kept = set(random.Random(seed).sample(range(len(rows)), len(rows) // 2))
+    kept = described_half(len(rows), seed)
     pairs = zip(rows["id"], rows["description"])
     return with_descriptions(rows, {name: text for index, (name, text) in enumerate(pairs) if index in kept})
 

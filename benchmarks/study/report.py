@@ -15,7 +15,7 @@ from leccr.evaluation.metrics import CUTOFFS
 
 from .rows import ROWS, Row
 from .run import RANKS, read_results, run_name
-from .text import read_text_results
+from .text import RESULTS as TEXT_RESULTS
 
 HERE = Path(__file__).parent.parent
 RESULTS_PAGE = HERE / "RESULTS-from-scratch.md"
@@ -68,13 +68,19 @@ def table(results: list[dict[str, Any]], block: str) -> str:
         for language in (*sorted(row.languages, reverse=True), "en") if runs else ():
             figures = [run["galleries"]["as trained"][language] for run in runs]
             cells = [row.name, language]
-            for direction in ("text_to_image", "image_to_text"):
-                means = [statistics.mean(f[f"{direction}_hit_rate_{cutoff}"] for f in figures) for cutoff in CUTOFFS]
-                cells.append(" / ".join(f"{mean:.1f}" for mean in means))
-            cells.append(spread([f["sum_of_hit_rates"] for f in figures]))
+            cells += rate_cells(figures)
             cells.append(f"{statistics.mean(run['seconds_a_step'] for run in runs):.2f}")
             lines.append(cells)
     return f"**{block.capitalize()}**\n\n{markdown(header, lines)}" if lines else ""
+
+
+def rate_cells(figures: list[dict[str, float]]) -> list[str]:
+    """Return the hit rates of both directions, means over runs, and SumR with its spread."""
+    cells = []
+    for direction in ("text_to_image", "image_to_text"):
+        means = [statistics.mean(f[f"{direction}_hit_rate_{cutoff}"] for f in figures) for cutoff in CUTOFFS]
+        cells.append(" / ".join(f"{mean:.1f}" for mean in means))
+    return [*cells, spread([f["sum_of_hit_rates"] for f in figures])]
 
 
 def gallery_table(results: list[dict[str, Any]]) -> str:
@@ -146,7 +152,7 @@ def text_table() -> str:
             ),
             f"{result['seconds_a_step']:.2f}",
         ]
-        for result in read_text_results()
+        for result in read_results(TEXT_RESULTS)
     ]
     header = ["row", *(f"en→{code} / {code}→en hit@1" for code in ("cs", "de", "fr")), "s a step"]
     return f"**Text alone**\n\n{markdown(header, lines)}" if lines else ""

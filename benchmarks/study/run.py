@@ -34,11 +34,11 @@ TEACHER = {"word_weight": 0.0}
 ALPHAS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
 
 
-def read_results() -> list[dict[str, Any]]:
+def read_results(path: Path = RESULTS) -> list[dict[str, Any]]:
     """Return the lines of all finished runs."""
-    if not RESULTS.exists():
+    if not path.exists():
         return []
-    return [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def run_name(row: Row, seed: int) -> str:
@@ -150,7 +150,7 @@ def _measure(encoder: Encoder, data: StudyData, row: Row) -> tuple[dict[str, Any
             if images is rows:
                 ranks.update(named_ranks(ranked, owners, language))
     if config.num_slots:
-        figures["alpha"] = _alpha_curve(encoder, rows, data, queries)
+        figures["alpha"] = alpha_curve(encoder, rows, data.features, queries)
     return figures, ranks
 
 
@@ -169,16 +169,17 @@ def named_ranks(ranked: RetrievalRanks, owners: torch.Tensor, name: str) -> dict
     }
 
 
-def _alpha_curve(encoder: Encoder, rows: Dataset, data: StudyData, queries: Any) -> dict[str, Any]:
+def alpha_curve(encoder: Any, rows: Dataset, features: Any, queries: Any) -> dict[str, Any]:
     """Return SumR by language when the trained model is searched with other weights of the whole image."""
-    config = encoder.model.config
-    trained, curve = config.alpha, {}
+    model, curve = encoder.model, {}
+    trained, share = model.config.alpha, model.image.learned_alpha
+    model.image.learned_alpha = None
     for alpha in ALPHAS:
-        config.alpha = alpha
-        views = torch.from_numpy(encoder.row_views(rows, data.features))
+        model.config.alpha = alpha
+        views = torch.from_numpy(encoder.row_views(rows, features))
         curve[str(alpha)] = {
             language: retrieval_metrics(retrieval_ranks(embeds, views, owners))["sum_of_hit_rates"]
             for language, (embeds, owners) in queries.items()
         }
-    config.alpha = trained
+    model.config.alpha, model.image.learned_alpha = trained, share
     return curve

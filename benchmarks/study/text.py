@@ -12,6 +12,7 @@ from leccr.training.train import make_trainer, save_retriever, train_recipe
 
 from .data import TEXT, Library
 from .rows import Row
+from .run import read_results
 
 RESULTS = Path(__file__).parent.parent / "results" / "study_text.jsonl"
 LANGUAGES = ("cs", "de", "fr", "zh")
@@ -27,17 +28,10 @@ TEXT_ROWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
-def read_text_results() -> list[dict[str, Any]]:
-    """Return the lines of all finished runs."""
-    if not RESULTS.exists():
-        return []
-    return [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()]
-
-
 def run_text(library: Library, seed: int) -> None:
     """Train the first stage with and without word alignment, and measure it on Multi30K's validation sentences."""
     for name, (model, training) in TEXT_ROWS.items():
-        if any((done["row"], done["seed"]) == (name, seed) for done in read_text_results()):
+        if any((done["row"], done["seed"]) == (name, seed) for done in read_results(RESULTS)):
             continue
         data = library.open(TEXT)
         row = Row("text", name, "cross-lingual", data=TEXT, model=model, training=training, languages=LANGUAGES)

@@ -111,6 +111,5 @@ __all__ = [
     "choose_text_states",
     "fits_recipe",
     "text_settings",
-    "_all_states",
     "text_states_path",
 ]
