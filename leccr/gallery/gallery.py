@@ -1,7 +1,6 @@
 """A gallery: pictures and videos, encoded once, that texts in any language, or pictures, search."""
 
 import threading
-from collections.abc import Sequence
 from itertools import repeat
 from pathlib import Path
 from types import TracebackType
@@ -12,11 +11,12 @@ import numpy as np
 from processing.device import check_names
 
 from ..errors import UserError
+from .changes import GalleryChanges
 from .confidence import check_confidence, confidences, fitting
 from .filters import parse_filter
-from .options import AddOptions, IndexOptions
-from .results import Result, checked_embeddings, checked_texts, find_items, make_results, warn_unreadable
-from .store.catalogue import VIDEO, Catalogue, Item, items_at, read_state, select_items, sources_of
+from .options import IndexOptions
+from .results import Result, checked_embeddings, checked_texts, make_results, warn_unreadable
+from .store.catalogue import VIDEO, Catalogue, items_at, read_state, sources_of
 from .store.snapshot import Snapshot, matching_positions
 from .store.state import State
 
@@ -25,12 +25,11 @@ if TYPE_CHECKING:
 
     from ..models.encoder import Encoder
     from .add import AddReport
-    from .check import CheckReport
 
 Texts = list[str] | tuple[str, ...]
 
 
-class Gallery:
+class Gallery(GalleryChanges):
     """Searches and changes a gallery. Reads may come from several threads at once, and from several processes.
 
     A search sees one complete state of the gallery, the last one committed before it started; so an open gallery finds
@@ -64,7 +63,7 @@ class Gallery:
         self.catalogue = Catalogue(self.folder)
         self._model = model
         check_names(device, dtype)
-        self._device = device
+        self.device = device
         self._loading: dict[str, Any] = {"device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
         self._encoder: Encoder | None = None
         self._lock = threading.RLock()
@@ -212,62 +211,6 @@ class Gallery:
         else:
             row["image"] = self.encoder.open_picture(str(image) if isinstance(image, Path) else image)
         return self.search(self.encoder.image(row), k, where)
-
-    def add(self, source: str | Path, **options: Any) -> "AddReport":
-        """Add a folder, a file or a data set: new items are added, changed ones replaced, the others stay as they are.
-
-        Args:
-            source: As for `build`, or a file.
-            **options: Fields of `leccr.gallery.options.AddOptions`.
-        """
-        from .build import add_to_gallery
-
-        options = {"device": self._device, **options}
-        return add_to_gallery(self.catalogue, lambda: self.encoder, str(source), AddOptions(**options))
-
-    def remove(self, names: Sequence[str] = (), where: str | None = None) -> list[Item]:
-        """Remove items from the gallery; their files are kept.
-
-        Args:
-            names: Ids, paths, files, or folders with everything below them.
-            where: A filter over the stored columns.
-
-        Returns:
-            The removed items.
-
-        Raises:
-            UserError: If a name matches no item; then nothing is removed.
-        """
-        from .store.maintenance import remove_items, settle
-
-        with self.catalogue.reading() as connection:
-            items = {item.number: item for name in names for item in find_items(connection, name, str(self.folder))}
-            if where is not None:
-                items |= {item.number: item for item in select_items(connection, *parse_filter(where))}
-        remove_items(self.catalogue, sorted(items))
-        settle(self.catalogue)
-        return list(items.values())
-
-    def convert(
-        self, store: str | None = None, ann: str | None = None, engine: str | None = None, uri: str | None = None
-    ) -> State:
-        """Change how the views are stored; None leaves a choice as it is.
-
-        Args:
-            store: `fp32`, `fp16` or `int8`. What a smaller format has lost does not come back.
-            ann: `hnsw` or `ivfpq` for an approximate index, `none` for exact search.
-            engine: `faiss` or `milvus`.
-            uri: Address of the Milvus server.
-        """
-        from .store.maintenance import convert_gallery
-
-        return convert_gallery(self.catalogue, store, ann, engine, uri)
-
-    def check(self, repair: bool = False, files: bool = False) -> "CheckReport":
-        """Check that the gallery is complete and as it was written; see `leccr.gallery.check.check_gallery`."""
-        from .check import check_gallery
-
-        return check_gallery(self.catalogue, lambda: self.encoder, repair, files)
 
     def thumbnail(self, result: Result) -> "PillowImage.Image | None":
         """Return the stored small picture of a result; None if it has none, or is no longer in the gallery.

@@ -1,0 +1,91 @@
+"""What changes a gallery: adding, removing, repairing, and storing it in another way."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .filters import parse_filter
+from .options import AddOptions
+from .results import find_items
+from .store.catalogue import Catalogue, Item, select_items
+from .store.state import State
+
+if TYPE_CHECKING:
+    from ..models.encoder import Encoder
+    from .add import AddReport
+    from .check import CheckReport
+
+
+class GalleryChanges:
+    """The methods of `leccr.Gallery` that change a gallery.
+
+    Attributes:
+        folder: The gallery's folder.
+        catalogue: Its catalogue.
+        device: Where its model runs.
+    """
+
+    folder: Path
+    catalogue: Catalogue
+    device: str
+
+    @property
+    def encoder(self) -> "Encoder":
+        """The gallery's model."""
+        raise NotImplementedError
+
+    def add(self, source: str | Path, **options: Any) -> "AddReport":
+        """Add a folder, a file or a data set: new items are added, changed ones replaced, the others stay as they are.
+
+        Args:
+            source: As for `build`, or a file.
+            **options: Fields of `leccr.gallery.options.AddOptions`.
+        """
+        from .build import add_to_gallery
+
+        options = {"device": self.device, **options}
+        return add_to_gallery(self.catalogue, lambda: self.encoder, str(source), AddOptions(**options))
+
+    def remove(self, names: Sequence[str] = (), where: str | None = None) -> list[Item]:
+        """Remove items from the gallery; their files are kept.
+
+        Args:
+            names: Ids, paths, files, or folders with everything below them.
+            where: A filter over the stored columns.
+
+        Returns:
+            The removed items.
+
+        Raises:
+            UserError: If a name matches no item; then nothing is removed.
+        """
+        from .store.maintenance import remove_items, settle
+
+        with self.catalogue.reading() as connection:
+            items = {item.number: item for name in names for item in find_items(connection, name, str(self.folder))}
+            if where is not None:
+                items |= {item.number: item for item in select_items(connection, *parse_filter(where))}
+        remove_items(self.catalogue, sorted(items))
+        settle(self.catalogue)
+        return list(items.values())
+
+    def convert(
+        self, store: str | None = None, ann: str | None = None, engine: str | None = None, uri: str | None = None
+    ) -> State:
+        """Change how the views are stored; None leaves a choice as it is.
+
+        Args:
+            store: `fp32`, `fp16` or `int8`. What a smaller format has lost does not come back.
+            ann: `hnsw` or `ivfpq` for an approximate index, `none` for exact search.
+            engine: `faiss` or `milvus`.
+            uri: Address of the Milvus server.
+        """
+        from .store.maintenance import convert_gallery
+
+        return convert_gallery(self.catalogue, store, ann, engine, uri)
+
+    def check(self, repair: bool = False, files: bool = False) -> "CheckReport":
+        """Check that the gallery is complete and as it was written; see `leccr.gallery.check.check_gallery`."""
+        from .check import check_gallery
+
+        return check_gallery(self.catalogue, lambda: self.encoder, repair, files)
