@@ -114,14 +114,21 @@ class TextTower(Tower):
         return {"input_ids": input_ids, "attention_mask": attention_mask + empty}
 
     def _from_cache(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Return token states (B, L, H) of frozen layers as they are stored, and run only the layers above."""
+        """Return token states (B, L, H) of frozen layers as stored, or pooled ones (B, 1, H); run the layers above."""
         layers = self.cache.layers
         states, known = self.cache.look_up(input_ids, self.seen(attention_mask))
         states, unknown = states.to(input_ids.device, self.model.dtype), ~known.to(input_ids.device)
         if unknown.any():
-            with torch.no_grad():
-                states[unknown] = self.lower(input_ids[unknown], attention_mask[unknown], layers).to(states.dtype)
+            states[unknown] = self._unknown(input_ids[unknown], attention_mask[unknown], states).to(states.dtype)
         return states if layers is None else self.upper(states, input_ids, attention_mask, layers)
+
+    @torch.no_grad()
+    def _unknown(self, input_ids: Tensor, attention_mask: Tensor, stored: Tensor) -> Tensor:
+        """Return the states of texts that are not stored, pooled if the `stored` ones are."""
+        states = self.lower(input_ids, attention_mask, self.cache.layers)
+        if stored.shape[1] == input_ids.shape[1]:
+            return states
+        return self.pool(states, attention_mask, input_ids).unsqueeze(1)
 
     def lower(self, input_ids: Tensor, attention_mask: Tensor, layers: int | None) -> Tensor:
         """Return the states (B, L, H) after the lowest layers, or of the whole tower where `layers` is None."""
@@ -133,7 +140,9 @@ class TextTower(Tower):
         return run_upper(self.model, layers, states, **self._inputs(input_ids, attention_mask))
 
     def pool(self, states: Tensor, attention_mask: Tensor, input_ids: Tensor | None = None) -> Tensor:
-        """Return one vector (B, H) per text of the token states (B, L, H); `"eos"` needs the `input_ids`."""
+        """Return one vector (B, H) per text of the states (B, L, H), or pooled ones; `"eos"` needs the `input_ids`."""
+        if self.cache is not None and states.shape[1] < attention_mask.shape[1]:
+            return states[:, 0]
         if self.pooling == "mean":
             return masked_mean(states, attention_mask.bool())
         if self.pooling == "last":

@@ -79,16 +79,20 @@ class TextStates:
             seen: Which of them the tower sees, (B, L); a row without any is no text, and counts as known.
 
         Returns:
-            States (B, L, H) in float32, zero at tokens that are not seen, and which rows (B,) are known. Both are on
-            the CPU, as the file is.
+            States (B, L, H) in float32, zero at tokens that are not seen, or the pooled ones (B, 1, H) where there are no
+            others; and which rows (B,) are known. Both are on the CPU, as the file is.
         """
         visible = seen.cpu().numpy().astype(bool)
         rows = np.array([self._row(ids[own]) for ids, own in zip(token_array(input_ids), visible, strict=True)])
         blank, known = ~visible.any(axis=1), rows >= 0
         self.asked += int((~blank).sum())
         self.missing += int((~blank & ~known).sum())
-        last = np.diff(self._offsets)[rows] - 1
-        places = self._offsets[rows][:, None] + np.minimum(visible.cumsum(axis=1) - 1, last[:, None])
+        counts = np.diff(self._offsets)[rows]
+        if (counts[known] == 1).all() and (visible[known].sum(axis=1) > 1).any():
+            states = torch.zeros(len(rows), 1, self.width)
+            states[known, 0] = self._states[self._offsets[rows[known]]].float()
+            return states, torch.from_numpy(known | blank)
+        places = self._offsets[rows][:, None] + np.minimum(visible.cumsum(axis=1), counts[:, None]) - 1
         taken = torch.from_numpy(visible & known[:, None])
         states = torch.zeros(*taken.shape, self.width)
         states[taken] = self._states[torch.from_numpy(places)[taken]].float()

@@ -10,7 +10,7 @@ from processing.text_states import TextStates
 from ..errors import UserError
 from ..recipes.recipe import Recipe
 
-COMMAND = "leccr features DATA --texts"
+POOLED, TOKENS = "pooled", "tokens"
 
 
 def _all_states(folder: str | Path) -> list[TextStates]:
@@ -25,9 +25,9 @@ def _all_states(folder: str | Path) -> list[TextStates]:
 def text_settings(recipe: Recipe) -> dict[str, Any] | None:
     """Return what the states of a recipe's texts depend on; None if it trains its whole text tower.
 
-    `layers` is how many of the tower's layers they have been through, None for all. `captions` says whether there is
-    one state per token, or only the pooled one, which suffices where captions are matched as a whole; `joined` which
-    layers' states are in one, where that is not the last one's.
+    `layers` is how many of the tower's layers they have been through, None for all. `captions` and `descriptions` say
+    whether there is one state per token, or only the pooled one, which suffices where texts are matched as a whole;
+    `joined` which layers' states are in one, where that is not the last one's.
     """
     tower = recipe.dual_encoder or recipe.warm_start or recipe.text
     # Dual encoders are frozen unless the recipe says otherwise.
@@ -41,15 +41,26 @@ def text_settings(recipe: Recipe) -> dict[str, Any] | None:
         "tower": tower,
         "layers": layers,
         "pooling": recipe.model.get("text_pooling", "cls"),
-        "captions": "pooled" if whole else "tokens",
+        "captions": POOLED if whole else TOKENS,
+        "descriptions": TOKENS if not whole or _reads_tokens(recipe) else POOLED,
         **({"joined": recipe.model["text_layers"]} if recipe.model.get("text_layers") else {}),
     }
 
 
+def _reads_tokens(recipe: Recipe) -> bool:
+    """Return whether slots attend to the tokens of descriptions."""
+    return recipe.model.get("slot_source", "attention") != "sentences" and recipe.model.get("num_slots") != 0
+
+
 def fits_recipe(states: TextStates, recipe: Recipe) -> bool:
-    """Return whether states can take the place of the frozen layers of a recipe's text tower."""
-    settings = text_settings(recipe)
-    return settings is not None and states.settings in (settings, settings | {"captions": "tokens"})
+    """Return whether states can take the place of the frozen layers of a recipe's text tower.
+
+    States of all tokens serve where pooled ones would, since they are pooled when they are read.
+    """
+    settings, stored = text_settings(recipe), states.settings
+    if settings is None or stored.keys() != settings.keys():
+        return False
+    return all(stored[name] == value or (value, stored[name]) == (POOLED, TOKENS) for name, value in settings.items())
 
 
 def text_states_path(data: str | Path, recipe: Recipe) -> Path:
@@ -73,8 +84,10 @@ def choose_text_states(data: str | Path, recipe: Recipe) -> TextStates | None:
     Raises:
         UserError: If one of the files is broken.
     """
-    existing = _all_states(data)
+    existing, settings = _all_states(data), text_settings(recipe)
     fitting = [states for states in existing if fits_recipe(states, recipe)]
+    # Pooled states are read much faster than those of all tokens.
+    fitting.sort(key=lambda states: states.settings != settings)
     if fitting and recipe.model.get("token_dropout"):
         note(
             f"Note: token_dropout hides tokens before the text tower sees them, so {fitting[0].path.name} is not used."
@@ -85,7 +98,7 @@ def choose_text_states(data: str | Path, recipe: Recipe) -> TextStates | None:
         what = "the frozen text tower" if layers is None else f"the frozen lowest {layers} layers of the text tower"
         note(f"Note: the states in {fitting[0].path.name} take the place of {what}.")
         return fitting[0]
-    if existing and text_settings(recipe) is not None:
+    if existing and settings is not None:
         names = ", ".join(f"{states.path.name} ({states.settings['tower']})" for states in existing)
         note(f"Note: the text tower runs, since no states of texts next to the data are of its frozen layers: {names}.")
     return None

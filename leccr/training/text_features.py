@@ -21,7 +21,7 @@ from processing.text_states import save_text_states, text_key, token_array
 from processing.writing import own_folder
 
 from ..data.loading import load_data
-from ..data.text_states import check_frozen, text_states_path
+from ..data.text_states import POOLED, check_frozen, text_states_path
 from ..defaults import EMBEDDING_BATCH
 from ..errors import UserError, settings_of_the_user
 from ..models.build import build_model, build_processor, training_texts
@@ -81,7 +81,7 @@ def run_text_features(
         raise UserError(f"{target} exists already; remove it to compute the texts again.")
     processor = build_processor(recipe, training_texts(splits.get("train", next(iter(splits.values())))))
     tower = to_device(load_text_tower(recipe, processor), chosen, dtype)
-    texts = collect_texts(recipe, processor, tower, splits.values(), settings["captions"] == "pooled")
+    texts = collect_texts(recipe, processor, tower, splits.values(), settings)
     probes = [texts[key].ids.tolist() for key in list(texts)[:: max(1, len(texts) // PROBES)][:PROBES]]
     check_layers(tower, settings, probes)
     parts = own_folder(target.with_suffix(".parts"))
@@ -109,7 +109,7 @@ def load_text_tower(recipe: Recipe, processor: Any) -> TextTower:
 
 
 def collect_texts(
-    recipe: Recipe, processor: Any, tower: TextTower, splits: Iterable[Dataset], pooled: bool
+    recipe: Recipe, processor: Any, tower: TextTower, splits: Iterable[Dataset], settings: dict[str, Any]
 ) -> dict[str, Text]:
     """Return all texts that training and validation by a recipe can draw, by their keys, the shortest first.
 
@@ -118,17 +118,18 @@ def collect_texts(
         processor: What turns them into token ids.
         tower: What reads them.
         splits: Rows in the project's schema.
-        pooled: Whether the pooled state of a caption suffices.
+        settings: What `check_frozen` returned.
     """
+    captions_pooled, descriptions_pooled = (settings[kind] == POOLED for kind in ("captions", "descriptions"))
     described = recipe.network == "cross-modal" and recipe.model.get("description_config") is None
     texts: dict[str, Text] = {}
     for rows in splits:
         for start in range(0, len(rows), TOKENIZED_ROWS):
             part = rows.select(range(start, min(start + TOKENIZED_ROWS, len(rows))))
             for ids in _caption_ids(recipe, processor, tower, part):
-                texts.setdefault(text_key(ids), Text(ids, pooled))
+                texts.setdefault(text_key(ids), Text(ids, captions_pooled))
             for ids in _description_ids(processor, tower, part) if described else ():
-                texts[text_key(ids)] = Text(ids, False)
+                texts[text_key(ids)] = Text(ids, descriptions_pooled)
     return dict(sorted(texts.items(), key=lambda item: len(item[1].ids)))
 
 

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from processing.errors import UserError
 from processing.text_states import TextStates, save_text_states, text_key
 
-SETTINGS = {"tower": "bert", "layers": 2, "pooling": "mean", "captions": "tokens"}
+SETTINGS = {"tower": "bert", "layers": 2, "pooling": "mean", "captions": "tokens", "descriptions": "tokens"}
 TEXTS = {(5, 6, 7): [[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]], (8, 9): [[4.0, 4.0]]}
 
 
@@ -30,6 +30,13 @@ def test_states_are_found_wherever_the_padding_is(path: Path) -> None:
     assert found[..., 0].tolist() == [[1, 2, 3, 0], [0, 1, 2, 3], [4, 4, 0, 0], [0] * 4, [0] * 4]
     assert (found.dtype, found.shape[2], len(states)) == (torch.float32, states.width, 2)
     assert (states.asked, states.missing) == (5, 2)
+
+
+def test_pooled_states_are_not_repeated(path: Path) -> None:
+    states = TextStates(path)
+    input_ids = torch.tensor([[8, 9, 0], [5, 6, 8], [0, 0, 0]])
+    found, known = states.look_up(input_ids, (input_ids > 0).long())
+    assert (found.tolist(), known.tolist()) == ([[[4, 4]], [[0, 0]], [[0, 0]]], [True, False, True])
 
 
 def test_a_row_without_a_token_is_no_text(path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from leccr.data.text_states import choose_text_states, text_settings, text_states_path
+from leccr.data.text_states import check_frozen, choose_text_states, text_settings, text_states_path
 from leccr.errors import UserError
 from leccr.recipes import Recipe
 from processing.text_states import save_text_states
@@ -49,6 +49,27 @@ def test_states_of_all_tokens_serve_where_pooled_ones_would(tmp_path: Path) -> N
     assert text_states_path(tmp_path, retriever) == path
     states = choose_text_states(tmp_path, retriever)
     assert states is not None and states.path == path
+
+
+@pytest.mark.parametrize(
+    ("model", "kind"),
+    [
+        ({}, "tokens"),
+        ({"slot_source": "both"}, "tokens"),
+        ({"slot_source": "sentences"}, "pooled"),
+        ({"num_slots": 0}, "pooled"),
+        ({"freeze_text": False, "freeze_text_layers": 2, "num_slots": 0}, "tokens"),
+    ],
+)
+def test_descriptions_are_pooled_unless_slots_attend_to_tokens(model: dict[str, Any], kind: str) -> None:
+    assert check_frozen(recipe({**FROZEN, **model}, text="org/e5"))["descriptions"] == kind
+
+
+def test_pooled_descriptions_do_not_serve_where_tokens_are_needed(tmp_path: Path) -> None:
+    whole = recipe({**FROZEN, "slot_source": "sentences"}, text="org/e5")
+    path = write(tmp_path, whole)
+    assert choose_text_states(tmp_path, recipe(FROZEN, text="org/e5")) is None
+    assert text_states_path(tmp_path, recipe(FROZEN, text="org/e5")) != path
 
 
 def test_each_depth_and_tower_has_a_file_of_its_own(tmp_path: Path) -> None:
