@@ -79,8 +79,8 @@ class TextStates:
             seen: Which of them the tower sees, (B, L); a row without any is no text, and counts as known.
 
         Returns:
-            States (B, L, H) in float32, zero at tokens that are not seen, or the pooled ones (B, 1, H) where there are no
-            others; and which rows (B,) are known. Both are on the CPU, as the file is.
+            States (B, L, H) in float32, zero at tokens that are not seen, or the pooled ones (B, 1, H) where there are
+            no others; and which rows (B,) are known. Both are on the CPU, as the file is.
         """
         visible = seen.cpu().numpy().astype(bool)
         rows = np.array([self._row(ids[own]) for ids, own in zip(token_array(input_ids), visible, strict=True)])
