@@ -7,7 +7,7 @@ import typer
 
 from processing.writable import check_writable
 
-from ..gallery.options import AddOptions, IndexOptions
+from ..gallery.options import AddOptions, IndexOptions, SearchOptions
 from .options import DescriptionWeight, Device, Dtype, Processes, TrustRemoteCode, Workers, is_number
 
 GalleryFolder = Annotated[Path, typer.Argument(metavar="GALLERY", help="Folder that `leccr index` wrote.")]
@@ -118,7 +118,7 @@ def search(
         folder,
         " ".join(query) if query else None,
         k=k,
-        where=where,
+        options=SearchOptions(where=where),
         min_confidence=min_confidence,
         image=image,
         queries=queries,

@@ -1,7 +1,6 @@
 """A gallery: pictures and videos, encoded once, that texts in any language, or pictures, search."""
 
 import threading
-from itertools import repeat
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, overload
@@ -12,12 +11,13 @@ from processing.device import check_names
 
 from ..errors import UserError
 from .changes import GalleryChanges
-from .confidence import check_confidence, confidences, fitting
+from .confidence import check_confidence, fitting
 from .filters import parse_filter
-from .options import IndexOptions
-from .results import Result, checked_embeddings, checked_texts, make_results, warn_unreadable
-from .store.catalogue import VIDEO, Catalogue, items_at, read_state, sources_of
-from .store.snapshot import Snapshot, matching_positions
+from .options import IndexOptions, SearchOptions
+from .results import Result
+from .retrieval import embed_queries, retrieve
+from .store.catalogue import VIDEO, Catalogue, read_state, sources_of
+from .store.snapshot import Snapshot
 from .store.state import State
 
 if TYPE_CHECKING:
@@ -138,15 +138,32 @@ class Gallery(GalleryChanges):
 
     @overload
     def search(
-        self, query: "str | np.ndarray", k: int = 10, where: str | None = None, min_confidence: float | None = None
+        self,
+        query: "str | np.ndarray",
+        k: int = 10,
+        where: str | None = None,
+        min_confidence: float | None = None,
+        **options: Any,
     ) -> list[Result]: ...
 
     @overload
     def search(
-        self, query: Texts, k: int = 10, where: str | None = None, min_confidence: float | None = None
+        self,
+        query: Texts,
+        k: int = 10,
+        where: str | None = None,
+        min_confidence: float | None = None,
+        **options: Any,
     ) -> list[list[Result]]: ...
 
-    def search(self, query: Any, k: int = 10, where: str | None = None, min_confidence: float | None = None) -> Any:
+    def search(
+        self,
+        query: Any,
+        k: int = 10,
+        where: str | None = None,
+        min_confidence: float | None = None,
+        **options: Any,
+    ) -> Any:
         """Find the items that match a text, in any language.
 
         Args:
@@ -154,6 +171,7 @@ class Gallery(GalleryChanges):
             k: Number of results; fewer come back if the gallery has fewer items.
             where: A filter over the stored columns, such as `path~holiday and kind=video`.
             min_confidence: Leave out answers to texts that are less sure, from 0 to 1.
+            **options: Further fields of `leccr.gallery.options.SearchOptions`.
 
         Returns:
             Results, best first; one list per query if there are several queries.
@@ -167,23 +185,16 @@ class Gallery(GalleryChanges):
         """
         if k < 1:
             raise UserError(f"k is {k}, but has to be at least 1.")
-        condition = None if where is None else parse_filter(where)
+        chosen = SearchOptions(where, **options)
+        if where is not None:
+            # Before the model is loaded.
+            parse_filter(where)
         check_confidence(min_confidence)
-        queries, asked, single = self._embeddings(query)
+        queries = embed_queries(query, lambda: self.encoder)
         with self.catalogue.reading() as connection:
-            snapshot = self.snapshot(connection)
-            allowed = None if condition is None else matching_positions(connection, *condition)
-            rankings = snapshot.rank(queries, k, allowed)
-            items = items_at(connection, sorted({int(position) for each in rankings for position in each.positions}))
-            snapshot.engine.view_map.check_counts({position: item.views for position, item in items.items()})
-            sources = sources_of(connection)
-        state = snapshot.state
-        sure = repeat(None) if asked is None else confidences(rankings, asked, self.encoder, state)
-        results = [
-            fitting(make_results(ranking, items, sources, state.slots, own), min_confidence)
-            for ranking, own in zip(rankings, sure)
-        ]
-        return results[0] if single else results
+            found = retrieve(connection, self.snapshot(connection), queries, k, chosen, lambda: self.encoder)
+        results = [fitting(own, min_confidence) for own in found]
+        return results[0] if queries.single else results
 
     def search_by_image(
         self,
@@ -191,6 +202,7 @@ class Gallery(GalleryChanges):
         k: int = 10,
         where: str | None = None,
         description: str | None = None,
+        **options: Any,
     ) -> list[Result]:
         """Find the items that look like a picture or a video, whose whole-image embedding is the query.
 
@@ -199,6 +211,7 @@ class Gallery(GalleryChanges):
             k: Number of results.
             where: A filter over the stored columns.
             description: What the picture shows, for models that use descriptions.
+            **options: Further fields of `leccr.gallery.options.SearchOptions`.
 
         Raises:
             UserError: If the file is broken.
@@ -210,7 +223,7 @@ class Gallery(GalleryChanges):
             row["video"] = str(image)
         else:
             row["image"] = self.encoder.open_picture(str(image) if isinstance(image, Path) else image)
-        return self.search(self.encoder.image(row), k, where)
+        return self.search(self.encoder.image(row), k, where, **options)
 
     def thumbnail(self, result: Result) -> "PillowImage.Image | None":
         """Return the stored small picture of a result; None if it has none, or is no longer in the gallery.
@@ -223,17 +236,6 @@ class Gallery(GalleryChanges):
         with self.catalogue.reading() as connection:
             row = connection.execute("SELECT picture FROM thumbnails WHERE number = ?", (result.number,)).fetchone()
         return None if row is None else open_image({"bytes": row[0], "path": None}, result.id)
-
-    def _embeddings(self, query: Any) -> tuple[np.ndarray, list[tuple[str, float]] | None, bool]:
-        """Return queries as (Q, D) float32, each text with its unknown share, and whether it was a single one."""
-        texts = [query] if isinstance(query, str) else query
-        if not (isinstance(texts, (list, tuple)) and all(isinstance(text, str) for text in texts)):
-            queries = checked_embeddings(query)
-            return np.atleast_2d(queries), None, queries.ndim == 1
-        checked = checked_texts(texts)
-        asked = list(zip(checked, self.encoder.unknown_shares(checked), strict=True))
-        warn_unreadable(asked)
-        return self.encoder.texts(checked), asked, isinstance(query, str)
 
     def snapshot(self, connection: Any) -> Snapshot:
         """Return what is needed to search the state that a connection sees; opened again after a change."""

@@ -1,4 +1,4 @@
-"""What can be chosen when pictures and videos are indexed; the defaults of Python and of the command line."""
+"""What can be chosen when galleries are built and searched; the defaults of Python and of the command line."""
 
 from dataclasses import dataclass
 
@@ -55,3 +55,14 @@ class IndexOptions(AddOptions):
     ann: str | None = None
     engine: str = "faiss"
     uri: str | None = None
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """Which of the items that fit a query are answers.
+
+    Attributes:
+        where: A filter over the stored columns, such as `path~holiday and kind=video`.
+    """
+
+    where: str | None = None

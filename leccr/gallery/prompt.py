@@ -17,6 +17,7 @@ from .answers import explanation, note_unreadable, print_json, print_table
 from .candidates import kind_of
 from .confidence import fitting
 from .gallery import Gallery
+from .options import SearchOptions
 from .results import Result, existing_file
 
 PROMPT = "query> "
@@ -34,7 +35,7 @@ class Prompt:
     Args:
         gallery: An open gallery.
         k: Number of results per query.
-        where: A filter.
+        options: Which items are answers.
         min_confidence: Leave out answers that are less sure.
         as_json: Print one line of JSON per query instead of a table.
     """
@@ -43,13 +44,13 @@ class Prompt:
         self,
         gallery: Gallery,
         k: int,
-        where: str | None = None,
+        options: SearchOptions = SearchOptions(),  # noqa: B008
         min_confidence: float | None = None,
         as_json: bool = False,
     ) -> None:
         self.gallery = gallery
         self.k = k
-        self.where = where
+        self.options = options
         self.min_confidence = min_confidence
         self.as_json = as_json
         self.view_count = gallery.state.view_count
@@ -104,7 +105,7 @@ class Prompt:
             self._search(line)
 
     def _search(self, query: str) -> None:
-        found = self.gallery.search(query, self.k, self.where)
+        found = self.gallery.search(query, self.k, **vars(self.options))
         self.results = fitting(found, self.min_confidence)
         [unknown] = self.gallery.encoder.unknown_shares([query])
         if self.as_json:
@@ -115,7 +116,7 @@ class Prompt:
         note_unreadable(query, unknown)
         print_table(self.results, found[:1])
         if not found:
-            print(f"No item matches the filter {shown(self.where)}.")
+            print(f"No item matches the filter {shown(self.options.where)}.")
         elif self.results and not self._explained:
             note(explanation(self.view_count), sys.stderr)
             self._explained = True

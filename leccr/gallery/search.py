@@ -12,6 +12,7 @@ from ..errors import UserError
 from .answers import check_sheet, draw_sheet, explanation, note_unreadable, print_json, print_table
 from .confidence import check_confidence, fitting
 from .gallery import Gallery
+from .options import SearchOptions
 from .prompt import Prompt
 from .results import Result, UnreadableQueryWarning
 
@@ -21,7 +22,7 @@ def run_search(
     query: str | None,
     *,
     k: int = 10,
-    where: str | None = None,
+    options: SearchOptions = SearchOptions(),  # noqa: B008
     min_confidence: float | None = None,
     image: Path | None = None,
     queries: Path | None = None,
@@ -39,7 +40,7 @@ def run_search(
         folder: The gallery.
         query: A text; None to search by `image`, for the lines of `queries` or of the standard input, or at a prompt.
         k: Number of results per query.
-        where: A filter.
+        options: Which items are answers.
         min_confidence: Leave out answers to texts that are less sure, from 0 to 1.
         image: A picture or video to search with.
         queries: A file with one query per line.
@@ -69,20 +70,20 @@ def run_search(
     with Gallery.open(folder, model, approximate=not exact, **loading) as gallery:
         _check_items(gallery)
         if image is not None:
-            answered = [(str(image), gallery.search_by_image(image, k, where))]
+            answered = [(str(image), gallery.search_by_image(image, k, **vars(options)))]
         elif query is not None:
-            answered = [(query, gallery.search(query, k, where))]
+            answered = [(query, gallery.search(query, k, **vars(options)))]
         elif queries is not None:
             texts = _lines(queries)
-            answered = list(zip(texts, gallery.search(texts, k, where)))
+            answered = list(zip(texts, gallery.search(texts, k, **vars(options))))
         else:
-            _answer_input(gallery, k, where, min_confidence, as_json)
+            _answer_input(gallery, k, options, min_confidence, as_json)
             return
         unknown = [None] if image is not None else gallery.encoder.unknown_shares([text for text, _ in answered])
         kept = [(text, fitting(results, min_confidence)) for text, results in answered]
         for (text, results), (_, own), share in zip(answered, kept, unknown):
             _print_answer(text, own, as_json, len(answered) > 1, share, results[:1])
-        _note_few(gallery, answered[0][1], k if min_confidence is None else 0, where)
+        _note_few(gallery, answered[0][1], k if min_confidence is None else 0, options.where)
         if not as_json and any(results for _, results in kept):
             note(explanation(gallery.state.view_count, image is None), sys.stderr)
         if sheet is not None and draw_sheet(gallery, kept, sheet):
@@ -140,11 +141,13 @@ def _read_queries(lines: Iterable[bytes], name: str) -> Iterator[str]:
             _warn(f"Line {number} of {name} is not UTF-8 text at byte {error.start + 1}; it is left out.")
 
 
-def _answer_input(gallery: Gallery, k: int, where: str | None, min_confidence: float | None, as_json: bool) -> None:
+def _answer_input(
+    gallery: Gallery, k: int, options: SearchOptions, min_confidence: float | None, as_json: bool
+) -> None:
     """Answer the lines of the standard input: at a prompt if a person types them."""
     # Loads the model before the first query, and refuses a filter that cannot be read.
-    gallery.search("warm up", 1, where)
-    prompt = Prompt(gallery, k, where, min_confidence, as_json)
+    gallery.search("warm up", 1, **vars(options))
+    prompt = Prompt(gallery, k, options, min_confidence, as_json)
     if sys.stdin.isatty() and sys.stdout.isatty():
         prompt.run()
     else:

@@ -12,6 +12,7 @@ from prompt_toolkit.output import DummyOutput
 
 from leccr.errors import UserError
 from leccr.gallery import Gallery, prompt
+from leccr.gallery.options import SearchOptions
 from leccr.gallery.prompt import WELCOME, Prompt, open_in_viewer
 from leccr.gallery.search import run_search
 from leccr.models.encoder import Encoder
@@ -139,7 +140,7 @@ def test_a_filter_that_leaves_nothing_is_said(
     gallery: Gallery, keyboard: Type, capsys: pytest.CaptureFixture[str]
 ) -> None:
     keyboard(f"a{ENTER}{ENTER}")
-    Prompt(gallery, 1, "path~zzz").run()
+    Prompt(gallery, 1, SearchOptions("path~zzz")).run()
     assert "No item matches the filter path~zzz." in capsys.readouterr().out
 
 
