@@ -40,7 +40,16 @@ _TURNS = {
 MOST_STRETCH = 8
 
 
-class _Frame(NamedTuple):
+class Span(NamedTuple):
+    """A part of a video, or the whole of it, in seconds on the clock of its file, which need not begin at 0."""
+
+    start: float
+    end: float
+
+
+class TimedFrame(NamedTuple):
+    """A frame, and when it is shown, in seconds on the clock of its file."""
+
     time: float
     content: "VideoFrame"
 
@@ -56,7 +65,7 @@ def open_visual(
     """Return a row's picture, or frames of its video.
 
     Args:
-        row: A row of `processing.schema`.
+        row: A row of `processing.schema`; one of a shot has its `span`, too.
         num_frames: Most frames of a video.
         background: What is seen through transparent parts.
         side: Pixels of a picture's shorter side that suffice, as for `open_image`.
@@ -66,11 +75,13 @@ def open_visual(
         ImportError: If it is a video and PyAV is not installed.
     """
     if is_video(row):
-        return open_frames(row["video"], num_frames, background)
+        return open_frames(row["video"], num_frames, background, row.get("span"))
     return [open_image(row.get("image"), row["id"], background, side)]
 
 
-def open_frames(path: str | Path, count: int = NUM_FRAMES, background: str = BACKGROUND) -> list[PillowImage.Image]:
+def open_frames(
+    path: str | Path, count: int = NUM_FRAMES, background: str = BACKGROUND, span: Span | None = None
+) -> list[PillowImage.Image]:
     """Return the frames that are shown in the middles of `count` equal parts of a video's time, in RGB.
 
     They are turned, mirrored and stretched as the file says that they are shown. Time decides, not the number of a
@@ -81,6 +92,7 @@ def open_frames(path: str | Path, count: int = NUM_FRAMES, background: str = BAC
         path: The video's file, or that of an animation such as a GIF.
         count: Most frames to return.
         background: What is seen through transparent parts of an animation.
+        span: The part of the video to show; by default all of it.
 
     Raises:
         UserError: If there is no such file, it has no pictures, is broken or cut off, or its frames have more than 100
@@ -94,10 +106,9 @@ def open_frames(path: str | Path, count: int = NUM_FRAMES, background: str = BAC
         raise BrokenFileError(f"{path} does not exist", "add the video")
     if is_image_name(path):
         return open_animation(path, count, background)
-    with _opened(path) as (container, stream):
-        start, end = _span(path, container, stream)
+    start, end = span or video_span(path)
     times = [start + (end - start) * (index + 0.5) / count for index in range(count)]
-    with _opened(path) as (container, stream):
+    with opened_video(path) as (container, stream):
         frames = _frames(path, container, stream, times)
         stretch = _stretch(stream)
         pictures = {frame: _picture(frame, stretch) for frame in dict.fromkeys(frames)}
@@ -105,8 +116,13 @@ def open_frames(path: str | Path, count: int = NUM_FRAMES, background: str = BAC
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[tuple["InputContainer", "VideoStream"]]:
-    """Open a video and its first stream of pictures; what FFmpeg finds wrong with it later is told here, too."""
+def opened_video(path: str | Path) -> Iterator[tuple["InputContainer", "VideoStream"]]:
+    """Open a video and its first stream of pictures; what FFmpeg finds wrong with it later is told here, too.
+
+    Raises:
+        UserError: If it cannot be opened or decoded; the message names the file.
+        ImportError: If PyAV is not installed.
+    """
     try:
         import av
         from av.stream import Disposition
@@ -131,7 +147,18 @@ def _opened(path: str | Path) -> Iterator[tuple["InputContainer", "VideoStream"]
         raise BrokenFileError(f"{path} cannot be decoded as a video", "replace or remove it") from error
 
 
-def _span(path: str | Path, container: "InputContainer", stream: "VideoStream") -> tuple[float, float]:
+def video_span(path: str | Path) -> Span:
+    """Return when a video starts and ends.
+
+    Raises:
+        UserError: If it has no frames with a time, is cut off, or is no video; the message names the file.
+        ImportError: If PyAV is not installed.
+    """
+    with opened_video(path) as (container, stream):
+        return _span(path, container, stream)
+
+
+def _span(path: str | Path, container: "InputContainer", stream: "VideoStream") -> Span:
     """Return the seconds at which the video starts and ends, from going through the file without decoding it.
 
     Headers are not exact enough where the frame rate varies, and some have no duration at all.
@@ -153,7 +180,7 @@ def _span(path: str | Path, container: "InputContainer", stream: "VideoStream") 
     if seconds < WHOLE_SHARE * announced:
         problem = f"{path} is cut off: it has {seconds:.1f} of {announced:.1f} seconds"
         raise BrokenFileError(problem, "fetch it again")
-    return start, end
+    return Span(start, end)
 
 
 def _frames(
@@ -161,11 +188,11 @@ def _frames(
 ) -> list["VideoFrame"]:
     """Go through the video once and return the frames shown at some rising times."""
     frames: list[VideoFrame] = []
-    source = _decode(path, container, stream)
+    source = decoded_frames(path, container, stream)
     shown, upcoming, seen = None, next(source, None), 0
     for time in times:
         if upcoming and time - upcoming.time > SEEK_SECONDS and _seek(container, stream, time):
-            source = _decode(path, container, stream)
+            source = decoded_frames(path, container, stream)
             shown, upcoming = None, next(source, None)
         while upcoming and (shown is None or upcoming.time <= time):
             shown, upcoming, seen = upcoming, next(source, None), seen + 1
@@ -175,7 +202,8 @@ def _frames(
     return frames if seen >= len(times) else list(dict.fromkeys(frames))
 
 
-def _decode(path: str | Path, container: "InputContainer", stream: "VideoStream") -> Iterator[_Frame]:
+def decoded_frames(path: str | Path, container: "InputContainer", stream: "VideoStream") -> Iterator[TimedFrame]:
+    """Yield the frames of an open video from where it is, in the order in which they are shown."""
     time = float("-inf")
     for frame in container.decode(stream):
         _check_size(path, frame)
@@ -183,7 +211,7 @@ def _decode(path: str | Path, container: "InputContainer", stream: "VideoStream"
             raise BrokenFileError(f"{path} has frames without a time", "convert it to MP4")
         # Some AVI files tell when a frame is decoded instead, but the frames come in the order they are shown in.
         time = max(time, frame.time)
-        yield _Frame(time, frame)
+        yield TimedFrame(time, frame)
 
 
 def _seek(container: "InputContainer", stream: "VideoStream", time: float) -> bool:
