@@ -62,9 +62,11 @@ def find_shots(path: str | Path, shots: str = AUTO) -> list[Span]:
         At least one; one that is the whole video if that is short.
 
     Raises:
-        UserError: If the file has no frames with a time, or is broken or cut off; the message names it.
+        UserError: If `shots` is anything else, or the file has no frames with a time, is broken or cut off; the message
+            names it.
         ImportError: If PyAV is not installed.
     """
+    check_shots(shots)
     path = stored_path(path)
     whole = video_span(path)
     length = whole.end - whole.start
@@ -79,6 +81,17 @@ def find_shots(path: str | Path, shots: str = AUTO) -> list[Span]:
         step = max(float(shots), length / MOST_SHOTS)
         bounds = [whole.start + step * number for number in range(max(1, round(length / step)))]
     return [Span(*shot) for shot in pairwise([*bounds, whole.end])]
+
+
+def span_at(path: str | Path, start: float, end: float) -> Span:
+    """Return a shot on the clock of its file, from seconds after the beginning of the video.
+
+    Raises:
+        UserError: If the file is no video; the message names it.
+        ImportError: If PyAV is not installed.
+    """
+    whole = video_span(path)
+    return Span(whole.start + start, whole.start + end)
 
 
 def _far_apart(cuts: Iterable[float], whole: Span) -> list[float]:

@@ -26,11 +26,15 @@ DescribeWith = Annotated[
 Endpoint = Annotated[str | None, typer.Option(help="OpenAI-compatible server that runs that model.")]
 BatchSize = Annotated[int, typer.Option(min=1, max=65536, help="Pictures per batch.")]
 Frames = Annotated[bool, typer.Option("--frames", help="Encode animations (GIF ...) as videos, for models of videos.")]
+Shots = Annotated[
+    str | None,
+    typer.Option(metavar="HOW", help="Divide long videos at their cuts (auto), every 10 seconds (10), or not (none)."),
+]
 Filter = Annotated[
     str | None,
     typer.Option(
         "--filter",
-        help="Condition such as 'path~holiday and time>=2024-05-31'; also id, kind, size, description, hash.",
+        help="Condition such as 'path~holiday and time>=2024-05-31'; also id, kind, size, description, hash, start.",
     ),
 ]
 
@@ -51,6 +55,7 @@ def index(
     workers: Workers = IndexOptions.workers,
     processes: Processes = IndexOptions.processes,
     frames: Frames = IndexOptions.frames,
+    shots: Shots = IndexOptions.shots,
     device: Device = IndexOptions.device,
     dtype: Dtype = IndexOptions.dtype,
     trust_remote_code: TrustRemoteCode = IndexOptions.trust_remote_code,
@@ -74,6 +79,7 @@ def index(
         workers=workers,
         processes=processes,
         frames=frames,
+        shots=shots,
         device=device,
         dtype=dtype,
         trust_remote_code=trust_remote_code,
@@ -92,6 +98,9 @@ def search(
         float | None,
         typer.Option(metavar="P", min=0, max=1, callback=is_number, help="Leave out answers less sure than this."),
     ] = None,
+    all_moments: Annotated[
+        bool, typer.Option("--all-moments", help="Answer with every shot of a long video, not only its best one.")
+    ] = SearchOptions.all_moments,
     image: Annotated[Path | None, typer.Option(help="Search with a picture or a video.")] = None,
     queries: Annotated[Path | None, typer.Option(help="Text file with one query per line.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON per query.")] = False,
@@ -118,7 +127,7 @@ def search(
         folder,
         " ".join(query) if query else None,
         k=k,
-        options=SearchOptions(where=where),
+        options=SearchOptions(where=where, all_moments=all_moments),
         min_confidence=min_confidence,
         image=image,
         queries=queries,

@@ -12,14 +12,16 @@ from tqdm.auto import tqdm
 
 from processing.notes import is_quiet
 from processing.read_ahead import read_ahead
-from processing.video import open_frames
+from processing.screen import shown
 
-from ..drawing.thumbnail import jpeg_thumbnail
 from ..errors import UserError
-from ..models.encoder import Encoder, Inputs, Stopwatch
+from ..models.encoder import Encoder, Stopwatch
 from .candidates import Candidate, Source
+from .incoming import Known, LongVideo, New, Part, Prepared, differs, known_items, prepare
 from .options import AddOptions
-from .store.catalogue import VIDEO, Catalogue, Item, put_item, read_state, select_items, source_number, write_state
+from .store.catalogue import Catalogue, Item, put_item, read_state, source_number, sources_of, write_state
+from .store.maintenance import delete_item
+from .store.moments import put_moment
 from .store.state import State
 from .store.storage import Storage
 
@@ -47,30 +49,7 @@ class AddReport:
     busy: str = ""
 
 
-@dataclass
-class _New:
-    """An item on its way into the gallery."""
-
-    candidate: Candidate
-    item: Item
-    thumbnail: bytes | None
-    inputs: Inputs
-    views: np.ndarray | None = None
-
-
-@dataclass
-class _Prepared:
-    """A chunk of a source, read and decoded."""
-
-    count: int
-    new: list[_New] = field(default_factory=list)
-    unchanged: int = 0
-    touched: list[Item] = field(default_factory=list)
-    broken: list[tuple[str, str]] = field(default_factory=list)
-    animations: int = 0
-
-
-_Job = tuple[Sequence[Candidate], Mapping[str, Item]]
+_Job = tuple[Sequence[Candidate], Known]
 
 
 class Adder:
@@ -114,7 +93,9 @@ class Adder:
         """
         report = AddReport(broken=list(source.left_out), remarks=list(source.remarks))
         self._at_work = Stopwatch()
-        waiting: list[_New] = []
+        with self.catalogue.reading() as connection:
+            self._shots = read_state(connection, str(self.catalogue.folder)).shots
+        waiting: list[New] = []
         touched: list[Item] = []
         committed = time.monotonic()
         jobs = self._jobs(source, descriptions or {})
@@ -127,7 +108,7 @@ class Adder:
                 report.broken += prepared.broken
                 report.animations += prepared.animations
                 touched += prepared.touched
-                waiting += self._encoded(prepared.new, report)
+                waiting += self._encoded(prepared, report)
                 if time.monotonic() - committed >= self.seconds:
                     self._commit(source.kind, waiting, touched, report)
                     waiting, touched, committed = [], [], time.monotonic()
@@ -142,64 +123,50 @@ class Adder:
             chunk = [_described(candidate, descriptions) for candidate in chunk]
             yield chunk, self._known(chunk)
 
-    def _known(self, chunk: Sequence[Candidate]) -> dict[str, Item]:
+    def _known(self, chunk: Sequence[Candidate]) -> Known:
         with self.catalogue.reading() as connection:
-            return _known(connection, chunk)
+            return known_items(connection, chunk)
 
-    def _prepare(self, job: _Job) -> _Prepared:
+    def _prepare(self, job: _Job) -> Prepared:
         """Read and decode a chunk; runs in a thread or a process."""
-        chunk, known = job
-        prepared = _Prepared(len(chunk))
-        for candidate in chunk:
-            existing = known.get(candidate.key)
-            try:
-                item = _as_item(candidate, existing)
-                if _differs(item, existing):
-                    thumbnail, inputs, moves = self._open(candidate)
-                    prepared.new.append(_New(candidate, item, thumbnail, inputs))
-                    prepared.animations += moves
-                    continue
-            except UserError as error:
-                prepared.broken.append((candidate.id, getattr(error, "reason", str(error))))
-                continue
-            prepared.unchanged += 1
-            if existing is not None and (item.size, item.time) != (existing.size, existing.time):
-                prepared.touched.append(dataclasses.replace(existing, size=item.size, time=item.time))
-        return prepared
+        return prepare(*job, self.encoder, self._shots)
 
-    def _open(self, candidate: Candidate) -> tuple[bytes | None, Inputs, bool]:
-        """Return an item's thumbnail, the model's inputs for it, and whether it is the first picture of an animation.
-
-        Pictures are decoded once, one at a time, and not in more detail than is needed.
-        """
-        row = candidate.as_row()
-        if row.get("visual_features") is not None:
-            return None, self.encoder.prepare(row), False
-        if candidate.kind == VIDEO and not self.encoder.takes_videos:
-            raise UserError("It is a video, but the gallery's model takes pictures only.")
-        if candidate.kind == VIDEO:
-            [frame] = open_frames(row["video"], 1, self.encoder.background)
-            return jpeg_thumbnail(frame), self.encoder.prepare(row), False
-        row["image"] = picture = self.encoder.open_picture(row["image"], candidate.id)
-        moves = "animation" in picture.info
-        return jpeg_thumbnail(picture), self.encoder.prepare(row), moves
-
-    def _encoded(self, news: list[_New], report: AddReport) -> list[_New]:
-        if not news:
-            return []
-        inputs, descriptions = [new.inputs for new in news], [new.item.description for new in news]
-        with self._at_work:
-            views = self.encoder.views(inputs, descriptions, self.batch_size)
+    def _encoded(self, prepared: Prepared, report: AddReport) -> list[New]:
+        """Encode a chunk, and return what can be used of it."""
+        if prepared.new:
+            parts = [part for new in prepared.new for part in new.parts]
+            self._encode(parts, [new.item.description for new in prepared.new for _ in new.parts])
+        news = [*prepared.new, *(new for video in prepared.long for new in self._divided(video, report))]
         usable = []
-        for new, item_views in zip(news, views, strict=True):
-            new.views, new.inputs = item_views, {}
-            if np.isfinite(item_views).all():
+        for new in news:
+            if all(part.is_usable for part in new.parts):
                 usable.append(new)
             else:
                 report.broken.append((new.candidate.id, "The model returns infinite or undefined numbers for it."))
         return usable
 
-    def _commit(self, kind: str, waiting: list[_New], touched: Sequence[Item], report: AddReport) -> None:
+    def _divided(self, video: LongVideo, report: AddReport) -> list[New]:
+        """Encode the shots of a long video, a few at a time, whatever its length; nothing of it if one is broken."""
+        blocks = video.blocks(max(1, self.batch_size // self.encoder.frames))
+        parts: list[Part] = []
+        try:
+            with closing(read_ahead(lambda shots: video.open(shots, self.encoder), blocks, self.workers)) as pieces:
+                title = f"Shots of {shown(video.candidate.path)}"
+                for block in tqdm(pieces, title, len(blocks), leave=False, disable=len(blocks) <= 1 or is_quiet()):
+                    self._encode(block, [video.item.description] * len(block))
+                    parts += block
+        except UserError as error:
+            report.broken.append((video.candidate.id, getattr(error, "reason", str(error))))
+            return []
+        return [New(video.candidate, video.item, parts)]
+
+    def _encode(self, parts: Sequence[Part], descriptions: Sequence[str | None]) -> None:
+        with self._at_work:
+            views = self.encoder.views([part.inputs for part in parts], descriptions, self.batch_size)
+        for part, own in zip(parts, views, strict=True):
+            part.views, part.inputs = own, {}
+
+    def _commit(self, kind: str, waiting: list[New], touched: Sequence[Item], report: AddReport) -> None:
         if not waiting and not touched:
             return
         with self.catalogue.writing() as connection:
@@ -208,42 +175,49 @@ class Adder:
                     "UPDATE items SET size = ?, time = ? WHERE number = ?", (item.size, item.time, item.number)
                 )
             # Another process may have added them meanwhile.
-            known = _known(connection, [new.candidate for new in waiting])
-            news = [new for new in waiting if _differs(new.item, known.get(new.candidate.key))]
-            state = self._write(connection, kind, news, known) if news else None
-        replaced = [known[new.candidate.key].position for new in news if new.candidate.key in known]
+            known = known_items(connection, [new.candidate for new in waiting])
+            news = [new for new in waiting if differs(new.item, known.get(new.candidate.key, ()))]
+            replaced = [item for new in news for item in known.get(new.candidate.key, ())]
+            state = self._write(connection, kind, news, replaced) if news else None
         if state is not None:
-            self.storage.forget(state, replaced)
-        report.added += len(news) - len(replaced)
-        report.replaced += len(replaced)
+            self.storage.forget(state, [item.position for item in replaced])
+        existing = sum(new.candidate.key in known for new in news)
+        report.added += len(news) - existing
+        report.replaced += existing
         report.unchanged += len(waiting) - len(news)
 
-    def _write(
-        self, connection: sqlite3.Connection, kind: str, news: Sequence[_New], known: Mapping[str, Item]
-    ) -> State:
+    def _write(self, connection: sqlite3.Connection, kind: str, news: Sequence[New], replaced: Sequence[Item]) -> State:
         state = read_state(connection, str(self.catalogue.folder))
-        per_item = [new.views for new in news if new.views is not None]
+        entries = [(new, item, part) for new in news for item, part in new.items()]
+        per_item = [part.views for _, _, part in entries if part.views is not None]
         views, counts = np.concatenate(per_item), np.array([len(views) for views in per_item])
         checksums = self.storage.append(state, views, counts)
-        for offset, (new, count, checksum) in enumerate(zip(news, counts.tolist(), checksums, strict=True)):
+        kept = {(new.candidate.location, item.id) for new, item, _ in entries}
+        sources = {number: location for number, (_, location) in sources_of(connection).items()}
+        for item in replaced:
+            if (sources[item.source], item.id) in kept:
+                connection.execute("INSERT INTO removed VALUES (?, ?)", (item.position, item.views))
+            else:
+                # Its video is divided in another way now.
+                delete_item(connection, item.number)
+        for offset, ((new, item, part), count, checksum) in enumerate(
+            zip(entries, counts.tolist(), checksums, strict=True)
+        ):
             item = dataclasses.replace(
-                new.item,
+                item,
                 source=source_number(connection, kind, new.candidate.location),
                 position=state.positions + offset,
                 views=count,
                 checksum=checksum,
             )
-            put_item(connection, item, new.thumbnail)
-        replaced = [known[new.candidate.key] for new in news if new.candidate.key in known]
-        gaps = [(item.position, item.views) for item in replaced]
-        connection.executemany("INSERT INTO removed VALUES (?, ?)", gaps)
+            put_moment(connection, put_item(connection, item, part.thumbnail), part.moment)
         longest = float(np.linalg.norm(views.astype(np.float64), axis=1).max())
         state = dataclasses.replace(
             state,
-            positions=state.positions + len(news),
+            positions=state.positions + len(entries),
             views=state.views + len(views),
             view_count=max(state.view_count, int(counts.max())),
-            items=state.items + len(news) - len(replaced),
+            items=state.items + len(entries) - len(replaced),
             longest_view=max(state.longest_view, longest),
             version=state.version + 1,
         )
@@ -255,37 +229,3 @@ def _described(candidate: Candidate, descriptions: Mapping[str, str]) -> Candida
     if candidate.description is not None or candidate.key not in descriptions:
         return candidate
     return dataclasses.replace(candidate, description=descriptions[candidate.key])
-
-
-def _known(connection: sqlite3.Connection, chunk: Sequence[Candidate]) -> dict[str, Item]:
-    """Return the existing items of the candidates, by their keys."""
-    known: dict[str, Item] = {}
-    for location in {candidate.location for candidate in chunk}:
-        ids = [candidate.id for candidate in chunk if candidate.location == location]
-        for start in range(0, len(ids), 500):
-            block = ids[start : start + 500]
-            marks = ",".join("?" * len(block))
-            condition = f"source = (SELECT number FROM sources WHERE location = ?) AND id IN ({marks})"
-            for item in select_items(connection, condition, [location, *block]):
-                known[f"{location}/{item.id}"] = item
-    return known
-
-
-def _as_item(candidate: Candidate, known: Item | None) -> Item:
-    """Return a candidate as an item; its file is not read if size and time are those of the existing item.
-
-    Raises:
-        UserError: If the file cannot be read.
-    """
-    size, changed = candidate.stamp()
-    is_unchanged = known is not None and bool(changed) and (size, changed) == (known.size, known.time)
-    digest = known.hash if known is not None and is_unchanged else candidate.hash()
-    description = candidate.description
-    if known is not None and description is None and digest == known.hash:
-        # A run without descriptions keeps those of an earlier run.
-        description = known.description
-    return Item(candidate.id, candidate.path, candidate.kind, digest, size, changed, description)
-
-
-def _differs(item: Item, known: Item | None) -> bool:
-    return known is None or (item.hash, item.description, item.kind) != (known.hash, known.description, known.kind)

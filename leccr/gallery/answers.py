@@ -44,7 +44,7 @@ def print_table(results: Sequence[Result], nearest: Sequence[Result] = ()) -> No
             str(result.rank),
             f"{result.score:.4f}",
             *([f"{result.confidence:.2f}"] if sure else []),
-            shown(result.path),
+            shown(result.label),
             f"{result.answered_by} of {result.views}" if result.views > 1 else result.answered_by,
             shown(" ".join((result.description or "").split())[:LONGEST_DESCRIPTION]),
         )
@@ -106,6 +106,7 @@ def note_unreadable(query: str, unknown: float | None) -> None:
 def as_fields(result: Result) -> dict[str, Any]:
     """Return a result as JSON can hold it, the time as ISO 8601."""
     fields = dataclasses.asdict(result)
+    fields["label"] = result.label
     fields["file"] = None if result.file is None else str(result.file)
     moment = datetime.datetime.fromtimestamp(result.time / 1e9, datetime.UTC) if result.time else None
     fields["time"] = moment and moment.isoformat(timespec="seconds")

@@ -51,6 +51,7 @@ def build_gallery(
     """
     form = (options.store, options.ann, options.engine, options.uri)
     check_choices(*form)
+    _check_shots(options.shots)
     check_names(options.device, options.dtype)
     exists = (folder / FILE).exists()
     if not exists and folder.exists() and not _is_free(folder):
@@ -60,6 +61,7 @@ def build_gallery(
     if exists:
         catalogue = Catalogue(folder)
         check_weight(_state(catalogue), str(folder), options.description_weight)
+        _check_same_shots(_state(catalogue), str(folder), options.shots)
         encoder = load_encoder(model, _state(catalogue), str(folder), **loading)
     else:
         encoder = _with_sentences(_encoder(model, **loading), options.description_weight)
@@ -142,6 +144,22 @@ def check_weight(state: State, gallery: str, weight: float | None) -> None:
         )
 
 
+def _check_shots(shots: str | None) -> None:
+    if shots is not None:
+        # Imports torch.
+        from processing.shots import check_shots
+
+        check_shots(shots)
+
+
+def _check_same_shots(state: State, gallery: str, shots: str | None) -> None:
+    if shots is not None and shots != state.shots:
+        raise UserError(
+            f"The gallery {gallery} was built with --shots {state.shots}, and not {shots}: leave the option out, or "
+            "index the videos into another gallery."
+        )
+
+
 def _encoder(model: "str | Encoder", **loading: Any) -> "Encoder":
     if not isinstance(model, str):
         return model
@@ -175,6 +193,7 @@ def _empty_state(encoder: "Encoder", options: IndexOptions) -> State:
         encoder.slots,
         encoder.description_weight,
         encoder.sentence_gate,
+        shots=options.shots or State.shots,
     )
     return dataclasses.replace(state, **engine_fields(options.engine, options.uri))
 

@@ -1,6 +1,7 @@
 """What changes a gallery: adding, removing, repairing, and storing it in another way."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,24 +51,29 @@ class GalleryChanges:
         """Remove items from the gallery; their files are kept.
 
         Args:
-            names: Ids, paths, files, or folders with everything below them.
+            names: Ids, paths, files, or folders with everything below them. Of a long video all shots go, whichever of
+                them is named.
             where: A filter over the stored columns.
 
         Returns:
-            The removed items.
+            The removed items, of a long video one that stands for all of its shots.
 
         Raises:
             UserError: If a name matches no item; then nothing is removed.
         """
         from .store.maintenance import remove_items, settle
+        from .store.moments import moments_of, video_id, with_whole_videos
 
         with self.catalogue.reading() as connection:
             items = {item.number: item for name in names for item in find_items(connection, name, str(self.folder))}
             if where is not None:
                 items |= {item.number: item for item in select_items(connection, *parse_filter(where))}
-        remove_items(self.catalogue, sorted(items))
+            numbers = with_whole_videos(connection, items)
+            shots = moments_of(connection, items)
+        remove_items(self.catalogue, numbers)
         settle(self.catalogue)
-        return list(items.values())
+        named = [replace(item, id=video_id(item.id)) if item.number in shots else item for item in items.values()]
+        return list({(item.source, item.id): item for item in named}.values())
 
     def convert(
         self, store: str | None = None, ann: str | None = None, engine: str | None = None, uri: str | None = None

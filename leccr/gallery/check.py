@@ -15,11 +15,11 @@ from processing.notes import is_quiet
 
 from ..errors import UserError
 from ..models.encoder import Encoder
-from .add import Adder
-from .results import existing_file, file_of, hash_file, stamp_of
-from .sources import files_source
+from .reencoding import encode_again
+from .results import file_of, hash_file, stamp_of
 from .store.catalogue import FOLDER, Catalogue, Item, items_at, read_state, select_items, sources_of, write_state
-from .store.maintenance import blocks, leftovers, remove_items, set_approximation, tidy
+from .store.maintenance import blocks, leftovers, set_approximation, tidy
+from .store.moments import FRAGMENT, further_shots
 from .store.state import State
 from .store.storage import Storage, open_storage
 from .store.untrusted import position_problems
@@ -89,7 +89,12 @@ def check_gallery(
     _report(report, what + "finds them", bool(undefined), repair)
     if repair:
         if damaged or undefined:
-            _encode_again(catalogue, load(), [*damaged, *undefined], report)
+            lost = encode_again(catalogue, load(), [*damaged, *undefined])
+            if lost:
+                report.repaired.append(
+                    f"{len(lost)} of these have no readable file, such as {_names(lost)}; they were removed, and "
+                    f"`leccr gallery add {catalogue.folder} SOURCE` adds those that still exist."
+                )
         if index and state.approximation:
             set_approximation(catalogue, state.approximation.kind)
     if files or repair:
@@ -208,49 +213,19 @@ def _index_problem(folder: Path, state: State) -> str | None:
     return None
 
 
-def _encode_again(catalogue: Catalogue, encoder: Encoder, damaged: Sequence[Item], report: CheckReport) -> None:
-    """Encode the files of damaged items again; remove items without a file."""
-    with catalogue.reading() as connection:
-        state, sources = read_state(connection, str(catalogue.folder)), sources_of(connection)
-    storage = open_storage(catalogue.folder, state)
-    files: dict[str, list[Path]] = {}
-    descriptions = {}
-    for item in damaged:
-        file, location = existing_file(file_of(item, sources), item.path), sources.get(item.source, ("", ""))[1]
-        if file is not None:
-            files.setdefault(location, []).append(file)
-            if item.description is not None:
-                descriptions[f"{location}/{item.id}"] = item.description
-    with catalogue.writing() as connection:
-        # A file that was cut off gets its length back.
-        storage.append(state, np.empty((0, state.width), np.float32), np.empty(0, np.int64))
-        # No file has an empty hash, so that all of them count as changed.
-        connection.executemany(
-            "UPDATE items SET hash = '', time = 0 WHERE number = ?", [(item.number,) for item in damaged]
-        )
-    for root, paths in files.items():
-        Adder(catalogue, storage, encoder).add(files_source(paths, [root], stored_path(root)), descriptions)
-    with catalogue.reading() as connection:
-        lost = select_items(connection, "hash = ''")
-    if lost:
-        remove_items(catalogue, [item.number for item in lost])
-        report.repaired.append(
-            f"{len(lost)} of these have no readable file, such as {_names(lost)}; they were removed, and "
-            f"`leccr gallery add {catalogue.folder} SOURCE` adds those that still exist."
-        )
-
-
 def _names(items: Sequence[Item]) -> str:
-    return ", ".join(item.id for item in items[:3])
+    # Of a long video it is the file that counts.
+    names = [item.path if item.id.startswith(item.path + FRAGMENT) else item.id for item in items]
+    return ", ".join(list(dict.fromkeys(names))[:3])
 
 
 def _file_problems(catalogue: Catalogue, read: bool) -> list[str]:
     with catalogue.reading() as connection:
-        sources = sources_of(connection)
+        sources, further = sources_of(connection), further_shots(connection)
     items_by_problem: dict[str, list[Item]] = {}
     for item in tqdm(_all_items(catalogue), desc="Checking files", disable=not read or is_quiet()):
         kind, location = sources.get(item.source, ("", ""))
-        if kind == FOLDER:
+        if kind == FOLDER and item.number not in further:
             problem = _compare(file_of(item, sources), stored_path(location), item, read)
             if problem:
                 items_by_problem.setdefault(problem, []).append(item)

@@ -85,7 +85,7 @@ def fitting(results: Sequence[Result], least: float | None) -> list[Result]:
 
 def nothing_fits(nearest: Result) -> str:
     """Return the sentence for a query without an answer that is sure enough."""
-    return f"Nothing in this gallery fits; the nearest is {nearest.path} (confidence {nearest.confidence:.2f})."
+    return f"Nothing in this gallery fits; the nearest is {nearest.label} (confidence {nearest.confidence:.2f})."
 
 
 def store_unrelated(catalogue: Catalogue, encoder: "Encoder") -> None:

@@ -11,12 +11,14 @@ from .store.catalogue import IMAGE, LARGEST_INTEGER, SMALLEST_INTEGER, VIDEO, se
 
 TEXT_COLUMNS = ("id", "path", "kind", "description", "hash")
 NUMBER_COLUMNS = ("size", "time")
+MOMENT_COLUMNS = {"start": "begins", "end": "ends"}
 KINDS = (IMAGE, VIDEO)
 DAY = datetime.timedelta(days=1)
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _CONDITION = re.compile(
     r"""\s*(?P<column>\w+)\s*(?P<operator>!=|<=|>=|=|~|<|>)\s*(?P<value>"[^"]*"|'[^']*'|[^\s"']\S*)\s*"""
 )
+_CLOCK = re.compile(r"([0-9]{1,4}:){0,2}[0-9]{1,9}(\.[0-9]{1,3})?")
 _AND = re.compile(r"and(\s|$)", re.IGNORECASE)
 
 
@@ -64,8 +66,11 @@ def _unquoted(value: str) -> str:
 
 
 def _condition(column: str, operator: str, value: str) -> tuple[str, Any]:
+    if column in MOMENT_COLUMNS:
+        return _moment_condition(column, operator, value)
     if column not in TEXT_COLUMNS + NUMBER_COLUMNS:
-        raise UserError(f"There is no column {column!r} to filter by; use {', '.join(TEXT_COLUMNS + NUMBER_COLUMNS)}.")
+        known = ", ".join((*TEXT_COLUMNS, *NUMBER_COLUMNS, *MOMENT_COLUMNS))
+        raise UserError(f"There is no column {column!r} to filter by; use {known}.")
     if column in NUMBER_COLUMNS:
         if operator == "~":
             raise UserError(f"{column} cannot contain {value!r}: compare it with =, !=, <, <=, > or >=.")
@@ -78,6 +83,16 @@ def _condition(column: str, operator: str, value: str) -> tuple[str, Any]:
         # A missing description is different from every text.
         return f"plain({column}) {'IS' if operator == '=' else 'IS NOT'} ?", comparable(value)
     return f"{column} {operator} ?", value
+
+
+def _moment_condition(column: str, operator: str, value: str) -> tuple[str, float]:
+    """Return a condition that only shots of long videos can satisfy."""
+    if operator in ("=", "!=", "~") or not _CLOCK.fullmatch(value):
+        raise UserError(f"Compare {column} with <, <=, > or >=, in seconds or as 1:23, for example {column}>=1:23.")
+    seconds = 0.0
+    for part in value.split(":"):
+        seconds = 60 * seconds + float(part)
+    return f"number IN (SELECT number FROM moments WHERE {MOMENT_COLUMNS[column]} {operator} ?)", seconds
 
 
 def _size(operator: str, value: str) -> tuple[str, int]:

@@ -10,6 +10,7 @@ from processing.screen import shown
 from ..errors import UserError
 from .gallery import Gallery
 from .options import AddOptions, IndexOptions
+from .store.moments import count_moments
 from .store.state import State
 
 if TYPE_CHECKING:
@@ -102,11 +103,14 @@ def run_info(folder: Path) -> None:
     """Print what a gallery contains and how it is stored."""
     with Gallery.open(folder) as gallery:
         state, sources = gallery.state, gallery.sources
+        with gallery.catalogue.reading() as connection:
+            shots, videos = count_moments(connection)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     lines = {
         "items": f"{state.items}",
         "views": f"{_view_words(state)} of {state.width} numbers per item, {state.dtype}",
         "model": f"{state.model} ({state.fingerprint})",
+        **({"shots": f"{shots} of {_counted(videos, 'long video')}, --shots {state.shots}"} if shots else {}),
         **({} if state.description_weight is None else {"weight": f"{state.description_weight:g} for descriptions"}),
         "engine": f"{state.engine} {state.uri or ''}".strip(),
         "search": _search_words(state),

@@ -47,6 +47,9 @@ class IndexOptions(AddOptions):
         ann: `hnsw` or `ivfpq` for an approximate index; None for exact search.
         engine: `faiss`, or `milvus` for a server.
         uri: Address of the Milvus server, or a name that ends in `.db` for a file in the gallery's folder.
+        shots: How long videos are divided into shots, each of which is found by itself: `auto` at the cuts of those of
+            20 seconds or more, a number of seconds for shots of that length, or `none`; None means what the gallery
+            has, or `auto`.
     """
 
     dtype: str = "auto"
@@ -55,6 +58,7 @@ class IndexOptions(AddOptions):
     ann: str | None = None
     engine: str = "faiss"
     uri: str | None = None
+    shots: str | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,8 @@ class SearchOptions:
 
     Attributes:
         where: A filter over the stored columns, such as `path~holiday and kind=video`.
+        all_moments: Whether each shot of a long video is an answer of its own, and not only its best one.
     """
 
     where: str | None = None
+    all_moments: bool = False

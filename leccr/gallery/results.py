@@ -4,10 +4,11 @@ import hashlib
 import os
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from processing.text_rule_leccr import MOSTLY_UNKNOWN, is_blank
 
 from ..errors import UserError
 from .store.catalogue import FOLDER, LARGEST_INTEGER, SMALLEST_INTEGER, Item, select_items, sources_of
+from .store.moments import Moment
 from .store.ranking import Ranking
 
 WHOLE_IMAGE = "whole image"
@@ -47,6 +49,8 @@ class Result:
         hash: Content hash of the file.
         number: Its key in the gallery, which `Gallery.thumbnail` takes.
         confidence: How sure the answer is, from 0 to 1 (`leccr.gallery.confidence`); None for queries that are no text.
+        start: When the answer begins, in seconds, if it is a shot of a long video.
+        end: When it ends.
     """
 
     rank: int
@@ -64,6 +68,15 @@ class Result:
     hash: str
     number: int
     confidence: float | None = None
+    start: float | None = None
+    end: float | None = None
+
+    @property
+    def label(self) -> str:
+        """The path, with the time of a shot: `clip.mp4 at 1:23–1:31`."""
+        if self.start is None or self.end is None:
+            return self.path
+        return f"{self.path} at {Moment(self.start, self.end)}"
 
 
 def checked_texts(texts: Sequence[str]) -> list[str]:
@@ -138,12 +151,23 @@ def make_results(
     sources: dict[int, tuple[str, str]],
     slots: bool,
     confidences: Sequence[float | None] | None = None,
+    moments: Mapping[int, Moment] = MappingProxyType({}),
 ) -> list[Result]:
-    """Return the results of one query, from the items at its best positions and the confidence of each."""
+    """Return the results of one query.
+
+    Args:
+        ranking: Its best positions.
+        items: The items at these.
+        sources: Kind and location of each source.
+        slots: Whether views belong to slots.
+        confidences: How sure each answer is.
+        moments: Those of items that are shots, by their numbers.
+    """
     results = []
     columns = (ranking.positions.tolist(), ranking.scores.tolist(), ranking.views.tolist(), confidences or repeat(None))
     for rank, (position, score, view, confidence) in enumerate(zip(*columns), start=1):
         item = items[position]
+        moment = moments.get(item.number)
         results.append(
             Result(
                 rank=rank,
@@ -161,6 +185,8 @@ def make_results(
                 hash=item.hash,
                 number=item.number,
                 confidence=confidence,
+                start=moment.start if moment else None,
+                end=moment.end if moment else None,
             )
         )
     return results
@@ -231,8 +257,8 @@ def find_items(connection: Any, name: str, gallery: str) -> list[Item]:
         part = comparable(part)
         items += select_items(
             connection,
-            "source = ? AND (plain(id) = ? OR substr(plain(id), 1, ?) = ?)",
-            [number, part, len(part) + 1, part + "/"],
+            "source = ? AND (plain(id) = ? OR plain(path) = ? OR substr(plain(id), 1, ?) = ?)",
+            [number, part, part, len(part) + 1, part + "/"],
         )
     if not items:
         raise UserError(f"The gallery {gallery} has no item {name}; nothing was removed.")

@@ -1,7 +1,7 @@
 """From queries to the items of a gallery that answer them: the one place where items are ranked."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
@@ -13,10 +13,15 @@ from .filters import parse_filter
 from .options import SearchOptions
 from .results import Result, checked_embeddings, checked_texts, make_results, warn_unreadable
 from .store.catalogue import items_at, sources_of
+from .store.moments import has_moments, moments_of, videos_at
+from .store.ranking import Ranking
 from .store.snapshot import Snapshot, matching_positions
 
 if TYPE_CHECKING:
     from ..models.encoder import Encoder
+
+# Times as many items are ranked where shots of the same videos leave too few answers.
+MORE = 4
 
 
 @dataclass(frozen=True)
@@ -75,9 +80,42 @@ def retrieve(
     """
     state = snapshot.state
     allowed = None if options.where is None else matching_positions(connection, *parse_filter(options.where))
-    rankings = snapshot.rank(queries.embeds, k, allowed)
+    if options.all_moments or not has_moments(connection):
+        rankings = snapshot.rank(queries.embeds, k, allowed)
+    else:
+        rankings = _one_per_video(connection, snapshot, queries.embeds, k, allowed)
     items = items_at(connection, sorted({int(position) for each in rankings for position in each.positions}))
     snapshot.engine.view_map.check_counts({position: item.views for position, item in items.items()})
     sources = sources_of(connection)
+    moments = moments_of(connection, [item.number for item in items.values()])
     sure = repeat(None) if queries.texts is None else confidences(rankings, queries.texts, load(), state)
-    return [make_results(ranking, items, sources, state.slots, own) for ranking, own in zip(rankings, sure)]
+    return [make_results(ranking, items, sources, state.slots, own, moments) for ranking, own in zip(rankings, sure)]
+
+
+def _one_per_video(
+    connection: sqlite3.Connection, snapshot: Snapshot, embeds: np.ndarray, k: int, allowed: np.ndarray | None
+) -> list[Ranking]:
+    """Return the k best items of each query, of every long video only the best shot."""
+    count = k
+    while True:
+        rankings = snapshot.rank(embeds, count, allowed)
+        videos = videos_at(connection, {int(position) for each in rankings for position in each.positions})
+        best = [_first_of_each(ranking, videos) for ranking in rankings]
+        if count >= snapshot.state.items or all(
+            len(own.positions) >= k or len(ranking.positions) < count for own, ranking in zip(best, rankings)
+        ):
+            return [_chosen(own, slice(k)) for own in best]
+        count *= MORE
+
+
+def _first_of_each(ranking: Ranking, videos: Mapping[int, Any]) -> Ranking:
+    groups = [videos.get(position, position) for position in ranking.positions.tolist()]
+    first: dict[Any, int] = {}
+    for index, group in enumerate(groups):
+        first.setdefault(group, index)
+    return _chosen(ranking, list(first.values()))
+
+
+def _chosen(ranking: Ranking, chosen: Any) -> Ranking:
+    """Return some of the items of a ranking, by their indices."""
+    return Ranking(ranking.positions[chosen], ranking.scores[chosen], ranking.views[chosen])

@@ -15,6 +15,7 @@ from .gallery import Gallery
 from .options import SearchOptions
 from .prompt import Prompt
 from .results import Result, UnreadableQueryWarning
+from .store.moments import count_moments
 
 
 def run_search(
@@ -83,7 +84,7 @@ def run_search(
         kept = [(text, fitting(results, min_confidence)) for text, results in answered]
         for (text, results), (_, own), share in zip(answered, kept, unknown):
             _print_answer(text, own, as_json, len(answered) > 1, share, results[:1])
-        _note_few(gallery, answered[0][1], k if min_confidence is None else 0, options.where)
+        _note_few(gallery, answered[0][1], k if min_confidence is None else 0, options)
         if not as_json and any(results for _, results in kept):
             note(explanation(gallery.state.view_count, image is None), sys.stderr)
         if sheet is not None and draw_sheet(gallery, kept, sheet):
@@ -102,11 +103,12 @@ def _warn(text: object) -> None:
     print(shown(text), file=sys.stderr)
 
 
-def _note_few(gallery: Gallery, results: Sequence[Result], k: int, where: str | None) -> None:
+def _note_few(gallery: Gallery, results: Sequence[Result], k: int, options: SearchOptions) -> None:
+    where = options.where
     if where is not None and not results:
         note(f"No item matches the filter {where}.", sys.stderr)
     elif len(results) < k:
-        items = len(gallery)
+        items = _most_answers(gallery, options)
         if where is None and len(results) < min(k, items):
             undefined = items - len(results)
             note(
@@ -117,6 +119,13 @@ def _note_few(gallery: Gallery, results: Sequence[Result], k: int, where: str | 
             return
         what = f"the filter {where} leaves" if where else "the gallery has"
         note(f"{k} items were requested, but {what} {len(results)}; all of them are shown.", sys.stderr)
+
+
+def _most_answers(gallery: Gallery, options: SearchOptions) -> int:
+    """Return how many answers a query has at most: as many as there are items, long videos counting once."""
+    with gallery.catalogue.reading() as connection:
+        shots, videos = count_moments(connection)
+    return len(gallery) if options.all_moments else len(gallery) - shots + videos
 
 
 def _lines(path: Path) -> list[str]:

@@ -6,12 +6,14 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from processing.images import open_image
+from processing.shots import span_at
 from processing.video import open_frames
 
 from ..drawing.thumbnail import SIDE, jpeg_thumbnail
 from ..errors import UserError
 from .results import existing_file, file_of
 from .store.catalogue import VIDEO, Catalogue, Item, select_items, sources_of
+from .store.moments import Moment, moments_of
 
 ITEMS_PER_BLOCK = 1024
 
@@ -47,8 +49,9 @@ def make_thumbnails_again(catalogue: Catalogue, items: Sequence[Item], backgroun
     """
     with catalogue.reading() as connection:
         sources = sources_of(connection)
+        moments = moments_of(connection, [item.number for item in items])
     files = {item.number: existing_file(file_of(item, sources), item.path) for item in items}
-    made = {item.number: _thumbnail(item, files[item.number], background) for item in items}
+    made = {item.number: _thumbnail(item, files[item.number], background, moments.get(item.number)) for item in items}
     with catalogue.writing() as connection:
         for number, content in made.items():
             if content is None:
@@ -58,12 +61,13 @@ def make_thumbnails_again(catalogue: Catalogue, items: Sequence[Item], backgroun
     return sum(content is None for content in made.values())
 
 
-def _thumbnail(item: Item, file: Path | None, background: str) -> bytes | None:
+def _thumbnail(item: Item, file: Path | None, background: str, moment: Moment | None) -> bytes | None:
     try:
         if file is None:
             return None
         if item.kind == VIDEO:
-            return jpeg_thumbnail(open_frames(file, 1, background)[0])
+            span = None if moment is None else span_at(file, moment.start, moment.end)
+            return jpeg_thumbnail(open_frames(file, 1, background, span)[0])
         return jpeg_thumbnail(open_image(str(file), item.id, background, SIDE))
     except UserError:
         return None

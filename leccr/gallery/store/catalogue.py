@@ -22,6 +22,7 @@ from processing.names import comparable
 from processing.writing import atomic_file, refuse_links
 
 from ...errors import UserError, no_gallery
+from . import moments
 from .state import State
 from .untrusted import check_database, files_changed_in_place
 
@@ -47,6 +48,7 @@ SCHEMA = {
     ),
     "thumbnails": "CREATE TABLE thumbnails (number INTEGER PRIMARY KEY, picture BLOB NOT NULL) STRICT",
     "removed": "CREATE TABLE removed (position INTEGER PRIMARY KEY, views INTEGER NOT NULL) STRICT",
+    **moments.SCHEMA,
 }
 
 
@@ -248,8 +250,8 @@ def items_at(connection: sqlite3.Connection, positions: Sequence[int]) -> dict[i
     return items
 
 
-def put_item(connection: sqlite3.Connection, item: Item, thumbnail: bytes | None) -> None:
-    """Insert an item, or replace the one with the same source and id."""
+def put_item(connection: sqlite3.Connection, item: Item, thumbnail: bytes | None) -> int:
+    """Insert an item, or replace the one with the same source and id, and return its number."""
     columns = [name for name in COLUMNS if name != "number"]
     values = [getattr(item, name) for name in columns]
     number = connection.execute(
@@ -262,6 +264,7 @@ def put_item(connection: sqlite3.Connection, item: Item, thumbnail: bytes | None
     connection.execute("DELETE FROM thumbnails WHERE number = ?", (number,))
     if thumbnail is not None:
         connection.execute("INSERT INTO thumbnails VALUES (?, ?)", (number, thumbnail))
+    return number
 
 
 def source_number(connection: sqlite3.Connection, kind: str, location: str) -> int:

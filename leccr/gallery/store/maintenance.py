@@ -171,18 +171,23 @@ def remove_items(catalogue: Catalogue, numbers: Sequence[int]) -> None:
     """Remove items from the gallery, all in one step."""
     with catalogue.writing() as connection:
         state = read_state(connection, str(catalogue.folder))
-        deleted = [_delete_item(connection, number) for number in numbers]
-        gaps = [gap for gap in deleted if gap is not None]
-        connection.executemany("INSERT INTO removed VALUES (?, ?)", gaps)
-        positions = [position for position, _ in gaps]
+        deleted = [delete_item(connection, number) for number in numbers]
+        positions = [gap[0] for gap in deleted if gap is not None]
         items = state.items - len(positions)
         write_state(connection, dataclasses.replace(state, items=items, version=state.version + 1))
     open_storage(catalogue.folder, state).forget(state, positions)
 
 
-def _delete_item(connection: sqlite3.Connection, number: int) -> tuple[int, int] | None:
+def delete_item(connection: sqlite3.Connection, number: int) -> tuple[int, int] | None:
+    """Delete all that the catalogue has of an item, and return its position and its number of views, if it was there.
+
+    The position becomes one of those removed.
+    """
     row = connection.execute("DELETE FROM items WHERE number = ? RETURNING position, views", (number,)).fetchone()
-    connection.execute("DELETE FROM thumbnails WHERE number = ?", (number,))
+    if row is not None:
+        connection.execute("INSERT INTO removed VALUES (?, ?)", row)
+    for table in ("thumbnails", "moments"):
+        connection.execute(f"DELETE FROM {table} WHERE number = ?", (number,))
     return row
 
 

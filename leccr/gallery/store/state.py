@@ -70,6 +70,7 @@ class State:
         unfinished: Source whose indexing has started but not finished.
         unrelated: By language, the scores, ascending, of the best answers to captions that have nothing to do with the
             gallery, as of the last addition; None if it was never searched for them.
+        shots: How long videos are divided, as for `processing.shots.find_shots`.
         format: Version of the layout of the folder.
     """
 
@@ -94,6 +95,7 @@ class State:
     version: int = 0
     unfinished: str | None = None
     unrelated: Mapping[str, tuple[float, ...]] | None = None
+    shots: str = "auto"
     format: int = FORMAT
 
     def to_json(self) -> str:
@@ -147,7 +149,7 @@ def _checked(state: State) -> State:
     for value, lowest, highest in counts:
         if type(value) is not int or not lowest <= value <= highest:
             raise ValueError(f"{value!r} is not a count between {lowest} and {highest}")
-    if not (isinstance(state.model, str) and isinstance(state.fingerprint, str)):
+    if not all(isinstance(text, str) for text in (state.model, state.fingerprint, state.shots)):
         raise ValueError("the model has no name")
     if state.dtype not in DTYPES or state.engine not in ENGINES:
         raise ValueError(f"{state.dtype!r} or {state.engine!r} is unknown")
