@@ -17,6 +17,7 @@ from PIL import ImageOps
 from .errors import BrokenFileError, UserError
 from .names import stored_path
 from .pictures_leccr import picture_formats, visible_picture
+from .png_chunks import without_pixels
 
 # What Pillow finds odd in a file, and yet shows, names no file; and how large pictures may be is decided here.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -108,6 +109,25 @@ def open_animation(path: Any, count: int, background: str = BACKGROUND) -> list[
     except Exception as error:
         raise BrokenFileError(f"{path} cannot be decoded as an animation", "repair or remove it") from error
     return [shown[number] for number in numbers]
+
+
+def open_file(value: Any) -> Any:
+    """Return a picture that is opened but not decoded, for what its file says besides; to be used in a `with` block.
+
+    Of a PNG, in which that may come after the pixels, it has no pixels.
+
+    Args:
+        value: As for `open_image`.
+
+    Raises:
+        Exception: Whatever Pillow raises for a file that is no picture.
+    """
+    _, source = _source(value, "")
+    picture = _opened(source)
+    if picture.format != "PNG" or not getattr(picture, "fp", None):
+        return picture
+    with picture:
+        return _opened(without_pixels(picture.fp))
 
 
 def is_animation(picture: PillowImage.Image) -> bool:

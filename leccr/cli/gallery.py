@@ -34,7 +34,8 @@ Filter = Annotated[
     str | None,
     typer.Option(
         "--filter",
-        help="Condition such as 'path~holiday and time>=2024-05-31'; also id, kind, size, description, hash, start.",
+        "--where",
+        help="Condition such as 'path~holiday and taken>=2024-06'; also kind, time, size, description, start ...",
     ),
 ]
 
@@ -94,6 +95,9 @@ def search(
     ] = None,
     k: Annotated[int, typer.Option("-k", min=1, max=1_000_000, help="Number of results.")] = 10,
     where: Filter = None,
+    sort: Annotated[
+        str | None, typer.Option(metavar="ORDER", help="taken or time, oldest first; -taken or -time, newest first.")
+    ] = None,
     min_confidence: Annotated[
         float | None,
         typer.Option(metavar="P", min=0, max=1, callback=is_number, help="Leave out answers less sure than this."),
@@ -127,7 +131,7 @@ def search(
         folder,
         " ".join(query) if query else None,
         k=k,
-        options=SearchOptions(where=where, all_moments=all_moments),
+        options=SearchOptions(where=where, all_moments=all_moments, sort=sort),
         min_confidence=min_confidence,
         image=image,
         queries=queries,

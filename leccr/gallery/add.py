@@ -36,6 +36,7 @@ class AddReport:
         unchanged: Items that had not changed.
         broken: Candidates that could not be used, and why.
         animations: Items of which only the first picture was taken.
+        unreadable: Items with a date or a place in their files that cannot be read.
         remarks: Sentences that count the files that were left out by their endings.
         busy: A sentence about how busy the model was, if that took long.
     """
@@ -45,6 +46,7 @@ class AddReport:
     unchanged: int = 0
     broken: list[tuple[str, str]] = field(default_factory=list)
     animations: int = 0
+    unreadable: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     busy: str = ""
 
@@ -138,6 +140,7 @@ class Adder:
             self._encode(parts, [new.item.description for new in prepared.new for _ in new.parts])
         news = [*prepared.new, *(new for video in prepared.long for new in self._divided(video, report))]
         usable = []
+        report.unreadable += [new.candidate.id for new in news if new.facts.unreadable]
         for new in news:
             if all(part.is_usable for part in new.parts):
                 usable.append(new)
@@ -158,7 +161,7 @@ class Adder:
         except UserError as error:
             report.broken.append((video.candidate.id, getattr(error, "reason", str(error))))
             return []
-        return [New(video.candidate, video.item, parts)]
+        return [New(video.candidate, video.item, parts, video.candidate.facts())]
 
     def _encode(self, parts: Sequence[Part], descriptions: Sequence[str | None]) -> None:
         with self._at_work:
@@ -210,7 +213,7 @@ class Adder:
                 views=count,
                 checksum=checksum,
             )
-            put_moment(connection, put_item(connection, item, part.thumbnail), part.moment)
+            put_moment(connection, put_item(connection, item, part.thumbnail, new.facts), part.moment)
         longest = float(np.linalg.norm(views.astype(np.float64), axis=1).max())
         state = dataclasses.replace(
             state,

@@ -16,6 +16,7 @@ from processing.writing import atomic_file
 from ..errors import UserError
 from .confidence import nothing_fits
 from .results import Result, unreadable
+from .store.facts import taken_text
 
 if TYPE_CHECKING:
     from PIL import Image as PillowImage
@@ -38,12 +39,15 @@ def print_table(results: Sequence[Result], nearest: Sequence[Result] = ()) -> No
         return
     # Answers to pictures have none.
     sure = results[0].confidence is not None
-    rows = [("rank", "score", *(["confidence"] if sure else []), "file", "answered by", "description")]
+    dated = any(result.facts.taken is not None for result in results)
+    some = [*(["confidence"] if sure else []), *(["taken"] if dated else [])]
+    rows = [("rank", "score", *some, "file", "answered by", "description")]
     rows += [
         (
             str(result.rank),
             f"{result.score:.4f}",
             *([f"{result.confidence:.2f}"] if sure else []),
+            *([shown((result.facts.taken or "").replace("T", " ")[:16])] if dated else []),
             shown(result.label),
             f"{result.answered_by} of {result.views}" if result.views > 1 else result.answered_by,
             shown(" ".join((result.description or "").split())[:LONGEST_DESCRIPTION]),
@@ -104,12 +108,14 @@ def note_unreadable(query: str, unknown: float | None) -> None:
 
 
 def as_fields(result: Result) -> dict[str, Any]:
-    """Return a result as JSON can hold it, the time as ISO 8601."""
+    """Return a result as JSON can hold it, times as ISO 8601; of the facts those that are known."""
     fields = dataclasses.asdict(result)
     fields["label"] = result.label
     fields["file"] = None if result.file is None else str(result.file)
     moment = datetime.datetime.fromtimestamp(result.time / 1e9, datetime.UTC) if result.time else None
     fields["time"] = moment and moment.isoformat(timespec="seconds")
+    known = {**fields["facts"], "taken": taken_text(result.facts), "zone": None, "unreadable": None}
+    fields["facts"] = {name: value for name, value in known.items() if value is not None}
     return fields
 
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from processing.names import ByName
 from processing.suffixes import is_image_name, is_video_name
@@ -14,6 +14,9 @@ from processing.text_files import read_text
 from ..errors import UserError
 from .results import hash_file, is_encodable, stamp_of
 from .store.catalogue import IMAGE, VIDEO
+
+if TYPE_CHECKING:
+    from processing.facts import Facts
 
 DESCRIPTIONS_FILE = "descriptions.jsonl"
 
@@ -70,6 +73,17 @@ class Candidate:
             return hashlib.blake2b(self._content(), digest_size=16).hexdigest()
         except OSError as error:
             raise UserError(f"{self.file} cannot be read: {error.strerror}.") from error
+
+    def facts(self) -> "Facts":
+        """Return what the file says about its picture or video."""
+        # Import torch.
+        from processing.facts import Facts, read_facts
+        from processing.video_facts import read_video_facts
+
+        row = self.as_row()
+        if row.get("image") is not None:
+            return read_facts(row["image"])
+        return read_video_facts(row["video"]) if row.get("video") else Facts()
 
     def _content(self) -> bytes:
         """Return the bytes that identify a row of a data set."""

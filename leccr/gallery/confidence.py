@@ -83,6 +83,11 @@ def fitting(results: Sequence[Result], least: float | None) -> list[Result]:
     return [result for result in results if (result.confidence or 0.0) >= least]
 
 
+def nearest_of(results: Sequence[Result]) -> list[Result]:
+    """Return the answer with the largest score, in whichever order they are; nothing if there is none."""
+    return [max(results, key=lambda result: result.score)] if results else []
+
+
 def nothing_fits(nearest: Result) -> str:
     """Return the sentence for a query without an answer that is sure enough."""
     return f"Nothing in this gallery fits; the nearest is {nearest.label} (confidence {nearest.confidence:.2f})."

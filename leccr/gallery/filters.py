@@ -8,10 +8,14 @@ from processing.names import comparable, stored_name
 
 from ..errors import UserError
 from .store.catalogue import IMAGE, LARGEST_INTEGER, SMALLEST_INTEGER, VIDEO, searchable
+from .store.facts import INSTANT
 
 TEXT_COLUMNS = ("id", "path", "kind", "description", "hash")
 NUMBER_COLUMNS = ("size", "time")
 MOMENT_COLUMNS = {"start": "begins", "end": "ends"}
+# What is known of some items only, from their files.
+TEXT_FACTS, PLACES, TAKEN = ("camera", "title", "keywords", "caption"), ("latitude", "longitude"), "taken"
+COLUMNS = (*TEXT_COLUMNS, *NUMBER_COLUMNS, *MOMENT_COLUMNS, TAKEN, *PLACES, *TEXT_FACTS)
 KINDS = (IMAGE, VIDEO)
 DAY = datetime.timedelta(days=1)
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -19,6 +23,8 @@ _CONDITION = re.compile(
     r"""\s*(?P<column>\w+)\s*(?P<operator>!=|<=|>=|=|~|<|>)\s*(?P<value>"[^"]*"|'[^']*'|[^\s"']\S*)\s*"""
 )
 _CLOCK = re.compile(r"([0-9]{1,4}:){0,2}[0-9]{1,9}(\.[0-9]{1,3})?")
+_TAKEN = re.compile(r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2})(?:[T ]([0-9]{2})(?::([0-9]{2})(?::([0-9]{2}))?)?)?)?)?")
+_WITH_ZONE = re.compile(r".*T.*(Z|[+-][0-9]{2}:?[0-9]{2})", re.IGNORECASE)
 _AND = re.compile(r"and(\s|$)", re.IGNORECASE)
 
 
@@ -26,8 +32,8 @@ def parse_filter(text: str) -> tuple[str, list[Any]]:
     """Turn a filter into an SQL condition.
 
     A filter is one condition or several joined by `and`: a column, an operator and a value, in quotes where it has
-    spaces. `=` and `!=` compare, `~` means contains, ignoring case, and `<`, `<=`, `>`, `>=` compare sizes in bytes and
-    times such as `2024-05-31` or `2024-05-31T18:00`.
+    spaces. `=` and `!=` compare, `~` means contains, ignoring case, and `<`, `<=`, `>`, `>=` compare sizes in bytes,
+    degrees, and times such as `2024-05-31` or `2024-05-31T18:00`; when a picture was taken also with years and months.
 
     Returns:
         The condition, with a question mark for each value, and the values.
@@ -68,13 +74,21 @@ def _unquoted(value: str) -> str:
 def _condition(column: str, operator: str, value: str) -> tuple[str, Any]:
     if column in MOMENT_COLUMNS:
         return _moment_condition(column, operator, value)
-    if column not in TEXT_COLUMNS + NUMBER_COLUMNS:
-        known = ", ".join((*TEXT_COLUMNS, *NUMBER_COLUMNS, *MOMENT_COLUMNS))
-        raise UserError(f"There is no column {column!r} to filter by; use {known}.")
-    if column in NUMBER_COLUMNS:
+    if column not in COLUMNS:
+        raise UserError(f"There is no column {column!r} to filter by; use {', '.join(COLUMNS)}.")
+    if column in NUMBER_COLUMNS or column in PLACES:
         if operator == "~":
             raise UserError(f"{column} cannot contain {value!r}: compare it with =, !=, <, <=, > or >=.")
+        if column in PLACES:
+            return _degrees(column, operator, value)
         return _size(operator, value) if column == "size" else _time(operator, value)
+    if column == TAKEN:
+        return _taken(operator, value)
+    if column == "keywords" and operator in ("=", "!="):
+        held = f"contains(', ' || {_fact('keywords')} || ', ', ?)"
+        return held if operator == "=" else f"NOT {held}", searchable(f", {value}, ")
+    if column in TEXT_FACTS:
+        column = _fact(column)
     if column == "kind" and operator in ("=", "!=") and value not in KINDS:
         raise UserError(f"There is no kind {value!r}; use {' or '.join(KINDS)}.")
     if operator == "~":
@@ -93,6 +107,41 @@ def _moment_condition(column: str, operator: str, value: str) -> tuple[str, floa
     for part in value.split(":"):
         seconds = 60 * seconds + float(part)
     return f"number IN (SELECT number FROM moments WHERE {MOMENT_COLUMNS[column]} {operator} ?)", seconds
+
+
+def _fact(expression: str) -> str:
+    """Return what a column, or another expression, of the facts about an item is, in a condition on items."""
+    return f"(SELECT {expression} FROM facts WHERE number = items.number)"
+
+
+def _degrees(column: str, operator: str, value: str) -> tuple[str, float]:
+    try:
+        return f"{_fact(column)} {operator} ?", float(value)
+    except ValueError as error:
+        raise UserError(f"{column} is a number of degrees, such as 48.137, and not {value!r}.") from error
+
+
+def _taken(operator: str, value: str) -> tuple[str, Any]:
+    """Compare as much of the stored time as the value says: by the clock of the place, unless it names a zone."""
+    if _WITH_ZONE.fullmatch(value):
+        try:
+            moment = datetime.datetime.fromisoformat(value).timestamp()
+            return f"{_fact(INSTANT)} {'=' if operator == '~' else operator} ?", moment
+        except (ValueError, OverflowError):
+            pass
+    match = _TAKEN.fullmatch(value)
+    try:
+        parts = [int(part) for part in (match.groups() if match else ()) if part is not None]
+        # A year, or a month, exists if its first day does.
+        year, month, day = (parts + [1, 1])[:3]
+        hour, minute, second = (parts[3:] + [0, 0, 0])[:3]
+        datetime.datetime(year, month, day, hour, minute, second)
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"taken is a time such as 2024, 2024-06, 2024-06-01 or 2024-06-01T18:00, and not {value!r}."
+        ) from error
+    compared = {"=": "IS", "~": "IS", "!=": "IS NOT"}.get(operator, operator)
+    return f"substr({_fact(TAKEN)}, 1, {len(value)}) {compared} ?", value.replace(" ", "T")
 
 
 def _size(operator: str, value: str) -> tuple[str, int]:

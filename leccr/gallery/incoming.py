@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from processing.facts import Facts
 from processing.shots import find_shots
 from processing.suffixes import is_image_name
 from processing.video import Span, open_frames
@@ -51,6 +52,7 @@ class New:
     candidate: Candidate
     item: Item
     parts: list[Part]
+    facts: Facts
 
     def items(self) -> Iterator[tuple[Item, Part]]:
         """Yield an item for each part."""
@@ -130,7 +132,7 @@ def prepare(chunk: Sequence[Candidate], known: Known, encoder: Encoder, shots: s
                     prepared.long.append(LongVideo(candidate, item, spans))
                     continue
                 part, moves = open_part(candidate, encoder, *spans)
-                prepared.new.append(New(candidate, item, [part]))
+                prepared.new.append(New(candidate, item, [part], candidate.facts()))
                 prepared.animations += moves
                 continue
         except UserError as error:

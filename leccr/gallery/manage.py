@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from processing.notes import note
-from processing.screen import shown
+from processing.screen import shown, shown_names
 
 from ..errors import UserError
 from .gallery import Gallery
@@ -56,6 +56,10 @@ def _print_added(report: "AddReport", takes_videos: bool) -> None:
     if report.animations:
         advice = "; --frames takes animations as videos" if takes_videos else ""
         print(f"Only the first picture of {_counted(report.animations, 'animation')} was taken{advice}.")
+    if report.unreadable:
+        count = _counted(len(report.unreadable), "file")
+        names = shown_names(report.unreadable)
+        print(f"The date or the place that is stored in {count} cannot be read: {names}.")
     for sentence in report.remarks:
         print(sentence)
     if report.busy:

@@ -66,9 +66,13 @@ class SearchOptions:
     """Which of the items that fit a query are answers.
 
     Attributes:
-        where: A filter over the stored columns, such as `path~holiday and kind=video`.
+        where: A filter over the stored columns, such as `path~holiday and taken>=2024-06`.
         all_moments: Whether each shot of a long video is an answer of its own, and not only its best one.
+        sort: Order of the answers in place of the best first: `taken`, when a picture was taken, or `time`, when its
+            file was last changed, the oldest first; `-taken` and `-time` have the newest first. Answers whose time is
+            not known are the last.
     """
 
     where: str | None = None
     all_moments: bool = False
+    sort: str | None = None

@@ -1,5 +1,6 @@
 """`leccr search GALLERY` without a query: answers lines that a person types at a prompt, or that a pipe brings."""
 
+import dataclasses
 import os
 import re
 import shutil
@@ -15,16 +16,20 @@ from processing.screen import shown
 from ..errors import UserError
 from .answers import explanation, note_unreadable, print_json, print_table
 from .candidates import kind_of
-from .confidence import fitting
+from .confidence import fitting, nearest_of
+from .filters import parse_filter
 from .gallery import Gallery
 from .options import SearchOptions
 from .results import Result, existing_file
+from .sorting import check_order
 
 PROMPT = "query> "
 WELCOME = "Type a query in any language; :help lists the commands, an empty line or Ctrl-D ends."
 HELP = """\
 Any text             searches the gallery; the arrow keys bring back earlier queries.
 :open 3              opens the picture of the third answer.
+:filter taken>=2024  filters the next answers, as --filter does; :filter alone ends that.
+:sort -taken         sorts them by time, as --sort does; :sort alone has the best first.
 :help                shows this.
 an empty line, :quit or Ctrl-D ends."""
 
@@ -99,22 +104,33 @@ class Prompt:
             print(f"{HELP}\n{explanation(self.view_count)}", file=None if self._typed else sys.stderr)
         elif line.split()[0] == ":open":
             open_in_viewer(self._picture(line, folder))
+        elif line.split()[0] in (":filter", ":sort"):
+            self._choose(*(line.split(maxsplit=1) + [""])[:2])
         elif line.startswith(":"):
             raise UserError(f"There is no command {line.split()[0]}; :help lists them.")
         else:
             self._search(line)
+
+    def _choose(self, command: str, value: str) -> None:
+        """Change which of the next answers are shown, or in which order."""
+        if command == ":filter":
+            parse_filter(value) if value else None
+            self.options = dataclasses.replace(self.options, where=value or None)
+        else:
+            check_order(value or None)
+            self.options = dataclasses.replace(self.options, sort=value or None)
 
     def _search(self, query: str) -> None:
         found = self.gallery.search(query, self.k, **vars(self.options))
         self.results = fitting(found, self.min_confidence)
         [unknown] = self.gallery.encoder.unknown_shares([query])
         if self.as_json:
-            print_json(query, self.results, unknown, found[:1])
+            print_json(query, self.results, unknown, nearest_of(found))
             return
         if not self._typed:
             print(f"\n{shown(query)}")
         note_unreadable(query, unknown)
-        print_table(self.results, found[:1])
+        print_table(self.results, nearest_of(found))
         if not found:
             print(f"No item matches the filter {shown(self.options.where)}.")
         elif self.results and not self._explained:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from processing.facts import Facts
 from processing.names import comparable, stored_name, stored_path
 from processing.screen import shown
 from processing.text_rule_leccr import MOSTLY_UNKNOWN, is_blank
@@ -51,6 +52,7 @@ class Result:
         confidence: How sure the answer is, from 0 to 1 (`leccr.gallery.confidence`); None for queries that are no text.
         start: When the answer begins, in seconds, if it is a shot of a long video.
         end: When it ends.
+        facts: What its file says: when, where and with what it was taken, its title, keywords and caption.
     """
 
     rank: int
@@ -70,6 +72,7 @@ class Result:
     confidence: float | None = None
     start: float | None = None
     end: float | None = None
+    facts: Facts = Facts()
 
     @property
     def label(self) -> str:
@@ -152,6 +155,7 @@ def make_results(
     slots: bool,
     confidences: Sequence[float | None] | None = None,
     moments: Mapping[int, Moment] = MappingProxyType({}),
+    facts: Mapping[int, Facts] | None = None,
 ) -> list[Result]:
     """Return the results of one query.
 
@@ -162,6 +166,7 @@ def make_results(
         slots: Whether views belong to slots.
         confidences: How sure each answer is.
         moments: Those of items that are shots, by their numbers.
+        facts: What is known about items, by their numbers.
     """
     results = []
     columns = (ranking.positions.tolist(), ranking.scores.tolist(), ranking.views.tolist(), confidences or repeat(None))
@@ -187,6 +192,7 @@ def make_results(
                 confidence=confidence,
                 start=moment.start if moment else None,
                 end=moment.end if moment else None,
+                facts=(facts or {}).get(item.number, Facts()),
             )
         )
     return results

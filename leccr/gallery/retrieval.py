@@ -12,7 +12,9 @@ from .confidence import confidences
 from .filters import parse_filter
 from .options import SearchOptions
 from .results import Result, checked_embeddings, checked_texts, make_results, warn_unreadable
+from .sorting import check_order, in_order
 from .store.catalogue import items_at, sources_of
+from .store.facts import facts_of
 from .store.moments import has_moments, moments_of, videos_at
 from .store.ranking import Ranking
 from .store.snapshot import Snapshot, matching_positions
@@ -78,6 +80,7 @@ def retrieve(
         options: Which items are answers.
         load: Returns the gallery's encoder, which knows how sure answers to texts are.
     """
+    check_order(options.sort)
     state = snapshot.state
     allowed = None if options.where is None else matching_positions(connection, *parse_filter(options.where))
     if options.all_moments or not has_moments(connection):
@@ -86,10 +89,13 @@ def retrieve(
         rankings = _one_per_video(connection, snapshot, queries.embeds, k, allowed)
     items = items_at(connection, sorted({int(position) for each in rankings for position in each.positions}))
     snapshot.engine.view_map.check_counts({position: item.views for position, item in items.items()})
-    sources = sources_of(connection)
-    moments = moments_of(connection, [item.number for item in items.values()])
+    numbers = [item.number for item in items.values()]
+    facts, moments, sources = facts_of(connection, numbers), moments_of(connection, numbers), sources_of(connection)
     sure = repeat(None) if queries.texts is None else confidences(rankings, queries.texts, load(), state)
-    return [make_results(ranking, items, sources, state.slots, own, moments) for ranking, own in zip(rankings, sure)]
+    found = [
+        make_results(ranking, items, sources, state.slots, own, moments, facts) for ranking, own in zip(rankings, sure)
+    ]
+    return [in_order(results, options.sort) for results in found]
 
 
 def _one_per_video(

@@ -10,11 +10,12 @@ from processing.screen import shown
 
 from ..errors import UserError
 from .answers import check_sheet, draw_sheet, explanation, note_unreadable, print_json, print_table
-from .confidence import check_confidence, fitting
+from .confidence import check_confidence, fitting, nearest_of
 from .gallery import Gallery
 from .options import SearchOptions
 from .prompt import Prompt
 from .results import Result, UnreadableQueryWarning
+from .sorting import check_order
 from .store.moments import count_moments
 
 
@@ -61,6 +62,7 @@ def run_search(
     check_confidence(min_confidence)
     if image is not None and min_confidence is not None:
         raise UserError("Answers to --image have no confidence, which is for texts; leave --min-confidence out.")
+    check_order(options.sort)
     if sheet is not None:
         check_sheet(sheet)
         if query is None and image is None and queries is None:
@@ -83,7 +85,7 @@ def run_search(
         unknown = [None] if image is not None else gallery.encoder.unknown_shares([text for text, _ in answered])
         kept = [(text, fitting(results, min_confidence)) for text, results in answered]
         for (text, results), (_, own), share in zip(answered, kept, unknown):
-            _print_answer(text, own, as_json, len(answered) > 1, share, results[:1])
+            _print_answer(text, own, as_json, len(answered) > 1, share, nearest_of(results))
         _note_few(gallery, answered[0][1], k if min_confidence is None else 0, options)
         if not as_json and any(results for _, results in kept):
             note(explanation(gallery.state.view_count, image is None), sys.stderr)

@@ -14,6 +14,7 @@ from hub_card.names import public_name
 
 from ..arguments import SENTENCE_TRANSFORMERS
 from ..gallery.store.catalogue import FILE, HUB, Catalogue, read_state, sources_of, write_state
+from ..gallery.store.facts import forget_places
 
 
 def public_locations(sources: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -36,16 +37,17 @@ def public_locations(sources: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def public_catalogue(catalogue: Catalogue) -> Path | None:
-    """Copy a gallery's catalogue to a temporary folder of its own, with names in place of paths.
+    """Copy a gallery's catalogue to a temporary folder of its own, with names in place of paths, and without places.
 
     Returns:
-        The copy, whose folder the caller removes; None if there is no path in the catalogue.
+        The copy, whose folder the caller removes; None if the catalogue has no path and no place.
     """
     with catalogue.reading() as connection:
         state = read_state(connection, str(catalogue.folder))
         locations = public_locations(sources_of(connection).values())
         model = _public_model(state.model)
-        if not locations and model == state.model:
+        [places] = connection.execute("SELECT count(*) FROM facts WHERE latitude NOT NULL").fetchone()
+        if not locations and model == state.model and not places:
             return None
         copy = Path(tempfile.mkdtemp(prefix="leccr-"), FILE)
         try:
@@ -61,6 +63,7 @@ def public_catalogue(catalogue: Catalogue) -> Path | None:
                     "UPDATE items SET path = ? WHERE number = ?",
                     [(os.path.basename(path), number) for number, path in paths if os.path.isabs(path)],
                 )
+                forget_places(target)
                 unfinished = locations.get(str(state.unfinished), state.unfinished)
                 write_state(target, dataclasses.replace(state, model=model, unfinished=unfinished))
                 target.execute("COMMIT")

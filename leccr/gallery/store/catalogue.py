@@ -18,11 +18,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from processing.facts import Facts
 from processing.names import comparable
 from processing.writing import atomic_file, refuse_links
 
 from ...errors import UserError, no_gallery
 from . import moments
+from .facts import TABLE as FACTS
+from .facts import put_facts
 from .state import State
 from .untrusted import check_database, files_changed_in_place
 
@@ -47,6 +50,7 @@ SCHEMA = {
         "checksum INTEGER NOT NULL, UNIQUE (source, id)) STRICT"
     ),
     "thumbnails": "CREATE TABLE thumbnails (number INTEGER PRIMARY KEY, picture BLOB NOT NULL) STRICT",
+    "facts": FACTS,
     "removed": "CREATE TABLE removed (position INTEGER PRIMARY KEY, views INTEGER NOT NULL) STRICT",
     **moments.SCHEMA,
 }
@@ -250,7 +254,7 @@ def items_at(connection: sqlite3.Connection, positions: Sequence[int]) -> dict[i
     return items
 
 
-def put_item(connection: sqlite3.Connection, item: Item, thumbnail: bytes | None) -> int:
+def put_item(connection: sqlite3.Connection, item: Item, thumbnail: bytes | None, facts: Facts | None = None) -> int:
     """Insert an item, or replace the one with the same source and id, and return its number."""
     columns = [name for name in COLUMNS if name != "number"]
     values = [getattr(item, name) for name in columns]
@@ -264,6 +268,7 @@ def put_item(connection: sqlite3.Connection, item: Item, thumbnail: bytes | None
     connection.execute("DELETE FROM thumbnails WHERE number = ?", (number,))
     if thumbnail is not None:
         connection.execute("INSERT INTO thumbnails VALUES (?, ?)", (number, thumbnail))
+    put_facts(connection, number, facts)
     return number
 
 

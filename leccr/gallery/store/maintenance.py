@@ -186,7 +186,7 @@ def delete_item(connection: sqlite3.Connection, number: int) -> tuple[int, int] 
     row = connection.execute("DELETE FROM items WHERE number = ? RETURNING position, views", (number,)).fetchone()
     if row is not None:
         connection.execute("INSERT INTO removed VALUES (?, ?)", row)
-    for table in ("thumbnails", "moments"):
+    for table in ("thumbnails", "moments", "facts"):
         connection.execute(f"DELETE FROM {table} WHERE number = ?", (number,))
     return row
 

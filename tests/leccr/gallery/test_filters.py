@@ -92,7 +92,7 @@ def test_filters_select(connection: sqlite3.Connection, text: str, expected: str
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("colour=red", "use id, path, kind, description, hash, size, time, start, end."),
+        ("colour=red", "There is no column 'colour' to filter by; use id, path, kind, description, hash, size, time,"),
         ("kind=photo", "There is no kind 'photo'; use image or video."),
         ("", "The filter '' is not understood"),
         ("path", "is not understood at 'path'"),

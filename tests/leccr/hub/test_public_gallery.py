@@ -1,6 +1,7 @@
 """A published gallery says nothing about the folders of the machine that made it."""
 
 import json
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -142,3 +143,17 @@ def test_a_catalogue_without_folders_is_uploaded_as_it_is(home: Path, tmp_path: 
             target.execute("UPDATE state SET value = replace(value, ?, 'org/model')", [gallery.state.model])
         target.close()
     assert plan_upload(copy.parent, "org/gallery").files["gallery.sqlite"] == copy
+
+
+def test_where_pictures_were_taken_is_not_published(home: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(home / "gallery", tmp_path / "g")) / "gallery.sqlite"
+    with sqlite3.connect(copy) as target:
+        target.execute("INSERT INTO facts (number, taken, latitude, longitude) VALUES (1, '2024', 48.137, 11.575)")
+        # The place alone is a reason for a copy.
+        target.execute("DELETE FROM sources")
+        target.execute("DELETE FROM items WHERE path LIKE '/%'")
+    target.close()
+    upload = plan_upload(copy.parent, "org/gallery")
+    published = sqlite3.connect(str(upload.files["gallery.sqlite"]))
+    assert published.execute("SELECT taken, latitude, longitude FROM facts").fetchall() == [("2024", None, None)]
+    published.close()
