@@ -105,6 +105,13 @@ def search(
     all_moments: Annotated[
         bool, typer.Option("--all-moments", help="Answer with every shot of a long video, not only its best one.")
     ] = SearchOptions.all_moments,
+    rerank_with: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Score the first 50 answers again with a reranker such as BLIP-ITM."),
+    ] = None,
+    rerank_endpoint: Annotated[
+        str | None, typer.Option(metavar="URL", help="OpenAI-compatible server that runs the reranker.")
+    ] = SearchOptions.rerank_endpoint,
     image: Annotated[Path | None, typer.Option(help="Search with a picture or a video.")] = None,
     queries: Annotated[Path | None, typer.Option(help="Text file with one query per line.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON per query.")] = False,
@@ -124,6 +131,7 @@ def search(
     query.
     """
     _need_model(folder, model)
+    _need(rerank_with if rerank_endpoint is None else None)
 
     from ..gallery.search import run_search
 
@@ -131,7 +139,13 @@ def search(
         folder,
         " ".join(query) if query else None,
         k=k,
-        options=SearchOptions(where=where, all_moments=all_moments, sort=sort),
+        options=SearchOptions(
+            where=where,
+            all_moments=all_moments,
+            sort=sort,
+            rerank_with=rerank_with,
+            rerank_endpoint=rerank_endpoint,
+        ),
         min_confidence=min_confidence,
         image=image,
         queries=queries,

@@ -15,6 +15,7 @@ from processing.writing import atomic_file
 
 from ..errors import UserError
 from .confidence import nothing_fits
+from .options import SearchOptions
 from .results import Result, unreadable
 from .store.facts import taken_text
 
@@ -41,10 +42,12 @@ def print_table(results: Sequence[Result], nearest: Sequence[Result] = ()) -> No
     sure = results[0].confidence is not None
     dated = any(result.facts.taken is not None for result in results)
     some = [*(["confidence"] if sure else []), *(["taken"] if dated else [])]
-    rows = [("rank", "score", *some, "file", "answered by", "description")]
+    again = any(result.reranked is not None for result in results)
+    rows = [("rank", *(["reranked"] if again else []), "score", *some, "file", "answered by", "description")]
     rows += [
         (
             str(result.rank),
+            *(["" if result.reranked is None else f"{result.reranked:.4f}"] if again else []),
             f"{result.score:.4f}",
             *([f"{result.confidence:.2f}"] if sure else []),
             *([shown((result.facts.taken or "").replace("T", " ")[:16])] if dated else []),
@@ -105,6 +108,12 @@ def note_unreadable(query: str, unknown: float | None) -> None:
     message = unreadable(query, unknown)
     if message:
         note(message, sys.stderr)
+
+
+def note_cost(options: SearchOptions) -> None:
+    """Say on the standard error output what reranking cost, if there was any."""
+    if options.rerank_with is not None and not isinstance(options.rerank_with, str):
+        note(options.rerank_with.cost(), sys.stderr)
 
 
 def as_fields(result: Result) -> dict[str, Any]:

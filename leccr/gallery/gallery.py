@@ -13,9 +13,10 @@ from ..errors import UserError
 from .changes import GalleryChanges
 from .confidence import check_confidence, fitting
 from .filters import parse_filter
-from .options import IndexOptions, SearchOptions
+from .options import RERANKED, IndexOptions, SearchOptions
 from .results import Result
-from .retrieval import embed_queries, retrieve
+from .retrieval import Queries, embed_queries, retrieve
+from .sorting import in_order
 from .store.catalogue import VIDEO, Catalogue, read_state, sources_of
 from .store.snapshot import Snapshot
 from .store.state import State
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from PIL import Image as PillowImage
 
     from ..models.encoder import Encoder
+    from ..models.reranker import Reranker
     from .add import AddReport
 
 Texts = list[str] | tuple[str, ...]
@@ -66,6 +68,7 @@ class Gallery(GalleryChanges):
         self.device = device
         self._loading: dict[str, Any] = {"device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
         self._encoder: Encoder | None = None
+        self._rerankers: dict[tuple[str, str | None], Reranker] = {}
         self._lock = threading.RLock()
         self._cached: Snapshot | None = None
         # A gallery of another format is refused immediately.
@@ -190,11 +193,38 @@ class Gallery(GalleryChanges):
             # Before the model is loaded.
             parse_filter(where)
         check_confidence(min_confidence)
+        reranker = self._reranker(chosen)
         queries = embed_queries(query, lambda: self.encoder)
+        count = k if reranker is None else max(k, RERANKED)
         with self.catalogue.reading() as connection:
-            found = retrieve(connection, self.snapshot(connection), queries, k, chosen, lambda: self.encoder)
+            found = retrieve(connection, self.snapshot(connection), queries, count, chosen, lambda: self.encoder)
+        if reranker is not None:
+            found = self._reranked(reranker, queries, found, k)
+        found = [in_order(own, chosen.sort) for own in found]
         results = [fitting(own, min_confidence) for own in found]
         return results[0] if queries.single else results
+
+    def _reranker(self, options: SearchOptions) -> "Reranker | None":
+        """Return the reranker that a search asks for, loaded at first use."""
+        name, endpoint = options.rerank_with, options.rerank_endpoint
+        if not isinstance(name, str):
+            return name
+        from ..models.reranker import Reranker
+
+        with self._lock:
+            if (name, endpoint) not in self._rerankers:
+                self._rerankers[name, endpoint] = Reranker.load(name, **self._loading, endpoint=endpoint)
+            return self._rerankers[name, endpoint]
+
+    def _reranked(
+        self, reranker: "Reranker", queries: Queries, found: list[list[Result]], k: int
+    ) -> list[list[Result]]:
+        from .reranking import rerank
+
+        if queries.texts is None:
+            raise UserError("Answers to pictures and embeddings cannot be reranked; ask with a text.")
+        asked = zip(queries.texts, found, strict=True)
+        return [rerank(reranker, text, own, self.thumbnail, RERANKED)[:k] for (text, _), own in asked]
 
     def search_by_image(
         self,

@@ -1,8 +1,15 @@
 """What can be chosen when galleries are built and searched; the defaults of Python and of the command line."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..defaults import DECODING_WORKERS
+
+if TYPE_CHECKING:
+    from ..models.reranker import Reranker
+
+# How many of the first answers a reranker scores again.
+RERANKED = 50
 
 
 @dataclass(frozen=True)
@@ -71,8 +78,13 @@ class SearchOptions:
         sort: Order of the answers in place of the best first: `taken`, when a picture was taken, or `time`, when its
             file was last changed, the oldest first; `-taken` and `-time` have the newest first. Answers whose time is
             not known are the last.
+        rerank_with: Model that scores the first 50 answers to a text again, as `leccr.models.reranker.Reranker.load`
+            takes it, or a loaded one; it decides which of them are answers.
+        rerank_endpoint: OpenAI-compatible server that runs that model.
     """
 
     where: str | None = None
     all_moments: bool = False
     sort: str | None = None
+    rerank_with: "str | Reranker | None" = None
+    rerank_endpoint: str | None = None

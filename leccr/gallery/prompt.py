@@ -14,7 +14,7 @@ from processing.notes import note
 from processing.screen import shown
 
 from ..errors import UserError
-from .answers import explanation, note_unreadable, print_json, print_table
+from .answers import explanation, note_cost, note_unreadable, print_json, print_table
 from .candidates import kind_of
 from .confidence import fitting, nearest_of
 from .filters import parse_filter
@@ -123,6 +123,7 @@ class Prompt:
     def _search(self, query: str) -> None:
         found = self.gallery.search(query, self.k, **vars(self.options))
         self.results = fitting(found, self.min_confidence)
+        note_cost(self.options)
         [unknown] = self.gallery.encoder.unknown_shares([query])
         if self.as_json:
             print_json(query, self.results, unknown, nearest_of(found))

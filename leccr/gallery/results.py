@@ -52,6 +52,7 @@ class Result:
         confidence: How sure the answer is, from 0 to 1 (`leccr.gallery.confidence`); None for queries that are no text.
         start: When the answer begins, in seconds, if it is a shot of a long video.
         end: When it ends.
+        reranked: The score of the reranker, if there is one that has scored this answer.
         facts: What its file says: when, where and with what it was taken, its title, keywords and caption.
     """
 
@@ -72,6 +73,7 @@ class Result:
     confidence: float | None = None
     start: float | None = None
     end: float | None = None
+    reranked: float | None = None
     facts: Facts = Facts()
 
     @property

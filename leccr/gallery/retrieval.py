@@ -12,7 +12,7 @@ from .confidence import confidences
 from .filters import parse_filter
 from .options import SearchOptions
 from .results import Result, checked_embeddings, checked_texts, make_results, warn_unreadable
-from .sorting import check_order, in_order
+from .sorting import check_order
 from .store.catalogue import items_at, sources_of
 from .store.facts import facts_of
 from .store.moments import has_moments, moments_of, videos_at
@@ -92,10 +92,9 @@ def retrieve(
     numbers = [item.number for item in items.values()]
     facts, moments, sources = facts_of(connection, numbers), moments_of(connection, numbers), sources_of(connection)
     sure = repeat(None) if queries.texts is None else confidences(rankings, queries.texts, load(), state)
-    found = [
+    return [
         make_results(ranking, items, sources, state.slots, own, moments, facts) for ranking, own in zip(rankings, sure)
     ]
-    return [in_order(results, options.sort) for results in found]
 
 
 def _one_per_video(

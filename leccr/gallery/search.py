@@ -1,15 +1,17 @@
 """`leccr search`: answers a query, a picture, the lines of a file or of the standard input, or what is typed."""
 
+import dataclasses
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from processing.notes import note
 from processing.screen import shown
 
 from ..errors import UserError
-from .answers import check_sheet, draw_sheet, explanation, note_unreadable, print_json, print_table
+from .answers import check_sheet, draw_sheet, explanation, note_cost, note_unreadable, print_json, print_table
 from .confidence import check_confidence, fitting, nearest_of
 from .gallery import Gallery
 from .options import SearchOptions
@@ -63,6 +65,10 @@ def run_search(
     if image is not None and min_confidence is not None:
         raise UserError("Answers to --image have no confidence, which is for texts; leave --min-confidence out.")
     check_order(options.sort)
+    if image is not None and options.rerank_with is not None:
+        raise UserError("--rerank-with scores answers to a text, and not to --image; leave one of them out.")
+    if options.rerank_endpoint is not None and options.rerank_with is None:
+        raise UserError("--rerank-endpoint runs the model of --rerank-with; give its name, too.")
     if sheet is not None:
         check_sheet(sheet)
         if query is None and image is None and queries is None:
@@ -72,6 +78,7 @@ def run_search(
     loading = {"device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
     with Gallery.open(folder, model, approximate=not exact, **loading) as gallery:
         _check_items(gallery)
+        options = _with_reranker(options, loading)
         if image is not None:
             answered = [(str(image), gallery.search_by_image(image, k, **vars(options)))]
         elif query is not None:
@@ -86,11 +93,22 @@ def run_search(
         kept = [(text, fitting(results, min_confidence)) for text, results in answered]
         for (text, results), (_, own), share in zip(answered, kept, unknown):
             _print_answer(text, own, as_json, len(answered) > 1, share, nearest_of(results))
+        note_cost(options)
         _note_few(gallery, answered[0][1], k if min_confidence is None else 0, options)
         if not as_json and any(results for _, results in kept):
             note(explanation(gallery.state.view_count, image is None), sys.stderr)
         if sheet is not None and draw_sheet(gallery, kept, sheet):
             note(f"The answers as a picture: {sheet}.", sys.stderr)
+
+
+def _with_reranker(options: SearchOptions, loading: dict[str, Any]) -> SearchOptions:
+    """Load the reranker, so that a wrong name is reported before anything is searched."""
+    if not isinstance(options.rerank_with, str):
+        return options
+    from ..models.reranker import Reranker
+
+    reranker = Reranker.load(options.rerank_with, **loading, endpoint=options.rerank_endpoint)
+    return dataclasses.replace(options, rerank_with=reranker)
 
 
 def _check_items(gallery: Gallery) -> None:
@@ -157,7 +175,7 @@ def _answer_input(
 ) -> None:
     """Answer the lines of the standard input: at a prompt if a person types them."""
     # Loads the model before the first query, and refuses a filter that cannot be read.
-    gallery.search("warm up", 1, **vars(options))
+    gallery.search("warm up", 1, **vars(dataclasses.replace(options, rerank_with=None)))
     prompt = Prompt(gallery, k, options, min_confidence, as_json)
     if sys.stdin.isatty() and sys.stdout.isatty():
         prompt.run()

@@ -93,18 +93,23 @@ class LocalDescriber:
     def answer(self, pictures: Sequence[Pictures], question: str, decoding: Decoding) -> list[Answer]:
         """Answer the question about each of the pictures, in one batch."""
         tokenizer = self.processor.tokenizer
+        inputs = self.inputs(pictures, question)
+        tokens = generate(self.model, inputs, decoding, pad_token_id=tokenizer.pad_token_id)
+        return read_answers(self.model, tokenizer, tokens[:, inputs["input_ids"].shape[1] :], decoding)
+
+    def inputs(self, pictures: Sequence[Pictures], question: str) -> Any:
+        """Return the model's inputs for a question about each of the pictures, up to where the answer begins."""
+        tokenizer = self.processor.tokenizer
         texts = [self._prompt(len(frames), question) for frames in pictures]
         # Templates write the first token themselves.
         repeated = tokenizer.bos_token is not None and texts[0].startswith(tokenizer.bos_token)
-        inputs = self.processor(
+        return self.processor(
             text=texts,
             images=[list(frames) for frames in pictures],
             padding=True,
             return_tensors="pt",
             add_special_tokens=not repeated,
         ).to(self.model.device, dtype=self.model.dtype)
-        tokens = generate(self.model, inputs, decoding, pad_token_id=tokenizer.pad_token_id)
-        return read_answers(self.model, tokenizer, tokens[:, inputs["input_ids"].shape[1] :], decoding)
 
     def _prompt(self, frames: int, question: str) -> str:
         content = [{"type": "image"}] * frames + [{"type": "text", "text": _ask(frames, question)}]
