@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image as PillowImage
 
-from processing.images import open_image
 from processing.sentences import split_sentences
 
 from ..drawing.thumbnail import jpeg_thumbnail
@@ -14,6 +13,7 @@ from ..errors import UserError
 from ..gallery.answers import usable_thumbnail
 from ..gallery.results import WHOLE_IMAGE, Result, UnreadableQueryWarning, existing_file, file_of
 from ..gallery.store.catalogue import VIDEO, Item, select_items, sources_of
+from ..gallery.thumbnails import stored_thumbnail
 from ..models.model_encoder import ModelEncoder
 from .retriever import make_retriever
 from .space import space
@@ -112,12 +112,11 @@ class GallerySearcher:
         with self.gallery.catalogue.reading() as connection:
             items = select_items(connection, "number = ?", [number])
             sources = sources_of(connection)
-            stored = connection.execute("SELECT picture FROM thumbnails WHERE number = ?", [number]).fetchone()
         if not items:
             raise space("errors").SpaceError("There is no picture with this id.")
         [item] = items
         try:
-            small = None if stored is None else open_image({"bytes": stored[0], "path": None}, item.id)
+            small = stored_thumbnail(self.gallery.catalogue, number, item.id)
         except UserError:
             # The file, if it exists, does as well.
             small = None

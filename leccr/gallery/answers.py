@@ -96,11 +96,18 @@ def print_json(
         unknown: Share of its tokens that the model does not know; None if it is no text.
         nearest: The best result, however sure it is, which is printed if there are no others.
     """
+    print(json_line(answer_fields(query, results, unknown, nearest)))
+
+
+def answer_fields(
+    query: str | None, results: Sequence[Result], unknown: float | None = None, nearest: Sequence[Result] = ()
+) -> dict[str, Any]:
+    """Return a query and its results as JSON can hold them; arguments as for `print_json`."""
     fields: dict[str, Any] = {"query": query} if unknown is None else {"query": query, "unknown": round(unknown, 4)}
     fields["results"] = [as_fields(result) for result in results]
     if nearest and not results:
         fields["nearest"] = as_fields(nearest[0])
-    print(json_line(fields))
+    return fields
 
 
 def note_unreadable(query: str, unknown: float | None) -> None:

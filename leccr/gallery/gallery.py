@@ -261,11 +261,9 @@ class Gallery(GalleryChanges):
         Raises:
             UserError: If what is stored is not a picture.
         """
-        from processing.images import open_image
+        from .thumbnails import stored_thumbnail
 
-        with self.catalogue.reading() as connection:
-            row = connection.execute("SELECT picture FROM thumbnails WHERE number = ?", (result.number,)).fetchone()
-        return None if row is None else open_image({"bytes": row[0], "path": None}, result.id)
+        return stored_thumbnail(self.catalogue, result.number, result.id)
 
     def snapshot(self, connection: Any) -> Snapshot:
         """Return what is needed to search the state that a connection sees; opened again after a change."""

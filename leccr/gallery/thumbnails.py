@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from PIL import Image as PillowImage
 from tqdm.auto import tqdm
 
 from processing.images import open_image
@@ -16,6 +17,22 @@ from .store.catalogue import VIDEO, Catalogue, Item, select_items, sources_of
 from .store.moments import Moment, moments_of
 
 ITEMS_PER_BLOCK = 1024
+
+
+def stored_thumbnail(catalogue: Catalogue, number: int, name: str = "") -> PillowImage.Image | None:
+    """Return the small picture of an item; None if it has none, or there is no such item.
+
+    Args:
+        catalogue: The gallery's catalogue.
+        number: The item's key.
+        name: Its id, for the message.
+
+    Raises:
+        UserError: If what is stored is not a picture.
+    """
+    with catalogue.reading() as connection:
+        row = connection.execute("SELECT picture FROM thumbnails WHERE number = ?", (number,)).fetchone()
+    return None if row is None else open_image({"bytes": row[0], "path": None}, name)
 
 
 def broken_thumbnails(catalogue: Catalogue) -> list[Item]:

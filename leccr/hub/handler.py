@@ -99,18 +99,22 @@ class EndpointHandler:
         if not self.takes_pictures:
             raise ValueError("This model takes texts only.")
         if self.frames is None:
-            return self._on_device(self.processor(images=_opened(pictures)))
+            return self._on_device(self.processor(images=opened_picture(pictures)))
         frames = pictures if isinstance(pictures, list) else [pictures]
         if not 1 <= len(frames) <= self.frames:
             raise ValueError(f"The video has {len(frames)} frames; give from 1 to {self.frames}.")
-        return self._on_device(self.processor(videos=[[_opened(frame) for frame in frames]]))
+        return self._on_device(self.processor(videos=[[opened_picture(frame) for frame in frames]]))
 
     def _on_device(self, inputs: Any) -> dict[str, Any]:
         return {name: value.to(self.device) for name, value in inputs.items() if name != "token_type_ids"}
 
 
-def _opened(picture: Any) -> Image.Image:
-    """Return a picture from base64, bytes, or as it is if it is opened. Addresses and files are never read."""
+def opened_picture(picture: Any) -> Image.Image:
+    """Return a picture from base64, bytes, or as it is if it is opened. Addresses and files are never read.
+
+    Raises:
+        ValueError: If it is broken, of another format, or has too many pixels.
+    """
     if isinstance(picture, Image.Image):
         return picture
     if isinstance(picture, str):
