@@ -23,6 +23,7 @@ from .overrides import StrayWordError
 from .processes import be_interrupted_once, has_lost_a_process, name_process, prepare_process, wait_for_the_end
 from .quiet import with_quiet
 from .recipes import recipes
+from .serve import serve
 from .training import embed_captions, evaluate, features, quickstart, train
 from .usage import explain, unknown_command
 
@@ -146,6 +147,7 @@ app.command()(index)
 app.command()(search)
 app.add_typer(gallery, name="gallery", cls=_Group)
 app.command()(demo)
+app.command()(serve)
 app.command()(push)
 app.command()(card)
 app.command("convert-official")(convert_official)

@@ -130,7 +130,7 @@ def search(
     Without a query, each line that you type or pipe is one; ":help" lists the commands. --queries takes every line as a
     query.
     """
-    _need_model(folder, model)
+    need_model(folder, model)
     _need(rerank_with if rerank_endpoint is None else None)
 
     from ..gallery.search import run_search
@@ -171,7 +171,7 @@ def _need(*models: str | None, source: str | None = None) -> None:
         need_from_hub([source], "dataset")
 
 
-def _need_model(folder: Path, model: str | None) -> None:
+def need_model(folder: Path, model: str | None) -> None:
     """Check that there is such a gallery, and its model, or another one, as `_need` does."""
     from ..gallery.store.catalogue import Catalogue, read_state
 
@@ -203,7 +203,7 @@ def add(
     trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Add new items and replace changed ones. All others stay as they are."""
-    _need_model(folder, model)
+    need_model(folder, model)
     check_writable(folder, folder=True)
     _need(describe_with if endpoint is None else None, source=source)
 

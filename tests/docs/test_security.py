@@ -9,7 +9,8 @@ REPOSITORY = Path(__file__).parents[2]
 PAGE = (REPOSITORY / "docs/security.md").read_text(encoding="utf-8")
 CONTRIBUTING = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
 SECTION = CONTRIBUTING.split("\n## Untrusted input\n")[1].split("\n## ")[0]
-SOURCES = ["A folder of photos", "A file of captions", "A data set", "A gallery", "A model", "An endpoint"]
+FILES = ["A folder of photos", "A file of captions", "A data set", "A gallery", "A model"]
+SOURCES = [*FILES, "An endpoint", "A client of the server"]
 PROMISES = [" ".join(item.split()) for item in re.split(r"\n(?=- |\n)", PAGE) if item.startswith("- ")]
 PLACES = [line for line in SECTION.splitlines() if re.match(r"\| (?!kind|---)", line)]
 

@@ -1,0 +1,272 @@
+"""What the routes answer, in this process."""
+
+import base64
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+from starlette.testclient import TestClient
+
+from leccr.gallery import Gallery
+from leccr.serve import app as app_module
+from leccr.serve.app import make_app
+from leccr.serve.desk import Desk
+from leccr.serve.settings import Settings
+from tests.leccr.gallery.tiny_gallery import NAMES, description
+
+QUERY = description("green")
+
+
+def data_url(path: Path) -> str:
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def embed(client: TestClient, **fields: Any) -> Any:
+    return client.post("/v1/embeddings", json={"model": "any", **fields})
+
+
+def vectors(answer: Any) -> np.ndarray:
+    assert answer.status_code == 200, answer.text
+    assert [each["index"] for each in answer.json()["data"]] == list(range(len(answer.json()["data"])))
+    return np.array([each["embedding"] for each in answer.json()["data"]], dtype=np.float32)
+
+
+def refused(answer: Any, status: int = 400) -> str:
+    """Return the sentence of a refusal, which has the form of OpenAI's."""
+    assert answer.status_code == status, answer.text
+    error = answer.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["message"][0].isalpha() and error["message"].endswith(".") and "\n" not in error["message"]
+    return str(error["message"])
+
+
+def test_a_search_answers_as_the_gallery_does(client: TestClient, gallery: Gallery) -> None:
+    expected = gallery.search(QUERY, 3)
+    for answer in (
+        client.post("/search", json={"query": QUERY, "k": 3}),
+        client.get("/search", params={"query": QUERY, "k": 3}),
+    ):
+        found = answer.json()
+        assert [result["id"] for result in found["results"]] == [result.id for result in expected]
+        assert [result["score"] for result in found["results"]] == pytest.approx([r.score for r in expected], abs=1e-6)
+        assert found["query"] == QUERY and found["unknown"] == 0.0 and "nearest" not in found
+
+
+def test_no_folder_of_the_machine_is_told(client: TestClient, folder: Path) -> None:
+    for path in ("/healthz", "/v1/models", "/openapi.json", "/metrics", f"/search?query={QUERY}&min_confidence=1"):
+        answer = client.get(path)
+        assert answer.status_code == 200 and str(folder) not in answer.text
+    answers = client.get("/search", params={"query": QUERY}).text
+    assert str(folder) not in answers and '"path"' in answers and '"file"' not in answers
+
+
+def test_a_filter_and_a_least_confidence(client: TestClient) -> None:
+    found = client.post("/search", json={"query": QUERY, "where": "path~holiday", "k": 12}).json()["results"]
+    assert len(found) == 4 and all(result["path"].startswith("holiday/") for result in found)
+    best = client.post("/search", json={"query": QUERY, "k": 1}).json()["results"][0]
+    assert best["confidence"] < 1
+    found = client.post("/search", json={"query": QUERY, "min_confidence": 1}).json()
+    assert found["results"] == [] and found["nearest"]["id"] == best["id"]
+
+
+def test_a_picture_finds_what_looks_like_it(client: TestClient, gallery: Gallery, folder: Path) -> None:
+    path = folder / "photos" / "green1.png"
+    found = client.post("/search", json={"image": data_url(path), "k": 5}).json()
+    expected = gallery.search_by_image(path, 5)
+    assert [result["id"] for result in found["results"]] == [result.id for result in expected]
+    assert found["query"] is None and "unknown" not in found
+
+
+def test_texts_and_pictures_are_embedded_in_their_order(client: TestClient, gallery: Gallery, folder: Path) -> None:
+    pictures = [folder / "photos" / "green1.png", folder / "photos" / "blue2.png"]
+    answer = embed(client, input=[QUERY, data_url(pictures[0]), "blue", data_url(pictures[1])])
+    encoder = gallery.encoder
+    rows = [{"id": "", "image": {"path": str(path), "bytes": None}, "description": None} for path in pictures]
+    texts, images = encoder.texts([QUERY, "blue"]), [encoder.image(row) for row in rows]
+    expected = [texts[0], images[0], texts[1], images[1]]
+    np.testing.assert_allclose(vectors(answer), expected, rtol=0, atol=1e-5)
+    body = answer.json()
+    assert (body["object"], body["model"]) == ("list", "model")
+    assert body["usage"] == {"prompt_tokens": 0, "total_tokens": 0}
+
+
+def test_one_text_is_a_list_of_one_and_base64_is_the_same(client: TestClient) -> None:
+    as_floats = vectors(embed(client, input=QUERY))
+    [packed] = embed(client, input=[QUERY], encoding_format="base64").json()["data"]
+    assert as_floats.shape[0] == 1
+    np.testing.assert_array_equal(np.frombuffer(base64.b64decode(packed["embedding"]), "<f4"), as_floats[0])
+
+
+def test_more_texts_than_a_batch(client: TestClient, gallery: Gallery) -> None:
+    texts = [f"{name} {number}" for number in range(12) for name in NAMES]
+    np.testing.assert_allclose(vectors(embed(client, input=texts)), gallery.encoder.texts(texts), rtol=0, atol=1e-5)
+
+
+def test_only_the_models_own_number_of_dimensions(client: TestClient, gallery: Gallery) -> None:
+    width = gallery.encoder.width
+    assert vectors(embed(client, input="red", dimensions=width)).shape == (1, width)
+    assert f"has {width} dimensions" in refused(embed(client, input="red", dimensions=width - 1))
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"input": [1, 2, 3]}, "list of tokens"),
+        ({"input": [[1, 2], [3]]}, "check_embedding_ctx_length=False"),
+        ({"input": ["red", 3]}, "input: "),
+        ({"input": None}, "input: "),
+        ({}, "input: "),
+        ({"input": []}, "There is no input"),
+        ({"input": ""}, "is empty"),
+        ({"input": ["red", " "]}, "Query 2 is empty"),
+        ({"input": "\ud800"}, "not valid text"),
+        ({"input": "red", "encoding_format": "int8"}, "encoding_format: "),
+        ({"input": ["red"] * 1001}, "There are 1001 inputs"),
+        ({"input": ["data:image/png;base64,AA=="] * 33}, "33 of them pictures"),
+        ({"input": "a" * 32_001}, "32,001 characters"),
+        ({"input": "data:image/png;base64,iVBORw0KGgo="}, "The picture is broken"),
+        ({"input": "data:image/png;base64,***"}, "not base64"),
+        ({"input": "data:image/svg+xml,<svg/>"}, "data:image/jpeg;base64"),
+        ({"input": "data:text/html;base64,AAAA"}, "data:image/jpeg;base64"),
+        ({"input": "DATA:"}, "data:image/jpeg;base64"),
+    ],
+)
+def test_inputs_that_cannot_be_embedded(client: TestClient, fields: dict[str, Any], said: str) -> None:
+    # As text, because the client's own JSON refuses half of a character.
+    assert said in refused(client.post("/v1/embeddings", content=json.dumps(fields), headers=JSON))
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, "either a query"),
+        ({"query": "red", "image": "data:image/png;base64,AA=="}, "either a query"),
+        ({"query": "  "}, "is empty"),
+        ({"query": "red", "k": 0}, "k: "),
+        ({"query": "red", "k": 1001}, "k: "),
+        ({"query": "red", "min_confidence": 2}, "min_confidence: "),
+        ({"query": "red", "where": "nothing=1"}, "no column"),
+        ({"query": "red", "where": "path"}, "is not understood"),
+        ({"image": "https://example.org/a.png"}, "addresses are not fetched"),
+        ({"image": "/etc/passwd"}, "addresses are not fetched"),
+        ({"image": "file:///etc/passwd"}, "addresses are not fetched"),
+        ({"query": 3}, "query: "),
+    ],
+)
+def test_searches_that_cannot_be_answered(client: TestClient, fields: dict[str, Any], said: str) -> None:
+    assert said in refused(client.post("/search", json=fields))
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[" * 100_000, b"\xff\xfe", b"null", b'{"query": NaN}'])
+def test_a_body_that_is_no_request(client: TestClient, content: bytes) -> None:
+    refused(client.post("/search", content=content, headers=JSON))
+
+
+def test_a_confidence_that_nobody_knows_is_the_clients_mistake(
+    client: TestClient, gallery: Gallery, folder: Path
+) -> None:
+    fields = {"image": data_url(folder / "photos" / "green1.png"), "min_confidence": 0.5}
+    assert "not known how sure" in refused(client.post("/search", json=fields))
+
+
+def test_thumbnails_are_the_stored_ones(client: TestClient, gallery: Gallery) -> None:
+    found = client.get("/search", params={"query": QUERY}).json()["results"]
+    for result in found:
+        answer = client.get(result["thumbnail"])
+        assert answer.headers["content-type"] == "image/jpeg" and answer.headers["x-content-type-options"] == "nosniff"
+        with PillowImage.open(io.BytesIO(answer.content)) as picture:
+            assert picture.format == "JPEG" and picture.size == (32, 32)
+
+
+@pytest.mark.parametrize("number", ["999", "-1", "a", "1e3", "9" * 30, "٣", "..", "%2e%2e", "1%2f..%2f2", "0x1"])
+def test_there_is_no_such_item(client: TestClient, number: str) -> None:
+    refused(client.get(f"/items/{number}/thumbnail"), 404)
+
+
+def test_other_paths_and_methods(client: TestClient) -> None:
+    for path in ("/", "/items/../../etc/passwd", "/items/1", "/static/app.py", "//etc/passwd"):
+        refused(client.get(path), 404)
+    refused(client.delete("/search"), 405)
+
+
+def test_health_and_models(client: TestClient, gallery: Gallery) -> None:
+    expected = {"status": "ok", "model": "model", "dimensions": gallery.encoder.width, "items": 12}
+    assert client.get("/healthz").json() == expected
+    assert [model["id"] for model in client.get("/v1/models").json()["data"]] == ["model"]
+
+
+def test_metrics_count_requests_by_route_and_batches(gallery: Gallery) -> None:
+    with TestClient(make_app(gallery)) as client:
+        for _ in range(3):
+            client.post("/search", json={"query": QUERY})
+        client.get("/items/1/thumbnail")
+        client.get("/items/../a/b/c")
+        embed(client, input=[QUERY] * 100)
+        answer = client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    lines = dict(line.rsplit(" ", 1) for line in answer.text.splitlines() if not line.startswith("#"))
+    assert lines['leccr_requests_total{route="/search",status="200"}'] == "3.0"
+    assert lines['leccr_requests_total{route="/items/{number}/thumbnail",status="200"}'] == "1.0"
+    assert lines['leccr_requests_total{route="other",status="404"}'] == "1.0"
+    assert lines['leccr_batch_size_count{of="queries"}'] == "3.0"
+    assert lines['leccr_batch_size_sum{of="texts"}'] == "100.0"
+    assert lines["leccr_items"] == "12.0"
+    assert float(lines["process_resident_memory_bytes"]) > 1e6
+
+
+def test_the_openapi_page(client: TestClient) -> None:
+    described = client.get("/openapi.json").json()
+    assert {"/v1/embeddings", "/search", "/items/{number}/thumbnail", "/healthz", "/metrics"} <= set(described["paths"])
+    assert client.get("/docs").status_code == 200
+
+
+def test_pages_from_elsewhere_may_ask_only_if_they_are_named(gallery: Gallery, client: TestClient) -> None:
+    headers = {"Origin": "https://photos.example.org", "Access-Control-Request-Method": "POST"}
+    assert "access-control-allow-origin" not in client.options("/search", headers=headers).headers
+    assert "access-control-allow-origin" not in client.get("/healthz", headers=headers).headers
+    settings = Settings(origins=("https://photos.example.org",), key="secret")
+    with TestClient(make_app(gallery, settings)) as asked:
+        for answer in (asked.options("/search", headers=headers), asked.get("/search", headers=headers)):
+            assert answer.headers["access-control-allow-origin"] == "https://photos.example.org"
+        headers["Origin"] = "https://evil.example.org"
+        assert "access-control-allow-origin" not in asked.options("/search", headers=headers).headers
+
+
+def test_a_name_that_leads_here_from_elsewhere_is_refused(gallery: Gallery) -> None:
+    with TestClient(make_app(gallery, Settings(hosts=("localhost", "127.0.0.1", "[::1]")))) as client:
+        for host, status in {"localhost:8000": 200, "127.0.0.1": 200, "[::1]:80": 200, "evil.example.org": 400}.items():
+            assert client.get("/healthz", headers={"Host": host}).status_code == status, host
+
+
+def test_a_gallery_that_cannot_be_read_is_said_and_does_not_stop_the_server(
+    folder: Path, tmp_path: Path, gallery: Gallery, caplog: pytest.LogCaptureFixture
+) -> None:
+    copy = Path(shutil.copytree(folder / "gallery", tmp_path / "gallery"))
+    with TestClient(make_app(Gallery.open(copy, gallery.encoder))) as client:
+        assert client.get("/healthz").status_code == 200
+        content = (copy / "gallery.sqlite").read_bytes()
+        (copy / "gallery.sqlite").write_bytes(b"\xff" * len(content))
+        for answer in (client.get("/healthz"), client.get("/search", params={"query": "red"})):
+            assert str(tmp_path) not in refused(answer, 503) and answer.headers["retry-after"] == "1"
+        assert str(tmp_path) in caplog.text
+        (copy / "gallery.sqlite").write_bytes(content)
+        assert client.get("/healthz").status_code == 200
+
+
+def test_a_bug_is_an_answer_too(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Desk, "_count", lambda desk: 1 / 0)
+    assert "its log says" in refused(client.get("/healthz"), 500)
+
+
+def test_json_of_many_vectors_is_what_the_float32_numbers_are() -> None:
+    embeds = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    body = json.loads(app_module._embeddings_json(embeds, "float", "m"))
+    np.testing.assert_array_equal(np.array([each["embedding"] for each in body["data"]], np.float32), embeds)
