@@ -42,6 +42,7 @@ class Facts:
         title: Its title, in all languages that it is given in.
         keywords: Its keywords, separated by commas.
         caption: What it shows, as whoever published it wrote.
+        writing: What is written in the picture, if that has been read: `leccr.gallery.writing`.
         unreadable: Whether it has a date or a place that cannot be read.
     """
 
@@ -53,6 +54,7 @@ class Facts:
     title: str | None = None
     keywords: str | None = None
     caption: str | None = None
+    writing: str | None = None
     unreadable: bool = False
 
 
@@ -86,7 +88,7 @@ def _facts_of(picture: Any) -> Facts:
         cleaned([*xmp["title"], *iptc["title"], *title]),
         cleaned([*xmp["keywords"], *iptc["keywords"], *keywords], ", "),
         cleaned([*xmp["caption"], *iptc["caption"], *caption]),
-        bad_date or bad_place,
+        unreadable=bad_date or bad_place,
     )
 
 

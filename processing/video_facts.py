@@ -41,5 +41,5 @@ def facts_of_tags(tags: dict[str, str]) -> Facts:
         cleaned([tags.get("title")]),
         cleaned([tags.get(f"{_APPLE}keywords"), tags.get("keywords")], ", "),
         cleaned([tags.get("description"), tags.get("comment")]),
-        bool(date.strip()) and taken is None,
+        unreadable=bool(date.strip()) and taken is None,
     )

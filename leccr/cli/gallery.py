@@ -98,6 +98,10 @@ def search(
     sort: Annotated[
         str | None, typer.Option(metavar="ORDER", help="taken or time, oldest first; -taken or -time, newest first.")
     ] = None,
+    words: Annotated[
+        float,
+        typer.Option(metavar="WEIGHT", min=0, max=1, callback=is_number, help="Weight of words in texts and names."),
+    ] = SearchOptions.words,
     min_confidence: Annotated[
         float | None,
         typer.Option(metavar="P", min=0, max=1, callback=is_number, help="Leave out answers less sure than this."),
@@ -127,6 +131,9 @@ def search(
     The score is the similarity of item and query; higher is better. The model divides what an item and its description
     show into a few parts (slots); "answered by" names the part that, together with the whole picture, fits best.
 
+    Words of the query that occur in descriptions, file names, keywords or writing speak for an item, as much as --words
+    says; "words in quotes" must occur.
+
     Without a query, each line that you type or pipe is one; ":help" lists the commands. --queries takes every line as a
     query.
     """
@@ -143,6 +150,7 @@ def search(
             where=where,
             all_moments=all_moments,
             sort=sort,
+            words=words,
             rerank_with=rerank_with,
             rerank_endpoint=rerank_endpoint,
         ),

@@ -52,7 +52,7 @@ def print_table(results: Sequence[Result], nearest: Sequence[Result] = ()) -> No
             *([f"{result.confidence:.2f}"] if sure else []),
             *([shown((result.facts.taken or "").replace("T", " ")[:16])] if dated else []),
             shown(result.label),
-            f"{result.answered_by} of {result.views}" if result.views > 1 else result.answered_by,
+            _answered_by(result),
             shown(" ".join((result.description or "").split())[:LONGEST_DESCRIPTION]),
         )
         for result in results
@@ -62,21 +62,28 @@ def print_table(results: Sequence[Result], nearest: Sequence[Result] = ()) -> No
         print("  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(row, [*widths, 0])).rstrip())
 
 
-def explanation(view_count: int, sure: bool = True) -> str:
+def _answered_by(result: Result) -> str:
+    answered_by = f"{result.answered_by} of {result.views}" if result.views > 1 else result.answered_by
+    return f"{answered_by}, {shown(' '.join(result.words))}" if result.words else answered_by
+
+
+def explanation(view_count: int, sure: bool = True, words: bool = False) -> str:
     """Return what the columns of the table mean, in one line.
 
     Args:
         view_count: Most views of an item.
         sure: Whether answers have a confidence.
+        words: Whether an answer has words of the query.
     """
     score = "score: similarity to the query, higher is better."
     if sure:
         score += " confidence: how sure the answer is, from 0 to 1."
+    named = " The words after it are the query's, and speak for the answer." if words else ""
     if view_count == 1:
-        return score
+        return score + (" answered by: the whole picture." + named if words else "")
     return (
         f"{score} answered by: the model divides what an item and its description show into a few parts (slots or "
-        "sentences); this is the part that fits the query best."
+        "sentences); this is the part that fits the query best." + named
     )
 
 

@@ -26,6 +26,7 @@ from .store.untrusted import position_problems
 from .store.vectors import by_item
 from .store.view_map import fits_catalogue, recorded_counts, write_map
 from .thumbnails import broken_thumbnails, make_thumbnails_again
+from .word_index import check_words
 
 ITEMS_PER_BLOCK = 4096
 MOST_GAPS = 1_000_000
@@ -97,6 +98,7 @@ def check_gallery(
                 )
         if index and state.approximation:
             set_approximation(catalogue, state.approximation.kind)
+    _report(report, "the index of words does not agree with the items", check_words(catalogue, repair), repair)
     if files or repair:
         _check_thumbnails(catalogue, load, repair, report)
     report.problems += _file_problems(catalogue, files)
@@ -128,7 +130,8 @@ def _report(report: CheckReport, problem: str, exists: bool, repair: bool) -> No
 
 def _count_problems(connection: sqlite3.Connection, state: State) -> list[str]:
     [(verdict,)] = connection.execute("PRAGMA integrity_check(1)").fetchall()[:1]
-    if verdict != "ok":
+    # An index of words can be made again: `check_words`.
+    if verdict != "ok" and "FTS5" not in verdict:
         raise UserError(f"The catalogue is damaged ({verdict}); index the pictures again.")
     return position_problems(connection, state)
 

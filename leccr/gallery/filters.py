@@ -14,7 +14,8 @@ TEXT_COLUMNS = ("id", "path", "kind", "description", "hash")
 NUMBER_COLUMNS = ("size", "time")
 MOMENT_COLUMNS = {"start": "begins", "end": "ends"}
 # What is known of some items only, from their files.
-TEXT_FACTS, PLACES, TAKEN = ("camera", "title", "keywords", "caption"), ("latitude", "longitude"), "taken"
+TEXT_FACTS = ("camera", "title", "keywords", "caption", "writing")
+PLACES, TAKEN = ("latitude", "longitude"), "taken"
 COLUMNS = (*TEXT_COLUMNS, *NUMBER_COLUMNS, *MOMENT_COLUMNS, TAKEN, *PLACES, *TEXT_FACTS)
 KINDS = (IMAGE, VIDEO)
 DAY = datetime.timedelta(days=1)

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 # How many of the first answers a reranker scores again.
 RERANKED = 50
+# What it adds is measured by `benchmarks/words.py`.
+WORDS_WEIGHT = 0.3
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ class SearchOptions:
         sort: Order of the answers in place of the best first: `taken`, when a picture was taken, or `time`, when its
             file was last changed, the oldest first; `-taken` and `-time` have the newest first. Answers whose time is
             not known are the last.
+        words: Weight of the words of descriptions, names, keywords and writing in the order of the answers to a text,
+            from 0 to 1 (`leccr.gallery.fusion`). Words in quotes must occur whatever it is.
         rerank_with: Model that scores the first 50 answers to a text again, as `leccr.models.reranker.Reranker.load`
             takes it, or a loaded one; it decides which of them are answers.
         rerank_endpoint: OpenAI-compatible server that runs that model.
@@ -86,5 +90,6 @@ class SearchOptions:
     where: str | None = None
     all_moments: bool = False
     sort: str | None = None
+    words: float = WORDS_WEIGHT
     rerank_with: "str | Reranker | None" = None
     rerank_endpoint: str | None = None

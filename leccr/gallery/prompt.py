@@ -18,8 +18,10 @@ from .answers import explanation, note_cost, note_unreadable, print_json, print_
 from .candidates import kind_of
 from .confidence import fitting, nearest_of
 from .filters import parse_filter
+from .fusion import weight_of_words
 from .gallery import Gallery
 from .options import SearchOptions
+from .query_words import nothing_matches
 from .results import Result, existing_file
 from .sorting import check_order
 
@@ -30,6 +32,8 @@ Any text             searches the gallery; the arrow keys bring back earlier que
 :open 3              opens the picture of the third answer.
 :filter taken>=2024  filters the next answers, as --filter does; :filter alone ends that.
 :sort -taken         sorts them by time, as --sort does; :sort alone has the best first.
+:words 0.5           weighs words in descriptions, names and writing, as --words does.
+"Any text" in quotes must occur in them.
 :help                shows this.
 an empty line, :quit or Ctrl-D ends."""
 
@@ -104,7 +108,7 @@ class Prompt:
             print(f"{HELP}\n{explanation(self.view_count)}", file=None if self._typed else sys.stderr)
         elif line.split()[0] == ":open":
             open_in_viewer(self._picture(line, folder))
-        elif line.split()[0] in (":filter", ":sort"):
+        elif line.split()[0] in (":filter", ":sort", ":words"):
             self._choose(*(line.split(maxsplit=1) + [""])[:2])
         elif line.startswith(":"):
             raise UserError(f"There is no command {line.split()[0]}; :help lists them.")
@@ -116,6 +120,8 @@ class Prompt:
         if command == ":filter":
             parse_filter(value) if value else None
             self.options = dataclasses.replace(self.options, where=value or None)
+        elif command == ":words":
+            self.options = dataclasses.replace(self.options, words=weight_of_words(value))
         else:
             check_order(value or None)
             self.options = dataclasses.replace(self.options, sort=value or None)
@@ -133,9 +139,9 @@ class Prompt:
         note_unreadable(query, unknown)
         print_table(self.results, nearest_of(found))
         if not found:
-            print(f"No item matches the filter {shown(self.options.where)}.")
+            print(shown(nothing_matches(query, self.options.where)))
         elif self.results and not self._explained:
-            note(explanation(self.view_count), sys.stderr)
+            note(explanation(self.view_count, words=any(result.words for result in self.results)), sys.stderr)
             self._explained = True
 
     def _picture(self, line: str, folder: Path) -> Path:

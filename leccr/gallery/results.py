@@ -54,6 +54,7 @@ class Result:
         end: When it ends.
         reranked: The score of the reranker, if there is one that has scored this answer.
         facts: What its file says: when, where and with what it was taken, its title, keywords and caption.
+        words: Those words of the query that its description, name, keywords or writing has.
     """
 
     rank: int
@@ -75,6 +76,7 @@ class Result:
     end: float | None = None
     reranked: float | None = None
     facts: Facts = Facts()
+    words: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:

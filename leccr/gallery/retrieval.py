@@ -10,7 +10,9 @@ import numpy as np
 
 from .confidence import confidences
 from .filters import parse_filter
+from .fusion import check_weight_of_words, rank_together, telling_words, with_words
 from .options import SearchOptions
+from .query_words import QueryWords, words_of_query
 from .results import Result, checked_embeddings, checked_texts, make_results, warn_unreadable
 from .sorting import check_order
 from .store.catalogue import items_at, sources_of
@@ -34,11 +36,13 @@ class Queries:
         embeds: Embeddings, (Q, D), float32.
         texts: Each text with the share of its tokens that the model does not know; None for queries that are no texts.
         single: Whether there is one query, and not a list of them.
+        words: The words of each text.
     """
 
     embeds: np.ndarray
     texts: list[tuple[str, float]] | None
     single: bool
+    words: list[QueryWords] | None = None
 
 
 def embed_queries(query: Any, load: "Callable[[], Encoder]") -> Queries:
@@ -55,11 +59,12 @@ def embed_queries(query: Any, load: "Callable[[], Encoder]") -> Queries:
     if not (isinstance(texts, (list, tuple)) and all(isinstance(text, str) for text in texts)):
         embeds = checked_embeddings(query)
         return Queries(np.atleast_2d(embeds), None, embeds.ndim == 1)
-    checked = checked_texts(texts)
-    encoder = load()
+    words = [words_of_query(text) for text in checked_texts(texts)]
+    # A model reads what is in quotes, but not the quotes.
+    checked, encoder = [own.text for own in words], load()
     asked = list(zip(checked, encoder.unknown_shares(checked), strict=True))
     warn_unreadable(asked)
-    return Queries(encoder.texts(checked), asked, isinstance(query, str))
+    return Queries(encoder.texts(checked), asked, isinstance(query, str), words)
 
 
 def retrieve(
@@ -81,32 +86,46 @@ def retrieve(
         load: Returns the gallery's encoder, which knows how sure answers to texts are.
     """
     check_order(options.sort)
+    check_weight_of_words(options.words)
     state = snapshot.state
     allowed = None if options.where is None else matching_positions(connection, *parse_filter(options.where))
-    if options.all_moments or not has_moments(connection):
-        rankings = snapshot.rank(queries.embeds, k, allowed)
-    else:
-        rankings = _one_per_video(connection, snapshot, queries.embeds, k, allowed)
+    words = queries.words and telling_words(connection, queries.words, state.items, options.words)
+
+    def rank(count: int) -> list[Ranking]:
+        return rank_together(connection, snapshot, queries.embeds, words, count, allowed, options.words)
+
+    one_per_video = not options.all_moments and has_moments(connection)
+    rankings = _one_per_video(connection, rank, k, state.items) if one_per_video else rank(k)
     items = items_at(connection, sorted({int(position) for each in rankings for position in each.positions}))
     snapshot.engine.view_map.check_counts({position: item.views for position, item in items.items()})
     numbers = [item.number for item in items.values()]
     facts, moments, sources = facts_of(connection, numbers), moments_of(connection, numbers), sources_of(connection)
     sure = repeat(None) if queries.texts is None else confidences(rankings, queries.texts, load(), state)
-    return [
+    found = [
         make_results(ranking, items, sources, state.slots, own, moments, facts) for ranking, own in zip(rankings, sure)
     ]
+    if words is not None:
+        found = [with_words(connection, results, own) for results, own in zip(found, words)]
+    return found
 
 
 def _one_per_video(
-    connection: sqlite3.Connection, snapshot: Snapshot, embeds: np.ndarray, k: int, allowed: np.ndarray | None
+    connection: sqlite3.Connection, rank: Callable[[int], list[Ranking]], k: int, items: int
 ) -> list[Ranking]:
-    """Return the k best items of each query, of every long video only the best shot."""
+    """Return the k best items of each query, of every long video only the best shot.
+
+    Args:
+        connection: A connection that sees the state that is searched.
+        rank: Returns as many of the best items of each query as it is asked for.
+        k: Number of items.
+        items: Number of items in the gallery.
+    """
     count = k
     while True:
-        rankings = snapshot.rank(embeds, count, allowed)
+        rankings = rank(count)
         videos = videos_at(connection, {int(position) for each in rankings for position in each.positions})
         best = [_first_of_each(ranking, videos) for ranking in rankings]
-        if count >= snapshot.state.items or all(
+        if count >= items or all(
             len(own.positions) >= k or len(ranking.positions) < count for own, ranking in zip(best, rankings)
         ):
             return [_chosen(own, slice(k)) for own in best]

@@ -13,9 +13,11 @@ from processing.screen import shown
 from ..errors import UserError
 from .answers import check_sheet, draw_sheet, explanation, note_cost, note_unreadable, print_json, print_table
 from .confidence import check_confidence, fitting, nearest_of
+from .fusion import check_weight_of_words
 from .gallery import Gallery
 from .options import SearchOptions
 from .prompt import Prompt
+from .query_words import nothing_matches, words_of_query
 from .results import Result, UnreadableQueryWarning
 from .sorting import check_order
 from .store.moments import count_moments
@@ -69,6 +71,7 @@ def run_search(
         raise UserError("--rerank-with scores answers to a text, and not to --image; leave one of them out.")
     if options.rerank_endpoint is not None and options.rerank_with is None:
         raise UserError("--rerank-endpoint runs the model of --rerank-with; give its name, too.")
+    check_weight_of_words(options.words)
     if sheet is not None:
         check_sheet(sheet)
         if query is None and image is None and queries is None:
@@ -94,9 +97,10 @@ def run_search(
         for (text, results), (_, own), share in zip(answered, kept, unknown):
             _print_answer(text, own, as_json, len(answered) > 1, share, nearest_of(results))
         note_cost(options)
-        _note_few(gallery, answered[0][1], k if min_confidence is None else 0, options)
+        _note_few(gallery, answered[0][1], k if min_confidence is None else 0, options, answered[0][0])
         if not as_json and any(results for _, results in kept):
-            note(explanation(gallery.state.view_count, image is None), sys.stderr)
+            words = any(result.words for _, results in kept for result in results)
+            note(explanation(gallery.state.view_count, image is None, words), sys.stderr)
         if sheet is not None and draw_sheet(gallery, kept, sheet):
             note(f"The answers as a picture: {sheet}.", sys.stderr)
 
@@ -123,8 +127,13 @@ def _warn(text: object) -> None:
     print(shown(text), file=sys.stderr)
 
 
-def _note_few(gallery: Gallery, results: Sequence[Result], k: int, options: SearchOptions) -> None:
+def _note_few(gallery: Gallery, results: Sequence[Result], k: int, options: SearchOptions, query: str) -> None:
     where = options.where
+    if words_of_query(query).required and len(results) < k:
+        # Only so many have the words.
+        if not results:
+            note(nothing_matches(query, where), sys.stderr)
+        return
     if where is not None and not results:
         note(f"No item matches the filter {where}.", sys.stderr)
     elif len(results) < k:

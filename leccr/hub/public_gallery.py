@@ -66,6 +66,8 @@ def public_catalogue(catalogue: Catalogue) -> Path | None:
                 forget_places(target)
                 unfinished = locations.get(str(state.unfinished), state.unfinished)
                 write_state(target, dataclasses.replace(state, model=model, unfinished=unfinished))
+                # The index still has the words of items that were removed.
+                target.execute("INSERT INTO words (words) VALUES ('rebuild')")
                 target.execute("COMMIT")
                 # What was there before is still in parts of the file that are free now.
                 target.execute("VACUUM")

@@ -27,7 +27,9 @@ from . import moments
 from .facts import TABLE as FACTS
 from .facts import put_facts
 from .state import State
-from .untrusted import check_database, files_changed_in_place
+from .untrusted import check_database, files_changed_in_place, tables_of
+from .words import TABLE as WORDS
+from .words import index_words
 
 FILE = "gallery.sqlite"
 FOLDER, DATA, HUB = "folder", "data", "hub"
@@ -51,6 +53,7 @@ SCHEMA = {
     ),
     "thumbnails": "CREATE TABLE thumbnails (number INTEGER PRIMARY KEY, picture BLOB NOT NULL) STRICT",
     "facts": FACTS,
+    "words": WORDS,
     "removed": "CREATE TABLE removed (position INTEGER PRIMARY KEY, views INTEGER NOT NULL) STRICT",
     **moments.SCHEMA,
 }
@@ -184,7 +187,7 @@ class Catalogue:
     def _check_schema(self, connection: sqlite3.Connection) -> None:
         schema = dict(connection.execute("SELECT name, sql FROM sqlite_schema").fetchall())
         tables = {name: statement for name, statement in schema.items() if not name.startswith("sqlite_autoindex_")}
-        if tables != SCHEMA:
+        if tables != tables_of(tuple(SCHEMA.values())):
             raise UserError(f"{self.path} is not the catalogue of a gallery of this version; index its pictures again.")
 
     @contextmanager
@@ -269,6 +272,7 @@ def put_item(connection: sqlite3.Connection, item: Item, thumbnail: bytes | None
     if thumbnail is not None:
         connection.execute("INSERT INTO thumbnails VALUES (?, ?)", (number, thumbnail))
     put_facts(connection, number, facts)
+    index_words(connection, number)
     return number
 
 

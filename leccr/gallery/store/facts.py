@@ -9,7 +9,7 @@ from processing.facts import Facts
 
 TABLE = (
     "CREATE TABLE facts (number INTEGER PRIMARY KEY, taken TEXT, zone INTEGER, camera TEXT, latitude REAL, "
-    "longitude REAL, title TEXT, keywords TEXT, caption TEXT) STRICT"
+    "longitude REAL, title TEXT, keywords TEXT, caption TEXT, writing TEXT) STRICT"
 )
 COLUMNS = tuple(field.name for field in fields(Facts) if field.name != "unreadable")
 # Seconds since 1970. Where a zone is not known, a clock showed the time of the zone that this machine is in.

@@ -19,6 +19,7 @@ from .ranking import Engine
 from .state import APPROXIMATIONS, DTYPES, ENGINES, State
 from .storage import open_storage
 from .view_map import map_path
+from .words import index_words
 
 NO_APPROXIMATION = "none"
 POSITIONS_PER_BLOCK = 2**14
@@ -188,6 +189,7 @@ def delete_item(connection: sqlite3.Connection, number: int) -> tuple[int, int] 
         connection.execute("INSERT INTO removed VALUES (?, ?)", row)
     for table in ("thumbnails", "moments", "facts"):
         connection.execute(f"DELETE FROM {table} WHERE number = ?", (number,))
+    index_words(connection, number)
     return row
 
 

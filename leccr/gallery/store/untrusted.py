@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from functools import cache
 from pathlib import Path
 
 from processing.writing import refuse_links
@@ -52,6 +53,17 @@ def check_database(path: Path) -> None:
         raise UserError(f"The journal {journal} was not written by leccr, as it names another file; remove it.")
     if header.startswith(HEADER) and header[VERSIONS] != ROLLBACK_JOURNAL:
         raise UserError(f"{path} is not the catalogue of a gallery of this version; index its pictures again.")
+
+
+@cache
+def tables_of(statements: tuple[str, ...]) -> dict[str, str]:
+    """Return the statement that made each table that some statements make; a virtual table has tables of its own."""
+    connection = sqlite3.connect(":memory:")
+    for statement in statements:
+        connection.execute(statement)
+    tables = dict(connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql NOT NULL").fetchall())
+    connection.close()
+    return tables
 
 
 def position_problems(connection: sqlite3.Connection, state: State) -> list[str]:

@@ -55,7 +55,8 @@ def search(folder: Path, changes: Connection) -> list[list[Any]]:
     gallery, answers, last = Gallery.open(folder, model()), [], False
     while not last:
         changed = changes.poll()
-        found = [[result.id, result.score] for result in gallery.search("en red 1", 1000)]
+        found = [[result.id, result.score] for result in gallery.search("en red 1", 1000, words=0)]
+        gallery.search("en red 1", 1000, words=1)
         if not answers or found != answers[-1]:
             answers.append(found)
         if changed:

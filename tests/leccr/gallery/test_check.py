@@ -106,7 +106,8 @@ def test_counts_that_disagree_are_repaired(mine: Gallery) -> None:
         state = read_state(connection, "g")
         write_state(connection, dataclasses.replace(state, items=5))
         connection.execute("DELETE FROM items WHERE position IN (2, 3)")
-    [problem] = mine.check().problems
+    problem, words = mine.check().problems
+    assert words == "The index of words does not agree with the items; `--repair` repairs this."
     assert "there are 10 items and not 5" in problem
     assert "10 items and 0 removed ones do not fill 12 positions" in problem
     assert mine.check(repair=True).problems == []

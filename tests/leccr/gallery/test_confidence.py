@@ -46,9 +46,9 @@ class TestWithoutLabels:
             assert unrelated[language] == pytest.approx(sorted(best.tolist()), abs=1e-6)
 
     def test_a_confidence_is_the_share_of_unrelated_captions_below(self, gallery: Gallery) -> None:
-        own = [result.score for result in gallery.search(QUERY, 12)]
+        own = [result.score for result in gallery.search(QUERY, 12, words=0)]
         change_state(gallery, unrelated={"de": (own[1], own[5], own[8]), "fr": (own[0] - 1e-3,)})
-        found = [result.confidence for result in gallery.search(QUERY, 12)]
+        found = [result.confidence for result in gallery.search(QUERY, 12, words=0)]
         # The best beats all four, and the second is one of them itself.
         assert found[:2] == [1.0, 0.5] and found == sorted(found, reverse=True) and found[-1] == 0
 
@@ -97,13 +97,13 @@ class TestCalibrated:
         assert SentenceViews(plain, 0.2).calibration is CALIBRATION
 
     def test_answers_below_are_left_out(self, calibrated: Gallery) -> None:
-        everything = calibrated.search(QUERY, 12)
+        everything = calibrated.search(QUERY, 12, words=0)
         for least in (0.0, everything[2].confidence, 1.0):
             expected = [result for result in everything if result.confidence >= least]
-            assert calibrated.search(QUERY, 12, min_confidence=least) == expected
-            [several] = calibrated.search([QUERY], 12, min_confidence=least)
+            assert calibrated.search(QUERY, 12, words=0, min_confidence=least) == expected
+            [several] = calibrated.search([QUERY], 12, words=0, min_confidence=least)
             assert several == expected
-        assert 3 <= len(calibrated.search(QUERY, 12, min_confidence=everything[2].confidence)) < 12
+        assert 3 <= len(calibrated.search(QUERY, 12, words=0, min_confidence=everything[2].confidence)) < 12
 
     def test_of_what_it_cannot_read_it_is_not_sure(self, calibrated: Gallery) -> None:
         with pytest.warns(UserWarning, match="cannot read"):

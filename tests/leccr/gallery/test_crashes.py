@@ -12,6 +12,7 @@ import pytest
 from leccr.gallery import Gallery
 from leccr.gallery.store.catalogue import FILE, read_state, write_state
 from leccr.gallery.store.vectors import views_path
+from leccr.gallery.store.words import verify_word_index
 from tests.crashes import CONTEXT, crashes, needs_forks, run, start
 from tests.leccr.gallery import actions, tiny_gallery
 from tests.leccr.gallery.tiny_gallery import contents
@@ -45,6 +46,8 @@ def is_sound(folder: Path, allowed: range) -> int:
         # Unfinished work is not damage.
         work = re.compile("Indexing .* was not finished|.* files have changed")
         assert [problem for problem in gallery.check().problems if not work.match(problem)] == []
+        with gallery.catalogue.writing() as connection:
+            verify_word_index(connection)
         assert len(gallery) in allowed
         return len(gallery)
 

@@ -24,7 +24,7 @@ def test_the_ranking_is_that_of_the_model_in_every_language(gallery: Gallery, en
     with gallery.catalogue.reading() as connection:
         names = [row[0] for row in connection.execute("SELECT id FROM items ORDER BY position")]
     embeds = encoder.texts(QUERIES)
-    for embed, results in zip(embeds, gallery.search(QUERIES, 12)):
+    for embed, results in zip(embeds, gallery.search(QUERIES, 12, words=0)):
         order, scores = brute_force(views, embed)
         assert names_of(results) == [names[index] for index in order]
         assert [result.score for result in results] == scores
@@ -57,9 +57,9 @@ def test_copies_tie_and_stand_in_their_order(tmp_path: Path, encoder: Encoder) -
 
 
 def test_texts_and_embeddings_one_or_several(gallery: Gallery, encoder: Encoder) -> None:
-    text = gallery.search("de red 1", 3)
+    text = gallery.search("de red 1", 3, words=0)
     embed = encoder.texts(["de red 1"])
-    assert gallery.search(["de red 1"], 3) == [text]
+    assert gallery.search(["de red 1"], 3, words=0) == [text]
     # Only what was asked in words has a confidence.
     unsure = [dataclasses.replace(result, confidence=None) for result in text]
     assert gallery.search(embed[0], 3) == gallery.search(torch.tensor(embed[0]), 3) == unsure != text

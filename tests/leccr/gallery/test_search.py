@@ -29,14 +29,14 @@ def test_a_query_needs_no_quotes(built: Path) -> None:
 
 
 def test_json(built: Path) -> None:
-    result = run("search", built / "gallery", "de red 1", "--json", "-k", 2, "--filter", "path~holiday")
+    result = run("search", built / "gallery", "de red 1", "--json", "-k", 2, "--filter", "path~holiday", "--words", 0)
     record = json.loads(result.stdout)
     assert record["query"] == "de red 1"
     first, second = record["results"]
     assert first["score"] >= second["score"]
     assert first["file"] == str(built / "photos" / first["path"])
     assert first["time"].startswith("20") and first["time"].endswith("+00:00")
-    assert {"rank", "id", "kind", "view", "answered_by", "description", "size", "hash"} <= set(first)
+    assert {"rank", "id", "kind", "view", "answered_by", "description", "size", "hash", "facts", "words"} <= set(first)
 
 
 def test_many_queries_from_a_file(built: Path, tmp_path: Path) -> None:

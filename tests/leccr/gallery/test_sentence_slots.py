@@ -172,7 +172,7 @@ class TestCommands:
         with Gallery.open(folder) as gallery:
             assert next(result for result in gallery.search("en red 1", 20) if result.id == "n.png").views == 3
             check_exact(gallery)
-        done = run("search", folder, "en red 1", "-k", 20)
+        done = run("search", folder, "en red 1", "-k", 20, "--words", 0)
         assert done.exit_code == 0, done.output
         assert " of 6  This is" in done.stdout and "  whole image\n" in done.stdout
         done = run("gallery", "info", folder)

@@ -103,8 +103,8 @@ def contents(folder: Path) -> list[Any]:
     with Gallery.open(folder) as gallery, gallery.catalogue.reading() as connection:
         state = gallery.snapshot(connection).state
         rows = connection.execute(
-            "SELECT items.position, id, path, kind, hash, size, description, picture FROM items "
-            "LEFT JOIN thumbnails USING (number) ORDER BY items.position"
+            "SELECT items.position, id, path, kind, hash, size, description, picture, text FROM items "
+            "LEFT JOIN thumbnails USING (number) LEFT JOIN words ON words.rowid = number ORDER BY items.position"
         ).fetchall()
         views, counts = gallery.snapshot(connection).engine.at(np.array([row[0] for row in rows], dtype=int))
         return [*(row[1:] for row in rows), views.tobytes() + counts.tobytes(), state.dtype, state.items]
