@@ -253,7 +253,7 @@ class Gallery(GalleryChanges):
             row["video"] = str(image)
         else:
             row["image"] = self.encoder.open_picture(str(image) if isinstance(image, Path) else image)
-        return self.search(self.encoder.image(row), k, where, **options)
+        return self.search(self.encoder.image(self.encoder.as_taken(row)), k, where, **options)
 
     def thumbnail(self, result: Result) -> "PillowImage.Image | None":
         """Return the stored small picture of a result; None if it has none, or is no longer in the gallery.

@@ -127,7 +127,7 @@ def prepare(chunk: Sequence[Candidate], known: Known, encoder: Encoder, shots: s
         try:
             item = as_item(candidate, existing)
             if differs(item, existing):
-                spans = _spans(candidate, encoder, shots)
+                spans = _spans(candidate, shots)
                 if len(spans) > 1:
                     prepared.long.append(LongVideo(candidate, item, spans))
                     continue
@@ -147,17 +147,15 @@ def prepare(chunk: Sequence[Candidate], known: Known, encoder: Encoder, shots: s
     return prepared
 
 
-def _spans(candidate: Candidate, encoder: Encoder, shots: str) -> list[Span]:
+def _spans(candidate: Candidate, shots: str) -> list[Span]:
     """Return the shots of a video; none for what is no video file.
 
     Raises:
-        UserError: If it cannot be decoded, or the model takes no videos.
+        UserError: If it cannot be decoded.
     """
     row = candidate.as_row()
     if candidate.kind != VIDEO or row.get("visual_features") is not None:
         return []
-    if not encoder.takes_videos:
-        raise UserError("It is a video, but the gallery's model takes pictures only.")
     # An animation is as short as it is.
     return [] if is_image_name(row["video"]) else find_shots(row["video"], shots)
 
@@ -174,8 +172,9 @@ def open_part(candidate: Candidate, encoder: Encoder, span: Span | None = None) 
     if row.get("visual_features") is not None:
         return Part(None, encoder.prepare(row)), False
     if candidate.kind == VIDEO:
-        [frame] = open_frames(row["video"], 1, encoder.background, span)
-        return Part(jpeg_thumbnail(frame), encoder.prepare({**row, "span": span})), False
+        row = encoder.as_taken({**row, "span": span})
+        frame = row["image"] or open_frames(row["video"], 1, encoder.background, span)[0]
+        return Part(jpeg_thumbnail(frame), encoder.prepare(row)), False
     row["image"] = picture = encoder.open_picture(row["image"], candidate.id)
     moves = "animation" in picture.info
     return Part(jpeg_thumbnail(picture), encoder.prepare(row)), moves

@@ -18,6 +18,7 @@ from processing.features import FeatureFile, with_features
 from processing.images import BACKGROUND
 from processing.notes import is_quiet
 from processing.read_ahead import read_ahead
+from processing.video import open_frames
 
 from ..arguments import SENTENCE_TRANSFORMERS, repository_of
 from ..errors import UserError
@@ -193,6 +194,17 @@ class Encoder(ABC):
     def takes_features(self, features: FeatureFile) -> bool:
         """Return whether visual features that were computed ahead can take the place of the pictures."""
         return False
+
+    def as_taken(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Return a row as this model takes it: for a model of pictures, a video is its middle frame.
+
+        Raises:
+            UserError: If the video cannot be decoded.
+        """
+        if self.takes_videos or row.get("image") is not None or row.get("video") is None:
+            return row
+        [frame] = open_frames(row["video"], 1, self.background, row.get("span"))
+        return {**row, "image": frame, "video": None}
 
     def image(self, row: dict[str, Any]) -> np.ndarray:
         """Return the embedding (D,) of a row's whole picture or video."""

@@ -7,8 +7,9 @@ import pytest
 
 from leccr.gallery import Gallery
 from leccr.models.encoder import Encoder
+from tests.videos import write_video
 
-from . import tiny_gallery
+from . import films, tiny_gallery
 
 
 @pytest.fixture(scope="session")
@@ -64,3 +65,26 @@ def built(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def own(built: Path, tmp_path: Path) -> Path:
     """A copy of `built`, to be changed."""
     return Path(shutil.copytree(built, tmp_path / "own"))
+
+
+@pytest.fixture(scope="session")
+def filmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two films, a short clip and three pictures, the `model`, and a `gallery` that the command made."""
+    folder = tmp_path_factory.mktemp("moments")
+    films.film(folder / "videos" / "clip.mp4")
+    films.film(folder / "videos" / "more" / "other.mkv", ("green", "red"), (12, 12))
+    write_video(folder / "videos" / "short.mp4")
+    for number in range(3):
+        tiny_gallery.paint(folder / "videos" / f"{number}.png", number)
+    tiny_gallery.save_model(folder / "model", num_frames=2)
+    result = tiny_gallery.run("index", folder / "videos", "--model", folder / "model", "--out", folder / "gallery")
+    assert result.exit_code == 0, result.output
+    assert "6 added, 0 replaced, 0 unchanged." in result.stdout
+    assert "has 9 items" in result.stdout
+    return folder
+
+
+@pytest.fixture
+def film_gallery(filmed: Path, tmp_path: Path) -> Path:
+    """A copy of the gallery, of the same videos."""
+    return Path(shutil.copytree(filmed / "gallery", tmp_path / "gallery"))
