@@ -17,7 +17,10 @@ VIDEO_SUFFIXES = frozenset(_VIDEOS.split())
 EXAMPLES = ".jpg, .png, .webp, .heic, .mp4 or .mov"
 """Endings to show in messages; the whole list would fill the screen."""
 
-_COMPANIONS = "captions.csv captions.jsonl descriptions.jsonl metadata.csv metadata.jsonl thumbs.db desktop.ini"
+_COMPANIONS = (
+    "captions.csv captions.jsonl descriptions.jsonl metadata.csv metadata.jsonl thumbs.db desktop.ini .ds_store "
+    ".leccrignore"
+)
 COMPANIONS = frozenset(_COMPANIONS.split())
 """Files, in lower case, that stand next to pictures and are not mentioned when they are left out."""
 

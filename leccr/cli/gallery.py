@@ -8,6 +8,7 @@ import typer
 from processing.writable import check_writable
 
 from ..gallery.options import AddOptions, IndexOptions, SearchOptions
+from .lists import split_words
 from .options import DescriptionWeight, Device, Dtype, Processes, TrustRemoteCode, Workers, is_number
 
 GalleryFolder = Annotated[Path, typer.Argument(metavar="GALLERY", help="Folder that `leccr index` wrote.")]
@@ -29,6 +30,14 @@ Frames = Annotated[bool, typer.Option("--frames", help="Encode animations (GIF .
 Shots = Annotated[
     str | None,
     typer.Option(metavar="HOW", help="Divide long videos at their cuts (auto), every 10 seconds (10), or not (none)."),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PATTERN,...",
+        callback=split_words,
+        help="Leave out files and folders, as in a .gitignore: 'raw/,*.png'. Remembered for the folder.",
+    ),
 ]
 Filter = Annotated[
     str | None,
@@ -56,6 +65,7 @@ def index(
     workers: Workers = IndexOptions.workers,
     processes: Processes = IndexOptions.processes,
     frames: Frames = IndexOptions.frames,
+    exclude: Exclude = None,
     shots: Shots = IndexOptions.shots,
     device: Device = IndexOptions.device,
     dtype: Dtype = IndexOptions.dtype,
@@ -63,7 +73,7 @@ def index(
 ) -> None:
     """Build a gallery from photos and videos. Resumable."""
     check_writable(out, folder=True)
-    _need(model, describe_with if endpoint is None else None, source=source)
+    need_models(model, describe_with if endpoint is None else None, source=source)
 
     from ..gallery.manage import run_index
 
@@ -80,6 +90,7 @@ def index(
         workers=workers,
         processes=processes,
         frames=frames,
+        exclude=tuple(exclude or ()),
         shots=shots,
         device=device,
         dtype=dtype,
@@ -138,7 +149,7 @@ def search(
     query.
     """
     need_model(folder, model)
-    _need(rerank_with if rerank_endpoint is None else None)
+    need_models(rerank_with if rerank_endpoint is None else None)
 
     from ..gallery.search import run_search
 
@@ -167,7 +178,7 @@ def search(
     )
 
 
-def _need(*models: str | None, source: str | None = None) -> None:
+def need_models(*models: str | None, source: str | None = None) -> None:
     """Check that what has the name of a repository is in the cache, or that the Hub can be reached."""
     from hub_card.names import is_repository
 
@@ -180,14 +191,14 @@ def _need(*models: str | None, source: str | None = None) -> None:
 
 
 def need_model(folder: Path, model: str | None) -> None:
-    """Check that there is such a gallery, and its model, or another one, as `_need` does."""
+    """Check that there is such a gallery, and its model, or another one, as `need_models` does."""
     from ..gallery.store.catalogue import Catalogue, read_state
 
     catalogue = Catalogue(folder)
     with catalogue.reading() as connection:
         state = read_state(connection, str(folder))
     catalogue.close()
-    _need(model or state.model)
+    need_models(model or state.model)
 
 
 gallery = typer.Typer(help="Manage a gallery.", no_args_is_help=True, rich_markup_mode=None)
@@ -206,6 +217,7 @@ def add(
     workers: Workers = AddOptions.workers,
     processes: Processes = AddOptions.processes,
     frames: Frames = AddOptions.frames,
+    exclude: Exclude = None,
     device: Device = AddOptions.device,
     dtype: Dtype = "auto",
     trust_remote_code: TrustRemoteCode = False,
@@ -213,7 +225,7 @@ def add(
     """Add new items and replace changed ones. All others stay as they are."""
     need_model(folder, model)
     check_writable(folder, folder=True)
-    _need(describe_with if endpoint is None else None, source=source)
+    need_models(describe_with if endpoint is None else None, source=source)
 
     from ..gallery.manage import run_add
 
@@ -226,6 +238,7 @@ def add(
         workers=workers,
         processes=processes,
         frames=frames,
+        exclude=tuple(exclude or ()),
         device=device,
     )
     run_add(folder, source, model, options, dtype, trust_remote_code)

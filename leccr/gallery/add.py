@@ -3,13 +3,16 @@
 import dataclasses
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 from tqdm.auto import tqdm
 
+from processing.facts import Facts
 from processing.notes import is_quiet
 from processing.read_ahead import read_ahead
 from processing.screen import shown
@@ -18,7 +21,9 @@ from ..errors import UserError
 from ..models.encoder import Encoder, Stopwatch
 from .candidates import Candidate, Source
 from .incoming import Known, LongVideo, New, Part, Prepared, differs, known_items, prepare
+from .known import described
 from .options import AddOptions
+from .reuse import KnownViews, content_of
 from .store.catalogue import Catalogue, Item, put_item, read_state, source_number, sources_of, write_state
 from .store.maintenance import delete_item
 from .store.moments import put_moment
@@ -34,21 +39,41 @@ class AddReport:
         added: New items.
         replaced: Items whose file or description had changed.
         unchanged: Items that had not changed.
+        moved: Items whose files were moved or renamed; they keep their views.
         broken: Candidates that could not be used, and why.
         animations: Items of which only the first picture was taken.
         unreadable: Items with a date or a place in their files that cannot be read.
         remarks: Sentences that count the files that were left out by their endings.
+        ignored: Number of files that were left out of a folder on purpose, by reason.
         busy: A sentence about how busy the model was, if that took long.
     """
 
     added: int = 0
     replaced: int = 0
     unchanged: int = 0
+    moved: int = 0
     broken: list[tuple[str, str]] = field(default_factory=list)
     animations: int = 0
     unreadable: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
     busy: str = ""
+
+    @classmethod
+    def of(cls, source: Source) -> Self:
+        """Return what is known of a source before it is added."""
+        ignored = Counter(source.ignored.counts if source.ignored else ())
+        return cls(broken=list(source.left_out), remarks=list(source.remarks), ignored=ignored)
+
+    def join(self, other: "AddReport") -> None:
+        """Add what became of another source."""
+        self.busy = self.busy or other.busy
+        for name in ("added", "replaced", "unchanged", "moved", "animations"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.broken += other.broken
+        self.unreadable += other.unreadable
+        self.remarks += other.remarks
+        self.ignored += other.ignored
 
 
 _Job = tuple[Sequence[Candidate], Known]
@@ -85,6 +110,7 @@ class Adder:
         self.workers = workers
         self.processes = processes
         self.seconds = seconds
+        self._known_views = KnownViews(catalogue, storage)
 
     def add(self, source: Source, descriptions: Mapping[str, str] | None = None) -> AddReport:
         """Add new candidates, replace changed ones, and leave the others as they are.
@@ -93,7 +119,7 @@ class Adder:
             source: Candidates.
             descriptions: More descriptions, by the candidates' keys.
         """
-        report = AddReport(broken=list(source.left_out), remarks=list(source.remarks))
+        report = AddReport.of(source)
         self._at_work = Stopwatch()
         with self.catalogue.reading() as connection:
             self._shots = read_state(connection, str(self.catalogue.folder)).shots
@@ -122,7 +148,7 @@ class Adder:
     def _jobs(self, source: Source, descriptions: Mapping[str, str]) -> Iterator[_Job]:
         """Yield chunks of a source with the existing items of their candidates."""
         for chunk in source.chunks(self.batch_size):
-            chunk = [_described(candidate, descriptions) for candidate in chunk]
+            chunk = [described(candidate, descriptions) for candidate in chunk]
             yield chunk, self._known(chunk)
 
     def _known(self, chunk: Sequence[Candidate]) -> Known:
@@ -136,8 +162,7 @@ class Adder:
     def _encoded(self, prepared: Prepared, report: AddReport) -> list[New]:
         """Encode a chunk, and return what can be used of it."""
         if prepared.new:
-            parts = [part for new in prepared.new for part in new.parts]
-            self._encode(parts, [new.item.description for new in prepared.new for _ in new.parts])
+            self._encode([entry for new in prepared.new for entry in new.items()])
         news = [*prepared.new, *(new for video in prepared.long for new in self._divided(video, report))]
         usable = []
         report.unreadable += [new.candidate.id for new in news if new.facts.unreadable]
@@ -156,18 +181,27 @@ class Adder:
             with closing(read_ahead(lambda shots: video.open(shots, self.encoder), blocks, self.workers)) as pieces:
                 title = f"Shots of {shown(video.candidate.path)}"
                 for block in tqdm(pieces, title, len(blocks), leave=False, disable=len(blocks) <= 1 or is_quiet()):
-                    self._encode(block, [video.item.description] * len(block))
+                    self._encode(list(New(video.candidate, video.item, block, Facts()).items()))
                     parts += block
         except UserError as error:
             report.broken.append((video.candidate.id, getattr(error, "reason", str(error))))
             return []
         return [New(video.candidate, video.item, parts, video.candidate.facts())]
 
-    def _encode(self, parts: Sequence[Part], descriptions: Sequence[str | None]) -> None:
-        with self._at_work:
-            views = self.encoder.views([part.inputs for part in parts], descriptions, self.batch_size)
-        for part, own in zip(parts, views, strict=True):
-            part.views, part.inputs = own, {}
+    def _encode(self, entries: Sequence[tuple[Item, Part]]) -> None:
+        """Give each part its views: those that the gallery has of the same content, or new ones."""
+        views = self._known_views.find(item for item, _ in entries)
+        first = {content_of(item): part for item, part in reversed(entries) if content_of(item) not in views}
+        fresh = [(item, part) for item, part in entries if first.get(content_of(item)) is part]
+        if fresh:
+            inputs, descriptions = [part.inputs for _, part in fresh], [item.description for item, _ in fresh]
+            with self._at_work:
+                encoded = self.encoder.views(inputs, descriptions, self.batch_size)
+            own = {content_of(item): item_views for (item, _), item_views in zip(fresh, encoded, strict=True)}
+            self._known_views.remember(own)
+            views |= own
+        for item, part in entries:
+            part.views, part.inputs = views[content_of(item)], {}
 
     def _commit(self, kind: str, waiting: list[New], touched: Sequence[Item], report: AddReport) -> None:
         if not waiting and not touched:
@@ -184,6 +218,7 @@ class Adder:
             state = self._write(connection, kind, news, replaced) if news else None
         if state is not None:
             self.storage.forget(state, [item.position for item in replaced])
+            self._known_views.committed()
         existing = sum(new.candidate.key in known for new in news)
         report.added += len(news) - existing
         report.replaced += existing
@@ -226,9 +261,3 @@ class Adder:
         )
         write_state(connection, state)
         return state
-
-
-def _described(candidate: Candidate, descriptions: Mapping[str, str]) -> Candidate:
-    if candidate.description is not None or candidate.key not in descriptions:
-        return candidate
-    return dataclasses.replace(candidate, description=descriptions[candidate.key])

@@ -51,7 +51,7 @@ def print_table(results: Sequence[Result], nearest: Sequence[Result] = ()) -> No
             f"{result.score:.4f}",
             *([f"{result.confidence:.2f}"] if sure else []),
             *([shown((result.facts.taken or "").replace("T", " ")[:16])] if dated else []),
-            shown(result.label),
+            shown(result.label) + (" (missing)" if result.missing else ""),
             _answered_by(result),
             shown(" ".join((result.description or "").split())[:LONGEST_DESCRIPTION]),
         )

@@ -2,7 +2,8 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Mapping
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,21 +14,21 @@ from processing.writing import part_path
 from ..arguments import check_checkpoint, repository_of
 from ..errors import UserError
 from .candidates import DESCRIPTIONS_FILE, Source, read_descriptions
+from .describing import describe_source
+from .ignored import ignored_in
+from .known import described_keys
 from .options import AddOptions, IndexOptions
 from .sources import open_source
-from .store.catalogue import FILE, FOLDER, Catalogue, read_state, sources_of, write_state
+from .store.catalogue import FILE, FOLDER, Catalogue, folder_roots, read_state, write_state
+from .store.followed import Followed, follow, followed_folders
 from .store.maintenance import check_choices, convert_gallery, engine_fields, settle
 from .store.state import State
 from .store.storage import open_storage
 
 # What imports torch is imported where it is used, so that a misspelt source is reported immediately.
 if TYPE_CHECKING:
-    from PIL import Image as PillowImage
-
     from ..models.encoder import Encoder
     from .add import AddReport
-
-CANDIDATES_PER_READ = 64
 
 
 def build_gallery(
@@ -56,7 +57,7 @@ def build_gallery(
     exists = (folder / FILE).exists()
     if not exists and folder.exists() and not _is_free(folder):
         raise UserError(f"{folder} is not a gallery, and not empty; choose another folder with --out.")
-    candidates = open_source(source, options.split, _roots(Catalogue(folder)) if exists else (), options.frames)
+    candidates = _open(source, options, Catalogue(folder) if exists else None)
     loading = {name: getattr(options, name) for name in ("device", "dtype", "trust_remote_code")}
     if exists:
         catalogue = Catalogue(folder)
@@ -85,12 +86,28 @@ def add_to_gallery(
         options: How to read and encode.
     """
     check_weight(_state(catalogue), str(catalogue.folder), options.description_weight)
-    candidates = open_source(source, options.split, _roots(catalogue), options.frames)
+    candidates = _open(source, options, catalogue)
     encoder = load()
     report = _add(catalogue, candidates, encoder, options)
+    finish_adding(catalogue, encoder, report)
+    return report
+
+
+def finish_adding(catalogue: Catalogue, encoder: "Encoder", report: "AddReport") -> None:
+    """Do what is left to do after something was added to a gallery."""
     settle(catalogue)
     _compare_with_unrelated(catalogue, encoder, report)
-    return report
+
+
+def _open(source: str, options: AddOptions, catalogue: Catalogue | None) -> Source:
+    """Open a source that is added to a gallery, or to a new one."""
+    roots: Sequence[str] = ()
+    folders: Sequence[Followed] = ()
+    if catalogue is not None:
+        with catalogue.reading() as connection:
+            roots, folders = folder_roots(connection), followed_folders(connection)
+    ignored = ignored_in(folders, source, options.exclude)
+    return open_source(source, options.split, roots, options.frames, ignored)
 
 
 def _compare_with_unrelated(catalogue: Catalogue, encoder: "Encoder", report: "AddReport") -> None:
@@ -211,13 +228,25 @@ def _check_not_empty(catalogue: Catalogue, report: "AddReport", new: bool) -> No
 
 
 def _add(catalogue: Catalogue, source: Source, encoder: "Encoder", options: AddOptions) -> "AddReport":
+    """Add a source; files that were moved into it from where the gallery knows them keep their views."""
+    from .reconcile import reconcile
+
+    moved = reconcile(catalogue, source.read(0, source.count)).moved if source.kind == FOLDER else 0
+    report = add_source(catalogue, source, encoder, options)
+    report.moved, report.unchanged = moved, max(0, report.unchanged - moved)
+    return report
+
+
+def add_source(catalogue: Catalogue, source: Source, encoder: "Encoder", options: AddOptions) -> "AddReport":
+    """Add a source without looking for moved files."""
     from .add import Adder
 
     source.fits = encoder.takes_features
     descriptions: Mapping[str, str] = read_descriptions(catalogue.folder)
     if options.describe_with is not None:
         journal = catalogue.folder / DESCRIPTIONS_FILE
-        descriptions = describe_source(source, journal, options.describe_with, options.endpoint, options.device)
+        known = described_keys(catalogue, source)
+        descriptions = describe_source(source, journal, options.describe_with, options.endpoint, options.device, known)
     if options.frames and not encoder.takes_videos:
         raise UserError(
             "--frames makes videos of animations, but the model takes pictures only; leave it out, or choose a model "
@@ -226,73 +255,28 @@ def _add(catalogue: Catalogue, source: Source, encoder: "Encoder", options: AddO
     storage = open_storage(catalogue.folder, _state(catalogue))
     reading = (options.workers, options.processes)
     adder = Adder(catalogue, storage, encoder, options.batch_size, *reading, options.commit_seconds)
-    with _unfinished(catalogue, source.location):
+    with _unfinished(catalogue, source, options):
         return adder.add(source, descriptions)
 
 
-def describe_source(
-    source: Source, path: Path, model: str, endpoint: str | None = None, device: str = "auto"
-) -> dict[str, str]:
-    """Describe all candidates that have no description, and return descriptions by the candidates' keys.
-
-    Args:
-        source: Candidates.
-        path: Journal that keeps the answers as they come; a stopped run resumes from there.
-        model: Folder or Hub name of an image-text-to-text model, or what the endpoint calls it.
-        endpoint: Address of an OpenAI-compatible server that runs the model.
-        device: Where the model runs without an endpoint.
-
-    Raises:
-        UserError: If the model cannot be loaded, the endpoint fails, or earlier answers have other settings.
-    """
-    from processing.generation.describe import describe_pictures
-    from processing.generation.journal import Journal
-    from processing.generation.prompts import load_prompts
-    from processing.video import open_visual
-
-    from ..data.describe import open_describer
-    from ..data.options import DescribeOptions
-
-    options = DescribeOptions(model=model, endpoint=endpoint, device=device)
-    undescribed = [
-        (start + offset, candidate.key)
-        for start, chunk in zip(range(0, source.count, CANDIDATES_PER_READ), source.chunks(CANDIDATES_PER_READ))
-        for offset, candidate in enumerate(chunk)
-        if candidate.description is None
-    ]
-
-    def open_pictures(number: int) -> "list[PillowImage.Image]":
-        index, _ = undescribed[number]
-        [candidate] = source.read(index, index + 1)
-        return open_visual(candidate.as_row(), options.num_frames)
-
-    if undescribed:
-        keys, prompts = [key for _, key in undescribed], load_prompts(options.prompts)
-        with open_describer(options) as describer, Journal(path) as journal:
-            describe_pictures(keys, open_pictures, describer, prompts, journal, skip_broken=True)
-    return read_descriptions(path.parent)
-
-
 @contextmanager
-def _unfinished(catalogue: Catalogue, location: str) -> Iterator[None]:
+def _unfinished(catalogue: Catalogue, source: Source, options: AddOptions) -> Iterator[None]:
     """Mark the gallery as unfinished; the mark stays if the work is stopped."""
-    _mark(catalogue, location)
-    yield
-    _mark(catalogue, None)
-
-
-def _mark(catalogue: Catalogue, location: str | None) -> None:
     with catalogue.writing() as connection:
-        state = read_state(connection, str(catalogue.folder))
-        if state.unfinished != location:
-            write_state(connection, dataclasses.replace(state, unfinished=location, version=state.version + 1))
+        if source.ignored is not None:
+            follow(connection, source.location, options.exclude, options.frames)
+        _mark(connection, str(catalogue.folder), source.location)
+    yield
+    with catalogue.writing() as connection:
+        _mark(connection, str(catalogue.folder), None)
+
+
+def _mark(connection: sqlite3.Connection, gallery: str, location: str | None) -> None:
+    state = read_state(connection, gallery)
+    if state.unfinished != location:
+        write_state(connection, dataclasses.replace(state, unfinished=location, version=state.version + 1))
 
 
 def _state(catalogue: Catalogue) -> State:
     with catalogue.reading() as connection:
         return read_state(connection, str(catalogue.folder))
-
-
-def _roots(catalogue: Catalogue) -> list[str]:
-    with catalogue.reading() as connection:
-        return [location for kind, location in sources_of(connection).values() if kind == FOLDER]

@@ -12,6 +12,7 @@ from processing.suffixes import is_image_name, is_video_name
 from processing.text_files import read_text
 
 from ..errors import UserError
+from .ignored import Ignored
 from .results import hash_file, is_encodable, stamp_of
 from .store.catalogue import IMAGE, VIDEO
 
@@ -60,6 +61,13 @@ class Candidate:
             return stamp_of(self.file)
         except OSError as error:
             raise UserError(f"{self.file} cannot be read: {error.strerror}.") from error
+
+    def is_as(self, size: int, time: int) -> bool:
+        """Return whether it exists with this size and time of the last change."""
+        try:
+            return self.stamp() == (size, time)
+        except UserError:
+            return False
 
     def hash(self) -> str:
         """Return a hash of the content.
@@ -124,7 +132,9 @@ class Source:
         count: Number of candidates.
         read: Returns the candidates from a start to a stop.
         left_out: Files that were left out, and why.
-        remarks: Sentences that count the files that were left out by their endings.
+        remarks: Sentences that count the files that were left out by their endings, by patterns and the like.
+        unreadable: Those of `left_out` that are folders.
+        ignored: What was left out of a folder, if this is a whole one.
         fits: Tells which of the features next to a data set are of the model that reads it; None if there is none.
     """
 
@@ -134,6 +144,8 @@ class Source:
     read: Callable[[int, int], list[Candidate]]
     left_out: list[tuple[str, str]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    ignored: Ignored | None = None
     fits: Callable[[Any], bool] | None = None
 
     def chunks(self, size: int) -> Iterator[list[Candidate]]:

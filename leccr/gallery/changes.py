@@ -1,20 +1,23 @@
 """What changes a gallery: adding, removing, repairing, and storing it in another way."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .filters import parse_filter
-from .options import AddOptions
+from .options import AddOptions, SyncOptions
 from .results import find_items
 from .store.catalogue import Catalogue, Item, select_items
 from .store.state import State
 
 if TYPE_CHECKING:
+    from threading import Event
+
     from ..models.encoder import Encoder
     from .add import AddReport
     from .check import CheckReport
+    from .sync import SyncReport
 
 
 class GalleryChanges:
@@ -46,6 +49,46 @@ class GalleryChanges:
 
         options = {"device": self.device, **options}
         return add_to_gallery(self.catalogue, lambda: self.encoder, str(source), AddOptions(**options))
+
+    def sync(self, **options: Any) -> "SyncReport":
+        """Bring the gallery to the state of the folders and files that were added to it.
+
+        New and changed files are encoded, items of moved and renamed ones keep their views, and those of deleted ones
+        are removed. See `leccr.gallery.sync.sync_gallery`.
+
+        Args:
+            **options: Fields of `leccr.gallery.options.SyncOptions`.
+        """
+        from .sync import sync_gallery
+
+        options = {"device": self.device, **options}
+        return sync_gallery(self.catalogue, lambda: self.encoder, SyncOptions(**options))
+
+    def watch(self, stop: "Event | None" = None, **options: Any) -> "Iterator[SyncReport]":
+        """Synchronise the gallery, and again whenever something changes in its folders; yields what became of them.
+
+        Args:
+            stop: Ends this when it is set.
+            **options: As for `sync`.
+        """
+        from .watch import watch_gallery
+
+        options = {"device": self.device, **options}
+        return watch_gallery(self.catalogue, lambda: self.encoder, SyncOptions(**options), stop)
+
+    def relocate(self, old: str | Path, new: str | Path) -> int:
+        """Tell the gallery that a folder is at another path now; nothing is read or encoded.
+
+        Args:
+            old: The folder's path so far.
+            new: Its path now.
+
+        Returns:
+            The number of files in it.
+        """
+        from .relocate import relocate_folder
+
+        return relocate_folder(self.catalogue, str(old), Path(new))
 
     def remove(self, names: Sequence[str] = (), where: str | None = None) -> list[Item]:
         """Remove items from the gallery; their files are kept.

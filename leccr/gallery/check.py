@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,8 +17,9 @@ from ..errors import UserError
 from ..models.encoder import Encoder
 from .reencoding import encode_again
 from .results import file_of, hash_file, stamp_of
-from .store.catalogue import FOLDER, Catalogue, Item, items_at, read_state, select_items, sources_of, write_state
-from .store.maintenance import blocks, leftovers, set_approximation, tidy
+from .store.catalogue import FOLDER, Catalogue, Item, items_at, read_state, sources_of, write_state
+from .store.followed import missing_numbers
+from .store.maintenance import all_items, blocks, leftovers, set_approximation, tidy
 from .store.moments import FRAGMENT, further_shots
 from .store.state import State
 from .store.storage import Storage, open_storage
@@ -225,17 +226,18 @@ def _names(items: Sequence[Item]) -> str:
 def _file_problems(catalogue: Catalogue, read: bool) -> list[str]:
     with catalogue.reading() as connection:
         sources, further = sources_of(connection), further_shots(connection)
+        kept = missing_numbers(connection)
     items_by_problem: dict[str, list[Item]] = {}
-    for item in tqdm(_all_items(catalogue), desc="Checking files", disable=not read or is_quiet()):
+    for item in tqdm(all_items(catalogue), desc="Checking files", disable=not read or is_quiet()):
         kind, location = sources.get(item.source, ("", ""))
         if kind == FOLDER and item.number not in further:
             problem = _compare(file_of(item, sources), stored_path(location), item, read)
-            if problem:
+            if problem and not (problem == MISSING and item.number in kept):
                 items_by_problem.setdefault(problem, []).append(item)
     folder = catalogue.folder
     advice = {
-        MISSING: f"remove them with `leccr gallery remove {folder} PATH ...`",
-        CHANGED: f"`leccr gallery add {folder} PATH` updates them",
+        MISSING: f"`leccr gallery sync {folder}` finds those that were moved and removes the others",
+        CHANGED: f"`leccr gallery sync {folder}` updates them",
         OUTSIDE: f"remove them with `leccr gallery remove {folder} PATH ...`",
     }
     return [
@@ -243,18 +245,6 @@ def _file_problems(catalogue: Catalogue, read: bool) -> list[str]:
         for problem, action in advice.items()
         if problem in items_by_problem
     ]
-
-
-def _all_items(catalogue: Catalogue) -> Iterator[Item]:
-    """Yield all items, in several reads, so that writers need not wait."""
-    last = -1
-    while True:
-        with catalogue.reading() as connection:
-            items = select_items(connection, "number > ?", [last], f"number LIMIT {ITEMS_PER_BLOCK}")
-        if not items:
-            return
-        yield from items
-        last = items[-1].number
 
 
 def _compare(file: Path | None, root: Path, item: Item, read: bool) -> str:

@@ -26,8 +26,8 @@ def run_index(source: str, model: str, out: Path, options: IndexOptions) -> None
     """Build a gallery, or resume an earlier run, and print what became of the files."""
     with Gallery.build(source, model, out, **vars(options)) as gallery:
         if gallery.report is not None:
-            _print_added(gallery.report, gallery.encoder.takes_videos)
-        note(f"The gallery {out} has {_counted(len(gallery), 'item')}. Search it: leccr search {out}")
+            print_added(gallery.report, gallery.encoder.takes_videos)
+        note(f"The gallery {out} has {counted(len(gallery), 'item')}. Search it: leccr search {out}")
 
 
 def run_add(
@@ -41,12 +41,14 @@ def run_add(
     """Add to a gallery."""
     loading = {"device": options.device, "dtype": dtype, "trust_remote_code": trust_remote_code}
     with Gallery.open(folder, model, **loading) as gallery:
-        _print_added(gallery.add(source, **vars(options)), gallery.encoder.takes_videos)
-        note(f"The gallery {folder} has {_counted(len(gallery), 'item')}.")
+        print_added(gallery.add(source, **vars(options)), gallery.encoder.takes_videos)
+        note(f"The gallery {folder} has {counted(len(gallery), 'item')}.")
 
 
-def _print_added(report: "AddReport", takes_videos: bool) -> None:
-    print(f"{report.added} added, {report.replaced} replaced, {report.unchanged} unchanged.")
+def print_added(report: "AddReport", takes_videos: bool) -> None:
+    """Print what became of the files that were added."""
+    also = [f"{count} {what}, " for what in ("moved", "removed") if (count := getattr(report, what, 0))]
+    print(f"{report.added} added, {report.replaced} replaced, {''.join(also)}{report.unchanged} unchanged.")
     if report.broken:
         print(f"{len(report.broken)} left out:")
     for name, reason in report.broken[:MOST_BROKEN_SHOWN]:
@@ -55,9 +57,9 @@ def _print_added(report: "AddReport", takes_videos: bool) -> None:
         print(f"  ... and {len(report.broken) - MOST_BROKEN_SHOWN} more")
     if report.animations:
         advice = "; --frames takes animations as videos" if takes_videos else ""
-        print(f"Only the first picture of {_counted(report.animations, 'animation')} was taken{advice}.")
+        print(f"Only the first picture of {counted(report.animations, 'animation')} was taken{advice}.")
     if report.unreadable:
-        count = _counted(len(report.unreadable), "file")
+        count = counted(len(report.unreadable), "file")
         names = shown_names(report.unreadable)
         print(f"The date or the place that is stored in {count} cannot be read: {names}.")
     for sentence in report.remarks:
@@ -72,7 +74,7 @@ def run_remove(folder: Path, names: Sequence[str], where: str | None) -> None:
         raise UserError("Say what to remove: ids, files or folders, or a filter with --filter.")
     with Gallery.open(folder) as gallery:
         removed = gallery.remove(names, where)
-        left = _counted(len(gallery), "item")
+        left = counted(len(gallery), "item")
         print(f"{len(removed)} removed; the gallery {shown(folder)} has {left}. The files were kept.")
 
 
@@ -91,7 +93,7 @@ def _print_check(report: "CheckReport") -> None:
         print(f"Repaired: {shown(sentence)}")
     for sentence in report.problems:
         print(f"Problem: {shown(sentence)}")
-    print(f"{_counted(report.items, 'item')} checked, {_counted(len(report.problems), 'problem')} left.")
+    print(f"{counted(report.items, 'item')} checked, {counted(len(report.problems), 'problem')} left.")
 
 
 def run_convert(folder: Path, **choices: Any) -> None:
@@ -114,7 +116,7 @@ def run_info(folder: Path) -> None:
         "items": f"{state.items}",
         "views": f"{_view_words(state)} of {state.width} numbers per item, {state.dtype}",
         "model": f"{state.model} ({state.fingerprint})",
-        **({"shots": f"{shots} of {_counted(videos, 'long video')}, --shots {state.shots}"} if shots else {}),
+        **({"shots": f"{shots} of {counted(videos, 'long video')}, --shots {state.shots}"} if shots else {}),
         **({} if state.description_weight is None else {"weight": f"{state.description_weight:g} for descriptions"}),
         "engine": f"{state.engine} {state.uri or ''}".strip(),
         "search": _search_words(state),
@@ -151,5 +153,6 @@ def _left_out(name: str, reason: str) -> str:
     return f"{name} {rest}" if names_the_file else f"{name}: {reason}"
 
 
-def _counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural where that is due."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

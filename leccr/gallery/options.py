@@ -1,5 +1,6 @@
 """What can be chosen when galleries are built and searched; the defaults of Python and of the command line."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,8 @@ class AddOptions:
         device: Where models run, as for `processing.device.choose_device`.
         frames: Whether animations, such as GIFs, are encoded as videos and not by their first picture; for models
             that take videos.
+        exclude: Patterns, as in a `.gitignore`, of what is left out of a folder, also when it is added or synchronised
+            later; a `.leccrignore` in a folder has them, too.
     """
 
     split: str | None = None
@@ -43,6 +46,18 @@ class AddOptions:
     commit_seconds: float = 5.0
     device: str = "auto"
     frames: bool = False
+    exclude: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class SyncOptions(AddOptions):
+    """How a gallery follows its folders.
+
+    Attributes:
+        keep_missing: Whether items whose files are gone are kept and marked, and not removed.
+    """
+
+    keep_missing: bool = False
 
 
 @dataclass(frozen=True)

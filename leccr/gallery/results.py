@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
@@ -55,6 +55,7 @@ class Result:
         reranked: The score of the reranker, if there is one that has scored this answer.
         facts: What its file says: when, where and with what it was taken, its title, keywords and caption.
         words: Those words of the query that its description, name, keywords or writing has.
+        missing: Whether the file was gone at the last `leccr gallery sync --keep-missing`.
     """
 
     rank: int
@@ -77,6 +78,7 @@ class Result:
     reranked: float | None = None
     facts: Facts = Facts()
     words: tuple[str, ...] = ()
+    missing: bool = False
 
     @property
     def label(self) -> str:
@@ -160,6 +162,7 @@ def make_results(
     confidences: Sequence[float | None] | None = None,
     moments: Mapping[int, Moment] = MappingProxyType({}),
     facts: Mapping[int, Facts] | None = None,
+    missing: Container[int] = (),
 ) -> list[Result]:
     """Return the results of one query.
 
@@ -171,6 +174,7 @@ def make_results(
         confidences: How sure each answer is.
         moments: Those of items that are shots, by their numbers.
         facts: What is known about items, by their numbers.
+        missing: Numbers of the items that are kept without a file.
     """
     results = []
     columns = (ranking.positions.tolist(), ranking.scores.tolist(), ranking.views.tolist(), confidences or repeat(None))
@@ -197,6 +201,7 @@ def make_results(
                 start=moment.start if moment else None,
                 end=moment.end if moment else None,
                 facts=(facts or {}).get(item.number, Facts()),
+                missing=item.number in missing,
             )
         )
     return results

@@ -17,6 +17,7 @@ from .results import Result, checked_embeddings, checked_texts, make_results, wa
 from .sorting import check_order
 from .store.catalogue import items_at, sources_of
 from .store.facts import facts_of
+from .store.followed import missing_numbers
 from .store.moments import has_moments, moments_of, videos_at
 from .store.ranking import Ranking
 from .store.snapshot import Snapshot, matching_positions
@@ -101,8 +102,10 @@ def retrieve(
     numbers = [item.number for item in items.values()]
     facts, moments, sources = facts_of(connection, numbers), moments_of(connection, numbers), sources_of(connection)
     sure = repeat(None) if queries.texts is None else confidences(rankings, queries.texts, load(), state)
+    gone = missing_numbers(connection)
     found = [
-        make_results(ranking, items, sources, state.slots, own, moments, facts) for ranking, own in zip(rankings, sure)
+        make_results(ranking, items, sources, state.slots, own, moments, facts, gone)
+        for ranking, own in zip(rankings, sure)
     ]
     if words is not None:
         found = [with_words(connection, results, own) for results, own in zip(found, words)]

@@ -12,10 +12,17 @@ from processing.suffixes import EXAMPLES, explain_left_out
 
 from ..errors import UserError, no_source
 from .candidates import Candidate, Source, kind_of, read_descriptions
+from .ignored import IGNORE_FILE, Ignored
 from .store.catalogue import DATA, FOLDER, HUB, IMAGE, VIDEO
 
 
-def open_source(name: str, split: str | None = None, roots: Sequence[str] = (), frames: bool = False) -> Source:
+def open_source(
+    name: str,
+    split: str | None = None,
+    roots: Sequence[str] = (),
+    frames: bool = False,
+    ignored: Ignored | None = None,
+) -> Source:
     """Open a folder, a file, a prepared data set or a data set from the Hub.
 
     Args:
@@ -23,6 +30,7 @@ def open_source(name: str, split: str | None = None, roots: Sequence[str] = (), 
         split: Split of a data set; None means all.
         roots: Folders that the gallery already knows; files in one of them belong to it.
         frames: Whether animations, in files, are videos.
+        ignored: What is left out of a folder; by default only hidden files and folders of the system.
 
     Raises:
         UserError: If nothing has this name, or there is nothing to index in it.
@@ -31,7 +39,7 @@ def open_source(name: str, split: str | None = None, roots: Sequence[str] = (), 
     if path.exists():
         if not path.is_dir():
             return files_source([path], roots, frames=frames)
-        return data_source(path, split) if _has_shards(path) else folder_source(path, roots, frames)
+        return data_source(path, split) if _has_shards(path) else folder_source(path, roots, frames, ignored)
     # Imports huggingface_hub, which files do not need.
     from hub_card.names import is_repository
 
@@ -50,28 +58,44 @@ def _has_shards(folder: Path) -> bool:
     return any(SHARD_NAME.fullmatch(table.name) for table in tables)
 
 
-def folder_source(folder: Path, roots: Sequence[str] = (), frames: bool = False) -> Source:
+def folder_source(
+    folder: Path, roots: Sequence[str] = (), frames: bool = False, ignored: Ignored | None = None
+) -> Source:
     """Return all photos and videos below a folder, in the order of their paths.
+
+    Raises:
+        UserError: If there are none, or the folder is left out of the one that it is in.
+    """
+    root = folder.resolve()
+    ignored = ignored or Ignored(root, {})
+    if ignored.leaves_out(root, True):
+        raise UserError(
+            f"{folder} is left out of {ignored.root} ({ignored.leaves_out(root, True)}); take it back with a pattern "
+            f"such as `!{root.name}/` in {ignored.root / IGNORE_FILE}."
+        )
+    source = walk_folder(root, roots, frames, ignored)
+    if source.count or len(source.left_out) > len(source.unreadable):
+        return source
+    if source.left_out:
+        name, reason = source.left_out[0]
+        raise UserError(f"{folder} has no photos or videos that can be read: {name}: {reason}.")
+    raise UserError(" ".join([f"{folder} has no photos or videos, such as {EXAMPLES}.", *source.remarks]))
+
+
+def walk_folder(root: Path, roots: Sequence[str], frames: bool, ignored: Ignored) -> Source:
+    """Return all photos and videos below a folder, in the order of their paths, also if there are none.
 
     Links are followed, each folder is entered once, so that loops end, and files outside the folder are left out: a
     gallery reads only what is below its roots.
-
-    Raises:
-        UserError: If there are none.
     """
-    root = folder.resolve()
     unreadable: list[tuple[str, str]] = []
-    found = list(walk_files(root, unreadable))
+    found = list(walk_files(root, unreadable, keeps=ignored.keeps))
     files = sorted(file for file in found if kind_of(file) is not None)
-    remarks = explain_left_out(file.name for file in found if kind_of(file) is None)
-    if not files:
-        if unreadable:
-            name, reason = unreadable[0]
-            raise UserError(f"{folder} has no photos or videos that can be read: {name}: {reason}.")
-        raise UserError(" ".join([f"{folder} has no photos or videos, such as {EXAMPLES}.", *remarks]))
     source = files_source(files, roots, root, frames)
     source.left_out += unreadable
-    source.remarks += remarks
+    source.unreadable = [name for name, _ in unreadable]
+    source.remarks = [*explain_left_out(file.name for file in found if kind_of(file) is None), *ignored.sentences()]
+    source.ignored = ignored
     return source
 
 
@@ -101,7 +125,7 @@ def files_source(
     known = [str(stored_path(folder)) for folder in roots]
     for file in files:
         path = file if root else start / file.name
-        owner = next((folder for folder in known if path.is_relative_to(folder)), str(start))
+        owner = max((folder for folder in known if path.is_relative_to(folder)), key=len, default=str(start))
         problem = _problem(path, Path(owner))
         if problem:
             left_out.append((str(path), problem))

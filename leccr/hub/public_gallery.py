@@ -15,6 +15,7 @@ from hub_card.names import public_name
 from ..arguments import SENTENCE_TRANSFORMERS
 from ..gallery.store.catalogue import FILE, HUB, Catalogue, read_state, sources_of, write_state
 from ..gallery.store.facts import forget_places
+from ..gallery.store.followed import followed_folders
 
 
 def public_locations(sources: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -47,7 +48,7 @@ def public_catalogue(catalogue: Catalogue) -> Path | None:
         locations = public_locations(sources_of(connection).values())
         model = _public_model(state.model)
         [places] = connection.execute("SELECT count(*) FROM facts WHERE latitude NOT NULL").fetchone()
-        if not locations and model == state.model and not places:
+        if not (locations or places or followed_folders(connection)) and model == state.model:
             return None
         copy = Path(tempfile.mkdtemp(prefix="leccr-"), FILE)
         try:
@@ -64,6 +65,8 @@ def public_catalogue(catalogue: Catalogue) -> Path | None:
                     [(os.path.basename(path), number) for number, path in paths if os.path.isabs(path)],
                 )
                 forget_places(target)
+                # Paths, and patterns that somebody would rather not show.
+                target.execute("DELETE FROM followed")
                 unfinished = locations.get(str(state.unfinished), state.unfinished)
                 write_state(target, dataclasses.replace(state, model=model, unfinished=unfinished))
                 # The index still has the words of items that were removed.

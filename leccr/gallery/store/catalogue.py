@@ -23,7 +23,7 @@ from processing.names import comparable
 from processing.writing import atomic_file, refuse_links
 
 from ...errors import UserError, no_gallery
-from . import moments
+from . import followed, moments
 from .facts import TABLE as FACTS
 from .facts import put_facts
 from .state import State
@@ -56,6 +56,8 @@ SCHEMA = {
     "words": WORDS,
     "removed": "CREATE TABLE removed (position INTEGER PRIMARY KEY, views INTEGER NOT NULL) STRICT",
     **moments.SCHEMA,
+    "items_by_hash": "CREATE INDEX items_by_hash ON items (hash)",
+    **followed.SCHEMA,
 }
 
 
@@ -288,3 +290,8 @@ def sources_of(connection: sqlite3.Connection) -> dict[int, tuple[str, str]]:
     if any("\0" in location for _, _, location in rows):
         raise UserError("The catalogue of the gallery is damaged: a source has a NUL in its name; index it again.")
     return {number: (kind, location) for number, kind, location in rows}
+
+
+def folder_roots(connection: sqlite3.Connection) -> list[str]:
+    """Return the locations of the sources that are folders."""
+    return [location for kind, location in sources_of(connection).values() if kind == FOLDER]

@@ -14,7 +14,7 @@ from processing.notes import is_quiet
 from processing.writing import part_path
 
 from ...errors import UserError
-from .catalogue import FILE, Catalogue, read_state, write_state
+from .catalogue import FILE, Catalogue, Item, read_state, select_items, write_state
 from .ranking import Engine
 from .state import APPROXIMATIONS, DTYPES, ENGINES, State
 from .storage import open_storage
@@ -23,6 +23,7 @@ from .words import index_words
 
 NO_APPROXIMATION = "none"
 POSITIONS_PER_BLOCK = 2**14
+ITEMS_PER_READ = 4096
 MOST_REMOVED, MOST_NEW = 0.2, 0.1
 STORED_FILES = ("views-", "hnsw-", "ivfpq-")
 Positions = TypeVar("Positions", list[int], np.ndarray)
@@ -171,12 +172,27 @@ def settle(catalogue: Catalogue) -> State:
 def remove_items(catalogue: Catalogue, numbers: Sequence[int]) -> None:
     """Remove items from the gallery, all in one step."""
     with catalogue.writing() as connection:
-        state = read_state(connection, str(catalogue.folder))
-        deleted = [delete_item(connection, number) for number in numbers]
-        positions = [gap[0] for gap in deleted if gap is not None]
-        items = state.items - len(positions)
-        write_state(connection, dataclasses.replace(state, items=items, version=state.version + 1))
+        state, positions = delete_items(connection, str(catalogue.folder), numbers)
     open_storage(catalogue.folder, state).forget(state, positions)
+
+
+def delete_items(connection: sqlite3.Connection, gallery: str, numbers: Sequence[int]) -> tuple[State, list[int]]:
+    """Remove items within a transaction.
+
+    Args:
+        connection: A connection to the catalogue, in a transaction.
+        gallery: The gallery's name, for messages.
+        numbers: Their keys.
+
+    Returns:
+        The new state, and the positions that the storage can forget after the commit.
+    """
+    state = read_state(connection, gallery)
+    deleted = [delete_item(connection, number) for number in numbers]
+    positions = [gap[0] for gap in deleted if gap is not None]
+    state = dataclasses.replace(state, items=state.items - len(positions), version=state.version + 1)
+    write_state(connection, state)
+    return state, positions
 
 
 def delete_item(connection: sqlite3.Connection, number: int) -> tuple[int, int] | None:
@@ -187,10 +203,22 @@ def delete_item(connection: sqlite3.Connection, number: int) -> tuple[int, int] 
     row = connection.execute("DELETE FROM items WHERE number = ? RETURNING position, views", (number,)).fetchone()
     if row is not None:
         connection.execute("INSERT INTO removed VALUES (?, ?)", row)
-    for table in ("thumbnails", "moments", "facts"):
+    for table in ("thumbnails", "moments", "facts", "missing"):
         connection.execute(f"DELETE FROM {table} WHERE number = ?", (number,))
     index_words(connection, number)
     return row
+
+
+def all_items(catalogue: Catalogue) -> Iterator[Item]:
+    """Yield all items, in several reads, so that writers need not wait."""
+    last = -1
+    while True:
+        with catalogue.reading() as connection:
+            items = select_items(connection, "number > ?", [last], f"number LIMIT {ITEMS_PER_READ}")
+        if not items:
+            return
+        yield from items
+        last = items[-1].number
 
 
 def leftovers(folder: Path, state: State) -> list[Path]:

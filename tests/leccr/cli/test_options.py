@@ -12,7 +12,7 @@ from leccr.cli import app
 from leccr.gallery import Gallery
 from processing import device
 from processing.storage import write_rows
-from tests.leccr.gallery.tiny_gallery import encoder, photos, save_model
+from tests.leccr.gallery.tiny_gallery import encoder, paint, photos, save_model
 from tests.tiny_data import row
 
 RUN_A_MODEL = {
@@ -27,6 +27,8 @@ RUN_A_MODEL = {
     "search": "{gallery} red",
     "gallery add": "{gallery} {photos}",
     "gallery check": "{gallery} --repair",
+    "gallery sync": "{gallery}",
+    "serve": "{gallery}",
     "demo": "--gallery {photos} --model {model}",
 }
 RUN_NONE = {
@@ -34,6 +36,7 @@ RUN_NONE = {
     "gallery remove",
     "gallery info",
     "gallery convert",
+    "gallery relocate",
     "push",
     "card",
     "convert-official",
@@ -58,6 +61,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     Gallery.build(photos(root / "photos", 3), made, root / "gallery").close()
     [views] = (root / "gallery").glob("views-*.fp32")
     views.write_bytes(bytes(views.stat().st_size))
+    # What there is to do for `gallery sync`.
+    paint(root / "photos" / "new.png", 9)
     photos(root / "more", 4)
     write_rows(root / "data", "validation", [row("a"), row("b")])
     return {"data": root / "data", "model": root / "model", "photos": root / "more", "gallery": root / "gallery"}

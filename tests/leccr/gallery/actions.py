@@ -37,6 +37,12 @@ def remove(folder: Path, names: Sequence[str]) -> int:
     return len(Gallery.open(folder).remove(names))
 
 
+def sync(folder: Path) -> dict[str, int]:
+    """Follow the folders with a commit after each batch."""
+    report = Gallery.open(folder, model()).sync(batch_size=BATCH, workers=2, commit_seconds=0)
+    return {"added": report.added, "moved": report.moved, "removed": report.removed}
+
+
 def convert(folder: Path, **options: Any) -> None:
     Gallery.open(folder).convert(**options)
 

@@ -155,8 +155,8 @@ def test_changed_and_missing_files_are_reported_with_what_to_do(mine: Gallery, o
     paint(own / "green1.png", 99, (64, 64))
     (own / "blue2.png").unlink()
     gone, changed = mine.check().problems
-    assert gone.startswith("1 files are missing, such as blue2.png; remove them with `leccr gallery remove")
-    assert changed.startswith("1 files have changed, such as green1.png; `leccr gallery add")
+    assert gone.startswith("1 files are missing, such as blue2.png; `leccr gallery sync")
+    assert changed.startswith("1 files have changed, such as green1.png; `leccr gallery sync")
     mine.remove(["blue2.png"])
     mine.add(own)
     assert mine.check().problems == []

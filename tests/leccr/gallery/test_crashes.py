@@ -13,7 +13,7 @@ from leccr.gallery import Gallery
 from leccr.gallery.store.catalogue import FILE, read_state, write_state
 from leccr.gallery.store.vectors import views_path
 from leccr.gallery.store.words import verify_word_index
-from tests.crashes import CONTEXT, crashes, needs_forks, run, start
+from tests.crashes import CONTEXT, Child, crashes, needs_forks, run, start
 from tests.leccr.gallery import actions, tiny_gallery
 from tests.leccr.gallery.tiny_gallery import contents
 
@@ -44,7 +44,7 @@ def is_sound(folder: Path, allowed: range) -> int:
     """Open a gallery as it was left, check it, search it, and return its number of items."""
     with Gallery.open(folder) as gallery:
         # Unfinished work is not damage.
-        work = re.compile("Indexing .* was not finished|.* files have changed")
+        work = re.compile("Indexing .* was not finished|.* files (have changed|are missing)")
         assert [problem for problem in gallery.check().problems if not work.match(problem)] == []
         with gallery.catalogue.writing() as connection:
             verify_word_index(connection)
@@ -189,6 +189,70 @@ def test_two_processes_search_while_a_third_adds(pictures: Path, whole: Path, tm
         final = answers[-1]
     assert final is not None and len(final) == len(Gallery.open(folder))
     assert Gallery.open(folder).check().problems == []
+
+
+class Changing:
+    """A folder that goes to and fro between two states, with moved, deleted, changed and new files each time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.there = False
+        tiny_gallery.photos(folder, 7, described=False)
+        self.turn(), self.turn()
+
+    def turn(self) -> dict[str, int]:
+        """Go to the other state, and return what a gallery has to do."""
+        self.there = not self.there
+        seed = 400 if self.there else 500
+        names = ("holiday", "summer") if self.there else ("summer", "holiday")
+        if (self.folder / names[0]).exists():
+            (self.folder / names[0]).rename(self.folder / names[1])
+        for name in ("green1.png", "new1.png", "new2.png", "new3.png", "new4.png"):
+            (self.folder / name).unlink(missing_ok=True)
+        added = ("new1.png", "new2.png") if self.there else ("green1.png", "new3.png", "new4.png")
+        for number, name in enumerate(("blue2.png", *added)):
+            tiny_gallery.paint(self.folder / name, seed + number)
+        removed = 3 if self.there else 2
+        return {"added": len(added), "moved": 3, "removed": removed}
+
+
+def test_sync_while_three_processes_search(tmp_path: Path) -> None:
+    """Each process that follows a folder is stopped, each one a step later than the one before."""
+    photos, folder = Changing(tmp_path / "p"), tmp_path / "g"
+    run(actions.index, source=photos.folder, folder=folder)
+    pipes = [CONTEXT.Pipe() for _ in range(3)]
+    searches = [start(actions.search, folder=folder, changes=searched) for _, searched in pipes]
+    for _, searched in pipes:
+        searched.close()
+    stopped, step, left = True, 0, []
+    while stopped:
+        stopped, step = False, step + 1
+        for _ in range(2):
+            expected = photos.turn()
+            child = Child(actions.sync, {"folder": folder}, step)
+            if child.stopped():
+                stopped = True
+                left.append(is_sound(folder, range(5, 11)))
+                run(actions.sync, folder=folder)
+            else:
+                assert child.result() == expected
+            names = sorted(path.relative_to(photos.folder).as_posix() for path in photos.folder.rglob("*.png"))
+            assert sorted(item[0] for item in items(folder)) == names
+            assert run(actions.sync, folder=folder) == {"added": 0, "moved": 0, "removed": 0}
+    for ours, _ in pipes:
+        ours.send(False)
+        ours.recv()
+    assert step > 5 and len(set(left)) > 2, "some stops were in the middle"
+    moved = {path.name for path in photos.folder.rglob("*/*.png")}
+    for answers in (search.result() for search in searches):
+        assert len(answers) > 2, "the searches saw changes"
+        for answer in answers:
+            found = [name for name, _ in answer]
+            assert len(set(found)) == len(found)
+            folders = {name.split("/")[0] for name in found if "/" in name}
+            assert len(folders) == 1 and {name.split("/")[1] for name in found if "/" in name} == moved
+    with Gallery.open(folder) as gallery:
+        assert gallery.check(files=True).problems == []
 
 
 def test_two_processes_that_add_the_same_add_it_once(pictures: Path, tmp_path: Path) -> None:

@@ -140,6 +140,7 @@ def test_a_catalogue_without_folders_is_uploaded_as_it_is(home: Path, tmp_path: 
         with gallery.catalogue.reading() as connection, sqlite3.connect(copy) as target:
             connection.backup(target)
             target.execute("DELETE FROM sources")
+            target.execute("DELETE FROM followed")
             target.execute("UPDATE state SET value = replace(value, ?, 'org/model')", [gallery.state.model])
         target.close()
     assert plan_upload(copy.parent, "org/gallery").files["gallery.sqlite"] == copy
