@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter, Depends, FastAPI, Path, Request, Response, Security
+from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response, Security
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
@@ -17,15 +17,13 @@ from .. import __version__
 from ..errors import UserError
 from ..gallery.answers import answer_fields
 from ..gallery.confidence import fitting
-from ..gallery.filters import parse_filter
-from ..gallery.options import SearchOptions
 from ..gallery.results import checked_texts
 from .desk import Desk, Found, is_picture
 from .errors import add_error_handlers
 from .guard import Guard
 from .metrics import Metrics
 from .settings import Settings
-from .shapes import EmbeddingsAnswer, EmbeddingsRequest, Health, K, MinConfidence, SearchAnswer, SearchRequest, Where
+from .shapes import EmbeddingsAnswer, EmbeddingsRequest, Health, SearchAnswer, SearchFields, SearchRequest, TextSearch
 
 if TYPE_CHECKING:
     from ..gallery import Gallery
@@ -100,24 +98,17 @@ async def search(asked: SearchRequest, desk: AtDesk) -> dict[str, Any]:
     """Find the items that fit a text in any language, or look like a picture."""
     if (asked.query is None) == (asked.image is None):
         raise UserError("Give either a query, which is a text, or an image.")
-    options = SearchOptions(asked.where)
-    if asked.where is not None:
-        parse_filter(asked.where)
     if asked.query is not None:
-        _check_texts([asked.query], desk)
-        found = await desk.search(asked.query, asked.k, options)
-    else:
-        _check_picture(asked.image or "")
-        found = await desk.search_by_picture(asked.image or "", asked.k, options)
-    return _answer(asked.query, found, asked.min_confidence)
+        return await _answer_text(asked.query, asked, desk)
+    picture, options = asked.image or "", asked.options()
+    _check_picture(picture)
+    return _answer(None, await desk.search_by_picture(picture, asked.k, options), asked.min_confidence)
 
 
 @router.get("/search", response_model=SearchAnswer, response_model_exclude_unset=True)
-async def search_by_text(
-    query: str, desk: AtDesk, k: K = 10, where: Where = None, min_confidence: MinConfidence = None
-) -> dict[str, Any]:
+async def search_by_text(asked: Annotated[TextSearch, Query()], desk: AtDesk) -> dict[str, Any]:
     """Find the items that fit a text: what can be typed as an address."""
-    return await search(SearchRequest(query=query, image=None, k=k, where=where, min_confidence=min_confidence), desk)
+    return await _answer_text(asked.query, asked, desk)
 
 
 @router.get("/items/{number}/thumbnail", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}})
@@ -189,6 +180,12 @@ def _embeddings_json(embeds: np.ndarray, encoding: str, model: str) -> bytes:
     data = [{"object": "embedding", "index": index, "embedding": vector} for index, vector in enumerate(vectors)]
     usage = {"prompt_tokens": 0, "total_tokens": 0}
     return json.dumps({"object": "list", "data": data, "model": model, "usage": usage}).encode()
+
+
+async def _answer_text(query: str, asked: SearchFields, desk: Desk) -> dict[str, Any]:
+    options = asked.options()
+    _check_texts([query], desk)
+    return _answer(query, await desk.search(query, asked.k, options), asked.min_confidence)
 
 
 def _answer(query: str | None, found: Found, min_confidence: float | None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -147,13 +147,13 @@ class Desk:
         for (k, options), positions in alike.items():
             texts = [queries[position].text for position in positions]
             with _no_fault_of_clients():
-                answered = self.gallery.search(texts, k, **asdict(options))
+                answered = self.gallery.search(texts, k, **vars(options))
             found |= {position: Found(each, unknown[position]) for position, each in zip(positions, answered)}
         return [found[position] for position in range(len(queries))]
 
     def _search_by_embedding(self, embedding: np.ndarray, k: int, options: SearchOptions) -> Found:
         with _no_fault_of_clients():
-            return Found(self.gallery.search(embedding, k, **asdict(options)), None)
+            return Found(self.gallery.search(embedding, k, **vars(options)), None)
 
     def _thumbnail(self, number: int) -> bytes | None:
         try:

@@ -1,15 +1,14 @@
 """What is sent and answered, as the OpenAPI page shows it."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from ..gallery.filters import parse_filter
+from ..gallery.options import SearchOptions
+from ..gallery.sorting import check_order
+
 MOST_RESULTS = 1000
-K = Annotated[int, Field(ge=1, le=MOST_RESULTS, description="Number of results.")]
-Where = Annotated[str | None, Field(max_length=2000, description="Filter, such as `path~holiday and kind=image`.")]
-MinConfidence = Annotated[
-    float | None, Field(ge=0, le=1, allow_inf_nan=False, description="Leave out answers to texts that are less sure.")
-]
 
 
 class EmbeddingsRequest(BaseModel):
@@ -47,14 +46,40 @@ class EmbeddingsAnswer(BaseModel):
     usage: Usage
 
 
-class SearchRequest(BaseModel):
+class SearchFields(BaseModel, extra="forbid"):
+    """Which items are answers, and how many. The server alone decides on files and models."""
+
+    k: int = Field(10, ge=1, le=MOST_RESULTS, description="Number of results.")
+    where: str | None = Field(None, max_length=2000, description="Filter, such as `path~holiday and kind=image`.")
+    sort: str | None = Field(None, max_length=20, description="`taken`, `-taken`, `time` or `-time`; else best first.")
+    all_moments: bool = Field(False, description="Whether each shot of a video is an answer of its own.")
+    min_confidence: float | None = Field(
+        None, ge=0, le=1, allow_inf_nan=False, description="Leave out answers to texts that are less sure."
+    )
+
+    def options(self) -> SearchOptions:
+        """Return these fields as a search takes them.
+
+        Raises:
+            UserError: If there is no such filter or order.
+        """
+        if self.where is not None:
+            parse_filter(self.where)
+        check_order(self.sort)
+        return SearchOptions(where=self.where, sort=self.sort, all_moments=self.all_moments)
+
+
+class TextSearch(SearchFields):
+    """A text to search for, as it is written into an address."""
+
+    query: str = Field(description="What to look for, in any language.")
+
+
+class SearchRequest(SearchFields):
     """A text or a picture to search for."""
 
     query: str | None = Field(None, description="What to look for, in any language.")
     image: str | None = Field(None, description="A picture to search with, as `data:image/jpeg;base64,…`.")
-    k: K = 10
-    where: Where = None
-    min_confidence: MinConfidence = None
 
 
 class SearchAnswer(BaseModel):

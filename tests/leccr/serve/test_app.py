@@ -74,6 +74,17 @@ def test_a_filter_and_a_least_confidence(client: TestClient) -> None:
     assert found["results"] == [] and found["nearest"]["id"] == best["id"]
 
 
+def test_answers_in_the_order_of_time(client: TestClient, gallery: Gallery) -> None:
+    for order in ("time", "-time"):
+        expected = [result.id for result in gallery.search(QUERY, 5, sort=order)]
+        assert expected != [result.id for result in gallery.search(QUERY, 5)]
+        for answer in (
+            client.get("/search", params={"query": QUERY, "k": 5, "sort": order, "all_moments": True}),
+            client.post("/search", json={"query": QUERY, "k": 5, "sort": order}),
+        ):
+            assert [result["id"] for result in answer.json()["results"]] == expected
+
+
 def test_a_picture_finds_what_looks_like_it(client: TestClient, gallery: Gallery, folder: Path) -> None:
     path = folder / "photos" / "green1.png"
     found = client.post("/search", json={"image": data_url(path), "k": 5}).json()
@@ -155,6 +166,9 @@ JSON = {"Content-Type": "application/json"}
         ({"query": "red", "min_confidence": 2}, "min_confidence: "),
         ({"query": "red", "where": "nothing=1"}, "no column"),
         ({"query": "red", "where": "path"}, "is not understood"),
+        ({"query": "red", "sort": "size"}, "cannot be sorted by 'size'"),
+        ({"query": "red", "filter": "path~a"}, "filter: Extra inputs"),
+        ({"query": "red", "rerank_with": "org/model"}, "rerank_with: Extra inputs"),
         ({"image": "https://example.org/a.png"}, "addresses are not fetched"),
         ({"image": "/etc/passwd"}, "addresses are not fetched"),
         ({"image": "file:///etc/passwd"}, "addresses are not fetched"),
@@ -163,6 +177,11 @@ JSON = {"Content-Type": "application/json"}
 )
 def test_searches_that_cannot_be_answered(client: TestClient, fields: dict[str, Any], said: str) -> None:
     assert said in refused(client.post("/search", json=fields))
+
+
+def test_a_misspelt_field_of_an_address_is_named(client: TestClient) -> None:
+    assert "filter: Extra inputs" in refused(client.get("/search", params={"query": "red", "filter": "path~a"}))
+    assert "query: Field required" in refused(client.get("/search"))
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[" * 100_000, b"\xff\xfe", b"null", b'{"query": NaN}'])
