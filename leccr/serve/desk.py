@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 THUMBNAIL_QUALITY = 85
 DATA_URL = "data:"
+# Decoded at the same time: some models want pictures in all their detail, which takes 150 MB for the largest.
+MOST_PICTURES_HELD = 8
 Value = TypeVar("Value")
 
 
@@ -69,6 +71,7 @@ class Desk:
         self.encoder = gallery.encoder
         self.name = _public_name(self.encoder.name)
         self._model, self._decoders, self._readers = (ThreadPoolExecutor(threads) for threads in (1, 2, 2))
+        self._held = asyncio.Semaphore(MOST_PICTURES_HELD)
         self._texts: Batcher[str, np.ndarray] = self._batcher("texts", self._embed_texts)
         self._pictures: Batcher[Any, np.ndarray] = self._batcher("pictures", self._embed_pictures)
         self._queries: Batcher[Query, Found] = self._batcher("queries", self._search)
@@ -84,9 +87,7 @@ class Desk:
         Raises:
             UserError: If one of the pictures is broken.
         """
-        pictures = [each for each in inputs if is_picture(each)]
-        prepared = [await self._run(self._decoders, self._prepare, each) for each in pictures]
-        embedded = iter(await self._pictures.ask_all(prepared))
+        embedded = iter([await self._embed_picture(each) for each in inputs if is_picture(each)])
         texts = iter(await self._texts.ask_all([each for each in inputs if not is_picture(each)]))
         return np.stack([next(embedded if is_picture(each) else texts) for each in inputs])
 
@@ -114,6 +115,10 @@ class Desk:
     async def read(self, function: Callable[..., Value], *arguments: Any) -> Value:
         """Run what would hold up the event loop in a thread, however busy the model is."""
         return await self._run(self._readers, function, *arguments)
+
+    async def _embed_picture(self, picture: str) -> np.ndarray:
+        async with self._held:
+            return await self._pictures.ask(await self._run(self._decoders, self._prepare, picture))
 
     async def _run(self, executor: Executor, function: Callable[..., Value], *arguments: Any) -> Value:
         return await asyncio.get_running_loop().run_in_executor(executor, function, *arguments)

@@ -19,30 +19,15 @@ from leccr.serve.desk import Desk
 from leccr.serve.settings import Settings
 from tests.leccr.gallery.tiny_gallery import NAMES, description
 
+from .asking import data_url, embed, refused
+
 QUERY = description("green")
-
-
-def data_url(path: Path) -> str:
-    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
-
-
-def embed(client: TestClient, **fields: Any) -> Any:
-    return client.post("/v1/embeddings", json={"model": "any", **fields})
 
 
 def vectors(answer: Any) -> np.ndarray:
     assert answer.status_code == 200, answer.text
     assert [each["index"] for each in answer.json()["data"]] == list(range(len(answer.json()["data"])))
     return np.array([each["embedding"] for each in answer.json()["data"]], dtype=np.float32)
-
-
-def refused(answer: Any, status: int = 400) -> str:
-    """Return the sentence of a refusal, which has the form of OpenAI's."""
-    assert answer.status_code == status, answer.text
-    error = answer.json()["error"]
-    assert set(error) == {"message", "type", "param", "code"}
-    assert error["message"][0].isalpha() and error["message"].endswith(".") and "\n" not in error["message"]
-    return str(error["message"])
 
 
 def test_a_search_answers_as_the_gallery_does(client: TestClient, gallery: Gallery) -> None:
@@ -124,71 +109,6 @@ def test_only_the_models_own_number_of_dimensions(client: TestClient, gallery: G
     assert f"has {width} dimensions" in refused(embed(client, input="red", dimensions=width - 1))
 
 
-@pytest.mark.parametrize(
-    ("fields", "said"),
-    [
-        ({"input": [1, 2, 3]}, "list of tokens"),
-        ({"input": [[1, 2], [3]]}, "check_embedding_ctx_length=False"),
-        ({"input": ["red", 3]}, "input: "),
-        ({"input": None}, "input: "),
-        ({}, "input: "),
-        ({"input": []}, "There is no input"),
-        ({"input": ""}, "is empty"),
-        ({"input": ["red", " "]}, "Query 2 is empty"),
-        ({"input": "\ud800"}, "not valid text"),
-        ({"input": "red", "encoding_format": "int8"}, "encoding_format: "),
-        ({"input": ["red"] * 1001}, "There are 1001 inputs"),
-        ({"input": ["data:image/png;base64,AA=="] * 33}, "33 of them pictures"),
-        ({"input": "a" * 32_001}, "32,001 characters"),
-        ({"input": "data:image/png;base64,iVBORw0KGgo="}, "The picture is broken"),
-        ({"input": "data:image/png;base64,***"}, "not base64"),
-        ({"input": "data:image/svg+xml,<svg/>"}, "data:image/jpeg;base64"),
-        ({"input": "data:text/html;base64,AAAA"}, "data:image/jpeg;base64"),
-        ({"input": "DATA:"}, "data:image/jpeg;base64"),
-    ],
-)
-def test_inputs_that_cannot_be_embedded(client: TestClient, fields: dict[str, Any], said: str) -> None:
-    # As text, because the client's own JSON refuses half of a character.
-    assert said in refused(client.post("/v1/embeddings", content=json.dumps(fields), headers=JSON))
-
-
-JSON = {"Content-Type": "application/json"}
-
-
-@pytest.mark.parametrize(
-    ("fields", "said"),
-    [
-        ({}, "either a query"),
-        ({"query": "red", "image": "data:image/png;base64,AA=="}, "either a query"),
-        ({"query": "  "}, "is empty"),
-        ({"query": "red", "k": 0}, "k: "),
-        ({"query": "red", "k": 1001}, "k: "),
-        ({"query": "red", "min_confidence": 2}, "min_confidence: "),
-        ({"query": "red", "where": "nothing=1"}, "no column"),
-        ({"query": "red", "where": "path"}, "is not understood"),
-        ({"query": "red", "sort": "size"}, "cannot be sorted by 'size'"),
-        ({"query": "red", "filter": "path~a"}, "filter: Extra inputs"),
-        ({"query": "red", "rerank_with": "org/model"}, "rerank_with: Extra inputs"),
-        ({"image": "https://example.org/a.png"}, "addresses are not fetched"),
-        ({"image": "/etc/passwd"}, "addresses are not fetched"),
-        ({"image": "file:///etc/passwd"}, "addresses are not fetched"),
-        ({"query": 3}, "query: "),
-    ],
-)
-def test_searches_that_cannot_be_answered(client: TestClient, fields: dict[str, Any], said: str) -> None:
-    assert said in refused(client.post("/search", json=fields))
-
-
-def test_a_misspelt_field_of_an_address_is_named(client: TestClient) -> None:
-    assert "filter: Extra inputs" in refused(client.get("/search", params={"query": "red", "filter": "path~a"}))
-    assert "query: Field required" in refused(client.get("/search"))
-
-
-@pytest.mark.parametrize("content", [b"", b"{", b"[" * 100_000, b"\xff\xfe", b"null", b'{"query": NaN}'])
-def test_a_body_that_is_no_request(client: TestClient, content: bytes) -> None:
-    refused(client.post("/search", content=content, headers=JSON))
-
-
 def test_a_confidence_that_nobody_knows_is_the_clients_mistake(
     client: TestClient, gallery: Gallery, folder: Path
 ) -> None:
@@ -251,8 +171,8 @@ def test_pages_from_elsewhere_may_ask_only_if_they_are_named(gallery: Gallery, c
     headers = {"Origin": "https://photos.example.org", "Access-Control-Request-Method": "POST"}
     assert "access-control-allow-origin" not in client.options("/search", headers=headers).headers
     assert "access-control-allow-origin" not in client.get("/healthz", headers=headers).headers
-    settings = Settings(origins=("https://photos.example.org",), key="secret")
-    with TestClient(make_app(gallery, settings)) as asked:
+    allowed = Settings(origins=("https://photos.example.org",), key="secret")
+    with TestClient(make_app(gallery, allowed)) as asked:
         for answer in (asked.options("/search", headers=headers), asked.get("/search", headers=headers)):
             assert answer.headers["access-control-allow-origin"] == "https://photos.example.org"
         headers["Origin"] = "https://evil.example.org"
