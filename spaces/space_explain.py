@@ -24,6 +24,7 @@ class SlotPart:
         points: (1 − α) m_k · h: what the slot adds to the score, if it is the one that answers.
         overlay: The picture as the model sees it, bright where the slot looks, as a JPEG; None if that cannot be shown.
         summary_share: How much the slot takes from the summary of the whole picture, from 0 to 1.
+        focus: How many times as much the slot takes from its brightest place as from its darkest.
         words: The description in pieces, each with how much the slot takes from it; the pieces give the text.
     """
 
@@ -32,6 +33,7 @@ class SlotPart:
     points: float
     overlay: bytes | None = None
     summary_share: float | None = None
+    focus: float | None = None
     words: list[tuple[str, float]] = field(default_factory=list)
 
 
@@ -107,6 +109,7 @@ def explain(
             points=(1 - alpha) * similarity,
             overlay=None if looks is None or seen is None else overlay(seen, looks[index]),
             summary_share=None if looks is None else float(looks[index, 0]),
+            focus=None if looks is None or seen is None else focus(looks[index, 1:]),
             words=[] if reads is None or not description else weigh_words(retriever, description, reads[index]),
         )
         for index, similarity in enumerate(similarities[: retriever.num_slots])
@@ -144,7 +147,8 @@ def as_seen(retriever: Retriever, inputs: dict[str, torch.Tensor]) -> PillowImag
 def overlay(seen: PillowImage.Image, weights: Array) -> bytes | None:
     """Return a JPEG that is bright where the weights (N,) are large; token 0, the summary, has no place in it.
 
-    Brightness, and not colour, tells: it reads in greyscale, on light and on dark pages.
+    Brightness, and not colour, tells: it reads in greyscale, on light and on dark pages. It goes from the smallest
+    weight to the largest, as a model of photos may look at all places nearly alike: `focus` says how nearly.
     """
     # The grid has the picture's proportions; where no grid fits, the tokens are something else.
     rows = round(math.sqrt((len(weights) - 1) * seen.height / seen.width))
@@ -154,14 +158,26 @@ def overlay(seen: PillowImage.Image, weights: Array) -> bytes | None:
         or abs((len(weights) - 1) / rows / rows * seen.height / seen.width - 1) > 0.1
     ):
         return None
-    grid = weights[1:].reshape(rows, -1)
-    grid = grid / max(float(grid.max()), 1e-12)
+    grid = np.asarray(contrast(weights[1:])).reshape(rows, -1)
     scale = SIDE / max(seen.size)
     size = (round(seen.width * scale), round(seen.height * scale))
     light = PillowImage.fromarray((255 * grid).astype(np.uint8)).resize(size, PillowImage.Resampling.BICUBIC)
     picture = np.asarray(seen.resize(size, PillowImage.Resampling.BICUBIC), dtype=np.float32)
     brightness = DIMMED + (1 - DIMMED) * np.asarray(light, dtype=np.float32)[..., None] / 255
     return jpeg(PillowImage.fromarray((picture * brightness).clip(0, 255).astype(np.uint8)), SIDE)
+
+
+def contrast(weights: Any) -> Array:
+    """Return weights from 0, for the smallest, to 1, for the largest; all 1 where they are equal."""
+    values = np.asarray(weights, dtype=np.float64)
+    spread = float(values.max() - values.min())
+    return (values - values.min()) / spread if spread > 0 else np.ones_like(values)
+
+
+def focus(weights: Array) -> float | None:
+    """Return how many times as large the largest weight is as the smallest; None if the smallest is 0."""
+    least = float(weights.min()) if weights.size else 0.0
+    return float(weights.max()) / least if least > 0 else None
 
 
 def weigh_words(retriever: Retriever, description: str, weights: Array) -> list[tuple[str, float]]:

@@ -1,13 +1,22 @@
 """Languages: their names, which one a query is in, and the direction it is read in."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from babel import Locale, UnknownLocaleError
 from babel.core import get_global
 
 SIX = ("en", "de", "fr", "cs", "zh", "ja")
+# Sentences by which it shows whether a vocabulary has a language's letters.
+SENTENCES = {
+    "en": "A dog runs along the beach.",
+    "de": "Ein Hund rennt über den Strand.",
+    "fr": "Un chien court le long de la plage.",
+    "cs": "Pes běží po pláži.",
+    "zh": "一只狗在海滩上奔跑。",
+    "ja": "犬が浜辺を走っています。",
+}
 
 
 def language_name(code: str) -> str:
@@ -21,6 +30,16 @@ def direction(code: str) -> str:
         return str(Locale.parse(code).text_direction)
     except (ValueError, UnknownLocaleError):
         return "auto"
+
+
+def readable(languages: Sequence[str], unknown_share: Callable[[str], float]) -> list[str]:
+    """Return those of some languages whose sentences a model can read; the ones not tried are trusted.
+
+    Args:
+        languages: Their codes.
+        unknown_share: Returns the share of a text's tokens that the model does not know.
+    """
+    return [code for code in languages if code not in SENTENCES or unknown_share(SENTENCES[code]) < 0.5]
 
 
 # First words of the names that Unicode gives to the letters of a script, where they are not the script's own name.
@@ -53,8 +72,7 @@ class LanguageDetector:
 
         # It knows all languages, not only those to choose from, so that it can tell that a text is in none of them.
         self._identifier: Any = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-        known = [code for code in languages if code in self._identifier.labels]
-        self.languages = known or list(SIX)
+        self.languages = [code for code in languages if code in self._identifier.labels]
         self._letters = {code: letters_of(code) for code in self.languages}
 
     def detect(self, text: str) -> str | None:
@@ -65,7 +83,7 @@ class LanguageDetector:
         """
         text = unicodedata.normalize("NFKC", text)
         names = [unicodedata.name(letter, "?") for letter in text if unicodedata.category(letter).startswith("L")]
-        if not names:
+        if not names or not self.languages:
             return None
         share = {
             code: sum(name.startswith(letters) for name in names) / len(names)

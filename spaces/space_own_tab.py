@@ -5,11 +5,14 @@ from weakref import WeakKeyDictionary
 
 import gradio as gr
 import space_html
+from space_describer import Describer
 from space_errors import SpaceError
 from space_pictures import image_suffixes
-from space_search import MOST_PIXELS, PictureStore, check_query
-from space_search_tab import NO_WHY, SHOW_WHY, explain_click, query_box, text_of
+from space_search import MOST_PIXELS, check_query
+from space_search_tab import CLICKS, explain_click, query_box, text_of
 from space_setup import Setup
+from space_store import PictureStore
+from space_tiles import tiles
 from space_uploads import (
     LONGEST_DESCRIPTION,
     MOST_BYTES,
@@ -21,6 +24,8 @@ from space_uploads import (
 
 # Uploads are decoded one after the other, which bounds the memory that all visitors together can use.
 LIMITS: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "own", "api_visibility": "private"}
+WHY = "own-why"
+SHOW_EDITOR = "() => document.querySelector('#own-description')?.scrollIntoView({block: 'nearest'})"
 NONE_YET = space_html.empty("No pictures yet.")
 RULES = (
     f"Add up to {MOST_OWN} pictures of at most {MOST_BYTES // 2**20} MB and {MOST_PIXELS // 10**6} million pixels. "
@@ -41,8 +46,10 @@ class OwnTab:
     def __init__(self, setup: Setup, page: gr.Blocks) -> None:
         self.setup = setup
         self.page = page
+        self.describer = Describer.from_environment()
         self._visits: WeakKeyDictionary[PictureStore, str] = WeakKeyDictionary()
-        self.store = gr.State(None, time_to_live=SECONDS_KEPT, delete_callback=self.expire)
+        # For every visitor Gradio copies what components are made with: of a method its object, and so the model.
+        self.store = gr.State(None, time_to_live=SECONDS_KEPT, delete_callback=lambda store: self.expire(store))
         self.chosen = gr.State("")
         gr.Markdown(RULES)
         with gr.Row():
@@ -70,19 +77,20 @@ class OwnTab:
                 elem_id="own-description",
             )
             with gr.Row():
+                self.generate_button = gr.Button(
+                    "Describe it for me", visible=self.describer is not None, elem_id="own-generate"
+                )
                 self.save_button = gr.Button("Save the description", elem_id="own-save")
                 self.remove_button = gr.Button("Remove the picture", elem_id="own-remove")
 
     def _add_search(self) -> None:
         with gr.Row(elem_classes="ask"):
             self.query = query_box("What are you looking for in your pictures?", "own-query")
-            self.search_button = gr.Button("Search", variant="primary", scale=1, min_width=110, elem_id="own-search")
+            self.search_button = gr.Button("Search", variant="primary", scale=0, elem_id="own-search")
         self.said = gr.HTML(elem_id="own-said")
-        with gr.Row():
-            with gr.Column(scale=3, min_width=300):
-                self.results = gr.HTML(js_on_load=space_html.FORWARD_CLICKS, elem_id="own-results")
-            with gr.Column(scale=2, min_width=300):
-                self.why = gr.HTML(elem_id="own-why")
+        self.results = gr.HTML(js_on_load=space_html.FORWARD_CLICKS, elem_id="own-results")
+        with gr.Column(elem_classes="reasons"):
+            self.why = gr.HTML(elem_id=WHY)
 
     def _connect_pictures(self) -> None:
         shown = [self.store, self.status, self.own, self.said, self.results, self.why, self.editor]
@@ -90,17 +98,15 @@ class OwnTab:
         self.clear_button.click(self.clear, self.store, shown, **LIMITS)
         self.remove_button.click(self.remove, [self.store, self.chosen], shown, **LIMITS)
         self.save_button.click(self.describe, [self.store, self.chosen, self.description], shown, **LIMITS)
+        generated = [self.status, self.description]
+        self.generate_button.click(self.generate, [self.store, self.chosen], generated, **LIMITS)
         edited = [self.status, self.chosen, self.description, self.editor]
-        self.own.click(self.choose, self.store, edited, **LIMITS).then(
-            None, js=SHOW_WHY.format("#own-description"), api_visibility="private"
-        )
+        self.own.click(self.choose, self.store, edited, **LIMITS).then(None, js=SHOW_EDITOR, api_visibility="private")
 
     def _connect_search(self) -> None:
         asked = [self.query.submit, self.search_button.click]
-        gr.on(asked, self.answer, [self.query, self.store], [self.said, self.results, self.why], **LIMITS)
-        self.results.click(self.open, self.store, [self.said, self.why], **LIMITS).then(
-            None, js=SHOW_WHY.format("#own-why section"), api_visibility="private"
-        )
+        gr.on(asked, self.answer, [self.query, self.store], [self.said, self.results], **LIMITS)
+        self.results.click(self.open, self.store, [self.said, self.why], **{**CLICKS, **LIMITS})
 
     def expire(self, store: PictureStore | None) -> None:
         """Forget a visit that ended: Gradio itself would keep what it last showed, small pictures and all."""
@@ -138,6 +144,17 @@ class OwnTab:
             return _kept(store, space_html.status(str(error), "error"))
         return _changed(store, space_html.status(said))
 
+    def generate(self, store: PictureStore | None, chosen: str) -> tuple[Any, Any]:
+        """Let a model describe the chosen picture; the visitor reads the words before they are saved."""
+        try:
+            picture = _needed(store).picture(chosen).open()
+            if self.describer is None:
+                raise SpaceError("No model is set that describes pictures.")
+            words = self.describer.describe(picture)[:LONGEST_DESCRIPTION]
+        except SpaceError as error:
+            return space_html.status(str(error), "error"), gr.skip()
+        return space_html.status("A model wrote this description; correct it if need be, and save it."), words
+
     def choose(self, store: PictureStore | None, event: gr.EventData) -> tuple[Any, Any, Any, Any]:
         """Open the editor for a picture."""
         try:
@@ -147,19 +164,16 @@ class OwnTab:
         said = space_html.status(f"Chosen: {picture.name}")
         return said, picture.id, picture.description or "", gr.Group(visible=True)
 
-    def answer(self, query: str, store: PictureStore | None) -> tuple[Any, Any, Any]:
+    def answer(self, query: str, store: PictureStore | None) -> tuple[Any, Any]:
         """Search a visitor's pictures."""
         try:
             query, ready = check_query(query), self.setup.ready
             hits = _needed(store).search(query, MOST_OWN)
         except SpaceError as error:
-            return space_html.status(str(error), "error"), gr.skip(), gr.skip()
-        unknown = ready.searcher.retriever.unknown_share(query)
-        said = space_html.search_status(
-            query, ready.detector.detect(query), False, len(hits), len(_needed(store)), unknown
-        )
-        shown = space_html.legend(hits) + space_html.tiles(hits, query, "Your pictures, best first")
-        return said, shown, NO_WHY
+            return space_html.status(str(error), "error"), gr.skip()
+        unknown = ready.retriever.unknown_share(query)
+        said = space_html.search_status(query, ready.detector.detect(query), len(hits), unknown)
+        return said, tiles(hits, query, "Your pictures, best first", WHY)
 
     def open(self, store: PictureStore | None, event: gr.EventData) -> tuple[Any, Any]:
         """Explain the picture that was clicked."""
@@ -186,7 +200,7 @@ def _changed(store: PictureStore | None, said: str) -> list[Any]:
     """Return what is shown after the pictures have changed."""
     own = NONE_YET
     if store is not None and len(store):
-        own = space_html.tiles(store.pictures, "", "Your pictures", scores=False, small=True)
+        own = tiles(store.pictures, "", "Your pictures")
     return [store, said, own, "", "", "", gr.Group(visible=False)]
 
 

@@ -8,24 +8,23 @@ from typing import Any
 
 import gradio as gr
 import space_html
-from space_about import about, snippet
+from space_about import about, program
 from space_api import add_api
 from space_compare_tab import CompareTab
+from space_files import picture_routes
 from space_own_tab import OwnTab
 from space_search_tab import MODEL_LIMITS, SearchTab
 from space_setup import Setup
 from space_uploads import MOST_BYTES
 
 TITLE = "Search pictures in your language"
-# Gradio writes every text box from left to right; this lets the text itself decide.
-TEXT_DECIDES = "() => document.querySelectorAll('textarea, input[type=text]').forEach((box) => { box.dir = 'auto'; })"
 SECONDS_BETWEEN_LOOKS = 2.0
 
 
 def build_page(setup: Setup) -> gr.Blocks:
     """Return the page for what is, or will be, ready."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(600, 1800)) as page:
-        gr.Markdown(f"# {TITLE}\n\nOne model, many languages; it needs no captions in yours.")
+        gr.Markdown(f"# {TITLE}")
         banner = gr.HTML(elem_id="banner")
         with gr.Tabs(overflow_behavior="wrap"):
             with gr.Tab("Search"):
@@ -36,9 +35,7 @@ def build_page(setup: Setup) -> gr.Blocks:
                 OwnTab(setup, page)
             with gr.Tab("About"):
                 described = gr.Markdown(elem_id="about")
-                code = gr.Code(
-                    language="python", label="Ask this app from Python", interactive=False, elem_id="snippet"
-                )
+                code = gr.HTML(elem_id="snippet")
         add_api(setup, MODEL_LIMITS)
         timer = gr.Timer(SECONDS_BETWEEN_LOOKS)
 
@@ -50,14 +47,14 @@ def build_page(setup: Setup) -> gr.Blocks:
                 return [said, *waiting, gr.Timer(active=not setup.failed)]
             ready = setup.ready
             example = next((text for idea in ready.ideas for text in idea.values()), "your query")
-            filled = [*search.fill(ready), *compare.fill(ready), about(ready), snippet(_address(request), example)]
+            filled = [*search.fill(ready), *compare.fill(ready), about(ready), program(_address(request), example)]
             return ["", *filled, gr.Timer(active=False)]
 
-        outputs = [banner, search.language, search.examples, *compare.boxes, compare.another, described, code, timer]
+        outputs = [banner, *search.outputs, *compare.outputs, described, code, timer]
         looks: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 8}
         page.load(fill, None, outputs, **looks)
-        page.load(None, js=TEXT_DECIDES)
         timer.tick(fill, None, outputs, **looks)
+    page.picture_routes = picture_routes(setup)
     # Beyond 64 waiting requests, a visitor is told to come back, and not left to wait for minutes.
     return page.queue(max_size=64, default_concurrency_limit=4)
 
@@ -89,12 +86,15 @@ def serve(page: gr.Blocks, then: Callable[[], object] | None = None, **options: 
         "footer_links": [],
         "theme": _theme(),
         "css_paths": Path(__file__).with_name("space.css"),
+        "head": f"<script>{Path(__file__).with_name('space.js').read_text(encoding='utf-8')}</script>",
         # It would print how programs call `launch`, which no visitor does.
         "quiet": True,
         # Gradio's own check gives up, and the app with it, when a busy machine takes three seconds for the first page.
         "_frontend": False,
     }
     served = page.launch(**{**defaults, **options, "prevent_thread_lock": True})
+    # Before Gradio's own routes, one of which takes every address.
+    served[0].router.routes[:0] = page.picture_routes
     if then is not None:
         then()
     if wait:

@@ -1,21 +1,32 @@
-"""The tab Search: a query, the pictures that answer it, and why."""
+"""The tab Search: photos, a query, and the pictures that answer it; an opened picture says why."""
 
 from typing import Any
 
 import gradio as gr
 import space_html
 from space_errors import SpaceError
-from space_languages import direction, language_name
-from space_search import LONGEST_QUERY, Searcher, check_confidence, check_query, fitting
+from space_filter_row import FilterRow
+from space_search import LONGEST_QUERY, Hit, Searcher, check_query, fitting
 from space_setup import Ready, Setup
+from space_tiles import nothing_fits, tiles
+from space_why import details, explanation
 
-SHOWN = 12
-DETECT = "auto"
+PAGE, MOST_SHOWN = 60, 600
+MOST_EXAMPLES = 8
 # One limit for everything that runs the model, whichever tab it comes from.
 MODEL_LIMITS: dict[str, Any] = {"concurrency_limit": 2, "concurrency_id": "model", "api_visibility": "private"}
-SHOW_WHY = "() => document.querySelector('{}')?.scrollIntoView({{block: 'nearest'}})"
-NOTHING_YET = space_html.empty("Ask for something in your own language.")
-NO_WHY = space_html.empty("Choose a picture to see why it answers.")
+# Of an opened picture only the last one that a visitor went to is explained.
+CLICKS: dict[str, Any] = {**MODEL_LIMITS, "show_progress": "hidden", "trigger_mode": "always_last"}
+WHY = "why"
+MARKS = """
+<div class="marks" hidden>
+  <button type="button" class="chip" data-action="favourites" data-id="">Favourites</button>
+  <span class="count note for-picked"></span>
+  <a class="chip for-picked" download="pictures.zip">Download</a>
+  <button type="button" class="chip for-picked" data-marks="keep">Add to favourites</button>
+  <button type="button" class="chip for-picked" data-marks="clear">Clear the selection</button>
+</div>
+"""
 
 
 class SearchTab:
@@ -27,50 +38,38 @@ class SearchTab:
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
-        self._add_query()
-        self.examples = gr.HTML(js_on_load=space_html.FORWARD_CLICKS, elem_id="examples")
-        self.status = gr.HTML(elem_id="search-status")
-        with gr.Row():
-            with gr.Column(scale=3, min_width=300):
-                self.results = gr.HTML(NOTHING_YET, js_on_load=space_html.FORWARD_CLICKS, elem_id="results")
-            with gr.Column(scale=2, min_width=300):
-                self.why = gr.HTML(NO_WHY, js_on_load=space_html.FORWARD_CLICKS, elem_id="why")
-        self._connect()
-
-    def _add_query(self) -> None:
         with gr.Row(elem_classes="ask"):
             self.query = query_box("What are you looking for?", "query")
-            self.language = gr.Dropdown(
-                [("Detect", DETECT)],
-                value=DETECT,
-                label="Language",
-                info="Only for display: the model reads them all",
-                scale=1,
-                min_width=190,
-                elem_id="language",
-            )
-            self.least = gr.Slider(
-                0, 1, 0, step=0.05, label="Least confidence", scale=1, min_width=190, elem_id="least-confidence"
-            )
-            self.button = gr.Button("Search", variant="primary", scale=1, min_width=110, elem_id="search")
+            self.button = gr.Button("Search", variant="primary", scale=0, elem_id="search")
+        self.examples = gr.HTML(js_on_load=space_html.FORWARD_CLICKS, elem_id="examples")
+        self.filters = FilterRow()
+        self.status = gr.HTML(elem_id="search-status")
+        self.marks = gr.HTML(MARKS, js_on_load=space_html.FORWARD_CLICKS, elem_id="marks")
+        self.results = gr.HTML(js_on_load=space_html.FORWARD_CLICKS, elem_id="results")
+        with gr.Column(elem_classes="reasons"):
+            self.why = gr.HTML(js_on_load=space_html.FORWARD_CLICKS, elem_id=WHY)
+        self._connect()
 
     def _connect(self) -> None:
-        answer = {"fn": self.answer, "inputs": [self.query, self.language, self.least], **MODEL_LIMITS}
-        answer["outputs"] = [self.status, self.results, self.why]
-        gr.on([self.query.submit, self.button.click], **answer)
+        filters = self.filters.inputs
+        shown = [self.status, self.results]
+        answer: dict[str, Any] = {"fn": self.answer, "inputs": [self.query, *filters], "outputs": shown, **MODEL_LIMITS}
+        gr.on([self.query.submit, self.button.click, *(box.input for box in filters)], **answer)
         self.examples.click(self.choose_example, None, self.query, api_visibility="private").then(**answer)
-        self.language.change(self.turn, self.language, self.query, api_visibility="private", show_progress="hidden")
-        self.results.click(self.open, None, [self.status, self.why], **MODEL_LIMITS).then(
-            None, js=SHOW_WHY.format("#why section"), api_visibility="private"
-        )
-        self.why.click(self.more_like, None, [self.status, self.results], **MODEL_LIMITS).then(
-            None, js=SHOW_WHY.format("#search-status"), api_visibility="private"
-        )
+        self.results.click(self.click, filters, [*shown, self.why], **CLICKS)
+        self.why.click(self.more_like, None, shown, **MODEL_LIMITS)
+        self.marks.click(self.favourites, None, shown, **MODEL_LIMITS)
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What `fill` fills."""
+        return [self.examples, *self.filters.outputs, self.results]
 
     def fill(self, ready: Ready) -> list[Any]:
-        """Return what the language list and the examples become."""
-        choices = [("Detect", DETECT), *((language_name(code), code) for code in ready.languages)]
-        return [gr.Dropdown(choices), space_html.chips(self._examples(ready), "Examples")]
+        """Return what the examples and the filters become, and the first photos."""
+        examples = self._examples(ready)
+        chips = space_html.chips(examples, "Examples") if examples else ""
+        return [chips, *self.filters.fill(ready), _browse(ready.searcher.browse(PAGE + 1), PAGE)]
 
     @staticmethod
     def _examples(ready: Ready) -> list[tuple[str, str]]:
@@ -82,7 +81,7 @@ class SearchTab:
         by_language = {code: texts for code, texts in by_language.items() if texts}
         if len(by_language) == 1:
             return [(code, text) for code, texts in by_language.items() for text in texts]
-        numbered = enumerate(list(by_language.items())[:6])
+        numbered = enumerate(list(by_language.items())[:MOST_EXAMPLES])
         return [(code, texts[number % len(texts)]) for number, (code, texts) in numbered]
 
     def choose_example(self, event: gr.EventData) -> str:
@@ -93,59 +92,91 @@ class SearchTab:
             return ""
         return {str(number): text for number, (_, text) in enumerate(examples)}.get(text_of(event, "action"), "")
 
-    @staticmethod
-    def turn(language: str) -> Any:
-        """Let the query box be written from right to left where the language is."""
-        return gr.Textbox(rtl=direction(language) == "rtl")
+    def answer(self, query: str, *chosen: Any, count: int = PAGE) -> tuple[Any, Any]:
+        """Search, and return the status and the pictures that are sure enough; all pictures without a query.
 
-    def answer(self, query: str, chosen: str, least: float = 0.0) -> tuple[Any, Any, Any]:
-        """Search, and return the status, the pictures that are sure enough, and an empty explanation."""
+        Args:
+            query: What a visitor typed.
+            *chosen: Values of the filters.
+            count: Most pictures shown.
+        """
         try:
-            ready, least = self.setup.ready, check_confidence(least)
+            ready = self.setup.ready
+            filters, least = FilterRow.check(ready, chosen)
+            if not str(query or "").strip():
+                return "", _browse(ready.searcher.browse(count + 1, filters), count)
             query = check_query(query)
-            found = ready.searcher.search(query, SHOWN)
+            found = ready.searcher.search(query, count + 1, filters)
             hits = fitting(found, least)
         except SpaceError as error:
-            return space_html.status(str(error), "error"), gr.skip(), gr.skip()
-        language = chosen if chosen in ready.languages else ready.detector.detect(query)
-        unknown = ready.searcher.retriever.unknown_share(query)
-        said = space_html.search_status(
-            query, language, chosen in ready.languages, len(hits), len(ready.searcher), unknown
-        )
-        if found and not hits:
-            return said + space_html.nothing_fits(found[0]), "", NO_WHY
-        shown = space_html.legend(hits) + space_html.tiles(hits, query, "Pictures, best first")
-        return said, shown, NO_WHY
-
-    def open(self, event: gr.EventData) -> tuple[Any, Any]:
-        """Explain the picture that was clicked."""
-        try:
-            return gr.skip(), explain_click(self.setup.ready.searcher, event)
-        except SpaceError as error:
             return space_html.status(str(error), "error"), gr.skip()
+        unknown = ready.retriever.unknown_share(query)
+        said = space_html.search_status(query, ready.detector.detect(query), len(ready.searcher), unknown)
+        if not found:
+            return said + space_html.status("No picture passes these filters."), ""
+        if not hits:
+            return said + nothing_fits(found[0]), ""
+        return said, tiles(hits[:count], query, "Pictures, best first", WHY, has_more=_has_more(hits, count))
+
+    def click(self, event: gr.EventData, *chosen: Any) -> tuple[Any, Any, Any]:
+        """Open a picture, or go on with the list."""
+        action = text_of(event, "action")
+        if action == "next":
+            count = min(_number(text_of(event, "count")) + PAGE, MOST_SHOWN)
+            if like := text_of(event, "like"):
+                return (*self._like(like, count), gr.skip())
+            return (*self.answer(text_of(event, "query"), *chosen, count=count), gr.skip())
+        try:
+            return gr.skip(), gr.skip(), explain_click(self.setup.ready.searcher, event)
+        except SpaceError as error:
+            return space_html.status(str(error), "error"), gr.skip(), gr.skip()
 
     def more_like(self, event: gr.EventData) -> tuple[Any, Any]:
-        """Find pictures like the one that is explained."""
+        """Find pictures like the one that is opened."""
+        return self._like(text_of(event, "id"), PAGE)
+
+    def _like(self, id: str, count: int) -> tuple[Any, Any]:
         try:
-            searcher = self.setup.ready.searcher
-            hits = searcher.more_like(text_of(event, "id"), SHOWN)
-            query = check_query(text_of(event, "query"))
+            hits = self.setup.ready.searcher.more_like(id, count + 1)
         except SpaceError as error:
             return space_html.status(str(error), "error"), gr.skip()
-        said = space_html.status("Pictures most like the one you chose; the scores compare pictures.")
-        return said, space_html.tiles(hits, query, "Pictures like the one chosen")
+        label = "Pictures like the one chosen"
+        said = space_html.status("Pictures most like the one you chose.")
+        return said, tiles(hits[:count], "", label, WHY, like=id, has_more=_has_more(hits, count))
+
+    def favourites(self, event: gr.EventData) -> tuple[Any, Any]:
+        """Show the pictures that a visitor's browser remembers."""
+        try:
+            hits = self.setup.ready.searcher.choose(text_of(event, "id").split(",")[:MOST_SHOWN])
+        except SpaceError as error:
+            return space_html.status(str(error), "error"), gr.skip()
+        said = space_html.status("Your favourites, which only this browser knows." if hits else "None of them is here.")
+        return said, tiles(hits, "", "Favourites", WHY)
+
+
+def _browse(hits: list[Hit], count: int) -> str:
+    return tiles(hits[:count], "", "Pictures", WHY, has_more=_has_more(hits, count))
+
+
+def _has_more(hits: list[Hit], count: int) -> bool:
+    return len(hits) > count and count < MOST_SHOWN
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 5 else 0
 
 
 def query_box(label: str, elem_id: str) -> gr.Textbox:
     """Return a box for one query, as wide as its row allows."""
     return gr.Textbox(
         label=label,
-        placeholder="A sentence in your language",
+        show_label=False,
+        container=False,
+        placeholder=f"{label} Ask in your language",
         max_length=LONGEST_QUERY,
         lines=1,
         max_lines=1,
         scale=5,
-        min_width=280,
         elem_id=elem_id,
         html_attributes=gr.InputHTMLAttributes(enterkeyhint="search", autocomplete="off"),
     )
@@ -159,6 +190,10 @@ def text_of(event: gr.EventData, name: str) -> str:
 
 
 def explain_click(searcher: Searcher, event: gr.EventData, more: bool = True) -> str:
-    """Return the explanation of the picture that was clicked, as HTML."""
-    id, query = text_of(event, "id"), check_query(text_of(event, "query"))
-    return space_html.explanation(searcher.explain(id, query), id, query, more)
+    """Return the explanation of the picture that was opened, as HTML; only details where nothing was asked for."""
+    id, query = text_of(event, "id"), text_of(event, "query")
+    facts = searcher.facts(id)
+    if not query:
+        return details(id, facts, more)
+    query = check_query(query)
+    return explanation(searcher.explain(id, query), id, query, facts, more)

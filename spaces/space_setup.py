@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from space_errors import SpaceError
-from space_languages import SIX, LanguageDetector
+from space_languages import SIX, LanguageDetector, readable
 from space_model import Retriever
-from space_search import PictureStore, Searcher
+from space_search import Searcher
 from space_sources import SAMPLES, Source, open_source
+from space_store import PictureStore
 
 MODEL_FOLDER = Path(__file__).parent / "model"
 MOST_IDEAS = 6
@@ -167,7 +168,7 @@ def ready_from(retriever: Retriever, source: Source, say: Say) -> Ready:
     Raises:
         SpaceError: If none of them can be used.
     """
-    store, total = PictureStore(retriever), len(source.pictures)
+    store, total = PictureStore(retriever, shared=True), len(source.pictures)
     problems = store.add(source.pictures, lambda done: say(f"Encoding the pictures: {done:,} of {total:,} …"))
     if not len(store):
         raise SpaceError("None of the gallery's pictures can be read.")
@@ -192,7 +193,8 @@ def make_ready(
     descriptions: Sequence[str] = (),
 ) -> Ready:
     """Return what the page needs for any searcher; without ideas, descriptions of its pictures give some."""
-    detector = LanguageDetector(searcher.retriever.languages())
+    retriever = searcher.retriever
+    detector = LanguageDetector(readable(retriever.languages(), retriever.unknown_share))
     return Ready(searcher, title, ideas or ideas_from(descriptions, detector), detector, notes)
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from PIL import Image as PillowImage
 from space_errors import SpaceError
 from space_model import Retriever
-from space_search import Picture, PictureStore, open_picture
+from space_search import Picture, open_picture
+from space_store import PictureStore
 
 MOST_OWN = 20
 MOST_BYTES = 10 * 1024 * 1024

@@ -1,20 +1,17 @@
 """A gallery that `leccr index` wrote, searched from the Space."""
 
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image as PillowImage
 
 from processing.sentences import split_sentences
+from processing.shots import span_at
 
-from ..drawing.thumbnail import jpeg_thumbnail
-from ..errors import UserError
-from ..gallery.answers import usable_thumbnail
-from ..gallery.results import WHOLE_IMAGE, Result, UnreadableQueryWarning, existing_file, file_of
-from ..gallery.store.catalogue import VIDEO, Item, select_items, sources_of
-from ..gallery.thumbnails import stored_thumbnail
+from ..gallery.results import WHOLE_IMAGE, Result, UnreadableQueryWarning
+from ..gallery.store.catalogue import VIDEO, Item
 from ..models.model_encoder import ModelEncoder
+from .pictures import GalleryPictures, condition
 from .retriever import make_retriever
 from .space import space
 
@@ -22,10 +19,9 @@ if TYPE_CHECKING:
     from ..gallery import Gallery
 
 SIDE = 288
-NO_THUMBNAIL = PillowImage.new("RGB", (32, 32), "gray")
 
 
-class GallerySearcher:
+class GallerySearcher(GalleryPictures):
     """A gallery with the methods that the Space asks for (see `Searcher` in `spaces/space_search.py`).
 
     Args:
@@ -33,17 +29,14 @@ class GallerySearcher:
     """
 
     def __init__(self, gallery: "Gallery") -> None:
-        self.gallery = gallery
         # The page says itself what the model cannot read, and a visitor's queries are not for the log.
         warnings.simplefilter("ignore", UnreadableQueryWarning)
         self.retriever = make_retriever(gallery.encoder)
+        super().__init__(gallery, gallery.encoder.background)
 
-    def __len__(self) -> int:
-        return len(self.gallery)
-
-    def search(self, text: str, k: int) -> list[Any]:
+    def search(self, text: str, k: int, filters: Any = None) -> list[Any]:
         """Return the k items that fit a text best, the best first."""
-        return self._shown(self.gallery.search(text, k))
+        return self._shown(self.gallery.search(text, k, None if filters is None else condition(filters)))
 
     def descriptions(self, most: int = 1000) -> list[str]:
         """Return the descriptions of the first items that have one."""
@@ -77,16 +70,18 @@ class GallerySearcher:
         return [(encoder.prepare(row), row["description"])]
 
     def _shown(self, results: list[Result]) -> list[Any]:
+        with self.gallery.catalogue.reading() as connection:
+            ratios = self._ratios(connection, [result.number for result in results])
         return [
-            space("search").Hit(
-                id=str(result.number),
-                rank=rank,
+            self._hit(
+                result,
+                rank,
+                ratios,
                 score=result.score,
                 answered_by=None if result.answered_by == WHOLE_IMAGE else result.view + 1,
-                name=result.path,
-                description=result.description,
                 confidence=result.confidence,
-                picture=jpeg_thumbnail(usable_thumbnail(self.gallery, result) or NO_THUMBNAIL, quality=85),
+                start=result.start,
+                end=result.end,
             )
             for rank, result in enumerate(results, start=1)
         ]
@@ -94,30 +89,18 @@ class GallerySearcher:
     def _open(self, id: str) -> tuple[Item, dict[str, Any], PillowImage.Image]:
         """Return an item, its row for the collator, and a picture to show; its thumbnail where the file is gone."""
         error_class = space("errors").SpaceError
-        item, file, small = self._find(id)
+        found = self.find(id)
+        item, file = found.item, found.file
         row: dict[str, Any] = {"id": item.id, "image": None, "video": None, "description": item.description}
         try:
             if file is not None and item.kind == VIDEO:
-                return item, {**row, "video": str(file)}, small or PillowImage.new("RGB", (SIDE, SIDE))
-            picture = small if file is None else self.gallery.encoder.open_picture(str(file), item.id)
+                moment = found.moment
+                span = None if moment is None else span_at(file, moment.start, moment.end)
+                shown = found.small or PillowImage.new("RGB", (SIDE, SIDE))
+                return item, {**row, "video": str(file), "span": span}, shown
+            picture = found.small if file is None else self.gallery.encoder.open_picture(str(file), item.id)
         except ValueError as error:
             raise error_class("The picture's file is broken.") from error
         if picture is None:
             raise error_class("The picture's file no longer exists.")
         return item, {**row, "image": picture}, picture
-
-    def _find(self, id: str) -> tuple[Item, Path | None, PillowImage.Image | None]:
-        """Return an item, its file if it exists, and its thumbnail if it has one."""
-        number = int(id) if id.isascii() and id.isdecimal() and len(id) < 19 else -1
-        with self.gallery.catalogue.reading() as connection:
-            items = select_items(connection, "number = ?", [number])
-            sources = sources_of(connection)
-        if not items:
-            raise space("errors").SpaceError("There is no picture with this id.")
-        [item] = items
-        try:
-            small = stored_thumbnail(self.gallery.catalogue, number, item.id)
-        except UserError:
-            # The file, if it exists, does as well.
-            small = None
-        return item, existing_file(file_of(item, sources), item.path), small

@@ -80,14 +80,29 @@ def make_thumbnails_again(catalogue: Catalogue, items: Sequence[Item], backgroun
 
 def _thumbnail(item: Item, file: Path | None, background: str, moment: Moment | None) -> bytes | None:
     try:
-        if file is None:
-            return None
-        if item.kind == VIDEO:
-            span = None if moment is None else span_at(file, moment.start, moment.end)
-            return jpeg_thumbnail(open_frames(file, 1, background, span)[0])
-        return jpeg_thumbnail(open_image(str(file), item.id, background, SIDE))
+        return None if file is None else jpeg_thumbnail(open_item(item, file, background, moment, SIDE))
     except UserError:
         return None
+
+
+def open_item(item: Item, file: Path, background: str, moment: Moment | None, side: int) -> PillowImage.Image:
+    """Return the picture of an item, or the frame in the middle of its video or shot.
+
+    Args:
+        item: The item.
+        file: Its file.
+        background: What is seen through transparent parts.
+        moment: When the shot begins and ends, if it is one.
+        side: Pixels of the shorter side that suffice.
+
+    Raises:
+        UserError: If the file is broken.
+    """
+    if item.kind != VIDEO:
+        return open_image(str(file), item.id, background, side)
+    span = None if moment is None else span_at(file, moment.start, moment.end)
+    [frame] = open_frames(file, 1, background, span)
+    return frame
 
 
 def _opens(content: bytes) -> bool:

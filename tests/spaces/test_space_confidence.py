@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from space_confidence import Calibration, read_calibration
 from space_errors import SpaceError
-from space_html import legend, nothing_fits, tiles
 from space_search import Hit, check_confidence, fitting
 from space_search_tab import SearchTab
 from space_setup import Setup
+from space_tiles import nothing_fits, tiles
 
 from leccr.models.calibration import Calibration as OurCalibration
 from leccr.models.calibration import Logistic
@@ -58,7 +58,7 @@ def test_a_damaged_one_or_one_for_other_scores_is_none(tmp_path: Path, fields: A
 
 def hits(*confidences: float | None) -> list[Hit]:
     numbered = enumerate(confidences)
-    return [Hit(str(number), number + 1, 0.5, None, "a<b>.png", None, b"", value) for number, value in numbered]
+    return [Hit(str(number), number + 1, 0.5, None, "a<b>.png", None, "", value) for number, value in numbered]
 
 
 def test_answers_below_are_left_out() -> None:
@@ -75,8 +75,7 @@ def test_what_is_no_confidence_is_refused(value: Any) -> None:
 
 
 def test_the_page_shows_it() -> None:
-    assert "87&nbsp;%" in tiles(hits(0.874), "dog", "Pictures") and "%" not in tiles(hits(None), "dog", "Pictures")
-    assert "how sure" in legend(hits(0.9)) and "how sure" not in legend(hits(None))
+    assert "87 % sure" in tiles(hits(0.874), "dog", "Pictures") and "sure" not in tiles(hits(None), "dog", "Pictures")
     assert "a&lt;b&gt;.png (confidence 0.12)" in nothing_fits(hits(0.123)[0])
 
 
@@ -88,6 +87,11 @@ def calibrated(setup: Setup) -> Iterator[Setup]:
     del retriever.calibration
 
 
+def asked(tab: SearchTab, query: str, least: float) -> tuple[str, str]:
+    """Return what the tab says and shows where no filter but the confidence is chosen."""
+    return tab.answer(query, "", "", "", "", False, least)
+
+
 def test_the_tab_and_the_api_leave_out_what_is_not_sure(calibrated: Setup) -> None:
     tab = SearchTab.__new__(SearchTab)
     tab.setup = calibrated
@@ -96,16 +100,16 @@ def test_the_tab_and_the_api_leave_out_what_is_not_sure(calibrated: Setup) -> No
     np.testing.assert_allclose([hit.confidence for hit in found], expected)
     middle = found[3].confidence
     assert middle is not None
-    _, shown, _ = tab.answer(GERMAN, "auto", middle)
+    _, shown = asked(tab, GERMAN, middle)
     assert shown.count('class="tile"') == 4
-    said, shown, _ = tab.answer(GERMAN, "auto", 1.0)
+    said, shown = asked(tab, GERMAN, 1.0)
     assert "Nothing here fits; the nearest is" in said and shown == ""
-    said, _, _ = tab.answer("🐶", "auto", 0.01)
+    said, _ = asked(tab, "🐶", 0.01)
     assert "Nothing here fits" in said and "The model cannot read this query" in said
 
 
 def test_a_model_that_does_not_say_says_so(setup: Setup) -> None:
     tab = SearchTab.__new__(SearchTab)
     tab.setup = setup
-    said, *_ = tab.answer(GERMAN, "auto", 0.5)
+    said, _ = asked(tab, GERMAN, 0.5)
     assert "does not say how sure its answers are" in said

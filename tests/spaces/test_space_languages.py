@@ -1,5 +1,5 @@
 import pytest
-from space_languages import SIX, LanguageDetector, direction, language_name, letters_of
+from space_languages import SIX, LanguageDetector, direction, language_name, letters_of, readable
 
 from processing.scenes.build import example_queries, sample_scenes
 
@@ -40,7 +40,7 @@ def test_only_the_models_languages_are_considered() -> None:
     assert detector.languages == ["fr", "ar"]
     assert detector.detect("Un chien brun court le long de la plage.") == "fr"
     assert detector.detect("كلب بني يجري على الشاطئ") == "ar"
-    assert LanguageDetector(["tlh"]).languages == list(SIX)
+    assert LanguageDetector(["tlh"]).languages == [] and LanguageDetector(["tlh"]).detect("Un chien brun") is None
 
 
 @pytest.mark.parametrize(
@@ -81,3 +81,10 @@ def test_scripts() -> None:
 def test_names_and_directions() -> None:
     assert [direction(code) for code in ("ar", "de", "tlh")] == ["rtl", "ltr", "auto"]
     assert [language_name(code) for code in ("cs", "tr", "xx")] == ["Czech", "Turkish", "xx"]
+
+
+def test_languages_whose_letters_the_model_does_not_know_are_left_out() -> None:
+    def unknown_share(text: str) -> float:
+        return float(not text.isascii())
+
+    assert readable(["en", "de", "zh", "fi"], unknown_share) == ["en", "fi"]

@@ -1,3 +1,4 @@
+import copy
 import datetime
 from pathlib import Path
 
@@ -36,3 +37,15 @@ def test_the_page_bounds_how_many_wait(setup: Setup) -> None:
     model = [block for block in page.fns.values() if block.concurrency_id == "model"]
     assert len(model) >= 5 and {block.concurrency_limit for block in model} == {2}
     assert {block.concurrency_limit for block in page.fns.values() if block.concurrency_id == "own"} == {1}
+
+
+class Heavy(Setup):
+    """What must not be copied, since it holds the model."""
+
+    def __deepcopy__(self, memo: dict) -> "Heavy":
+        raise AssertionError("copied")
+
+
+def test_opening_the_page_copies_no_model(setup: Setup) -> None:
+    page = build_page(Heavy(lambda say: setup.ready).finish())
+    assert copy.deepcopy(page.config["components"])

@@ -8,6 +8,7 @@ from PIL import Image as PillowImage
 from leccr.demo.searcher import GallerySearcher
 from leccr.demo.space import space
 from leccr.gallery import Gallery
+from tests.leccr.gallery import films
 from tests.leccr.gallery.tiny_gallery import description, encoder, paint
 
 QUERY = description("green")
@@ -25,8 +26,13 @@ def test_a_gallery_answers_the_space_as_it_answers_everybody(searcher: GallerySe
         assert (shown.rank, shown.score, shown.name) == (result.rank, result.score, result.path)
         assert shown.confidence == result.confidence is not None
         assert f"slot {shown.answered_by}" == result.answered_by and shown.description == result.description
-        with PillowImage.open(io.BytesIO(shown.picture)) as picture:
-            assert picture.format == "JPEG"
+        assert shown.picture.startswith(f"pictures/{shown.id}/small")
+
+
+def test_filters_are_those_of_the_gallery(searcher: GallerySearcher) -> None:
+    found = searcher.search(QUERY, 9, space("filters").Filters(folder="holiday"))
+    expected = searcher.gallery.search(QUERY, 9, "path>=holiday/ and path<holiday0")
+    assert [hit.name for hit in found] == [result.path for result in expected] and found
 
 
 def test_explanations_agree_with_the_gallery(searcher: GallerySearcher) -> None:
@@ -80,3 +86,19 @@ def test_sentences_are_slots_that_explain_the_score(slots: str, tmp_path: Path) 
         own = sentences if shown.name == "0.png" else sentences[1:]
         assert [slot.words for slot in why.slots] == [[(sentence, 1.0)] for sentence in own]
     assert "a slot for each sentence" in searcher.retriever.slot_words
+
+
+def test_a_long_video_is_shown_once_and_answers_with_its_moment(tmp_path: Path) -> None:
+    films.film(tmp_path / "videos" / "clip.mp4")
+    searcher = GallerySearcher(Gallery.build(tmp_path / "videos", films.model(), tmp_path / "gallery"))
+    [shown] = searcher.browse(9)
+    assert (shown.kind, shown.start) == ("video", None)
+    [answer] = searcher.search("en red 1", 9)
+    assert (answer.start, answer.end) in films.TIMES
+    assert searcher.explain(answer.id, "en red 1").score == pytest.approx(answer.score, abs=1e-5)
+    label = films.LABELS[films.TIMES.index((answer.start, answer.end))]
+    assert dict(searcher.facts(answer.id))["Shot"] == label
+    scene = films.SCENES[films.TIMES.index((answer.start, answer.end))]
+    with PillowImage.open(io.BytesIO(searcher.small(answer.id))) as picture:
+        assert films.colour(picture) == scene
+    assert searcher.choose([answer.id])[0].start == answer.start
