@@ -10,53 +10,21 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from leccr import serve as serve_module
 from leccr.errors import UserError
 from leccr.gallery import Gallery
 from leccr.serve import run_serve
 from leccr.serve.app import make_app
 from leccr.serve.desk import Desk
 from leccr.serve.run import address_of, listening
-from leccr.serve.settings import Settings
 from tests import crashes
 from tests.leccr.gallery.tiny_gallery import paint, run
 
 from .conftest import SECONDS, wait_until
-
-
-def test_the_command_passes_its_options_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: dict[str, Any] = {}
-    monkeypatch.setattr(serve_module, "run_serve", lambda *values, **options: asked.update(options, values=values))
-    monkeypatch.setenv("LECCR_SERVER_KEY", "secret")
-    options = "--host 0.0.0.0 --port 9000 --cors https://a.org,https://b.org --batch-size 8 --max-waiting 9 --max-mb 2"
-    more = f"--timeout 7 --exact --device cpu --dtype bf16 --trust-remote-code --model {folder / 'model'}"
-    result = run("serve", folder / "gallery", *options.split(), *more.split())
-    assert (result.exit_code, result.stderr) == (0, "Starting the server …\n"), result.output
-    settings = Settings(
-        key="secret",
-        origins=("https://a.org", "https://b.org"),
-        batch_size=8,
-        most_waiting=9,
-        most_bytes=2 * 2**20,
-        seconds=7,
-    )
-    assert asked.pop("values") == (folder / "gallery", "0.0.0.0", 9000, settings, str(folder / "model"), True)
-    assert asked == {"device": "cpu", "dtype": "bf16", "trust_remote_code": True}
-
-
-def test_by_default_only_this_machine_reaches_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Any] = []
-    monkeypatch.setattr(serve_module, "run_serve", lambda *values, **options: asked.extend(values))
-    monkeypatch.delenv("LECCR_SERVER_KEY", raising=False)
-    assert run("serve", folder / "gallery").exit_code == 0
-    hosts = ("localhost", "127.0.0.1", "::1", "[::1]")
-    assert asked[1:4] == ["127.0.0.1", 8000, Settings(hosts=hosts)]
 
 
 @pytest.mark.parametrize(
