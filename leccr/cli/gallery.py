@@ -8,8 +8,7 @@ import typer
 from processing.writable import check_writable
 
 from ..gallery.options import AddOptions, IndexOptions, SearchOptions
-from .lists import split_words
-from .options import DescriptionWeight, Device, Dtype, Processes, TrustRemoteCode, Workers, is_number
+from .options import DescriptionWeight, Device, Dtype, Exclude, Ocr, Processes, TrustRemoteCode, Workers, is_number
 
 GalleryFolder = Annotated[Path, typer.Argument(metavar="GALLERY", help="Folder that `leccr index` wrote.")]
 Source = Annotated[
@@ -30,14 +29,6 @@ Frames = Annotated[bool, typer.Option("--frames", help="Encode animations (GIF .
 Shots = Annotated[
     str | None,
     typer.Option(metavar="HOW", help="Divide long videos at their cuts (auto), every 10 seconds (10), or not (none)."),
-]
-Exclude = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="PATTERN,...",
-        callback=split_words,
-        help="Leave out files and folders, as in a .gitignore: 'raw/,*.png'. Remembered for the folder.",
-    ),
 ]
 Filter = Annotated[
     str | None,
@@ -65,6 +56,7 @@ def index(
     workers: Workers = IndexOptions.workers,
     processes: Processes = IndexOptions.processes,
     frames: Frames = IndexOptions.frames,
+    ocr: Ocr = IndexOptions.ocr,
     exclude: Exclude = None,
     shots: Shots = IndexOptions.shots,
     device: Device = IndexOptions.device,
@@ -90,6 +82,7 @@ def index(
         workers=workers,
         processes=processes,
         frames=frames,
+        ocr=ocr,
         exclude=tuple(exclude or ()),
         shots=shots,
         device=device,
@@ -217,6 +210,7 @@ def add(
     workers: Workers = AddOptions.workers,
     processes: Processes = AddOptions.processes,
     frames: Frames = AddOptions.frames,
+    ocr: Ocr = AddOptions.ocr,
     exclude: Exclude = None,
     device: Device = AddOptions.device,
     dtype: Dtype = "auto",
@@ -238,6 +232,7 @@ def add(
         workers=workers,
         processes=processes,
         frames=frames,
+        ocr=ocr,
         exclude=tuple(exclude or ()),
         device=device,
     )

@@ -8,8 +8,8 @@ import typer
 from processing.writable import check_writable
 
 from ..gallery.options import SyncOptions
-from .gallery import BatchSize, DescribeWith, Endpoint, Exclude, GalleryFolder, Model, need_model, need_models
-from .options import Device, Dtype, Processes, TrustRemoteCode, Workers
+from .gallery import BatchSize, DescribeWith, Endpoint, GalleryFolder, Model, need_model, need_models
+from .options import Device, Dtype, Exclude, Ocr, Processes, TrustRemoteCode, Workers
 
 
 def sync(
@@ -22,6 +22,7 @@ def sync(
     model: Model = None,
     describe_with: DescribeWith = SyncOptions.describe_with,
     endpoint: Endpoint = SyncOptions.endpoint,
+    ocr: Ocr = SyncOptions.ocr,
     batch_size: BatchSize = SyncOptions.batch_size,
     workers: Workers = SyncOptions.workers,
     processes: Processes = SyncOptions.processes,
@@ -42,6 +43,7 @@ def sync(
     options = SyncOptions(
         describe_with=describe_with,
         endpoint=endpoint,
+        ocr=ocr,
         batch_size=batch_size,
         workers=workers,
         processes=processes,

@@ -7,6 +7,8 @@ import typer
 
 from processing.device import check_names
 
+from .lists import split_words
+
 
 def _known_device(name: str) -> str:
     check_names(device=name)
@@ -73,3 +75,12 @@ DualEncoder = Annotated[
 Lora = Annotated[
     int | None, typer.Option(metavar="RANK", min=1, max=4096, help="Train the towers by LoRA of this rank, such as 16.")
 ]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PATTERN,...",
+        callback=split_words,
+        help="Leave out files and folders, as in a .gitignore: 'raw/,*.png'. Remembered for the folder.",
+    ),
+]
+Ocr = Annotated[bool, typer.Option("--ocr", help="Read what is written in pictures, for words (extra ocr).")]

@@ -43,6 +43,8 @@ class AddReport:
         broken: Candidates that could not be used, and why.
         animations: Items of which only the first picture was taken.
         unreadable: Items with a date or a place in their files that cannot be read.
+        written: Pictures in which writing was read.
+        unread: Pictures in which it could not be read.
         remarks: Sentences that count the files that were left out by their endings.
         ignored: Number of files that were left out of a folder on purpose, by reason.
         busy: A sentence about how busy the model was, if that took long.
@@ -55,6 +57,8 @@ class AddReport:
     broken: list[tuple[str, str]] = field(default_factory=list)
     animations: int = 0
     unreadable: list[str] = field(default_factory=list)
+    written: int = 0
+    unread: int = 0
     remarks: list[str] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
     busy: str = ""

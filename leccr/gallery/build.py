@@ -240,6 +240,7 @@ def _add(catalogue: Catalogue, source: Source, encoder: "Encoder", options: AddO
 def add_source(catalogue: Catalogue, source: Source, encoder: "Encoder", options: AddOptions) -> "AddReport":
     """Add a source without looking for moved files."""
     from .add import Adder
+    from .writing import open_reader, read_writing
 
     source.fits = encoder.takes_features
     descriptions: Mapping[str, str] = read_descriptions(catalogue.folder)
@@ -252,11 +253,15 @@ def add_source(catalogue: Catalogue, source: Source, encoder: "Encoder", options
             "--frames makes videos of animations, but the model takes pictures only; leave it out, or choose a model "
             "that was trained on videos."
         )
+    read = open_reader() if options.ocr else None
     storage = open_storage(catalogue.folder, _state(catalogue))
     reading = (options.workers, options.processes)
     adder = Adder(catalogue, storage, encoder, options.batch_size, *reading, options.commit_seconds)
     with _unfinished(catalogue, source, options):
-        return adder.add(source, descriptions)
+        report = adder.add(source, descriptions)
+        if read is not None:
+            report.written, report.unread = read_writing(catalogue, source, read, options.commit_seconds)
+        return report
 
 
 @contextmanager

@@ -62,6 +62,9 @@ def print_added(report: "AddReport", takes_videos: bool) -> None:
         count = counted(len(report.unreadable), "file")
         names = shown_names(report.unreadable)
         print(f"The date or the place that is stored in {count} cannot be read: {names}.")
+    if report.written or report.unread:
+        failed = f"; {counted(report.unread, 'picture')} could not be read" if report.unread else ""
+        print(f"Writing was found in {counted(report.written, 'picture')}{failed}.")
     for sentence in report.remarks:
         print(sentence)
     if report.busy:

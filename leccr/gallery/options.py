@@ -32,6 +32,7 @@ class AddOptions:
         device: Where models run, as for `processing.device.choose_device`.
         frames: Whether animations, such as GIFs, are encoded as videos and not by their first picture; for models
             that take videos.
+        ocr: Whether what is written in pictures is read for searches by words (`leccr.gallery.writing`).
         exclude: Patterns, as in a `.gitignore`, of what is left out of a folder, also when it is added or synchronised
             later; a `.leccrignore` in a folder has them, too.
     """
@@ -46,6 +47,7 @@ class AddOptions:
     commit_seconds: float = 5.0
     device: str = "auto"
     frames: bool = False
+    ocr: bool = False
     exclude: Sequence[str] = ()
 
 

@@ -25,7 +25,7 @@ from processing.writing import atomic_file, refuse_links
 from ...errors import UserError, no_gallery
 from . import followed, moments
 from .facts import TABLE as FACTS
-from .facts import put_facts
+from .facts import put_facts, with_writing
 from .state import State
 from .untrusted import check_database, files_changed_in_place, tables_of
 from .words import TABLE as WORDS
@@ -263,6 +263,7 @@ def put_item(connection: sqlite3.Connection, item: Item, thumbnail: bytes | None
     """Insert an item, or replace the one with the same source and id, and return its number."""
     columns = [name for name in COLUMNS if name != "number"]
     values = [getattr(item, name) for name in columns]
+    facts = with_writing(connection, facts, item.source, item.id, item.hash)
     number = connection.execute(
         f"INSERT INTO items ({', '.join(columns)}) VALUES ({','.join('?' * len(values))}) "
         "ON CONFLICT (source, id) DO UPDATE SET "

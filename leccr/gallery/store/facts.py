@@ -1,9 +1,9 @@
 """What the files of items say about them (`processing.facts`), in a table of its own."""
 
+import dataclasses
 import datetime
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import fields
 
 from processing.facts import Facts
 
@@ -11,7 +11,7 @@ TABLE = (
     "CREATE TABLE facts (number INTEGER PRIMARY KEY, taken TEXT, zone INTEGER, camera TEXT, latitude REAL, "
     "longitude REAL, title TEXT, keywords TEXT, caption TEXT, writing TEXT) STRICT"
 )
-COLUMNS = tuple(field.name for field in fields(Facts) if field.name != "unreadable")
+COLUMNS = tuple(field.name for field in dataclasses.fields(Facts) if field.name != "unreadable")
 # Seconds since 1970. Where a zone is not known, a clock showed the time of the zone that this machine is in.
 INSTANT = "coalesce(strftime('%s', taken) - 60 * zone, strftime('%s', taken, 'utc') + 0)"
 
@@ -34,6 +34,27 @@ def facts_of(connection: sqlite3.Connection, numbers: Sequence[int]) -> dict[int
         rows = connection.execute(f"SELECT number, {', '.join(COLUMNS)} FROM facts WHERE number IN ({marks})", block)
         found |= {number: Facts(*values) for number, *values in rows}
     return found
+
+
+def with_writing(connection: sqlite3.Connection, facts: Facts | None, source: int, id: str, digest: str) -> Facts:
+    """Return facts about an item with what was read in it before, if its content is still the same."""
+    row = connection.execute(
+        "SELECT writing FROM facts JOIN items USING (number) WHERE source = ? AND id = ? AND hash = ?",
+        (source, id, digest),
+    ).fetchone()
+    return dataclasses.replace(facts or Facts(), writing=row[0] if row else None)
+
+
+def put_writing(connection: sqlite3.Connection, number: int, digest: str, text: str) -> bool:
+    """Store what is written in a picture, empty if nothing is; return whether it is still the one with this hash."""
+    unchanged = connection.execute("SELECT 1 FROM items WHERE number = ? AND hash = ?", (number, digest)).fetchone()
+    if unchanged:
+        connection.execute(
+            "INSERT INTO facts (number, writing) VALUES (?, ?) ON CONFLICT (number) DO UPDATE SET "
+            "writing = excluded.writing",
+            (number, text),
+        )
+    return bool(unchanged)
 
 
 def forget_places(connection: sqlite3.Connection) -> None:
