@@ -51,7 +51,7 @@ def comparison(columns: Mapping[str, Column], top: int, why: str = "") -> str:
         name = escape(language_name(code))
         label = f"Answers in {language_name(code)}"
         parts.append(
-            f'<section aria-label="{name}"><h3>{name}</h3><p dir="auto" lang="{escape(code)}">{escape(column.query)}'
+            f'<section aria-label="{name}"><h2>{name}</h2><p dir="auto" lang="{escape(code)}">{escape(column.query)}'
             f"</p>{said}{tiles(column.hits[:SHOWN], column.query, label, why) if column.is_read else ''}</section>"
         )
     return f'{_overlap(ids, top) if len(ids) > 1 else ""}<div class="columns">{"".join(parts)}</div>'

@@ -12,6 +12,7 @@ from space_about import about, program
 from space_api import add_api
 from space_compare_tab import CompareTab
 from space_files import picture_routes
+from space_first_run import FirstRun
 from space_own_tab import OwnTab
 from space_search_tab import MODEL_LIMITS, SearchTab
 from space_setup import Setup
@@ -26,6 +27,7 @@ def build_page(setup: Setup) -> gr.Blocks:
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(600, 1800)) as page:
         gr.Markdown(f"# {TITLE}")
         banner = gr.HTML(elem_id="banner")
+        first_run = FirstRun(setup)
         with gr.Tabs(overflow_behavior="wrap"):
             with gr.Tab("Search"):
                 search = SearchTab(setup)
@@ -43,14 +45,16 @@ def build_page(setup: Setup) -> gr.Blocks:
             """Fill the page as soon as everything is ready; until then, say what is going on."""
             if not setup.is_ready:
                 said = space_html.status(setup.status, "error" if setup.failed else "busy")
-                waiting = [gr.skip() for _ in range(len(outputs) - 2)]
-                return [said, *waiting, gr.Timer(active=not setup.failed)]
+                if setup.is_waiting:
+                    said = ""
+                waiting = [gr.skip() for _ in range(len(outputs) - 3)]
+                return [said, gr.Column(visible=setup.is_waiting), *waiting, gr.Timer(active=not setup.failed)]
             ready = setup.ready
             example = next((text for idea in ready.ideas for text in idea.values()), "your query")
             filled = [*search.fill(ready), *compare.fill(ready), about(ready), program(_address(request), example)]
-            return ["", *filled, gr.Timer(active=False)]
+            return ["", gr.Column(visible=False), *filled, gr.Timer(active=False)]
 
-        outputs = [banner, *search.outputs, *compare.outputs, described, code, timer]
+        outputs = [banner, first_run.box, *search.outputs, *compare.outputs, described, code, timer]
         looks: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 8}
         page.load(fill, None, outputs, **looks)
         timer.tick(fill, None, outputs, **looks)
@@ -114,7 +118,7 @@ def _theme() -> Any:
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_dark="*primary_700",
         button_primary_background_fill_hover="*primary_800",
-        button_primary_background_fill_hover_dark="*primary_600",
+        button_primary_background_fill_hover_dark="*primary_800",
         color_accent="*primary_700",
         block_info_text_color="*neutral_600",
         block_info_text_color_dark="*neutral_300",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from space_errors import SpaceError
+from space_first_run import Chooser
 from space_languages import SIX, LanguageDetector, readable
 from space_model import Retriever
 from space_search import Searcher
@@ -77,24 +78,32 @@ class Setup:
 
     Args:
         build: Returns what is needed; it is given a function to report progress.
+        chooser: Chooses a folder first, in the page, which then starts the building.
     """
 
-    def __init__(self, build: Build) -> None:
+    def __init__(self, build: Build, chooser: Chooser | None = None) -> None:
         self._build = build
+        self.chooser = chooser
+        self._thread: threading.Thread | None = None
         self._ready: Ready | None = None
         self.status = "Starting …"
         self.failed = False
 
     def start(self) -> threading.Thread:
         """Build in the background; an error becomes the status."""
-        thread = threading.Thread(target=self._run, name="setup", daemon=True)
-        thread.start()
-        return thread
+        self._thread = threading.Thread(target=self._run, name="setup", daemon=True)
+        self._thread.start()
+        return self._thread
 
     def finish(self) -> "Setup":
         """Build now; an error is raised."""
         self._ready = self._build(self._say)
         return self
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a folder has to be chosen first."""
+        return self.chooser is not None and self._thread is None and not self.is_ready
 
     @property
     def is_ready(self) -> bool:

@@ -21,6 +21,9 @@ def demo(
     ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to serve on.")] = 7860,
     share: Annotated[bool, typer.Option("--share", help="Create a public link through Gradio's server.")] = False,
+    new: Annotated[
+        bool, typer.Option("--new", help="Choose a folder of photos in the page, and index it into --gallery first.")
+    ] = False,
     training_scenes: Annotated[
         int,
         typer.Option(
@@ -33,7 +36,7 @@ def demo(
     trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Search your gallery, or built-in Scenes, in the browser."""
-    if gallery is not None:
+    if gallery is not None and not new:
         check_gallery_to_show(gallery)
     if model is not None:
         check_checkpoint(model)
@@ -42,7 +45,7 @@ def demo(
 
     from ..hub.reach import need_from_hub
 
-    need_from_hub([gallery], "dataset")
+    need_from_hub([None if new else gallery], "dataset")
     need_from_hub([model], alternative="Without --model, one is trained and nothing is downloaded.")
 
     from ..demo import run_demo
@@ -57,4 +60,5 @@ def demo(
         device=device,
         dtype=dtype,
         trust_remote_code=trust_remote_code,
+        new=new,
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from processing.device import choose_device
+from processing.writable import check_writable
 
 from ..arguments import check_gallery_to_show
 from ..errors import UserError
@@ -21,6 +22,7 @@ def run_demo(
     device: str = "auto",
     dtype: str = "auto",
     trust_remote_code: bool = False,
+    new: bool = False,
     **options: Any,
 ) -> tuple[Any, str, str]:
     """Serve the Space.
@@ -32,6 +34,7 @@ def run_demo(
         device: Where the model runs, as for `processing.device.choose_device`.
         dtype: Its precision, as for `processing.device.choose_dtype`.
         trust_remote_code: Run code that it carries, if it is of a kind that the libraries do not know.
+        new: Whether the gallery is made first, if it does not exist, from a folder that is chosen in the page.
         **options: Of Gradio's `launch`, such as `server_port`.
 
     Returns:
@@ -40,12 +43,16 @@ def run_demo(
     Raises:
         UserError: If Gradio is not installed, there is no such gallery, model or device, or the port is taken.
     """
-    if gallery is not None:
+    is_first = new and not (gallery is not None and (Path(gallery) / FILE).is_file())
+    if gallery is not None and not is_first:
         check_gallery_to_show(gallery)
     choose_device(device)
     loading = {"device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
     setup, page = space("setup"), space("page")
     try:
+        if is_first:
+            served = _first_run(gallery, model, bool(options.get("share")), **loading)
+            return page.serve(page.build_page(served), **options)
         if gallery is not None and (Path(gallery) / FILE).is_file():
             served = setup.Setup(lambda say: _indexed(gallery, model, **loading)).finish()
             return page.serve(page.build_page(served), **options)
@@ -71,6 +78,25 @@ def _indexed(gallery: str, model: str | None, **loading: Any) -> Any:
 
     searcher = GallerySearcher(Gallery.open(gallery, model, **loading))
     return space("setup").make_ready(searcher, Path(gallery).resolve().name, descriptions=searcher.descriptions())
+
+
+def _first_run(gallery: str | None, model: str | None, share: bool, **loading: Any) -> Any:
+    """Return what the page shows where a folder of photos is chosen in it first."""
+    from .first_run import FolderChooser, index_chosen
+
+    if gallery is None or model is None:
+        raise UserError("--new needs --gallery, the folder to write the new gallery to, and --model.")
+    if share:
+        raise UserError("--new shows folders of this machine, so it cannot be combined with --share.")
+    check_writable(Path(gallery), folder=True)
+    chooser = FolderChooser(Path.home())
+
+    def build(say: Callable[[str], None]) -> Any:
+        if chooser.chosen is not None:
+            index_chosen(chooser.chosen, Path(gallery), model, say, **loading)
+        return _indexed(gallery, model, **loading)
+
+    return space("setup").Setup(build, chooser)
 
 
 def _loader(**loading: Any) -> Callable[[str], Any]:

@@ -26,6 +26,7 @@ def test_the_command_passes_its_options_on(tmp_path: Path, monkeypatch: pytest.M
         "device": "cpu",
         "dtype": "bf16",
         "trust_remote_code": True,
+        "new": False,
     }
 
 
