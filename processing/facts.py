@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import Any
 
 from .embedded_text import cleaned, exif_text, read_iptc, read_xmp
-from .images import open_file
 
 _IFD_EXIF, _IFD_GPS = 0x8769, 0x8825
 _MAKE, _MODEL, _CHANGED = 0x010F, 0x0110, 0x0132
@@ -64,6 +63,9 @@ def read_facts(value: Any) -> Facts:
     Args:
         value: As for `processing.images.open_image`.
     """
+    # Commands that only name what is wrong with their arguments do not wait for torch.
+    from .images import open_file
+
     try:
         with open_file(value) as picture:
             return _facts_of(picture)
