@@ -48,7 +48,10 @@ class GallerySearcher(GalleryPictures):
         """Return the k other items that are most like one."""
         item, row, _ = self._open(id)
         results = self.gallery.search(self.gallery.encoder.image(row), k + 1)
-        return self._shown([result for result in results if result.number != item.number][:k])
+        # Of a long video another shot may be the best.
+        same = [each.number == item.number or (each.start is not None and each.path == item.path) for each in results]
+        others = [result for result, is_same in zip(results, same) if not is_same]
+        return self._shown(others[:k])
 
     def explain(self, id: str, text: str) -> Any:
         """Explain the score of an item for a text."""
@@ -97,7 +100,7 @@ class GallerySearcher(GalleryPictures):
                 moment = found.moment
                 span = None if moment is None else span_at(file, moment.start, moment.end)
                 shown = found.small or PillowImage.new("RGB", (SIDE, SIDE))
-                return item, {**row, "video": str(file), "span": span}, shown
+                return item, self.gallery.encoder.as_taken({**row, "video": str(file), "span": span}), shown
             picture = found.small if file is None else self.gallery.encoder.open_picture(str(file), item.id)
         except ValueError as error:
             raise error_class("The picture's file is broken.") from error

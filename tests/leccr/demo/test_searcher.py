@@ -102,3 +102,12 @@ def test_a_long_video_is_shown_once_and_answers_with_its_moment(tmp_path: Path) 
     with PillowImage.open(io.BytesIO(searcher.small(answer.id))) as picture:
         assert films.colour(picture) == scene
     assert searcher.choose([answer.id])[0].start == answer.start
+
+
+def test_a_model_of_pictures_explains_a_moment(tmp_path: Path) -> None:
+    films.film(tmp_path / "videos" / "clip.mp4")
+    paint(tmp_path / "videos" / "a.png", 1)
+    searcher = GallerySearcher(Gallery.build(tmp_path / "videos", encoder(), tmp_path / "gallery"))
+    [answer] = [hit for hit in searcher.search("en red 1", 3) if hit.kind == "video"]
+    assert [hit.name for hit in searcher.more_like(answer.id, 3)] == ["a.png"], "no other shot of the same video"
+    assert searcher.explain(answer.id, "en red 1") is not None
