@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
+import httpx
 import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
@@ -31,7 +32,12 @@ def test_the_page_serves_a_gallery(folder: Path) -> None:
     answer = client.predict(query=QUERY, k=2, api_name="/search")
     expected = Gallery.open(folder / "gallery").search(QUERY, 2)
     assert [result["name"] for result in answer["results"]] == [result.path for result in expected]
-    assert client.predict(id=answer["results"][0]["id"], query=QUERY, api_name="/explain")["answered_by"]
+    id = answer["results"][0]["id"]
+    assert client.predict(id=id, query=QUERY, api_name="/explain")["answered_by"]
+    small = httpx.get(f"{address}{space('files').address(id, 'small')}", timeout=None)
+    assert (small.status_code, small.headers["content-type"]) == (200, "image/jpeg")
+    file = httpx.get(f"{address}{space('files').address(id, 'file')}", timeout=None)
+    assert file.content == (folder / "photos" / expected[0].path).read_bytes()
 
 
 @pytest.mark.parametrize("dtype", ["auto", "bf16"])
