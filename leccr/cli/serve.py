@@ -1,6 +1,7 @@
 """The command `leccr serve`."""
 
 import os
+import re
 import sys
 from typing import Annotated
 
@@ -15,6 +16,15 @@ from .options import Device, Dtype, TrustRemoteCode
 KEY_VARIABLE = "LECCR_SERVER_KEY"
 
 
+def _origins(values: list[str] | None) -> list[str] | None:
+    """Return the origins of pages, which browsers write without a path."""
+    origins = split_words(values)
+    for origin in origins or ():
+        if origin != "*" and not re.fullmatch(r"https?://[^/\s]+", origin):
+            raise typer.BadParameter(f"write pages as https://example.org, without a path, or * for all; not {origin}.")
+    return origins
+
+
 def serve(
     folder: GalleryFolder,
     host: Annotated[str, typer.Option(help="Address to serve on; 0.0.0.0 is all of this machine's.")] = "127.0.0.1",
@@ -23,7 +33,7 @@ def serve(
         list[str] | None,
         typer.Option(
             metavar="ORIGIN",
-            callback=split_words,
+            callback=_origins,
             help="Pages that may ask from browsers, such as https://example.org.",
         ),
     ] = None,
@@ -51,7 +61,7 @@ def serve(
     from ..serve.settings import MEGABYTE, Settings
 
     settings = Settings(
-        key=os.environ.get(KEY_VARIABLE) or None,
+        key=os.environ.get(KEY_VARIABLE, "").strip() or None,
         origins=tuple(cors or ()),
         # A page from elsewhere must not reach a server of this machine by a name that leads here.
         hosts=LOCAL_HOSTS if host in LOCAL else (),

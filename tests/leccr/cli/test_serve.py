@@ -43,3 +43,19 @@ def test_by_default_only_this_machine_reaches_it(asked: dict[str, Any], monkeypa
     assert run("serve", "gallery").exit_code == 0
     hosts = ("localhost", "127.0.0.1", "::1", "[::1]")
     assert list(asked["values"][1:4]) == ["127.0.0.1", 8000, Settings(hosts=hosts)]
+
+
+@pytest.mark.parametrize("key", ["", "  "])
+def test_a_key_that_is_empty_is_none(asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setenv("LECCR_SERVER_KEY", key)
+    assert run("serve", "gallery").exit_code == 0
+    assert asked["values"][3].key is None
+
+
+@pytest.mark.parametrize("page", ["https://a.org/", "a.org", "https://a.org/path", "ftp://a.org", "https://"])
+def test_pages_that_no_browser_names_so_are_refused(page: str) -> None:
+    result = run("serve", "gallery", "--cors", f"https://b.org,{page}")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"Error: --cors: write pages as https://example.org, without a path, or * for all; not {page}.\n"
+    )
