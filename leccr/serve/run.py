@@ -96,7 +96,8 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.create_server((host, port), family=family, backlog=CONNECTIONS_IN_LINE)
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or "is no address"
+        # Newer versions of Python add the address in brackets.
+        reason = (getattr(error, "strerror", None) or "is no address").partition(" (")[0]
         raise UserError(
             f"The server cannot listen on port {port} of {host} ({reason}); choose another one with --port or --host."
         ) from error

@@ -52,6 +52,9 @@ class SearchFields(BaseModel, extra="forbid"):
     k: int = Field(10, ge=1, le=MOST_RESULTS, description="Number of results.")
     where: str | None = Field(None, max_length=2000, description="Filter, such as `path~holiday and kind=image`.")
     sort: str | None = Field(None, max_length=20, description="`taken`, `-taken`, `time` or `-time`; else best first.")
+    words: float = Field(
+        SearchOptions.words, ge=0, le=1, allow_inf_nan=False, description="Weight of words in texts and names."
+    )
     all_moments: bool = Field(False, description="Whether each shot of a video is an answer of its own.")
     min_confidence: float | None = Field(
         None, ge=0, le=1, allow_inf_nan=False, description="Leave out answers to texts that are less sure."
@@ -66,7 +69,7 @@ class SearchFields(BaseModel, extra="forbid"):
         if self.where is not None:
             parse_filter(self.where)
         check_order(self.sort)
-        return SearchOptions(where=self.where, sort=self.sort, all_moments=self.all_moments)
+        return SearchOptions(self.where, all_moments=self.all_moments, sort=self.sort, words=self.words)
 
 
 class TextSearch(SearchFields):

@@ -59,6 +59,22 @@ def test_a_filter_and_a_least_confidence(client: TestClient) -> None:
     assert found["results"] == [] and found["nearest"]["id"] == best["id"]
 
 
+def test_words_in_quotes_must_occur_and_words_have_a_weight(client: TestClient, gallery: Gallery) -> None:
+    def found(**fields: Any) -> list[str]:
+        answer = client.post("/search", json={"k": 12, **fields})
+        return [result["id"] for result in answer.json()["results"]]
+
+    assert found(query='"is green" pink') == ["green1.png"]
+    for weight in (0, 1):
+        assert found(query="navy", words=weight) == [r.id for r in gallery.search("navy", 12, words=weight)]
+
+
+@pytest.mark.parametrize("query", ['""', '"', '" "', '"a" "', "'", '"' * 99, '"red', "NEAR(", "a AND", "*", "-", "%_"])
+def test_odd_quotes_and_signs_are_answered_or_refused(client: TestClient, query: str) -> None:
+    answer = client.post("/search", json={"query": query})
+    assert answer.status_code == 200 or refused(answer)
+
+
 def test_answers_in_the_order_of_time(client: TestClient, gallery: Gallery) -> None:
     for order in ("time", "-time"):
         expected = [result.id for result in gallery.search(QUERY, 5, sort=order)]

@@ -36,7 +36,10 @@ from .conftest import SECONDS, wait_until
         (["{gallery}", "--model", "no/such/model"], "There is no model no/such/model"),
         (["{gallery}", "--host", "256.0.0.1"], "The server cannot listen on port 8000 of 256.0.0.1"),
         (["{gallery}", "--host", "a\tb" * 90], "The server cannot listen on port 8000 of a"),
-        (["{gallery}", "--port", "{taken}"], "The server cannot listen on port {taken} of 127.0.0.1 (Address already"),
+        (
+            ["{gallery}", "--port", "{taken}"],
+            "The server cannot listen on port {taken} of 127.0.0.1 (Address already in use); ",
+        ),
     ],
 )
 def test_what_cannot_be_served_is_one_sentence(folder: Path, words: list[str], problem: str) -> None:

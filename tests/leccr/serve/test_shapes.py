@@ -49,6 +49,7 @@ def test_inputs_that_cannot_be_embedded(client: TestClient, fields: dict[str, An
         ({"query": "  "}, "is empty"),
         ({"query": "red", "k": 0}, "k: "),
         ({"query": "red", "k": 1001}, "k: "),
+        ({"query": "red", "words": 2}, "words: "),
         ({"query": "red", "min_confidence": 2}, "min_confidence: "),
         ({"query": "red", "where": "nothing=1"}, "no column"),
         ({"query": "red", "where": "path"}, "is not understood"),
