@@ -25,20 +25,24 @@ FIRST_SCREEN = 15
 FILES_AT_A_TIME = 6
 SECONDS = 120.0
 IMPORTED = re.compile(r"""(?:from|import)\s*["']\./([\w.-]+\.js)["']""")
+# The first script names those that it loads next.
+NAMED = re.compile(r"""["']\./([\w.-]+\.(?:js|css))["']""")
 IN_PAGE = re.compile(r"""(?:src|href)=["']\./(assets/[\w./-]+\.(?:js|css))["']""")
 PHOTO = re.compile(r"pictures/\w+/small\?v=\w+")
 
 
 async def scripts_of(client: httpx.AsyncClient) -> list[str]:
     """Return the addresses of the scripts and styles that the page loads before it shows anything."""
-    waiting = IN_PAGE.findall((await client.get("/")).text)
+    first = IN_PAGE.findall((await client.get("/")).text)
+    waiting = list(first)
     found: dict[str, None] = {}
     while waiting:
         address = waiting.pop()
         if address not in found:
             found[address] = None
             text = (await client.get(f"/{address}")).text if address.endswith(".js") else ""
-            waiting += [f"assets/{name}" for name in IMPORTED.findall(text)]
+            named = NAMED if address in first else IMPORTED
+            waiting += [f"assets/{name}" for name in named.findall(text)]
     return list(found)
 
 
