@@ -204,7 +204,8 @@ class Catalogue:
             else:
                 message = f"The catalogue {self.path} cannot be used: {error}."
             raise UserError(message) from error
-        except sqlite3.DatabaseError as error:
+        # What SQLite says quotes the file, whatever its bytes are.
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             raise UserError(f"The catalogue {self.path} is damaged ({error}); index the pictures again.") from error
 
 

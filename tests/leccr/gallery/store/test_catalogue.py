@@ -130,6 +130,13 @@ def test_a_file_that_is_no_catalogue_is_refused(tmp_path: Path, content: bytes) 
         Catalogue(tmp_path)
 
 
+def test_a_schema_that_is_no_text_is_refused(catalogue: Catalogue) -> None:
+    content = catalogue.path.read_bytes().replace(b"tablethumbnails", b"table\xffhumbnails")
+    catalogue.path.write_bytes(content.replace(b"CREATE TABLE thumbnails", b"CRXATE TABLE thumbnails"))
+    with pytest.raises(UserError, match="is damaged|is not the catalogue"):
+        Catalogue(catalogue.folder)
+
+
 def test_a_gallery_without_a_state_is_refused(catalogue: Catalogue) -> None:
     with catalogue.writing() as connection:
         connection.execute("DELETE FROM state")
