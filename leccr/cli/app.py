@@ -17,7 +17,7 @@ from ..errors import UserError
 from .data import describe, prepare, translate
 from .demo import demo
 from .gallery import gallery, index, search
-from .gallery_sync import relocate, sync
+from .gallery_sync import duplicates, relocate, sync
 from .hub import card, convert_official, export, push
 from .lists import comma_hint
 from .overrides import StrayWordError
@@ -148,6 +148,7 @@ app.command()(index)
 app.command()(search)
 gallery.command()(sync)
 gallery.command()(relocate)
+gallery.command()(duplicates)
 app.add_typer(gallery, name="gallery", cls=_Group)
 app.command()(demo)
 app.command()(serve)

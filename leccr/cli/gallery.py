@@ -113,6 +113,8 @@ def search(
     all_moments: Annotated[
         bool, typer.Option("--all-moments", help="Answer with every shot of a long video, not only its best one.")
     ] = SearchOptions.all_moments,
+    every: Annotated[bool, typer.Option("--all", help="Show near duplicates, too, and not only the best one.")] = False,
+    diverse: Annotated[bool, typer.Option("--diverse", help="Choose answers that differ from each other.")] = False,
     rerank_with: Annotated[
         str | None,
         typer.Option(metavar="MODEL", help="Score the first 50 answers again with a reranker such as BLIP-ITM."),
@@ -153,6 +155,8 @@ def search(
         options=SearchOptions(
             where=where,
             all_moments=all_moments,
+            folded=not (every or all_moments),
+            diverse=diverse,
             sort=sort,
             words=words,
             rerank_with=rerank_with,

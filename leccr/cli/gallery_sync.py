@@ -1,4 +1,4 @@
-"""The commands `leccr gallery sync` and `leccr gallery relocate`."""
+"""The commands `leccr gallery sync`, `relocate` and `duplicates`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -68,3 +68,16 @@ def relocate(
     from ..gallery.manage_sync import run_relocate
 
     run_relocate(folder, old, new)
+
+
+def duplicates(
+    folder: GalleryFolder,
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON per group.")] = False,
+) -> None:
+    """List groups of nearly identical pictures.
+
+    They are found by what the gallery has stored; nothing is read or encoded. The first of a group was added first.
+    """
+    from ..gallery.manage_sync import run_duplicates
+
+    run_duplicates(folder, as_json)

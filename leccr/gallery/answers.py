@@ -51,7 +51,7 @@ def print_table(results: Sequence[Result], nearest: Sequence[Result] = ()) -> No
             f"{result.score:.4f}",
             *([f"{result.confidence:.2f}"] if sure else []),
             *([shown((result.facts.taken or "").replace("T", " ")[:16])] if dated else []),
-            shown(result.label) + (" (missing)" if result.missing else ""),
+            shown(result.label) + _remarks(result),
             _answered_by(result),
             shown(" ".join((result.description or "").split())[:LONGEST_DESCRIPTION]),
         )
@@ -65,6 +65,12 @@ def print_table(results: Sequence[Result], nearest: Sequence[Result] = ()) -> No
 def _answered_by(result: Result) -> str:
     answered_by = f"{result.answered_by} of {result.views}" if result.views > 1 else result.answered_by
     return f"{answered_by}, {shown(' '.join(result.words))}" if result.words else answered_by
+
+
+def _remarks(result: Result) -> str:
+    """Return what stands behind the name of a file: whether it is missing, and how many near duplicates it has."""
+    alike = f" (+{len(result.alike)} alike)" if result.alike else ""
+    return (" (missing)" if result.missing else "") + alike
 
 
 def explanation(view_count: int, sure: bool = True, words: bool = False) -> str:

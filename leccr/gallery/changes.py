@@ -9,6 +9,7 @@ from .filters import parse_filter
 from .options import AddOptions, SyncOptions
 from .results import find_items
 from .store.catalogue import Catalogue, Item, select_items
+from .store.snapshot import Snapshot
 from .store.state import State
 
 if TYPE_CHECKING:
@@ -89,6 +90,17 @@ class GalleryChanges:
         from .relocate import relocate_folder
 
         return relocate_folder(self.catalogue, str(old), Path(new))
+
+    def duplicates(self) -> list[list[Item]]:
+        """Return groups of files that are nearly the same picture, or the same, by their stored views.
+
+        See `leccr.gallery.alike`. In each group all are near duplicates of the first, which was added before them.
+        """
+        from .alike import find_duplicates
+
+        with self.catalogue.reading() as connection:
+            snapshot = Snapshot.open(connection, self.folder, approximate=False)
+        return find_duplicates(self.catalogue, snapshot)
 
     def remove(self, names: Sequence[str] = (), where: str | None = None) -> list[Item]:
         """Remove items from the gallery; their files are kept.

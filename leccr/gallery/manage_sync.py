@@ -1,14 +1,15 @@
-"""`leccr gallery sync | relocate`: what they do and print."""
+"""`leccr gallery sync | relocate | duplicates`: what they do and print."""
 
 from pathlib import Path
 from typing import Any
 
 from processing.notes import note
-from processing.screen import shown
+from processing.screen import json_line, shown
 
 from .gallery import Gallery
 from .manage import counted, print_added
 from .options import SyncOptions
+from .results import file_of
 from .sync import SyncReport
 
 
@@ -56,3 +57,18 @@ def run_relocate(folder: Path, old: str, new: Path) -> None:
     with Gallery.open(folder) as gallery:
         files = gallery.relocate(old, new)
     print(f"{counted(files, 'file')} of {shown(folder)} {'is' if files == 1 else 'are'} in {shown(new.resolve())} now.")
+
+
+def run_duplicates(folder: Path, as_json: bool) -> None:
+    """Print groups of near duplicates, as one line of JSON each if `as_json`."""
+    with Gallery.open(folder) as gallery:
+        groups, sources = gallery.duplicates(), gallery.sources
+    for group in groups:
+        paths = [str(file_of(item, sources) or item.path) for item in group]
+        if as_json:
+            print(json_line({"alike": paths}))
+        else:
+            print("\n  ".join(map(shown, paths)))
+    if not as_json:
+        extra = sum(len(group) - 1 for group in groups)
+        note(f"{counted(len(groups), 'group')} of near duplicates, {extra} of which could go.")

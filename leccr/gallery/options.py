@@ -94,6 +94,8 @@ class SearchOptions:
     Attributes:
         where: A filter over the stored columns, such as `path~holiday and taken>=2024-06`.
         all_moments: Whether each shot of a long video is an answer of its own, and not only its best one.
+        folded: Whether of near duplicates only the best is an answer, which names the others (`leccr.gallery.alike`).
+        diverse: Whether answers are chosen to be unlike each other, and not only by their scores.
         sort: Order of the answers in place of the best first: `taken`, when a picture was taken, or `time`, when its
             file was last changed, the oldest first; `-taken` and `-time` have the newest first. Answers whose time is
             not known are the last.
@@ -107,6 +109,8 @@ class SearchOptions:
     where: str | None = None
     all_moments: bool = False
     sort: str | None = None
+    folded: bool = False
+    diverse: bool = False
     words: float = WORDS_WEIGHT
     rerank_with: "str | Reranker | None" = None
     rerank_endpoint: str | None = None

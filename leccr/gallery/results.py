@@ -56,6 +56,7 @@ class Result:
         facts: What its file says: when, where and with what it was taken, its title, keywords and caption.
         words: Those words of the query that its description, name, keywords or writing has.
         missing: Whether the file was gone at the last `leccr gallery sync --keep-missing`.
+        alike: Paths of near duplicates that it stands for, of a folded search.
     """
 
     rank: int
@@ -79,6 +80,7 @@ class Result:
     facts: Facts = Facts()
     words: tuple[str, ...] = ()
     missing: bool = False
+    alike: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:

@@ -1,5 +1,6 @@
 """From queries to the items of a gallery that answer them: the one place where items are ranked."""
 
+import dataclasses
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .alike import chosen, folded, varied
 from .confidence import confidences
 from .filters import parse_filter
 from .fusion import check_weight_of_words, rank_together, telling_words, with_words
@@ -15,7 +17,7 @@ from .options import SearchOptions
 from .query_words import QueryWords, words_of_query
 from .results import Result, checked_embeddings, checked_texts, make_results, warn_unreadable
 from .sorting import check_order
-from .store.catalogue import items_at, sources_of
+from .store.catalogue import Item, items_at, sources_of
 from .store.facts import facts_of
 from .store.followed import missing_numbers
 from .store.moments import has_moments, moments_of, videos_at
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 # Times as many items are ranked where shots of the same videos leave too few answers.
 MORE = 4
+# Answers beyond those asked for among which near duplicates of these are looked for.
+AHEAD = 32
+LEAST_TO_CHOOSE_FROM = 50
 
 
 @dataclass(frozen=True)
@@ -96,8 +101,14 @@ def retrieve(
         return rank_together(connection, snapshot, queries.embeds, words, count, allowed, options.words)
 
     one_per_video = not options.all_moments and has_moments(connection)
-    rankings = _one_per_video(connection, rank, k, state.items) if one_per_video else rank(k)
-    items = items_at(connection, sorted({int(position) for each in rankings for position in each.positions}))
+
+    def answers(count: int) -> list[Ranking]:
+        return _one_per_video(connection, rank, count, state.items) if one_per_video else rank(count)
+
+    rankings, others = _chosen(snapshot, answers, k, options)
+    positions = {int(position) for each in rankings for position in each.positions}
+    positions |= {position for each in others for alike in each.values() for position in alike}
+    items = items_at(connection, sorted(positions))
     snapshot.engine.view_map.check_counts({position: item.views for position, item in items.items()})
     numbers = [item.number for item in items.values()]
     facts, moments, sources = facts_of(connection, numbers), moments_of(connection, numbers), sources_of(connection)
@@ -107,9 +118,38 @@ def retrieve(
         make_results(ranking, items, sources, state.slots, own, moments, facts, gone)
         for ranking, own in zip(rankings, sure)
     ]
+    found = [_with_alike(results, ranking, own, items) for results, ranking, own in zip(found, rankings, others)]
     if words is not None:
         found = [with_words(connection, results, own) for results, own in zip(found, words)]
     return found
+
+
+def _chosen(
+    snapshot: Snapshot, answers: Callable[[int], list[Ranking]], k: int, options: SearchOptions
+) -> tuple[list[Ranking], list[dict[int, list[int]]]]:
+    """Return the k answers of each query, and the positions of the near duplicates that each stands for."""
+    wanted = max(MORE * k, LEAST_TO_CHOOSE_FROM) if options.diverse else k
+    count = wanted + AHEAD if options.folded else wanted
+    rankings = answers(count)
+    others: list[dict[int, list[int]]] = [{} for _ in rankings]
+    while options.folded:
+        found = [folded(snapshot, ranking, wanted) for ranking in rankings]
+        settled = zip(found, rankings)
+        if all(len(own.positions) >= wanted or len(ranking.positions) < count for (own, _), ranking in settled):
+            rankings, others = [own for own, _ in found], [alike for _, alike in found]
+            break
+        count *= MORE
+        rankings = answers(count)
+    return [varied(snapshot, own, k) for own in rankings] if options.diverse else rankings, others
+
+
+def _with_alike(
+    results: list[Result], ranking: Ranking, others: Mapping[int, list[int]], items: Mapping[int, Item]
+) -> list[Result]:
+    if not others:
+        return results
+    alike = [tuple(items[at].path for at in others.get(position, ())) for position in ranking.positions.tolist()]
+    return [dataclasses.replace(result, alike=own) for result, own in zip(results, alike)]
 
 
 def _one_per_video(
@@ -131,7 +171,7 @@ def _one_per_video(
         if count >= items or all(
             len(own.positions) >= k or len(ranking.positions) < count for own, ranking in zip(best, rankings)
         ):
-            return [_chosen(own, slice(k)) for own in best]
+            return [chosen(own, slice(k)) for own in best]
         count *= MORE
 
 
@@ -140,9 +180,4 @@ def _first_of_each(ranking: Ranking, videos: Mapping[int, Any]) -> Ranking:
     first: dict[Any, int] = {}
     for index, group in enumerate(groups):
         first.setdefault(group, index)
-    return _chosen(ranking, list(first.values()))
-
-
-def _chosen(ranking: Ranking, chosen: Any) -> Ranking:
-    """Return some of the items of a ranking, by their indices."""
-    return Ranking(ranking.positions[chosen], ranking.scores[chosen], ranking.views[chosen])
+    return chosen(ranking, list(first.values()))

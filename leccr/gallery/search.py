@@ -138,7 +138,8 @@ def _note_few(gallery: Gallery, results: Sequence[Result], k: int, options: Sear
         note(f"No item matches the filter {where}.", sys.stderr)
     elif len(results) < k:
         items = _most_answers(gallery, options)
-        if where is None and len(results) < min(k, items):
+        items -= sum(len(result.alike) for result in results)
+        if where is None and not options.folded and len(results) < min(k, items):
             undefined = items - len(results)
             note(
                 f"{undefined} of {items} items have views that are undefined numbers, and are never found; "

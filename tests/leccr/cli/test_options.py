@@ -36,6 +36,7 @@ RUN_NONE = {
     "gallery remove",
     "gallery info",
     "gallery convert",
+    "gallery duplicates",
     "gallery relocate",
     "push",
     "card",

@@ -1,5 +1,6 @@
 """What the crash tests do to a gallery, each in a process of its own."""
 
+import time
 from collections.abc import Sequence
 from functools import cache
 from multiprocessing.connection import Connection
@@ -68,4 +69,6 @@ def search(folder: Path, changes: Connection) -> list[list[Any]]:
         if changed:
             last = not changes.recv()
             changes.send(None)
+        # Leaves something of two processors to those that change the gallery.
+        time.sleep(0.01)
     return answers

@@ -233,12 +233,12 @@ def test_sync_while_three_processes_search(tmp_path: Path) -> None:
             if child.stopped():
                 stopped = True
                 left.append(is_sound(folder, range(5, 11)))
-                run(actions.sync, folder=folder)
+                actions.sync(folder)
             else:
                 assert child.result() == expected
             names = sorted(path.relative_to(photos.folder).as_posix() for path in photos.folder.rglob("*.png"))
             assert sorted(item[0] for item in items(folder)) == names
-            assert run(actions.sync, folder=folder) == {"added": 0, "moved": 0, "removed": 0}
+            assert actions.sync(folder) == {"added": 0, "moved": 0, "removed": 0}
     for ours, _ in pipes:
         ours.send(False)
         ours.recv()

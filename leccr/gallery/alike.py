@@ -1,0 +1,182 @@
+"""Near duplicates, and variety: how much alike items are by their stored views."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from processing.notes import is_quiet
+
+from .store.catalogue import Catalogue, Item
+from .store.maintenance import all_items
+from .store.ranking import Engine, Ranking
+from .store.snapshot import Snapshot
+from .store.vectors import by_item
+
+# Measured by `benchmarks/duplicates.py`: a share of the usual squared distance between two pictures.
+THRESHOLD = 0.15
+# So many deviations below the usual distance, by its logarithm: where a model tells little apart, much is alike.
+DEVIATIONS = 5.0
+IDENTICAL = 1e-5
+SAMPLE = 512
+ROWS_PER_BLOCK = 1024
+# Answers among which near duplicates are looked for; nobody looks at more of them one by one.
+MOST_COMPARED = 2000
+# What variety counts next to relevance.
+VARIETY = 0.5
+
+
+def signatures(engine: Engine, positions: np.ndarray) -> np.ndarray:
+    """Return what represents each item: the direction (n, D), float32, of the mean of its views' directions."""
+    views, counts = engine.at(positions)
+    if not len(positions):
+        return np.empty((0, views.shape[1]), np.float32)
+    means = np.stack([_unit(own).mean(axis=0) for own in by_item(views, counts)])
+    return _unit(means).astype(np.float32)
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        return np.nan_to_num(rows / np.linalg.norm(rows.astype(np.float64), axis=-1, keepdims=True))
+
+
+def squared_distances(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the squared distances (n, m) between signatures."""
+    return np.clip(2 - 2 * (rows @ others.T), 0, None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Likeness:
+    """How far items of a gallery are from each other.
+
+    Distances differ much between models, and so they are compared with those between the gallery's own items.
+
+    Attributes:
+        usual: The median of the squared distances between two items.
+        limit: The largest one at which they are near duplicates.
+    """
+
+    usual: float
+    limit: float
+
+    @classmethod
+    def of(cls, engine: Engine, positions: np.ndarray) -> "Likeness":
+        """Learn the distances from a sample of the items at some positions."""
+        chosen = positions[np.unique(np.linspace(0, len(positions) - 1, SAMPLE).astype(int))] if len(positions) else []
+        rows = signatures(engine, np.asarray(chosen, dtype=np.int64))
+        above = np.triu_indices(len(rows), 1)
+        logs = np.log(np.maximum(squared_distances(rows, rows)[above], IDENTICAL))
+        if len(logs) < 2:
+            return cls(1.0, IDENTICAL)
+        middle = float(np.median(logs))
+        deviation = 1.4826 * float(np.median(np.abs(logs - middle)))
+        usual = float(np.exp(middle))
+        return cls(usual, max(IDENTICAL, min(THRESHOLD * usual, float(np.exp(middle - DEVIATIONS * deviation)))))
+
+
+def likeness_of(snapshot: Snapshot) -> Likeness:
+    """Return the distances of a state, learned once."""
+    known = snapshot.__dict__.get("likeness")
+    if known is None:
+        every = np.arange(snapshot.state.positions)
+        live = every if snapshot.removed is None else every[~snapshot.removed]
+        known = Likeness.of(snapshot.engine, live)
+        snapshot.__dict__["likeness"] = known
+    return known
+
+
+def folded(snapshot: Snapshot, ranking: Ranking, k: int) -> tuple[Ranking, dict[int, list[int]]]:
+    """Return the k best answers that are no near duplicates of a better one, and what they stand for.
+
+    Args:
+        snapshot: The state.
+        ranking: Its answers, best first; near duplicates are looked for among the first `MOST_COMPARED`.
+        k: Number of answers.
+
+    Returns:
+        The answers, and the positions of the near duplicates that each stands for, by its own position.
+    """
+    compared = ranking.positions[:MOST_COMPARED]
+    rows, limit = signatures(snapshot.engine, compared), likeness_of(snapshot).limit
+    kept: list[int] = []
+    others: dict[int, list[int]] = {}
+    for index in range(len(compared)):
+        near = squared_distances(rows[index : index + 1], rows[kept])[0] <= limit if kept else np.empty(0, bool)
+        if near.any():
+            others.setdefault(int(compared[kept[int(near.argmax())]]), []).append(int(compared[index]))
+        elif len(kept) < k:
+            kept.append(index)
+    kept += range(len(compared), len(compared) + max(0, min(k - len(kept), len(ranking.positions) - len(compared))))
+    return chosen(ranking, kept), others
+
+
+def varied(snapshot: Snapshot, ranking: Ranking, k: int) -> Ranking:
+    """Return k answers by maximal marginal relevance: each is relevant, and unlike those before it.
+
+    The best answer stays the first. Relevance is the score, from 0 for the last of the answers to choose from to 1 for
+    the first, and likeness is 1 at no distance and 0 at the usual one.
+    """
+    compared = chosen(ranking, slice(MOST_COMPARED))
+    if len(compared.positions) < 2:
+        return compared
+    rows, usual = signatures(snapshot.engine, compared.positions), likeness_of(snapshot).usual
+    # Words may have changed the order of the scores.
+    relevance = np.linspace(1, 0, len(rows))
+    likeness, picked = np.zeros(len(rows)), [0]
+    while len(picked) < min(k, len(rows)):
+        last = rows[picked[-1] : picked[-1] + 1]
+        likeness = np.maximum(likeness, np.clip(1 - squared_distances(last, rows)[0] / usual, 0, 1))
+        worth = (1 - VARIETY) * relevance - VARIETY * likeness
+        worth[picked] = -np.inf
+        picked.append(int(worth.argmax()))
+    return chosen(compared, picked)
+
+
+def chosen(ranking: Ranking, indices: Any) -> Ranking:
+    """Return some of the items of a ranking, by their indices."""
+    return Ranking(ranking.positions[indices], ranking.scores[indices], ranking.views[indices])
+
+
+def find_duplicates(catalogue: Catalogue, snapshot: Snapshot) -> list[list[Item]]:
+    """Return groups of files that are near duplicates of the first of their group, or have the same content.
+
+    Args:
+        catalogue: The gallery's catalogue.
+        snapshot: Its state.
+
+    Returns:
+        Groups of two or more, in the order in which their first items were added; of a long video each file counts
+        once.
+    """
+    items = {item.position: item for item in all_items(catalogue) if item.position < snapshot.state.positions}
+    positions = np.array(sorted(items), dtype=np.int64)
+    same: dict[str, list[int]] = {}
+    for index, position in enumerate(positions.tolist()):
+        same.setdefault(items[position].hash, []).append(index)
+    free = np.ones(len(positions), dtype=bool)
+    groups = []
+    for index, near in _near(snapshot, positions):
+        if not free[index]:
+            continue
+        free[index] = False
+        near[same[items[int(positions[index])].hash]] = True
+        members = np.flatnonzero(near & free)
+        free[members] = False
+        own = [items[int(positions[member])] for member in (index, *members.tolist())]
+        files = list({(item.source, item.path): item for item in reversed(own)}.values())[::-1]
+        if len(files) > 1:
+            groups.append(files)
+    return groups
+
+
+def _near(snapshot: Snapshot, positions: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield each index, and which of all items (n,) are near duplicates of it."""
+    limit = likeness_of(snapshot).limit
+    starts = range(0, len(positions), ROWS_PER_BLOCK)
+    blocks = [signatures(snapshot.engine, positions[start : start + ROWS_PER_BLOCK]) for start in starts]
+    every = np.concatenate(blocks) if blocks else np.empty((0, snapshot.state.width), np.float32)
+    for start, block in zip(starts, tqdm(blocks, "Comparing", disable=len(blocks) <= 1 or is_quiet())):
+        for offset, near in enumerate(squared_distances(block, every) <= limit):
+            yield start + offset, near
