@@ -19,16 +19,16 @@ def test_the_command(own: Path) -> None:
     (photos / "blue2.png").unlink()
     tiny_gallery.paint(photos / "raw" / "no.png", 7)
     tiny_gallery.paint(photos / "yes.png", 8)
-    result = run("gallery", "sync", gallery, "--exclude", "raw/,*.tmp", "--quiet")
+    result = run("gallery", "sync", gallery, "--exclude", "raw/,*.tmp")
     assert result.exit_code == 0, result.output
-    assert result.stdout.splitlines() == [
+    assert result.stdout.splitlines()[:2] == [
         "1 added, 0 replaced, 1 moved, 1 removed, 10 unchanged.",
         "Left out 1 file by --exclude.",
     ]
     (photos / "yes.png").unlink()
-    result = run("gallery", "sync", gallery, "--keep-missing", "--quiet")
+    result = run("gallery", "sync", gallery, "--keep-missing")
     assert "1 missing file kept, and marked in answers." in result.stdout
-    assert "yes.png (missing)" in run("search", gallery, "en red 1", "-k", "20").stdout
+    assert "yes.png (missing)" in run("search", gallery, "en red 1", "-k", "20", "--all").stdout
 
 
 @pytest.mark.parametrize(

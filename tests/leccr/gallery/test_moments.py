@@ -54,7 +54,7 @@ class TestAnswers:
         assert [each.score for each in sorted(found, key=lambda each: each.start or 0)] == expected
 
     def test_on_the_command_line(self, film_gallery: Path) -> None:
-        table = run("search", film_gallery, QUERY, "-k", 9)
+        table = run("search", film_gallery, QUERY, "-k", 9, "--all")
         assert table.exit_code == 0, table.output
         assert len(table.stdout.splitlines()) == 7 and table.stdout.count("clip.mp4 at 0:") == 1
         assert "9 items were requested, but the gallery has 6" in table.stderr
