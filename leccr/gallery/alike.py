@@ -13,7 +13,6 @@ from .store.catalogue import Catalogue, Item
 from .store.maintenance import all_items
 from .store.ranking import Engine, Ranking
 from .store.snapshot import Snapshot
-from .store.vectors import by_item
 
 # Measured by `benchmarks/duplicates.py`: a share of the usual squared distance between two pictures.
 THRESHOLD = 0.15
@@ -30,6 +29,9 @@ VARIETY = 0.5
 
 def signatures(engine: Engine, positions: np.ndarray) -> np.ndarray:
     """Return what represents each item: the direction (n, D), float32, of the mean of its views' directions."""
+    # Imports faiss, which most commands do not need.
+    from .store.vectors import by_item
+
     views, counts = engine.at(positions)
     if not len(positions):
         return np.empty((0, views.shape[1]), np.float32)

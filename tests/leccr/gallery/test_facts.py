@@ -121,7 +121,7 @@ def test_sorting_by_time(dated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_command_line(dated: Path) -> None:
-    result = run("search", dated / "gallery", QUERY, "--where", "taken>=2024-06", "--sort", "-taken")
+    result = run("search", dated / "gallery", QUERY, "--where", "taken>=2024-06", "--sort", "-taken", "--all")
     assert result.exit_code == 0, result.output
     header, *lines = result.stdout.splitlines()
     assert header.split()[:4] == ["rank", "score", "confidence", "taken"]
@@ -142,7 +142,7 @@ def test_the_command_line(dated: Path) -> None:
 
 def test_the_prompt(dated: Path) -> None:
     lines = f":filter taken>=2024-06\n:sort taken\n{QUERY}\n:sort\n:filter\n:filter taken>=soon\n:sort by\n{QUERY}\n"
-    result = run("search", dated / "gallery", input=lines)
+    result = run("search", dated / "gallery", "--all", input=lines)
     first, second = result.stdout.split(f"{QUERY}\n")[1:]
     assert [line.split()[5] for line in first.split("\n\n")[0].strip().splitlines()[1:]] == ["june.jpg", "july.jpg"]
     assert len(second.strip().splitlines()) == 7

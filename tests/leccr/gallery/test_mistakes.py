@@ -76,7 +76,7 @@ MISTAKES = {
     "k of zero": (["search", "{built}/gallery", "dog", "-k", "0"], "-k takes a whole number from 1 to 1000000, not"),
     "an unknown column": (
         ["search", "{built}/gallery", "dog", "--filter", "colour=red"],
-        "There is no column 'colour' to filter by; use id, path, kind, description, hash, size, time.",
+        "There is no column 'colour' to filter by; use id, path, kind, description, hash, size, time,",
     ),
     "a filter without an operator": (
         ["search", "{built}/gallery", "dog", "--filter", "red"],
