@@ -138,8 +138,9 @@ def _note_few(gallery: Gallery, results: Sequence[Result], k: int, options: Sear
         note(f"No item matches the filter {where}.", sys.stderr)
     elif len(results) < k:
         items = _most_answers(gallery, options)
-        items -= sum(len(result.alike) for result in results)
-        if where is None and not options.folded and len(results) < min(k, items):
+        alike = sum(len(result.alike) for result in results)
+        items -= alike
+        if where is None and len(results) < min(k, items):
             undefined = items - len(results)
             note(
                 f"{undefined} of {items} items have views that are undefined numbers, and are never found; "
@@ -148,7 +149,8 @@ def _note_few(gallery: Gallery, results: Sequence[Result], k: int, options: Sear
             )
             return
         what = f"the filter {where} leaves" if where else "the gallery has"
-        note(f"{k} items were requested, but {what} {len(results)}; all of them are shown.", sys.stderr)
+        rest = f"{alike} near duplicates of them are left out (--all)" if alike else "all of them are shown"
+        note(f"{k} items were requested, but {what} {len(results)}; {rest}.", sys.stderr)
 
 
 def _most_answers(gallery: Gallery, options: SearchOptions) -> int:
