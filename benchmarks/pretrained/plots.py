@@ -55,7 +55,7 @@ def _plot_counts(axis: Any, results: Results) -> None:
 
 
 def _plot_temperatures(axis: Any, results: Results) -> None:
-    rows = {f"cl2cm, weight 1, temperature {value}": value for value in (0.02, 0.03, 0.1)} | {"cl2cm": 0.05}
+    rows = {f"cl2cm, weight 1, temperature {value}": value for value in (0.02, 0.03, 0.05, 0.1, 0.5)} | {"cl2cm": 0.2}
     _plot_numbers(axis, results, rows)
     axis.set_title("CL2CM: the teacher's temperature")
     axis.set_xlabel("τ")
