@@ -64,7 +64,7 @@ def _text(fields: Any, name: str) -> str:
 def _taken(exif: Any, details: Any) -> str:
     found = DATE.match(_text(details, "DateTimeOriginal") or _text(exif, "DateTime"))
     try:
-        taken = None if found is None else datetime.datetime(*(int(part) for part in found.groups()))
+        taken = None if found is None else datetime.datetime.strptime(" ".join(found.groups()), "%Y %m %d %H %M")
     except ValueError:
         taken = None
     # Cameras whose clock was never set write other years.

@@ -58,7 +58,7 @@ def data_uri(jpeg: bytes) -> str:
 
 def picture_routes(setup: "Setup") -> list[Route]:
     """Return what answers to the addresses. Visitors name pictures by their ids, never files by their paths."""
-    small = lru_cache(1000)(_small)
+    small: Callable[[Any, str], bytes] = lru_cache(1000)(_small)
 
     def picture(request: Request) -> Response:
         """Answer with one picture, or its file."""

@@ -17,7 +17,7 @@ class Facets:
         kinds: `image`, `video`.
         folders: Folders with pictures in or below them, by their path in the gallery.
         years: In which pictures were taken.
-        has_duplicates: Whether near-identical pictures are folded.
+        has_duplicates: Whether near-identical pictures are folded, if there are any.
     """
 
     kinds: tuple[str, ...] = ()
@@ -68,19 +68,20 @@ def check_filters(facets: Facets, kind: object, folder: object, since: object, u
     Raises:
         SpaceError: If one of them is not among those offered.
     """
-    years: list[int | None] = []
-    for year in (since, until):
-        if year in (None, "", 0):
-            years.append(None)
-        elif isinstance(year, int) and year in facets.years:
-            years.append(year)
-        else:
-            raise SpaceError("No picture is from such a year; choose one from the list.")
+    first, last = (_check_year(facets, year) for year in (since, until))
     if kind not in ("", None, *facets.kinds):
         raise SpaceError("There is no such kind; choose one from the list.")
     if folder not in ("", None, *facets.folders):
         raise SpaceError("There is no such folder; choose one from the list.")
-    return Filters(str(kind or ""), str(folder or ""), *years, alike is True)
+    return Filters(str(kind or ""), str(folder or ""), first, last, alike is True)
+
+
+def _check_year(facets: Facets, year: object) -> int | None:
+    if year in (None, "", 0):
+        return None
+    if isinstance(year, int) and year in facets.years:
+        return year
+    raise SpaceError("No picture is from such a year; choose one from the list.")
 
 
 def facets_of(pictures: Iterable[tuple[str, str, int | None]]) -> Facets:

@@ -18,6 +18,9 @@ from space_search_tab import MODEL_LIMITS, SearchTab
 from space_setup import Setup
 from space_uploads import MOST_BYTES
 
+# Where a page keeps the routes of its pictures until it is served.
+ROUTES = "picture_routes"
+
 TITLE = "Search pictures in your language"
 SECONDS_BETWEEN_LOOKS = 2.0
 
@@ -58,7 +61,7 @@ def build_page(setup: Setup) -> gr.Blocks:
         looks: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 8}
         page.load(fill, None, outputs, **looks)
         timer.tick(fill, None, outputs, **looks)
-    page.picture_routes = picture_routes(setup)
+    vars(page)[ROUTES] = picture_routes(setup)
     # Beyond 64 waiting requests, a visitor is told to come back, and not left to wait for minutes.
     return page.queue(max_size=64, default_concurrency_limit=4)
 
@@ -98,7 +101,7 @@ def serve(page: gr.Blocks, then: Callable[[], object] | None = None, **options: 
     }
     served = page.launch(**{**defaults, **options, "prevent_thread_lock": True})
     # Before Gradio's own routes, one of which takes every address.
-    served[0].router.routes[:0] = page.picture_routes
+    served[0].router.routes[:0] = vars(page)[ROUTES]
     if then is not None:
         then()
     if wait:

@@ -1,9 +1,9 @@
 """The pictures and videos of a gallery as the Space shows them: which there are, and what each looks like."""
 
+import dataclasses
 import io
 from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image as PillowImage
@@ -36,7 +36,7 @@ CHANGED = "strftime('%Y-%m-%dT%H:%M:%S', time / 1000000000, 'unixepoch')"
 IS_FIRST = "number NOT IN (SELECT number FROM moments WHERE begins > 0)"
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Found:
     """An item, and what there is to show of it.
 
@@ -105,7 +105,8 @@ class GalleryPictures:
             rows = f"SELECT path, kind, {TAKEN} FROM items"
             with self.gallery.catalogue.reading() as connection, closing(connection.execute(rows)) as found:
                 named = ((path, kind, _year(taken)) for path, kind, taken in found)
-                self._facets = state, space("filters").facets_of(named)
+                facets = space("filters").facets_of(named)
+            self._facets = state, dataclasses.replace(facets, has_duplicates=len(self) > 1)
         return self._facets[1]
 
     def small(self, id: str) -> bytes:

@@ -35,8 +35,9 @@ class GallerySearcher(GalleryPictures):
         super().__init__(gallery, gallery.encoder.background)
 
     def search(self, text: str, k: int, filters: Any = None) -> list[Any]:
-        """Return the k items that fit a text best, the best first."""
-        return self._shown(self.gallery.search(text, k, None if filters is None else condition(filters)))
+        """Return the k items that fit a text best, the best first; near duplicates only where filters ask for them."""
+        where = None if filters is None else condition(filters)
+        return self._shown(self.gallery.search(text, k, where, folded=filters is None or not filters.alike))
 
     def descriptions(self, most: int = 1000) -> list[str]:
         """Return the descriptions of the first items that have one."""
@@ -85,6 +86,7 @@ class GallerySearcher(GalleryPictures):
                 confidence=result.confidence,
                 start=result.start,
                 end=result.end,
+                alike=len(result.alike),
             )
             for rank, result in enumerate(results, start=1)
         ]

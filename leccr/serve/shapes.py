@@ -56,6 +56,8 @@ class SearchFields(BaseModel, extra="forbid"):
         SearchOptions.words, ge=0, le=1, allow_inf_nan=False, description="Weight of words in texts and names."
     )
     all_moments: bool = Field(False, description="Whether each shot of a video is an answer of its own.")
+    folded: bool = Field(False, description="Whether of near duplicates only the best is an answer.")
+    diverse: bool = Field(False, description="Whether answers are chosen to differ from each other.")
     min_confidence: float | None = Field(
         None, ge=0, le=1, allow_inf_nan=False, description="Leave out answers to texts that are less sure."
     )
@@ -69,7 +71,7 @@ class SearchFields(BaseModel, extra="forbid"):
         if self.where is not None:
             parse_filter(self.where)
         check_order(self.sort)
-        return SearchOptions(self.where, all_moments=self.all_moments, sort=self.sort, words=self.words)
+        return SearchOptions(self.where, self.all_moments, self.sort, self.folded, self.diverse, self.words)
 
 
 class TextSearch(SearchFields):

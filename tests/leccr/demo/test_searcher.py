@@ -20,7 +20,7 @@ def searcher(folder: Path) -> GallerySearcher:
 
 
 def test_a_gallery_answers_the_space_as_it_answers_everybody(searcher: GallerySearcher) -> None:
-    found, expected = searcher.search(QUERY, 4), searcher.gallery.search(QUERY, 4)
+    found, expected = searcher.search(QUERY, 4), searcher.gallery.search(QUERY, 4, folded=True)
     assert len(searcher) == 6
     for shown, result in zip(found, expected, strict=True):
         assert (shown.rank, shown.score, shown.name) == (result.rank, result.score, result.path)
@@ -29,9 +29,21 @@ def test_a_gallery_answers_the_space_as_it_answers_everybody(searcher: GallerySe
         assert shown.picture.startswith(f"pictures/{shown.id}/small")
 
 
+def test_near_duplicates_are_shown_where_they_are_asked_for(folder: Path, tmp_path: Path) -> None:
+    for number in range(40):
+        paint(tmp_path / "photos" / f"{number}.png", number)
+    (tmp_path / "photos" / "copy.png").write_bytes((tmp_path / "photos" / "7.png").read_bytes())
+    Gallery.build(tmp_path / "photos", str(folder / "model"), tmp_path / "gallery").close()
+    shown = GallerySearcher(Gallery.open(tmp_path / "gallery"))
+    best, every = shown.search(QUERY, 99), shown.search(QUERY, 99, space("filters").Filters(alike=True))
+    assert shown.facets().has_duplicates and len(every) == 41
+    assert len(best) + sum(hit.alike for hit in best) == 41 and sum(hit.alike for hit in best) >= 1
+    assert len({"7.png", "copy.png"} & {hit.name for hit in best}) <= 1
+
+
 def test_filters_are_those_of_the_gallery(searcher: GallerySearcher) -> None:
     found = searcher.search(QUERY, 9, space("filters").Filters(folder="holiday"))
-    expected = searcher.gallery.search(QUERY, 9, "path>=holiday/ and path<holiday0")
+    expected = searcher.gallery.search(QUERY, 9, "path>=holiday/ and path<holiday0", folded=True)
     assert [hit.name for hit in found] == [result.path for result in expected] and found
 
 

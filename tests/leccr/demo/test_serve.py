@@ -30,7 +30,7 @@ def test_the_page_serves_a_gallery(folder: Path) -> None:
     page, address, _ = run_demo(str(folder / "gallery"), None, **OPTIONS)
     client = client_of(address)
     answer = client.predict(query=QUERY, k=2, api_name="/search")
-    expected = Gallery.open(folder / "gallery").search(QUERY, 2)
+    expected = Gallery.open(folder / "gallery").search(QUERY, 2, folded=True)
     assert [result["name"] for result in answer["results"]] == [result.path for result in expected]
     id = answer["results"][0]["id"]
     assert client.predict(id=id, query=QUERY, api_name="/explain")["answered_by"]

@@ -17,6 +17,7 @@ from leccr.serve import app as app_module
 from leccr.serve.app import make_app
 from leccr.serve.desk import Desk
 from leccr.serve.settings import Settings
+from leccr.serve.shapes import SearchFields
 from tests.leccr.gallery.tiny_gallery import NAMES, description
 
 from .asking import data_url, embed, refused
@@ -84,6 +85,14 @@ def test_answers_in_the_order_of_time(client: TestClient, gallery: Gallery) -> N
             client.post("/search", json={"query": QUERY, "k": 5, "sort": order}),
         ):
             assert [result["id"] for result in answer.json()["results"]] == expected
+
+
+def test_answers_may_be_varied_or_folded(client: TestClient, gallery: Gallery) -> None:
+    expected = [result.id for result in gallery.search(QUERY, 6, diverse=True)]
+    assert expected != [result.id for result in gallery.search(QUERY, 6)]
+    answer = client.post("/search", json={"query": QUERY, "k": 6, "diverse": True})
+    assert [result["id"] for result in answer.json()["results"]] == expected
+    assert SearchFields.model_validate({"folded": True}).options().folded
 
 
 def test_a_picture_finds_what_looks_like_it(client: TestClient, gallery: Gallery, folder: Path) -> None:
