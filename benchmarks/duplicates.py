@@ -24,7 +24,7 @@ from leccr.gallery.alike import THRESHOLD, Likeness, signatures, squared_distanc
 from leccr.models.encoder import Encoder
 
 RESULTS = Path(__file__).parent / "results" / "duplicates.json"
-THRESHOLDS = (0.05, 0.1, THRESHOLD, 0.2, 0.25, 0.3, 0.4)
+THRESHOLDS = (0.1, 0.15, 0.2, 0.25, THRESHOLD, 0.35, 0.4, 0.5)
 
 
 def recompressed(picture: Image.Image, quality: int) -> Image.Image:

@@ -15,7 +15,7 @@ from .store.ranking import Engine, Ranking
 from .store.snapshot import Snapshot
 
 # Measured by `benchmarks/duplicates.py`: a share of the usual squared distance between two pictures.
-THRESHOLD = 0.15
+THRESHOLD = 0.3
 # So many deviations below the usual distance, by its logarithm: where a model tells little apart, much is alike.
 DEVIATIONS = 5.0
 IDENTICAL = 1e-5
