@@ -149,7 +149,7 @@ def _note_few(gallery: Gallery, results: Sequence[Result], k: int, options: Sear
             )
             return
         what = f"the filter {where} leaves" if where else "the gallery has"
-        rest = f"{alike} near duplicates of them are left out (--all)" if alike else "all of them are shown"
+        rest = f"{alike} more look like them (--all shows them)" if alike else "all of them are shown"
         note(f"{k} items were requested, but {what} {len(results)}; {rest}.", sys.stderr)
 
 

@@ -84,6 +84,10 @@ def own_scores(family: str, folder: Path) -> np.ndarray:
     return scores.numpy()
 
 
+# The page folds near duplicates otherwise.
+EVERY = space("filters").Filters(alike=True)
+
+
 @pytest.fixture(scope="module", params=FAMILIES)
 def searched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Searched:
     folder = tmp_path_factory.mktemp("family")
@@ -103,7 +107,7 @@ def test_search(searched: Searched) -> None:
 
 
 def test_the_command_line(searched: Searched) -> None:
-    result = run("search", searched.gallery, QUERIES[3], "-k", 4, "--json", "--device", "cpu")
+    result = run("search", searched.gallery, QUERIES[3], "-k", 4, "--all", "--json", "--device", "cpu")
     assert (result.exit_code, result.stderr) == (0, "")
     searched.check(3, {answer["path"]: answer["score"] for answer in json.loads(result.stdout)["results"]})
 
@@ -119,7 +123,7 @@ def test_evaluate(searched: Searched) -> None:
 def test_the_page(searched: Searched) -> None:
     with Gallery.open(searched.gallery, device="cpu") as gallery:
         searcher = GallerySearcher(gallery)
-        hits = searcher.search(QUERIES[0], 10)
+        hits = searcher.search(QUERIES[0], 10, EVERY)
         searched.check(0, {hit.name: hit.score for hit in hits})
         why = searcher.explain(hits[0].id, QUERIES[0])
         assert why.score == pytest.approx(hits[0].score, abs=1e-5) and why.slots == []
@@ -127,7 +131,7 @@ def test_the_page(searched: Searched) -> None:
 
 
 def test_the_page_over_a_folder(searched: Searched) -> None:
-    store = space("search").PictureStore(make_retriever(Encoder.load(searched.model, "cpu")))
+    store = space("store").PictureStore(make_retriever(Encoder.load(searched.model, "cpu")))
     pictures = space("sources").open_source(str(searched.gallery.parent / "photos")).pictures
     assert store.add(pictures) == []
     searched.check(1, {hit.name: hit.score for hit in store.search(QUERIES[1], 10)})
@@ -170,7 +174,7 @@ def test_the_page_explains_sentence_slots(siglip: Path, tmp_path: Path) -> None:
     Gallery.build(photos, model, tmp_path / "gallery", device="cpu", description_weight=0.3).close()
     with Gallery.open(tmp_path / "gallery", device="cpu") as gallery:
         searcher = GallerySearcher(gallery)
-        hits = {hit.name: hit for hit in searcher.search(QUERIES[0], 10)}
+        hits = {hit.name: hit for hit in searcher.search(QUERIES[0], 10, EVERY)}
         for name, count in (("1.png", 3), ("2.png", 0)):
             why = searcher.explain(hits[name].id, QUERIES[0])
             assert why.score == pytest.approx(hits[name].score, abs=1e-5) and len(why.slots) == count
@@ -203,7 +207,7 @@ class TestSentenceTransformers:
         with Gallery.open(tmp_path / "gallery", device="cpu") as gallery:
             assert gallery.state.model == name
             searcher = GallerySearcher(gallery)
-            hits = searcher.search(QUERIES[0], 10)
+            hits = searcher.search(QUERIES[0], 10, EVERY)
             np.testing.assert_allclose(
                 [{hit.name: hit.score for hit in hits}[name] for name in PHOTOS], expected[0], rtol=0, atol=1e-5
             )
@@ -211,7 +215,7 @@ class TestSentenceTransformers:
             assert why.score == pytest.approx(hits[0].score, abs=1e-5)
             assert "no slots" in space("about").about(space("setup").make_ready(searcher, "photos"))
             assert gallery.search_by_image(siglip / "photos" / "1.png")[0].path == "1.png"
-        store = space("search").PictureStore(make_retriever(Encoder.load(name, "cpu")))
+        store = space("store").PictureStore(make_retriever(Encoder.load(name, "cpu")))
         assert store.add(space("sources").open_source(str(siglip / "photos")).pictures) == []
         assert [hit.name for hit in store.search(QUERIES[0], 10)] == [hit.name for hit in hits]
 

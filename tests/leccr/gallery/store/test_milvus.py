@@ -165,7 +165,7 @@ def test_a_key_goes_to_its_server_alone(gallery: Gallery, monkeypatch: pytest.Mo
 def test_more_rows_than_a_server_returns_is_one_line(served: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(milvus, "MOST_ROWS", 10)
     with pytest.raises(UserError, match="Milvus returns at most 10 rows, but 12 are needed; ask for fewer items"):
-        served.search("en red 1", 5)
+        served.search("en red 1", 5, words=0)
 
 
 def test_a_copied_gallery_answers(served: Gallery, tmp_path: Path, encoder: Encoder) -> None:
