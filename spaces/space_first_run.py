@@ -53,8 +53,7 @@ class FirstRun:
         self.setup = setup
         with gr.Column(visible=setup.is_waiting, elem_id="first-run") as self.box:
             gr.Markdown("## Which folder holds your photos?")
-            # Asked anew by each page that is opened.
-            self.listing = gr.HTML(self.show, js_on_load=space_html.FORWARD_CLICKS, elem_id="folders")
+            self.listing = gr.HTML(js_on_load=space_html.FORWARD_CLICKS, elem_id="folders")
             self.button = gr.Button("Search the photos in this folder, and in those below it", variant="primary")
         if setup.is_waiting:
             self.listing.click(self.enter, None, self.listing, **LIMITS)

@@ -60,6 +60,7 @@ def build_page(setup: Setup) -> gr.Blocks:
         outputs = [banner, first_run.box, *search.outputs, *compare.outputs, described, code, timer]
         looks: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 8}
         page.load(fill, None, outputs, **looks)
+        page.load(first_run.show, None, first_run.listing, **looks)
         timer.tick(fill, None, outputs, **looks)
     vars(page)[ROUTES] = picture_routes(setup)
     # Beyond 64 waiting requests, a visitor is told to come back, and not left to wait for minutes.

@@ -20,6 +20,8 @@ THRESHOLD = 0.3
 DEVIATIONS = 5.0
 IDENTICAL = 1e-5
 SAMPLE = 512
+# Of fewer items it cannot be told what is usual, so only identical ones are near duplicates.
+LEAST_TO_LEARN_FROM = 20
 ROWS_PER_BLOCK = 1024
 # Answers among which near duplicates are looked for; nobody looks at more of them one by one.
 MOST_COMPARED = 2000
@@ -70,7 +72,7 @@ class Likeness:
         rows = signatures(engine, np.asarray(chosen, dtype=np.int64))
         above = np.triu_indices(len(rows), 1)
         logs = np.log(np.maximum(squared_distances(rows, rows)[above], IDENTICAL))
-        if len(logs) < 2:
+        if len(rows) < LEAST_TO_LEARN_FROM:
             return cls(1.0, IDENTICAL)
         middle = float(np.median(logs))
         deviation = 1.4826 * float(np.median(np.abs(logs - middle)))

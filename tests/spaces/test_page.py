@@ -142,6 +142,8 @@ def test_everything_works_with_the_keyboard(browser: Any, address: str, captions
         assert archive.namelist() == [names[1]]
     page.reload()
     page.wait_for_selector("#marks .marks:not([hidden])")
+    # What the page starts with would take the favourites' place.
+    page.wait_for_selector("#results .tile")
     page.click("#marks [data-action=favourites]")
     page.wait_for_selector("[aria-label=Favourites]")
     assert page.locator("#results .tile").evaluate_all("tiles => tiles.map(tile => tile.title)") == [names[1]]
