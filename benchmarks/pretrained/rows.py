@@ -141,6 +141,7 @@ ROWS = [*_methods(), *_transfer(), *_slots(), *_languages()]
 COMPARISONS = [
     ("sentence slots", "late fusion"),
     ("sentence slots", "late fusion, for described images"),
+    ("sentence slots", "late fusion of averaged sentences"),
     ("sentence slots", "description alone"),
     ("late fusion", "description alone"),
     ("attention slots", "late fusion"),
