@@ -27,7 +27,7 @@ def plot_study(results: Results) -> None:
     _plot_temperatures(axes[1, 1], results)
     for axis in axes.flat:
         # Rows that are not run yet.
-        axis.set_visible(bool(axis.lines))
+        axis.set_visible(any(len(line.get_xdata()) for line in axis.lines))
         axis.spines[["top", "right"]].set_visible(False)
         axis.set_ylabel("SumR")
         if axis.get_legend_handles_labels()[0]:
