@@ -164,3 +164,31 @@ def _stop_at(step: int, folder: Path) -> None:
         setattr(os, name, counted(getattr(os, name)))
     os.fsync = fsync
     sqlite3.connect = partial(sqlite3.connect, factory=CountedConnection)
+
+
+class Watchers:
+    """Processes that act again and again while others change something, and are told of each change.
+
+    Args:
+        count: Number of processes.
+        action: What each does; it takes its end of a pipe as `changes`.
+        **arguments: What else it takes.
+    """
+
+    def __init__(self, count: int, action: Any, **arguments: Any) -> None:
+        pipes = [CONTEXT.Pipe() for _ in range(count)]
+        self._children = [start(action, changes=theirs, **arguments) for _, theirs in pipes]
+        for _, theirs in pipes:
+            theirs.close()
+        self._pipes = [ours for ours, _ in pipes]
+
+    def changed(self, again: bool = True) -> None:
+        """Tell all of a change, and wait until they have seen it; `again` is false for the last one."""
+        for pipe in self._pipes:
+            pipe.send(again)
+        for pipe in self._pipes:
+            pipe.recv()
+
+    def results(self) -> list[Any]:
+        """Return what each has seen."""
+        return [child.result() for child in self._children]

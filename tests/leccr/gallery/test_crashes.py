@@ -13,7 +13,7 @@ from leccr.gallery import Gallery
 from leccr.gallery.store.catalogue import FILE, read_state, write_state
 from leccr.gallery.store.vectors import views_path
 from leccr.gallery.store.words import verify_word_index
-from tests.crashes import CONTEXT, Child, crashes, needs_forks, run, start
+from tests.crashes import Child, Watchers, crashes, needs_forks, run, start
 from tests.leccr.gallery import actions, tiny_gallery
 from tests.leccr.gallery.tiny_gallery import contents
 
@@ -157,30 +157,20 @@ def test_two_processes_search_while_a_third_adds(pictures: Path, whole: Path, tm
     folder = tmp_path / "g"
     run(actions.index, source=tmp_path / "p", folder=folder)
     complete = {item[0]: item for item in contents(whole)[:ITEMS]}
-    pipes = [CONTEXT.Pipe() for _ in range(2)]
-    searches = [start(actions.search, folder=folder, changes=searched) for _, searched in pipes]
-    for _, searched in pipes:
-        searched.close()
-
-    def changed(again: bool = True) -> None:
-        for ours, _ in pipes:
-            ours.send(again)
-        for ours, _ in pipes:
-            ours.recv()
-
-    changed()
+    searches = Watchers(2, actions.search, folder=folder)
+    searches.changed()
     for step in range(4, ITEMS + 1, 2):
         for name in sorted(complete)[:step]:
             (tmp_path / "p" / name).parent.mkdir(exist_ok=True)
             shutil.copy(pictures / name, tmp_path / "p" / name)
         shutil.copy(pictures / "descriptions.jsonl", tmp_path / "p")
         run(actions.add, folder=folder, source=tmp_path / "p")
-        changed()
+        searches.changed()
         run(actions.remove, folder=folder, names=[sorted(complete)[step - 1]])
-        changed()
-    changed(again=False)
+        searches.changed()
+    searches.changed(again=False)
     final = None
-    for answers in (search.result() for search in searches):
+    for answers in searches.results():
         assert len(answers) >= 7, "the searches saw each change"
         for answer in answers:
             assert len({name for name, _ in answer}) == len(answer)
@@ -220,10 +210,7 @@ def test_sync_while_three_processes_search(tmp_path: Path) -> None:
     """Each process that follows a folder is stopped, each one a step later than the one before."""
     photos, folder = Changing(tmp_path / "p"), tmp_path / "g"
     run(actions.index, source=photos.folder, folder=folder)
-    pipes = [CONTEXT.Pipe() for _ in range(3)]
-    searches = [start(actions.search, folder=folder, changes=searched) for _, searched in pipes]
-    for _, searched in pipes:
-        searched.close()
+    searches = Watchers(3, actions.search, folder=folder)
     stopped, step, left = True, 0, []
     while stopped:
         stopped, step = False, step + 1
@@ -239,12 +226,10 @@ def test_sync_while_three_processes_search(tmp_path: Path) -> None:
             names = sorted(path.relative_to(photos.folder).as_posix() for path in photos.folder.rglob("*.png"))
             assert sorted(item[0] for item in items(folder)) == names
             assert actions.sync(folder) == {"added": 0, "moved": 0, "removed": 0}
-    for ours, _ in pipes:
-        ours.send(False)
-        ours.recv()
+    searches.changed(again=False)
     assert step > 5 and len(set(left)) > 2, "some stops were in the middle"
     moved = {path.name for path in photos.folder.rglob("*/*.png")}
-    for answers in (search.result() for search in searches):
+    for answers in searches.results():
         assert len(answers) > 2, "the searches saw changes"
         for answer in answers:
             found = [name for name, _ in answer]

@@ -11,7 +11,7 @@ import pytest
 from leccr.gallery import Gallery
 from leccr.gallery.store.catalogue import FILE
 from leccr.gallery.store.moments import video_id
-from tests.crashes import CONTEXT, crashes, needs_forks, run, start
+from tests.crashes import Watchers, crashes, needs_forks, run
 from tests.leccr.gallery import film_actions, tiny_gallery
 from tests.leccr.gallery.films import film
 from tests.leccr.gallery.tiny_gallery import contents
@@ -95,26 +95,16 @@ def test_remove(whole: Path, tmp_path: Path) -> None:
 def test_three_processes_search_while_a_fourth_changes_films(source: Path, tmp_path: Path) -> None:
     own, folder = Path(shutil.copytree(source, tmp_path / "p")), tmp_path / "g"
     run(film_actions.index, source=own, folder=folder)
-    pipes = [CONTEXT.Pipe() for _ in range(3)]
-    searches = [start(film_actions.search, folder=folder, changes=searched) for _, searched in pipes]
-    for _, searched in pipes:
-        searched.close()
-
-    def changed(again: bool = True) -> None:
-        for ours, _ in pipes:
-            ours.send(again)
-        for ours, _ in pipes:
-            ours.recv()
-
-    changed()
+    searches = Watchers(3, film_actions.search, folder=folder)
+    searches.changed()
     for _ in range(2):
         run(film_actions.remove, folder=folder, names=[FIRST])
-        changed()
+        searches.changed()
         run(film_actions.add, folder=folder, source=own)
-        changed()
-    changed(again=False)
+        searches.changed()
+    searches.changed(again=False)
     seen = set()
-    for answers in (search.result() for search in searches):
+    for answers in searches.results():
         for every, best in answers:
             shots_of = Counter(video_id(name) for name, _ in every)
             assert shots_of[FIRST] in (0, 3) and shots_of[SECOND] == 2, "a video is seen as a whole or not at all"
