@@ -95,7 +95,8 @@ def _media(root: Path, unreadable: list[tuple[str, str]]) -> tuple[list[str], li
     files = sorted(path.relative_to(root).as_posix() for path in paths)
     media = {file for file in files if is_image_name(file) or is_video_name(file)}
     hidden = {file for file in files if any(part.startswith(".") for part in file.split("/"))}
-    return [file for file in files if file in media], [file for file in files if file not in media | hidden]
+    known = media | hidden
+    return [file for file in files if file in media], [file for file in files if file not in known]
 
 
 def _row(root: Path, file: str, lines: Iterable[Mapping[str, Any]], source_language: str) -> dict[str, Any]:
