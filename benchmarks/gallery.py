@@ -34,6 +34,7 @@ from leccr.gallery.store.state import State
 from leccr.gallery.store.storage import open_storage
 
 from .gallery_report import plot, table
+from .memory import peak_megabytes
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "gallery.json"
@@ -105,12 +106,6 @@ def percentiles(times: list[float]) -> dict[str, float]:
     return {"p50": round(float(np.percentile(times, 50)), 3), "p99": round(float(np.percentile(times, 99)), 3)}
 
 
-def peak_memory() -> int:
-    """Return the most memory that this process ever had, in MB; `getrusage` would count its parent's, too."""
-    [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
-    return int(line.split()[1]) // 1024
-
-
 def measure_opening(folder: Path, repeats: int) -> dict[str, Any]:
     """Open a gallery that is not in the page cache, and search it once; then everything that it holds in memory."""
     drop_from_cache(folder)
@@ -134,7 +129,7 @@ def measure_opening(folder: Path, repeats: int) -> dict[str, Any]:
         "open_seconds": round(opened - began, 3),
         "open_again_seconds": round(time.perf_counter() - began_again, 3),
         "first_search_seconds": round(searched - opened, 3),
-        "peak_memory_megabytes": peak_memory(),
+        "peak_memory_megabytes": round(peak_megabytes()),
     }
 
 

@@ -10,7 +10,6 @@ batch that fits is trained with and without chunks in turn, in one process. Resu
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -18,13 +17,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from .memory import peak_megabytes
+
 RESULTS = Path(__file__).parent / "results" / "large_batches.json"
 TOWERS = "transformers"
-
-
-def peak_megabytes() -> float:
-    """Return the most memory that this process has had so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def memory(rows: int, chunk: int | None) -> float:

@@ -46,16 +46,16 @@ def make_photos(folder: Path, count: int, kind: str) -> Path:
 def index(photos: Path, model: str, gallery: Path) -> tuple[float, float]:
     """Index photos in another process, and return its peak memory in MB and its seconds."""
     code = (
-        "import resource, sys; from leccr.cli import main\n"
+        "from benchmarks.memory import peak_megabytes; from leccr.cli import main\n"
         "try: main()\n"
         "except SystemExit as end: assert not end.code, end.code\n"
-        "print('PEAK', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        "print('PEAK', peak_megabytes())"
     )
     command = [sys.executable, "-c", code, "index", str(photos), "--model", model, "--out", str(gallery)]
     began = time.perf_counter()
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     seconds = time.perf_counter() - began
-    return int(done.stdout.split("PEAK")[1]) / 1024, seconds
+    return float(done.stdout.split("PEAK")[1]), seconds
 
 
 def main() -> None:

@@ -12,13 +12,14 @@ first steps, in which memory is allocated, are left out of the time.
 import argparse
 import json
 import platform
-import resource
 import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from .memory import peak_megabytes
 
 RESULTS = Path(__file__).parent / "results" / "lora_cost.json"
 KINDS = ("full", "lora")
@@ -56,11 +57,6 @@ def make_batch(rows: int) -> dict[str, Any]:
         batch[f"{name}_input_ids"] = torch.randint(5, VOCABULARY, (rows, length), generator=generator)
         batch[f"{name}_attention_mask"] = torch.ones(rows, length, dtype=torch.long)
     return batch
-
-
-def peak_megabytes() -> float:
-    """Return the most memory that this process has had so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def measure(kind: str, rows: int, steps: int) -> dict[str, Any]:

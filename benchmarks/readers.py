@@ -24,6 +24,8 @@ from leccr.data.options import PrepareOptions
 from leccr.data.prepare import run_preparation
 from processing.readers import READERS, Collection, check_splits, check_visuals
 
+from .memory import peak_megabytes, resident_megabytes
+
 PICTURES = 1000
 SIDE = 160
 CAPTIONS = 5
@@ -91,15 +93,9 @@ def measure_memory(count: int) -> tuple[float, float, float]:
 def prepare_alone(pictures: str, output: str) -> None:
     # Importing the libraries has its own peak, which would hide that of the run: it is forgotten.
     Path("/proc/self/clear_refs").write_text("5")
-    before = status("VmRSS")
+    before = resident_megabytes()
     run_preparation("folder", output, PrepareOptions(root=Path(pictures)))
-    print(before, status("VmHWM"))
-
-
-def status(name: str) -> float:
-    """Return a figure of this process in megabytes, from the kernel (Linux)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(float(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / 2**10
+    print(before, peak_megabytes())
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.readers import status
+from benchmarks.memory import peak_megabytes, resident_megabytes
 
 SIDE, CAPTIONS = 32, 5
 # File systems allow some ten thousands of links to a file.
@@ -78,9 +78,9 @@ def measured(step: str, source: str, target: str) -> None:
     import processing.streaming  # noqa: F401
 
     Path("/proc/self/clear_refs").write_text("5")
-    before, started = status("VmRSS"), time.perf_counter()
+    before, started = resident_megabytes(), time.perf_counter()
     rows = STEPS[step](source, target)
-    print(json.dumps({"rows": rows, "seconds": time.perf_counter() - started, "megabytes": status("VmHWM") - before}))
+    print(json.dumps({"rows": rows, "seconds": time.perf_counter() - started, "megabytes": peak_megabytes() - before}))
 
 
 def alone(step: str, source: Path, target: Path) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """What words add to vectors on Flickr8k-CN, and that they cost nothing where nothing is said.
 
-    python -m benchmarks.words --data flickr8k-cn --checkpoint retriever
+    leccr prepare flickr8k-cn --root ../shared/data/flickr8k-cn --reserved-captions 3,4 --out data
+    leccr train leccr-sentences --towers benchmarks/cache/towers/towers.yaml --data data --out retriever
+    python -m benchmarks.words --data data --checkpoint retriever
 
-The data are prepared with `--reserved-captions 3,4`, so that every photo has a description that is none of the queries.
-The checkpoint is trained on them, by the recipe `late-fusion`, if it does not exist. Three galleries of the same
+Reserved captions are descriptions that are none of the queries. Three galleries of the same
 validation photos differ in what is said about them: the description, in English; one of the Chinese captions of each
 photo, which is then no query; and nothing. The first captions that are left, English and Chinese, are the queries. The
 script writes `results/words.json` and prints its tables; times are ratios of searches with and without words.
@@ -12,8 +13,6 @@ script writes `results/words.json` and prints its tables; times are ratios of se
 import argparse
 import json
 import platform
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -140,7 +139,7 @@ def main() -> None:
     """Measure, write the results and print them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="Flickr8k-CN, prepared with --reserved-captions 3,4.")
-    parser.add_argument("--checkpoint", required=True, help="Model, trained into this folder if there is none.")
+    parser.add_argument("--checkpoint", required=True, help="Model that was trained on them.")
     parser.add_argument("--split", default="validation")
     parser.add_argument("--limit", type=int, default=1000, help="Photos.")
     parser.add_argument("--queries", type=int, default=500, help="Queries of each language.")
@@ -149,9 +148,6 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    if Path(arguments.checkpoint).parent.is_dir() and not Path(arguments.checkpoint).exists():
-        command = ["-m", "leccr", "train", arguments.data, "--recipe", "late-fusion", "--out", arguments.checkpoint]
-        subprocess.run([sys.executable, *map(str, command)], check=True)
     encoder = Encoder.load(arguments.checkpoint, device=arguments.device)
     splits, _ = load_data(str(arguments.data))
     rows = splits[arguments.split]

@@ -3,7 +3,6 @@
 import dataclasses
 import fcntl
 import json
-import resource
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from leccr.training.train import make_trainer, save_retriever, train_recipe
 from processing.caption_embeddings import CaptionEmbeddings, save_caption_embeddings
 from processing.captions import captions_by_language
 
+from ..memory import peak_megabytes
 from .data import Library, StudyData, half_described, with_descriptions, with_targets
 from .rows import Row
 
@@ -125,7 +125,7 @@ def _train(row: Row, seed: int, data: StudyData, teacher: Path | None, folder: P
         "descriptions": row.descriptions,
         "steps": report["steps"],
         "seconds_a_step": round(report["seconds"] / report["steps"], 3),
-        "peak_memory_gigabytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+        "peak_memory_gigabytes": round(peak_megabytes() / 1024, 2),
         "selection": report["selection"],
         "galleries": measured,
     }

@@ -79,7 +79,7 @@ class FaissEngine:
 
     def _search_approximately(self, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         if isinstance(self._index, faiss.IndexHNSW):
-            parameters = faiss.SearchParametersHNSW(efSearch=max(SEARCH_WIDTH, 2 * count))
+            parameters = faiss.SearchParametersHNSW(efSearch=max(SEARCH_WIDTH, count))
             return self._index.search(queries, count, params=parameters)
         parameters = faiss.SearchParametersIVF(nprobe=max(FEWEST_LISTS, round(SHARE_OF_LISTS * self._index.nlist)))
         return self._index.search(queries, CANDIDATES * count, params=parameters)

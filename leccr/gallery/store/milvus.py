@@ -256,4 +256,4 @@ class MilvusEngine:
         """Return how thoroughly the server searches its index."""
         if self.exact:
             return {}
-        return {"ef": max(256, 2 * count)} if self.kind == "HNSW" else {"nprobe": 64}
+        return {"ef": max(256, count)} if self.kind == "HNSW" else {"nprobe": 64}
