@@ -9,6 +9,7 @@ import os
 import shutil
 import sqlite3
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -20,6 +21,8 @@ import pytest
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.warm"])
+START = "forkserver" if sys.platform == "linux" else "spawn"
+"""How processes with torch are started."""
 STOPPED = 86
 # No test waits that long unless something hangs.
 SECONDS = 600
@@ -32,12 +35,14 @@ class Child:
     Args:
         function: A function of a module.
         arguments: Its arguments.
-        stop_before: Number of the step, from 1, before which the process ends without any cleaning up.
+        reached: What happens before each step that changes `folder`, one of the arguments; see `Reached`.
     """
 
-    def __init__(self, function: Callable[..., Any], arguments: dict[str, Any], stop_before: int = 0) -> None:
+    def __init__(
+        self, function: Callable[..., Any], arguments: dict[str, Any], reached: "Reached | None" = None
+    ) -> None:
         self.pipe, other = CONTEXT.Pipe(duplex=False)
-        self.process = CONTEXT.Process(target=_work, args=(other, function, arguments, stop_before), daemon=True)
+        self.process = CONTEXT.Process(target=_work, args=(other, function, arguments, reached), daemon=True)
         self.process.start()
         other.close()
 
@@ -92,54 +97,59 @@ def _command(arguments: list[str], file_size: int | None) -> tuple[int, str, str
 def crashes(original: Path | None, folder: Path, function: Callable[..., Any], **arguments: Any) -> Iterator[Path]:
     """Yield what a function leaves if it is stopped before its first step, its second one, and so on until its last.
 
+    The function runs once, and before each step a copy is made of what would be left.
+
     Args:
-        original: What the function changes; each time it gets a copy. None starts with nothing.
-        folder: Where the copies go; the function gets it as `folder`.
+        original: What the function changes; it gets a copy. None starts with nothing.
+        folder: Where the copy goes, and what is left; the function gets it as `folder`.
         function: A function of a module.
         **arguments: Its other arguments.
     """
-    for step in itertools.count(1):
-        shutil.rmtree(folder, ignore_errors=True)
-        if original is not None:
-            shutil.copytree(original, folder)
-        child = Child(function, {"folder": folder, **arguments}, step)
-        if not child.stopped():
-            child.result()
-            assert step > 1, "the function reached the disk"
-            return
+    if original is not None:
+        shutil.copytree(original, folder)
+    left = folder.with_name(f"{folder.name}-left")
+    left.mkdir()
+    Child(function, {"folder": folder, **arguments}, partial(_keep, left)).result()
+    steps = sorted(left.iterdir(), key=lambda path: int(path.name))
+    assert steps, "the function did not reach the disk"
+    for step in steps:
+        shutil.rmtree(folder)
+        step.rename(folder)
         yield folder
+
+
+def stopping(step: int) -> "Reached":
+    """Return what ends the process before its `step`-th step, without any cleaning up."""
+    return partial(_stop, step)
 
 
 def stop_before(step: int, folder: Path, function: Callable[..., Any], **arguments: Any) -> Path:
     """Run a function until before its `step`-th step that reaches the disk, and return the folder that it changes."""
-    assert Child(function, {"folder": folder, **arguments}, step).stopped()
+    assert Child(function, {"folder": folder, **arguments}, stopping(step)).stopped()
     return folder
 
 
-def _work(pipe: Connection, function: Callable[..., Any], arguments: dict[str, Any], stop_before: int) -> None:
-    if stop_before:
-        _stop_at(stop_before, arguments["folder"])
+Reached = Callable[[int, Path, dict[int, int]], None]
+"""Takes the number of a step, from 1, the folder that it changes, and how much of each file is flushed, by inode."""
+
+
+def _work(pipe: Connection, function: Callable[..., Any], arguments: dict[str, Any], reached: Reached | None) -> None:
+    if reached is not None:
+        _watch_steps(arguments["folder"], reached)
     try:
         pipe.send((function(**arguments), None))
     except BaseException:
         pipe.send((None, traceback.format_exc()))
 
 
-def _stop_at(step: int, folder: Path) -> None:
-    """Count flushes, commits of SQLite, and renamed and removed files of a folder, and end the process before one.
-
-    What was added to its files and not flushed is lost then, as it may be when the machine stops.
-    """
-    steps = itertools.count(1)
+def _watch_steps(folder: Path, reached: Reached) -> None:
+    """Call `reached` before flushes, commits of SQLite, and renamed and removed files of a folder."""
+    steps, one_at_a_time = itertools.count(1), threading.Lock()
     flushed = {path.stat().st_ino: path.stat().st_size for path in folder.rglob("*")}
 
     def count() -> None:
-        if next(steps) == step:
-            for path in folder.rglob("*"):
-                # SQLite flushes by itself.
-                if path.is_file() and ".sqlite" not in path.name:
-                    os.truncate(path, min(path.stat().st_size, flushed.get(path.stat().st_ino, 0)))
-            os._exit(STOPPED)
+        with one_at_a_time:
+            reached(next(steps), folder, flushed)
 
     def counted(call: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(path: Any, *args: Any, **options: Any) -> Any:
@@ -164,6 +174,27 @@ def _stop_at(step: int, folder: Path) -> None:
         setattr(os, name, counted(getattr(os, name)))
     os.fsync = fsync
     sqlite3.connect = partial(sqlite3.connect, factory=CountedConnection)
+
+
+def _stop(at: int, step: int, folder: Path, flushed: dict[int, int]) -> None:
+    if step == at:
+        _lose(folder, folder, flushed)
+        os._exit(STOPPED)
+
+
+def _keep(left: Path, step: int, folder: Path, flushed: dict[int, int]) -> None:
+    copy = left / str(step)
+    shutil.copytree(folder, copy) if folder.exists() else copy.mkdir()
+    _lose(copy, folder, flushed)
+
+
+def _lose(copy: Path, folder: Path, flushed: dict[int, int]) -> None:
+    """Cut off what was added to files and not flushed, as it may be when the machine stops."""
+    for path in folder.rglob("*"):
+        # SQLite flushes by itself.
+        if path.is_file() and ".sqlite" not in path.name:
+            stat = path.stat()
+            os.truncate(copy / path.relative_to(folder), min(stat.st_size, flushed.get(stat.st_ino, 0)))
 
 
 class Watchers:

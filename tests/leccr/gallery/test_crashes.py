@@ -13,7 +13,7 @@ from leccr.gallery import Gallery
 from leccr.gallery.store.catalogue import FILE, read_state, write_state
 from leccr.gallery.store.vectors import views_path
 from leccr.gallery.store.words import verify_word_index
-from tests.crashes import Child, Watchers, crashes, needs_forks, run, start
+from tests.crashes import Child, Watchers, crashes, needs_forks, start, stopping
 from tests.leccr.gallery import actions, tiny_gallery
 from tests.leccr.gallery.tiny_gallery import contents
 
@@ -36,7 +36,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A gallery of all pictures."""
     folder = tmp_path_factory.mktemp("whole") / "g"
-    assert run(actions.index, source=pictures, folder=folder) == ITEMS
+    assert actions.index(source=pictures, folder=folder) == ITEMS
     return folder
 
 
@@ -64,7 +64,7 @@ def test_index(pictures: Path, whole: Path, tmp_path: Path) -> None:
         # At first there is no gallery yet.
         if (folder / FILE).exists():
             seen.add(is_sound(folder, range(ITEMS + 1)))
-        assert run(actions.index, source=pictures, folder=folder) == ITEMS
+        assert actions.index(source=pictures, folder=folder) == ITEMS
         assert contents(folder) == expected
         assert Gallery.open(folder).state.unfinished is None
     assert seen == {0, 3, 6, 9}, "batches are there as a whole or not at all"
@@ -72,12 +72,12 @@ def test_index(pictures: Path, whole: Path, tmp_path: Path) -> None:
 
 def test_index_with_a_smaller_format(pictures: Path, tmp_path: Path) -> None:
     options = {"source": pictures, "store": "int8", "ann": "hnsw"}
-    assert run(actions.index, folder=tmp_path / "expected", **options) == ITEMS
+    assert actions.index(folder=tmp_path / "expected", **options) == ITEMS
     expected = contents(tmp_path / "expected")
     for folder in crashes(None, tmp_path / "g", actions.index, **options):
         if (folder / FILE).exists():
             is_sound(folder, range(ITEMS + 1))
-        assert run(actions.index, folder=folder, **options) == ITEMS
+        assert actions.index(folder=folder, **options) == ITEMS
         assert contents(folder) == expected
         assert Gallery.open(folder).state.approximation is not None
 
@@ -85,17 +85,17 @@ def test_index_with_a_smaller_format(pictures: Path, tmp_path: Path) -> None:
 def test_add(pictures: Path, tmp_path: Path) -> None:
     """The pictures added are partly new, and partly take the place of others."""
     tiny_gallery.photos(tmp_path / "p", 6, described=False)
-    run(actions.index, source=tmp_path / "p", folder=tmp_path / "start")
+    actions.index(source=tmp_path / "p", folder=tmp_path / "start")
     shutil.copytree(pictures, tmp_path / "p", dirs_exist_ok=True)
     for number, name in enumerate(("green1.png", "blue2.png")):
         tiny_gallery.paint(tmp_path / "p" / name, 200 + number)
     complete = Path(shutil.copytree(tmp_path / "start", tmp_path / "complete"))
-    run(actions.add, folder=complete, source=tmp_path / "p")
+    actions.add(folder=complete, source=tmp_path / "p")
     expected = items(complete)
     seen = set()
     for folder in crashes(tmp_path / "start", tmp_path / "g", actions.add, source=tmp_path / "p"):
         seen.add(is_sound(folder, range(6, ITEMS + 1)))
-        run(actions.add, folder=folder, source=tmp_path / "p")
+        actions.add(folder=folder, source=tmp_path / "p")
         assert is_sound(folder, range(ITEMS, ITEMS + 1))
         assert items(folder) == expected
     assert {6, ITEMS} < seen, "some stops were in the middle"
@@ -104,12 +104,12 @@ def test_add(pictures: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("names", [["green1.png"], ["holiday"]], ids=["one", "so many that the views are rewritten"])
 def test_remove(whole: Path, tmp_path: Path, names: list[str]) -> None:
     complete = Path(shutil.copytree(whole, tmp_path / "complete"))
-    run(actions.remove, folder=complete, names=names)
+    actions.remove(folder=complete, names=names)
     expected = contents(complete)
     left = len(Gallery.open(complete))
     for folder in crashes(whole, tmp_path / "g", actions.remove, names=names):
         if is_sound(folder, range(left, ITEMS + 1)) == ITEMS:
-            run(actions.remove, folder=folder, names=names)
+            actions.remove(folder=folder, names=names)
         assert is_sound(folder, range(left, left + 1)) == left
         assert contents(folder) == expected
 
@@ -117,13 +117,13 @@ def test_remove(whole: Path, tmp_path: Path, names: list[str]) -> None:
 @pytest.mark.parametrize("change", [{"store": "int8", "ann": "ivfpq"}, {"ann": "none"}], ids=["smaller", "exact"])
 def test_convert(whole: Path, tmp_path: Path, change: dict[str, str]) -> None:
     before = Path(shutil.copytree(whole, tmp_path / "before"))
-    run(actions.convert, folder=before, ann="hnsw")
+    actions.convert(folder=before, ann="hnsw")
     complete = Path(shutil.copytree(before, tmp_path / "complete"))
-    run(actions.convert, folder=complete, **change)
+    actions.convert(folder=complete, **change)
     expected = contents(complete)
     for folder in crashes(before, tmp_path / "g", actions.convert, **change):
         assert is_sound(folder, range(ITEMS, ITEMS + 1))
-        run(actions.convert, folder=folder, **change)
+        actions.convert(folder=folder, **change)
         assert is_sound(folder, range(ITEMS, ITEMS + 1))
         assert contents(folder) == expected
         state = Gallery.open(folder).state
@@ -134,7 +134,7 @@ def test_repair(pictures: Path, whole: Path, tmp_path: Path) -> None:
     """Damaged views are computed again, except those of a picture that is gone; the index and the counts are wrong."""
     photos = Path(shutil.copytree(pictures, tmp_path / "p"))
     damaged = tmp_path / "damaged"
-    run(actions.index, source=photos, folder=damaged, ann="hnsw")
+    actions.index(source=photos, folder=damaged, ann="hnsw")
     expected = [item for item in items(damaged) if item[0] != "green1.png"]
     (photos / "green1.png").unlink()
     with Gallery.open(damaged) as gallery, gallery.catalogue.writing() as connection:
@@ -147,7 +147,7 @@ def test_repair(pictures: Path, whole: Path, tmp_path: Path) -> None:
     index.write_bytes(index.read_bytes()[:-1])
     assert len(Gallery.open(damaged).check().problems) == 4
     for folder in crashes(damaged, tmp_path / "g", actions.repair):
-        assert run(actions.repair, folder=folder) == []
+        assert actions.repair(folder=folder) == []
         assert is_sound(folder, range(ITEMS - 1, ITEMS))
         assert items(folder) == expected
 
@@ -155,7 +155,7 @@ def test_repair(pictures: Path, whole: Path, tmp_path: Path) -> None:
 def test_two_processes_search_while_a_third_adds(pictures: Path, whole: Path, tmp_path: Path) -> None:
     tiny_gallery.photos(tmp_path / "p", 3, described=False)
     folder = tmp_path / "g"
-    run(actions.index, source=tmp_path / "p", folder=folder)
+    actions.index(source=tmp_path / "p", folder=folder)
     complete = {item[0]: item for item in contents(whole)[:ITEMS]}
     searches = Watchers(2, actions.search, folder=folder)
     searches.changed()
@@ -164,9 +164,9 @@ def test_two_processes_search_while_a_third_adds(pictures: Path, whole: Path, tm
             (tmp_path / "p" / name).parent.mkdir(exist_ok=True)
             shutil.copy(pictures / name, tmp_path / "p" / name)
         shutil.copy(pictures / "descriptions.jsonl", tmp_path / "p")
-        run(actions.add, folder=folder, source=tmp_path / "p")
+        actions.add(folder=folder, source=tmp_path / "p")
         searches.changed()
-        run(actions.remove, folder=folder, names=[sorted(complete)[step - 1]])
+        actions.remove(folder=folder, names=[sorted(complete)[step - 1]])
         searches.changed()
     searches.changed(again=False)
     final = None
@@ -209,23 +209,22 @@ class Changing:
 def test_sync_while_three_processes_search(tmp_path: Path) -> None:
     """Each process that follows a folder is stopped, each one a step later than the one before."""
     photos, folder = Changing(tmp_path / "p"), tmp_path / "g"
-    run(actions.index, source=photos.folder, folder=folder)
+    actions.index(source=photos.folder, folder=folder)
     searches = Watchers(3, actions.search, folder=folder)
     stopped, step, left = True, 0, []
     while stopped:
-        stopped, step = False, step + 1
-        for _ in range(2):
-            expected = photos.turn()
-            child = Child(actions.sync, {"folder": folder}, step)
-            if child.stopped():
-                stopped = True
-                left.append(is_sound(folder, range(5, 11)))
-                actions.sync(folder)
-            else:
-                assert child.result() == expected
-            names = sorted(path.relative_to(photos.folder).as_posix() for path in photos.folder.rglob("*.png"))
-            assert sorted(item[0] for item in items(folder)) == names
-            assert actions.sync(folder) == {"added": 0, "moved": 0, "removed": 0}
+        step += 1
+        expected = photos.turn()
+        child = Child(actions.sync, {"folder": folder}, stopping(step))
+        stopped = child.stopped()
+        if stopped:
+            left.append(is_sound(folder, range(5, 11)))
+            actions.sync(folder)
+        else:
+            assert child.result() == expected
+        names = sorted(path.relative_to(photos.folder).as_posix() for path in photos.folder.rglob("*.png"))
+        assert sorted(item[0] for item in items(folder)) == names
+        assert actions.sync(folder) == {"added": 0, "moved": 0, "removed": 0}
     searches.changed(again=False)
     assert step > 5 and len(set(left)) > 2, "some stops were in the middle"
     moved = {path.name for path in photos.folder.rglob("*/*.png")}
@@ -243,7 +242,7 @@ def test_sync_while_three_processes_search(tmp_path: Path) -> None:
 def test_two_processes_that_add_the_same_add_it_once(pictures: Path, tmp_path: Path) -> None:
     folder = tmp_path / "g"
     first = tiny_gallery.paint(tmp_path / "p" / "first.png", 300)
-    run(actions.index, source=first.parent, folder=folder)
+    actions.index(source=first.parent, folder=folder)
     both = [start(actions.add, folder=folder, source=pictures) for _ in range(2)]
     assert sum(child.result() for child in both) == ITEMS
     assert len(Gallery.open(folder)) == ITEMS + 1

@@ -11,7 +11,7 @@ import pytest
 from leccr.gallery import Gallery
 from leccr.gallery.store.catalogue import FILE
 from leccr.gallery.store.moments import video_id
-from tests.crashes import Watchers, crashes, needs_forks, run
+from tests.crashes import Watchers, crashes, needs_forks
 from tests.leccr.gallery import film_actions, tiny_gallery
 from tests.leccr.gallery.films import film
 from tests.leccr.gallery.tiny_gallery import contents
@@ -35,7 +35,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A gallery of all."""
     folder = tmp_path_factory.mktemp("whole") / "g"
-    assert run(film_actions.index, source=source, folder=folder) == ITEMS
+    assert film_actions.index(source=source, folder=folder) == ITEMS
     return folder
 
 
@@ -61,7 +61,7 @@ def test_index(source: Path, whole: Path, tmp_path: Path) -> None:
         if (folder / FILE).exists():
             seen.append(shots(folder))
             assert seen[-1].get(FIRST, 3) == 3 and seen[-1].get(SECOND, 2) == 2, "a video is there as a whole or not"
-        assert run(film_actions.index, source=source, folder=folder) == ITEMS
+        assert film_actions.index(source=source, folder=folder) == ITEMS
         assert items(folder) == expected
         assert Gallery.open(folder).state.unfinished is None
     assert {sum(each.values()) for each in seen} == {0, 5, 6}
@@ -70,16 +70,16 @@ def test_index(source: Path, whole: Path, tmp_path: Path) -> None:
 def test_a_film_is_cut_anew(source: Path, whole: Path, tmp_path: Path) -> None:
     """The film of three shots becomes one of two, and that of two a short one."""
     changed = Path(shutil.copytree(source, tmp_path / "p"))
-    run(film_actions.index, source=changed, folder=tmp_path / "start")
+    film_actions.index(source=changed, folder=tmp_path / "start")
     film(changed / FIRST, ("blue", "green"), (11, 13))
     film(changed / SECOND, ("green",), (6,))
     complete = Path(shutil.copytree(tmp_path / "start", tmp_path / "complete"))
-    assert run(film_actions.add, folder=complete, source=changed) == 4
+    assert film_actions.add(folder=complete, source=changed) == 4
     expected, seen = items(complete), set()
     for folder in crashes(tmp_path / "start", tmp_path / "g", film_actions.add, source=changed):
         found = shots(folder)
         seen.add((found[FIRST], found[SECOND], found["c.png"]))
-        assert run(film_actions.add, folder=folder, source=changed) == 4
+        assert film_actions.add(folder=folder, source=changed) == 4
         assert items(folder) == expected
     assert seen == {(3, 2, 1), (2, 1, 1)}
 
@@ -88,19 +88,19 @@ def test_remove(whole: Path, tmp_path: Path) -> None:
     for folder in crashes(whole, tmp_path / "g", film_actions.remove, names=[FIRST]):
         if shots(folder).get(FIRST):
             assert shots(folder)[FIRST] == 3
-            assert run(film_actions.remove, folder=folder, names=[FIRST]) == 1
+            assert film_actions.remove(folder=folder, names=[FIRST]) == 1
         assert shots(folder) == {SECOND: 2, "c.png": 1}
 
 
 def test_three_processes_search_while_a_fourth_changes_films(source: Path, tmp_path: Path) -> None:
     own, folder = Path(shutil.copytree(source, tmp_path / "p")), tmp_path / "g"
-    run(film_actions.index, source=own, folder=folder)
+    film_actions.index(source=own, folder=folder)
     searches = Watchers(3, film_actions.search, folder=folder)
     searches.changed()
     for _ in range(2):
-        run(film_actions.remove, folder=folder, names=[FIRST])
+        film_actions.remove(folder=folder, names=[FIRST])
         searches.changed()
-        run(film_actions.add, folder=folder, source=own)
+        film_actions.add(folder=folder, source=own)
         searches.changed()
     searches.changed(again=False)
     seen = set()
