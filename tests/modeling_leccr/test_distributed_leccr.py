@@ -12,6 +12,8 @@ import torch.multiprocessing as multiprocessing
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from tests.crashes import START
+
 from .tiny import batch, random, tiny_cross_lingual, tiny_model
 
 WORLD_SIZE, BATCH_SIZE = 2, 6
@@ -104,7 +106,7 @@ def run_process(rank: int, folder: str) -> None:
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Result]]:
     folder = tmp_path_factory.mktemp("processes")
-    multiprocessing.spawn(run_process, args=(str(folder),), nprocs=WORLD_SIZE)
+    multiprocessing.start_processes(run_process, (str(folder),), WORLD_SIZE, start_method=START)
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(WORLD_SIZE)]
 
 

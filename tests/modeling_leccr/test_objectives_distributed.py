@@ -23,6 +23,7 @@ from modeling_leccr.objectives_leccr import (
     softened_matching_loss,
     teacher_scores,
 )
+from tests.crashes import START
 
 WORLD_SIZE, BATCH_SIZE = 2, 6
 Batch = dict[str, Tensor]
@@ -176,7 +177,7 @@ def run_process(rank: int, folder: str) -> None:
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> list[Results]:
     folder = tmp_path_factory.mktemp("processes")
-    multiprocessing.spawn(run_process, args=(str(folder),), nprocs=WORLD_SIZE)
+    multiprocessing.start_processes(run_process, (str(folder),), WORLD_SIZE, start_method=START)
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(WORLD_SIZE)]
 
 
