@@ -1,6 +1,6 @@
 """Loads a checkpoint as a stranger would: in a process of its own, in which none of our packages can be imported.
 
-Called by `test_hub_round_trip.py` with the repository's name and a folder to read from and write to.
+Called by `test_hub_round_trip.py` with names of repositories, each followed by a folder to read from and write to.
 """
 
 import importlib
@@ -95,4 +95,5 @@ def main(repository: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    for name, folder in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+        main(name, Path(folder))

@@ -1,6 +1,6 @@
 """Encodes with sentence-transformers as a stranger would: in a process in which our packages cannot be imported.
 
-Called by `test_sentence_transformers.py` with a repository's name and a folder to read from and write to.
+Called by `test_sentence_transformers.py` with names of repositories, each followed by a folder to read and write in.
 """
 
 import importlib.util
@@ -19,11 +19,8 @@ def load_neighbour(name: str) -> Any:
     return module
 
 
-def main(repository: str, folder: Path) -> None:
+def encode(repository: str, folder: Path, stranger: Any) -> None:
     """Load, encode the texts and pictures of the request, and leave embeddings and a report behind."""
-    stranger = load_neighbour("remote_code_child")
-    sys.meta_path.insert(0, stranger.Blocker())
-
     from PIL import Image
     from safetensors.torch import save_file
     from sentence_transformers import SentenceTransformer
@@ -46,4 +43,7 @@ def main(repository: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    neighbour = load_neighbour("remote_code_child")
+    sys.meta_path.insert(0, neighbour.Blocker())
+    for name, folder in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+        encode(name, Path(folder), neighbour)

@@ -4,6 +4,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +35,7 @@ DESCRIPTIONS = ["A brown dog runs over a meadow. The sky is blue.", None, "Two c
 REQUEST = {"texts": TEXTS, "descriptions": DESCRIPTIONS, "pictures": ["0.png", "1.png", "2.png"]}
 
 Checkpoint = tuple[LeccrModel | CrossLingualModel, LeccrProcessor]
-ENTRIES = {LeccrModel: "modeling_leccr.py", CrossLingualModel: "modeling_cross_lingual.py"}
+ENTRIES = {"LeccrModel": "modeling_leccr.py", "CrossLingualModel": "modeling_cross_lingual.py"}
 
 
 def close(actual: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
@@ -42,22 +45,22 @@ def close(actual: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
         assert difference < 1e-6, f"{name} differ by {difference}"
 
 
-@pytest.fixture(scope="module", params=ENTRIES, ids=lambda model: model.__name__)
-def checkpoint(request: pytest.FixtureRequest) -> Checkpoint:
+@pytest.fixture(scope="module")
+def checkpoints() -> dict[str, Checkpoint]:
+    """A model of each class, by its name, with its processor."""
     tokenizer = train_tokenizer([*TEXTS, *(text for text in DESCRIPTIONS if text)], vocabulary_size=200)
     size = {"height": PICTURE_SIZE, "width": PICTURE_SIZE}
     image_processor = CLIPImageProcessorPil(size={"shortest_edge": PICTURE_SIZE}, crop_size=size)
     processor = LeccrProcessor(image_processor, tokenizer, text_max_length=12, description_max_length=24)
-    if request.param is CrossLingualModel:
-        return tiny_cross_lingual(vocabulary=len(tokenizer), text_pooling="mean"), processor
     model = tiny_model(slot_anchor="text", vocabulary=len(tokenizer))
     model.image.anchor.slot_gate.weight.data.fill_(0.5)
-    return model, processor
+    models = (model, tiny_cross_lingual(vocabulary=len(tokenizer), text_pooling="mean"))
+    return {type(each).__name__: (each, processor) for each in models}
 
 
-def fabricate_cache(checkpoint: Checkpoint, home: Path) -> Path:
+def fabricate_cache(checkpoint: Checkpoint, home: Path, repository: str) -> Path:
     """Put the checkpoint where the Hub's client would have put it, and return its folder."""
-    entry = home / "hub" / f"models--{REPOSITORY.replace('/', '--')}"
+    entry = home / "hub" / f"models--{repository.replace('/', '--')}"
     folder = entry / "snapshots" / REVISION
     for part in checkpoint:
         part.save_pretrained(folder)
@@ -66,37 +69,55 @@ def fabricate_cache(checkpoint: Checkpoint, home: Path) -> Path:
     return folder
 
 
-def run_child(home: Path, folder: Path, overlay: Path | None) -> None:
+def run_child(home: Path, arguments: list[str], overlay: Path | None) -> None:
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
     variables |= {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1"}
     if overlay is not None:
         variables["PYTHONPATH"] = str(overlay)
-    child = [sys.executable, "-P", remote_code_child.__file__, REPOSITORY, str(folder)]
-    done = subprocess.run(child, cwd=folder, env=variables, capture_output=True, text=True, timeout=300)
+    child = [sys.executable, "-P", remote_code_child.__file__, *arguments]
+    done = subprocess.run(child, cwd=home, env=variables, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-@pytest.fixture(scope="module", params=["newest", "lowest"])
+@pytest.fixture(scope="module")
+def left(checkpoints: dict[str, Checkpoint], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Run another process, once with each transformers, and return the folder with what it leaves of each model."""
+
+    @cache
+    def run(version: str) -> Path:
+        home, folder = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("work")
+        arguments = []
+        for kind, checkpoint in checkpoints.items():
+            fabricate_cache(checkpoint, home, f"org/{kind}")
+            (folder / kind).mkdir()
+            for number, name in enumerate(REQUEST["pictures"]):
+                generator = torch.Generator().manual_seed(number)
+                pixels = torch.randint(256, (40, 50, 3), generator=generator, dtype=torch.uint8)
+                Image.fromarray(pixels.numpy()).save(folder / kind / str(name))
+            (folder / kind / "request.json").write_text(json.dumps(REQUEST), encoding="utf-8")
+            arguments += [f"org/{kind}", str(folder / kind)]
+        run_child(home, arguments, LOWEST if version == "lowest" else None)
+        return folder
+
+    return run
+
+
+@pytest.fixture(scope="module", params=product(("newest", "lowest"), ENTRIES), ids="-".join)
 def round_trip(
-    request: pytest.FixtureRequest, checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, left: Callable[[str], Path], checkpoints: dict[str, Checkpoint]
 ) -> dict[str, Any]:
-    """Run the other process once; return what it left behind beside what is computed here."""
-    lowest = request.param == "lowest"
-    if lowest and not LOWEST.is_dir():
+    """What the other process left of a model, beside what is computed here."""
+    version, kind = request.param
+    if version == "lowest" and not LOWEST.is_dir():
         pytest.skip("run make lowest")
-    home, folder = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("work")
-    fabricate_cache(checkpoint, home)
-    for number, name in enumerate(REQUEST["pictures"]):
-        pixels = torch.randint(256, (40, 50, 3), generator=torch.Generator().manual_seed(number), dtype=torch.uint8)
-        Image.fromarray(pixels.numpy()).save(folder / str(name))
-    (folder / "request.json").write_text(json.dumps(REQUEST), encoding="utf-8")
-    run_child(home, folder, LOWEST if lowest else None)
+    folder = left(version) / kind
     return {
-        "name": type(checkpoint[0]).__name__.removesuffix("Model"),
-        "lowest": lowest,
+        "name": kind.removesuffix("Model"),
+        "lowest": version == "lowest",
         "folder": folder,
+        "checkpoint": checkpoints[kind],
         "report": json.loads((folder / "report.json").read_text(encoding="utf-8")),
-        "expected": remote_code_child.embed(*checkpoint, folder),
+        "expected": remote_code_child.embed(*checkpoints[kind], folder),
     }
 
 
@@ -127,15 +148,15 @@ class TestStrangersProcess:
         close(load_file(round_trip["folder"] / f"{time}.safetensors"), round_trip["expected"])
 
 
-def test_what_the_stranger_saved_works_here(checkpoint: Checkpoint, round_trip: dict[str, Any]) -> None:
+def test_what_the_stranger_saved_works_here(round_trip: dict[str, Any]) -> None:
     saved = round_trip["folder"] / "saved"
-    model = type(checkpoint[0]).from_pretrained(saved)
+    model = type(round_trip["checkpoint"][0]).from_pretrained(saved)
     processor = LeccrProcessor.from_pretrained(saved)
     assert (processor.text_max_length, processor.description_max_length) == (12, 24)
     close(remote_code_child.embed(model, processor, round_trip["folder"]), round_trip["expected"])
 
 
-def test_embeddings_tell_texts_and_pictures_apart(checkpoint: Checkpoint, round_trip: dict[str, Any]) -> None:
+def test_embeddings_tell_texts_and_pictures_apart(round_trip: dict[str, Any]) -> None:
     """Equal embeddings would prove nothing if all of them were the same."""
     expected = round_trip["expected"]
     for name in expected.keys() & {"texts", "images", "images_alone"}:
@@ -147,14 +168,15 @@ def test_embeddings_tell_texts_and_pictures_apart(checkpoint: Checkpoint, round_
     assert differs.tolist() == described
 
 
-def test_files(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    folder = fabricate_cache(checkpoint, tmp_path)
+@pytest.mark.parametrize("kind", ENTRIES)
+def test_files(kind: str, checkpoints: dict[str, Checkpoint], tmp_path: Path) -> None:
+    folder = fabricate_cache(checkpoints[kind], tmp_path, REPOSITORY)
     weights = [path.name for path in folder.iterdir() if path.suffix in (".safetensors", ".bin", ".pt", ".pth")]
     assert weights == ["model.safetensors"]
     code = {path.name for path in folder.glob("*.py")}
     own = Path(__file__).parents[1] / "modeling_leccr"
     processor = {path.name for path in remote_code_of(own.parent / "processing", "processing_leccr.py")}
-    assert code == {path.name for path in remote_code_of(own, ENTRIES[type(checkpoint[0])])} | processor
+    assert code == {path.name for path in remote_code_of(own, ENTRIES[kind])} | processor
     assert not any(path.is_dir() for path in folder.iterdir())
     for name in code - processor:
         assert (folder / name).read_bytes() == (own / name).read_bytes()

@@ -26,7 +26,6 @@ from .modeling_leccr.tiny import PICTURE_SIZE, SPACE, VOCABULARY, form, tiny_cro
 LENGTH = 12
 # Of very different lengths, and the last one is longer than the model reads.
 TEXTS = ["ein roter Ball", "a red ball", "一只狗在草地上奔跑。", "Hund", "Ein Hund läuft über die grüne Wiese. " * 4]
-REPOSITORY = "org/leccr-multi30k"
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 KINDS = ["anchored", "dual-encoder", "late-fusion", "videos", "features", "texts"]
 Checkpoint = tuple[Any, Any, Path]
@@ -184,31 +183,43 @@ def test_what_it_saves_loads_again_in_either_library(
     close(text_features((model.eval(), *checkpoint[1:])), text_features(checkpoint))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["anchored", "texts"])
-def test_in_a_process_without_our_packages(kind: str, tmp_path: Path) -> None:
-    """From the Hub's cache, by the repository's name."""
-    model, processor = build(kind)
-    checkpoint = (model, processor, tmp_path)
-    repository = tmp_path / "home" / "hub" / f"models--{REPOSITORY.replace('/', '--')}"
-    for part in (model, processor):
-        part.save_pretrained(repository / "snapshots" / REVISION)
-    (repository / "refs").mkdir()
-    (repository / "refs" / "main").write_text(REVISION, encoding="utf-8")
-    names = [f"{number}.png" for number in range(len(pictures()))] if has_pictures(checkpoint) else []
-    for name, picture in zip(names, pictures()):
-        picture.save(tmp_path / name)
-    request = {"texts": TEXTS, "pictures": names}
-    (tmp_path / "request.json").write_text(json.dumps(request), encoding="utf-8")
+STRANGERS = ("anchored", "texts")
 
+
+@pytest.fixture(scope="module")
+def encoded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Encode from the Hub's cache, by the repositories' names, without our packages; return what is left, by kind."""
+    folder = tmp_path_factory.mktemp("stranger")
+    arguments = []
+    for kind in STRANGERS:
+        model, processor = build(kind)
+        repository = folder / "home" / "hub" / f"models--org--{kind}"
+        for part in (model, processor):
+            part.save_pretrained(repository / "snapshots" / REVISION)
+        (repository / "refs").mkdir()
+        (repository / "refs" / "main").write_text(REVISION, encoding="utf-8")
+        (folder / kind).mkdir()
+        shown = has_pictures((model, processor, folder))
+        names = [f"{number}.png" for number in range(len(pictures()))] if shown else []
+        for name, picture in zip(names, pictures()):
+            picture.save(folder / kind / name)
+        request = {"texts": TEXTS, "pictures": names}
+        (folder / kind / "request.json").write_text(json.dumps(request), encoding="utf-8")
+        arguments += [f"org/{kind}", str(folder / kind)]
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "PYTHONPATH"))}
-    clean |= {"HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1"}
-    child = [sys.executable, "-P", sentence_transformers_child.__file__, REPOSITORY, str(tmp_path)]
-    done = subprocess.run(child, cwd=tmp_path, env=clean, capture_output=True, text=True, timeout=300)
+    clean |= {"HF_HOME": str(folder / "home"), "HF_HUB_OFFLINE": "1"}
+    child = [sys.executable, "-P", sentence_transformers_child.__file__, *arguments]
+    done = subprocess.run(child, cwd=folder, env=clean, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
+    return {kind: folder / kind for kind in STRANGERS}
 
-    found = load_file(tmp_path / "found.safetensors")
-    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", STRANGERS)
+def test_in_a_process_without_our_packages(kind: str, encoded: dict[str, Path]) -> None:
+    checkpoint = (*build(kind), encoded[kind])
+    found = load_file(encoded[kind] / "found.safetensors")
+    report = json.loads((encoded[kind] / "report.json").read_text(encoding="utf-8"))
     assert report["module"].startswith("transformers_modules.")
     assert report["imported"] == [] and report["refused"] == list(remote_code_child.OURS)
     close(found["texts"], text_features(checkpoint))
