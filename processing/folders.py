@@ -42,3 +42,12 @@ def walk_files(
         entered.add((status.st_dev, status.st_ino))
         folders[:] = [name for name in sorted(folders) if included(Path(parent, name), True)]
         yield from (path for path in (Path(parent, name) for name in sorted(names)) if included(path, False))
+
+
+def file_identity(file: Path) -> tuple[int, int] | None:
+    """Return what all names of a file have in common; None if there is no such file."""
+    try:
+        status = os.stat(file)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -72,7 +72,7 @@ class AddReport:
     def join(self, other: "AddReport") -> None:
         """Add what became of another source."""
         self.busy = self.busy or other.busy
-        for name in ("added", "replaced", "unchanged", "moved", "animations"):
+        for name in ("added", "replaced", "unchanged", "moved", "animations", "written", "unread"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.broken += other.broken
         self.unreadable += other.unreadable

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from processing.device import check_names
+from processing.names import stored_path
 from processing.writing import part_path
 
 from ..arguments import check_checkpoint, repository_of
@@ -67,7 +68,12 @@ def build_gallery(
     else:
         encoder = _with_sentences(_encoder(model, **loading), options.description_weight)
         catalogue = Catalogue.create(folder, _empty_state(encoder, options))
-    report = _add(catalogue, candidates, encoder, options)
+    try:
+        report = _add(catalogue, candidates, encoder, options)
+    except UserError:
+        if not exists and not _state(catalogue).items:
+            _forget(catalogue)
+        raise
     _check_not_empty(catalogue, report, not exists)
     convert_gallery(catalogue, *form)
     _compare_with_unrelated(catalogue, encoder, report)
@@ -219,19 +225,27 @@ def _check_not_empty(catalogue: Catalogue, report: "AddReport", new: bool) -> No
     if _state(catalogue).items:
         return
     if new:
-        catalogue.close()
-        catalogue.path.unlink()
-        if not any(catalogue.folder.iterdir()):
-            catalogue.folder.rmdir()
+        _forget(catalogue)
     name, reason = report.broken[0] if report.broken else ("it", "there is nothing in it")
     raise UserError(f"None of {len(report.broken)} files could be used; the first is {name}: {reason}")
+
+
+def _forget(catalogue: Catalogue) -> None:
+    """Delete a new gallery without items, unless it has descriptions, from which the same call resumes."""
+    if (catalogue.folder / DESCRIPTIONS_FILE).exists():
+        return
+    catalogue.close()
+    catalogue.path.unlink()
+    if not any(catalogue.folder.iterdir()):
+        catalogue.folder.rmdir()
 
 
 def _add(catalogue: Catalogue, source: Source, encoder: "Encoder", options: AddOptions) -> "AddReport":
     """Add a source; files that were moved into it from where the gallery knows them keep their views."""
     from .reconcile import reconcile
 
-    moved = reconcile(catalogue, source.read(0, source.count)).moved if source.kind == FOLDER else 0
+    walked = [stored_path(source.location)] if source.ignored is not None else []
+    moved = reconcile(catalogue, source.read(0, source.count), walked).moved if source.kind == FOLDER else 0
     report = add_source(catalogue, source, encoder, options)
     report.moved, report.unchanged = moved, max(0, report.unchanged - moved)
     return report
@@ -243,6 +257,8 @@ def add_source(catalogue: Catalogue, source: Source, encoder: "Encoder", options
     from .writing import open_reader, read_writing
 
     source.fits = encoder.takes_features
+    # Before hours of work that do without it.
+    read = open_reader() if options.ocr else None
     descriptions: Mapping[str, str] = read_descriptions(catalogue.folder)
     if options.describe_with is not None:
         journal = catalogue.folder / DESCRIPTIONS_FILE
@@ -253,7 +269,6 @@ def add_source(catalogue: Catalogue, source: Source, encoder: "Encoder", options
             "--frames makes videos of animations, but the model takes pictures only; leave it out, or choose a model "
             "that was trained on videos."
         )
-    read = open_reader() if options.ocr else None
     storage = open_storage(catalogue.folder, _state(catalogue))
     reading = (options.workers, options.processes)
     adder = Adder(catalogue, storage, encoder, options.batch_size, *reading, options.commit_seconds)

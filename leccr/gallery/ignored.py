@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from processing.names import stored_name
 from processing.suffixes import COMPANIONS
@@ -41,6 +41,10 @@ _SENTENCES = {
     HIDDEN: "hidden, since its name or its folder's begins with a dot",
 }
 _SENTENCE_OF_SEVERAL = {HIDDEN: "hidden, since their names or their folders' begin with a dot"}
+
+
+# Of POSIX, which the library does not know.
+_CLASS = re.compile(r"\[:\w+:\]")
 
 
 class Ignored:
@@ -101,7 +105,7 @@ class Ignored:
             file = folder / IGNORE_FILE
             try:
                 # A pipe of this name would be waited for.
-                lines = read_text(file).splitlines() if file.is_file() else ()
+                lines = re.split(r"\r?\n", read_text(file)) if file.is_file() else ()
             except OSError as error:
                 raise UserError(f"{file} cannot be read: {error.strerror}.") from error
             self._files[folder] = _compiled(lines, str(file))
@@ -134,7 +138,13 @@ def sentences(counts: Counter[str]) -> list[str]:
 
 
 def check_patterns(patterns: Iterable[str]) -> None:
-    """Raise UserError if one of the patterns of `--exclude` is none."""
+    """Raise UserError if one of the patterns of `--exclude` is none, or would leave nothing out whatever there is."""
+    patterns = list(patterns)
+    for pattern in patterns:
+        if "\n" in pattern:
+            raise UserError(f"The pattern {pattern!r} of --exclude has a line break; write ? in its place.")
+        if pattern.startswith("#"):
+            raise UserError(f"The pattern {pattern!r} of --exclude is a comment; write \\{pattern} for such a name.")
     _compiled(patterns, "--exclude")
 
 
@@ -149,9 +159,12 @@ def _compiled(patterns: Iterable[str], origin: str) -> "GitIgnoreSpec | None":
     for number, line in used:
         try:
             GitIgnoreSpec.from_lines([line])
-        except (ValueError, re.error) as error:
+            understood = not _CLASS.search(line)
+        except (ValueError, re.error):
+            understood = False
+        if not understood:
             where = origin if origin == "--exclude" else f"line {number} of {origin}"
-            raise UserError(f"The pattern {line!r} of {where} is none; write it as in a .gitignore.") from error
+            raise UserError(f"The pattern {line!r} of {where} is none; write it as in a .gitignore, such as *.[a-z]*.")
     return GitIgnoreSpec.from_lines([line for _, line in used])
 
 
@@ -159,7 +172,23 @@ def _verdict(patterns: "GitIgnoreSpec | None", folder: Path, path: Path, is_fold
     if patterns is None:
         return None
     name = stored_name(path.relative_to(folder).as_posix())
-    return patterns.check_file(f"{name}/" if is_folder else name).include
+    matching = (pattern for pattern in reversed(patterns.patterns) if _is_meant(pattern, name, is_folder))
+    return next((pattern.include for pattern in matching), None)
+
+
+def _is_meant(pattern: Any, name: str, is_folder: bool) -> bool:
+    """Return whether a pattern is about this very file or folder, and not about a folder above, which was asked before.
+
+    The library's own verdict is about a whole path, where `!*/` does not take folders back that `*` leaves out.
+    """
+    if pattern.regex is None:
+        return False
+    # A group is the slash behind the folder that a pattern is about.
+    found = pattern.regex.search(name)
+    if found is not None and not any(found.groups()):
+        return True
+    slashes = pattern.regex.finditer(f"{name}/") if is_folder else ()
+    return any(any(slash.groups()) and slash.end() > len(name) for slash in slashes)
 
 
 def _count_files(folder: Path) -> int:

@@ -1,5 +1,6 @@
 """`leccr gallery sync | relocate | duplicates`: what they do and print."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ def run_sync(folder: Path, model: str | None, options: SyncOptions, watch: bool,
                 _print_report(gallery, report)
             if not number:
                 note("Watching the folders; Ctrl-C ends.")
+            # Seen at once, also where the output goes to a file.
+            sys.stdout.flush()
 
 
 def _print_report(gallery: Gallery, report: SyncReport) -> None:

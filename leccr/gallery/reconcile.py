@@ -3,10 +3,12 @@
 import os
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
+from processing.folders import file_identity
 from processing.read_ahead import read_ahead
 
 from ..errors import UserError
@@ -57,7 +59,7 @@ class _Open:
     rows: Rows
 
 
-def reconcile(catalogue: Catalogue, candidates: Sequence[Candidate]) -> Reconciled:
+def reconcile(catalogue: Catalogue, candidates: Sequence[Candidate], walked: Sequence[Path] = ()) -> Reconciled:
     """Give items whose files were moved or renamed their new paths, and touched ones their new times, in one step.
 
     A file belongs to an item if it has its content, and the item's own file is gone or has another content now. So two
@@ -66,9 +68,10 @@ def reconcile(catalogue: Catalogue, candidates: Sequence[Candidate]) -> Reconcil
     Args:
         catalogue: The gallery's catalogue.
         candidates: Files of folders.
+        walked: Folders all of whose files are among these.
     """
     opened, changed = _opened(catalogue, candidates)
-    donors = _donors(catalogue, opened)
+    donors = _donors(catalogue, opened, {candidate.key for candidate in candidates}, walked)
     hashes = _hashes([each for each in opened if each.size in {rows[0].size for rows in donors}])
     touched = [each for each in opened if each.rows and hashes.get(each.candidate.key) == each.rows[0].hash != ""]
     moves = _moves(opened, donors, hashes, {each.candidate.key for each in touched})
@@ -106,9 +109,10 @@ def _changed(candidate: Candidate, rows: Rows) -> bool:
     return any((description, candidate.kind) != (item.description, item.kind) for item in rows)
 
 
-def _donors(catalogue: Catalogue, opened: Iterable[_Open]) -> list[Rows]:
+def _donors(catalogue: Catalogue, opened: Sequence[_Open], known: set[str], walked: Sequence[Path]) -> list[Rows]:
     """Return the items of files that one of these may be, as they are no longer where they were, or have changed."""
     keys = {each.candidate.key for each in opened}
+    new = {file_identity(each.candidate.file) for each in opened if not each.rows and each.candidate.file} - {None}
     sizes = sorted({each.size for each in opened})
     files: dict[tuple[int, str], list[Item]] = defaultdict(list)
     with catalogue.reading() as connection:
@@ -117,15 +121,20 @@ def _donors(catalogue: Catalogue, opened: Iterable[_Open]) -> list[Rows]:
             block = sizes[start : start + CANDIDATES_PER_READ]
             for item in select_items(connection, f"size IN ({','.join('?' * len(block))})", block, "number"):
                 files[item.source, item.path].append(item)
-    return [rows for rows in files.values() if _may_have_moved(rows[0], sources, keys)]
 
+    def may_have_moved(item: Item) -> bool:
+        kind, location = sources.get(item.source, ("", ""))
+        if kind != FOLDER:
+            return False
+        key, file = f"{location}/{item.path}", file_of(item, sources)
+        if key in keys or file is None or key in known:
+            return key in keys
+        if not os.path.lexists(file):
+            return True
+        # The file was found by another name: a link leads to it, or only the case of letters has changed.
+        return any(map(file.is_relative_to, walked)) and file_identity(file) in new
 
-def _may_have_moved(item: Item, sources: dict[int, tuple[str, str]], keys: set[str]) -> bool:
-    kind, location = sources.get(item.source, ("", ""))
-    if kind != FOLDER:
-        return False
-    file = file_of(item, sources)
-    return f"{location}/{item.path}" in keys or (file is not None and not os.path.lexists(file))
+    return [rows for rows in files.values() if may_have_moved(rows[0])]
 
 
 def _hashes(opened: Sequence[_Open]) -> dict[str, str]:

@@ -3,18 +3,20 @@
 import dataclasses
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from processing.folders import file_identity
 from processing.names import stored_path
 
 from ..errors import UserError
 from .add import AddReport
 from .build import add_source, finish_adding
-from .candidates import Source, read_descriptions
-from .ignored import Ignored, ignored_in
+from .candidates import Candidate, Source, read_descriptions
+from .ignored import SYSTEM_FOLDERS, Ignored, ignored_in
 from .known import described
 from .options import SyncOptions
 from .reconcile import reconcile
@@ -77,10 +79,12 @@ def sync_gallery(catalogue: Catalogue, load: "Callable[[], Encoder]", options: S
     """
     folders = _folders(catalogue, options)
     sources = _walk(catalogue, folders, options)
-    found = reconcile(catalogue, [candidate for source, _ in sources for candidate in source.read(0, source.count)])
+    walked = [stored_path(source.location) for source, _ in sources if source.ignored is not None]
+    candidates = [candidate for source, _ in sources for candidate in _candidates(source)]
+    found = reconcile(catalogue, candidates, walked)
     report = SyncReport(moved=found.moved, removed=found.displaced)
     _settle_items(catalogue, [source for source, _ in sources], options.keep_missing, report)
-    pending = bool(found.pending or options.describe_with)
+    pending = bool(found.pending or options.describe_with or options.ocr)
     for source, own in sources:
         added = add_source(catalogue, source, load(), own) if pending else _unchanged(source)
         report.join(added)
@@ -133,7 +137,7 @@ def _walk(catalogue: Catalogue, folders: Sequence[Followed], options: SyncOption
         source = files_source(list(singles), roots, next(iter(singles)).parent)
         candidates = [
             dataclasses.replace(candidate, kind=singles[candidate.file].kind)
-            for candidate in source.read(0, source.count)
+            for candidate in _candidates(source)
             if candidate.file is not None
         ]
         source.read = lambda begin, end: candidates[begin:end]
@@ -143,8 +147,12 @@ def _walk(catalogue: Catalogue, folders: Sequence[Followed], options: SyncOption
     return sources
 
 
+def _candidates(source: Source) -> list[Candidate]:
+    return source.read(0, source.count)
+
+
 def _describe(source: Source, descriptions: Mapping[str, str]) -> None:
-    candidates = [described(candidate, descriptions) for candidate in source.read(0, source.count)]
+    candidates = [described(candidate, descriptions) for candidate in _candidates(source)]
     source.read = lambda begin, end: candidates[begin:end]
 
 
@@ -169,14 +177,16 @@ def _files(catalogue: Catalogue) -> Iterator[tuple[Item, str, Path | None]]:
 
 def _settle_items(catalogue: Catalogue, sources: Sequence[Source], keep_missing: bool, report: SyncReport) -> None:
     """Remove or mark the items whose files are gone, and remove those whose files are left out now."""
-    keys = {candidate.key for source in sources for candidate in source.read(0, source.count)}
+    keys = {candidate.key for source in sources for candidate in _candidates(source)}
     ignored = [source.ignored for source in sources if source.ignored is not None]
+    files_found = [each.file for source in sources for each in _candidates(source) if each.file is not None]
+    found = cache(lambda: {*map(file_identity, files_found)} - {None})
     unreadable = [Path(folder) for source in sources for folder in source.unreadable]
     numbers: dict[str, list[int]] = defaultdict(list)
     files: dict[str, set[tuple[str, str]]] = defaultdict(set)
     for item, location, file in _files(catalogue):
         present = f"{location}/{item.path}" in keys
-        what = PRESENT if present else _what_became(file, stored_path(location), ignored, unreadable)
+        what = PRESENT if present else _what_became(file, stored_path(location), ignored, unreadable, found)
         numbers[what].append(item.number)
         files[what].add((location, item.path))
     gone = [] if keep_missing else numbers[GONE]
@@ -199,8 +209,22 @@ def _settle_items(catalogue: Catalogue, sources: Sequence[Source], keep_missing:
             forget_empty(connection)
 
 
-def _what_became(file: Path | None, root: Path, ignored: Sequence[Ignored], unreadable: Sequence[Path]) -> str:
-    """Return whether a file that was not found is gone, excluded or present, or why that is not known."""
+def _what_became(
+    file: Path | None,
+    root: Path,
+    ignored: Sequence[Ignored],
+    unreadable: Sequence[Path],
+    found: Callable[[], Set[tuple[int, int] | None]],
+) -> str:
+    """Return whether a file that was not found is gone, excluded or present, or why that is not known.
+
+    Args:
+        file: The file; None if it is none that may be looked at.
+        root: The folder that it was added with.
+        ignored: What is left out of the folders.
+        unreadable: Folders that cannot be read.
+        found: Returns the identities of the files that were found.
+    """
     reason = _unavailable(root)
     if reason is not None:
         return f"{root} {reason}"
@@ -215,22 +239,28 @@ def _what_became(file: Path | None, root: Path, ignored: Sequence[Ignored], unre
         return GONE
     except OSError as error:
         return f"{file.parent} cannot be read ({error.strerror})"
-    left_out = any(file.is_relative_to(each.root) and each.leaves_out(file) for each in ignored)
-    return EXCLUDED if left_out else PRESENT
+    if any(file.is_relative_to(each.root) and each.leaves_out(file) for each in ignored):
+        return EXCLUDED
+    # A folder took its place; or it was found by another name, as where only the case of letters has changed.
+    return GONE if file.is_dir() or file_identity(file) in found() else PRESENT
 
 
 def _unavailable(folder: Path) -> str | None:
     """Return why nothing can be said about the files of a folder; None if they can be looked for.
 
-    A folder without anything in it is taken for a drive that is not there: removing all items by mistake would cost
-    hours of encoding, and `leccr gallery remove` does it on purpose.
+    A folder without anything in it, but for what systems leave, is taken for a drive that is not there: removing all
+    items by mistake would cost hours of encoding, and `leccr gallery remove` does it on purpose.
     """
     if not folder.is_absolute():
         return "is not a folder of this machine"
     try:
         with os.scandir(folder) as entries:
-            return None if any(entries) else "is empty, as where a drive is not mounted"
+            return None if any(map(_is_of_people, entries)) else "is empty, as where a drive is not mounted"
     except FileNotFoundError:
         return "does not exist"
     except OSError as error:
         return f"cannot be read ({error.strerror})"
+
+
+def _is_of_people(entry: "os.DirEntry[str]") -> bool:
+    return not entry.name.startswith(".") and entry.name.casefold() not in SYSTEM_FOLDERS

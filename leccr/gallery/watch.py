@@ -5,6 +5,8 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
+from processing.faults import fault_of_the_machine
+
 from ..errors import UserError, missing_extra
 from .options import SyncOptions
 from .store.catalogue import Catalogue
@@ -72,9 +74,12 @@ def watch_gallery(
 def _synchronised(catalogue: Catalogue, load: "Callable[[], Encoder]", options: SyncOptions) -> SyncReport:
     try:
         return sync_gallery(catalogue, load, options)
-    except UserError as error:
+    except Exception as error:
         # A pattern that is being written, or a disk that is full: the next change tries again.
-        return SyncReport(broken=[(str(catalogue.folder), str(error))])
+        reason = str(error) if isinstance(error, UserError) else fault_of_the_machine(error)
+        if reason is None:
+            raise
+        return SyncReport(broken=[(str(catalogue.folder), reason)])
 
 
 def _folders(catalogue: Catalogue) -> list[Path]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from processing.folders import walk_files
+from processing.folders import file_identity, walk_files
 
 
 def walk(root: Path, **options: bool) -> tuple[list[str], list[tuple[str, str]]]:
@@ -64,3 +64,9 @@ def test_a_folder_that_vanishes_meanwhile_is_named(tree: Path) -> None:
     assert [(Path(name).name, reason) for name, reason in problems] == [
         ("b", "the folder cannot be read: No such file or directory")
     ]
+
+
+def test_names_of_the_same_file(tree: Path) -> None:
+    (tree / "link").symlink_to("0.png")
+    assert file_identity(tree / "link") == file_identity(tree / "0.png") != file_identity(tree / "a" / "1.png")
+    assert file_identity(tree / "none") is None

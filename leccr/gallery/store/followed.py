@@ -40,7 +40,7 @@ def followed_folders(connection: sqlite3.Connection) -> list[Followed]:
     rows = connection.execute("SELECT location, exclude, frames FROM followed ORDER BY location").fetchall()
     # A NUL, which no path has, can only come from a damaged gallery.
     return [
-        Followed(location, tuple(exclude.splitlines()), bool(frames))
+        Followed(location, tuple(filter(None, exclude.split("\n"))), bool(frames))
         for location, exclude, frames in rows
         if "\0" not in location
     ]

@@ -40,13 +40,17 @@ def test_the_nearest_rule_decides(tmp_path: Path) -> None:
         ("/a.png", ["sub/a.png", "sub/b.png", "x/a.jpg.png"]),
         ("a.*", ["sub/b.png"]),
         ("**/sub/a*", ["a.png", "sub/b.png", "x/a.jpg.png"]),
+        ("*\n!*/\n!b.png", ["sub/b.png"]),
+        ("sub/**\n!sub/b.png", ["a.png", "sub/b.png", "x/a.jpg.png"]),
+        ("sub/\n!sub/b.png", ["a.png", "x/a.jpg.png"]),
+        ("a*\n!sub/", ["sub/b.png"]),
         ("# comment", ["a.png", "sub/a.png", "sub/b.png", "x/a.jpg.png"]),
         ("", ["a.png", "sub/a.png", "sub/b.png", "x/a.jpg.png"]),
     ],
 )
 def test_patterns_are_those_of_a_gitignore(tmp_path: Path, pattern: str, left: list[str]) -> None:
     write(tmp_path, "a.png", "sub/a.png", "sub/b.png", "x/a.jpg.png")
-    assert kept(tmp_path, Ignored(tmp_path, {tmp_path: [pattern]})) == left
+    assert kept(tmp_path, Ignored(tmp_path, {tmp_path: pattern.split("\n")})) == left
 
 
 def test_what_is_left_out_by_default_can_be_taken_back(tmp_path: Path) -> None:
@@ -98,3 +102,21 @@ def test_files_of_patterns_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / IGNORE_FILE).unlink()
     os.mkfifo(tmp_path / IGNORE_FILE)
     assert kept(tmp_path, Ignored(tmp_path, {})) == ["a.png"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        ("#recycle", "'#recycle' of --exclude is a comment; write \\\\#recycle"),
+        ("[[:alpha:]].png", "of --exclude is none"),
+        ("a\nb", "'a\\\\nb' of --exclude has a line break"),
+    ],
+)
+def test_patterns_that_would_leave_nothing_out(tmp_path: Path, pattern: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        ignored_in([], str(tmp_path), [pattern])
+
+
+def test_lines_of_patterns_end_only_where_those_of_a_gitignore_do(tmp_path: Path) -> None:
+    write(tmp_path, "a\u2028b.png", "b.png", "c.png", root="a\u2028b.png\r\nc.png\r\n")
+    assert kept(tmp_path, Ignored(tmp_path, {})) == ["b.png"]

@@ -1,8 +1,11 @@
 """Galleries that follow their folders while these change."""
 
+import errno
+import os
 import shutil
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,3 +58,23 @@ def test_nothing_to_watch(folder: Path, encoder: Encoder) -> None:
             connection.execute("DELETE FROM followed")
         with pytest.raises(UserError, match="no folder that can be watched"):
             next(gallery.watch())
+
+
+def test_a_disk_that_is_full_does_not_end_it(
+    folder: Path, photos: Path, encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, stop = Path(shutil.copytree(photos, tmp_path / "photos")), threading.Event()
+    with Gallery.open(folder, encoder) as gallery:
+        gallery.relocate(photos, own)
+        tiny_gallery.paint(own / "new.png", 8)
+
+        def fail(*arguments: Any) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        reports = gallery.watch(stop)
+        with monkeypatch.context() as patch:
+            patch.setattr("leccr.gallery.store.storage.FileStorage.append", fail)
+            assert "the disk is full" in next(reports).broken[0][1].lower()
+        (own / "other.txt").touch()
+        assert any(report.added == 1 for report in reports)
+        stop.set()

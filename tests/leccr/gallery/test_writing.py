@@ -63,6 +63,12 @@ def test_writing_is_found_and_read_once(folder: Path, reads: list[Any], encoder:
         assert gallery.search('"invoice"') == [] and len(reads) == 7
 
 
+def test_a_synchronised_gallery_is_read(folder: Path, reads: list[Any], encoder: Encoder, tmp_path: Path) -> None:
+    with Gallery.build(folder, encoder, tmp_path / "g") as gallery:
+        assert gallery.sync(ocr=True).written == 1, "though no file has changed"
+        assert names_of(gallery.search('"invoice"')) == ["wide.png"]
+
+
 def test_a_run_that_is_stopped_goes_on(
     folder: Path, reads: list[Any], encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,6 +115,7 @@ def test_what_is_missing_is_one_sentence(
     with pytest.raises(UserError, match=message) as caught:
         Gallery.build(photos(tmp_path / "p", 2), encoder, tmp_path / "g", ocr=True)
     assert "\n" not in str(caught.value)
+    assert not (tmp_path / "g").exists(), "nothing is left of a gallery that could not be made"
 
 
 def test_writing_of_an_untrusted_gallery(folder: Path, reads: list[Any], encoder: Encoder, tmp_path: Path) -> None:
