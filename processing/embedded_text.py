@@ -68,7 +68,8 @@ def _xmp_values(root: ElementTree.Element, name: str) -> Iterator[str]:
     for description in root.iter(f"{_RDF}Description"):
         yield from filter(None, [description.get(name)])
     for element in root.iter(name):
-        items = [item.text for item in element.iter(f"{_RDF}li")]
+        # Only where lists have them: looking anywhere below takes for ever where elements are nested.
+        items = [item.text for item in element.findall(f"./*/{_RDF}li")]
         yield from filter(None, items or [element.text])
 
 

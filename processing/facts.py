@@ -22,7 +22,7 @@ _DATE = re.compile(
     r"([0-9]{4})[-:/.]([0-9]{1,2})[-:/.]([0-9]{1,2})"
     r"(?:[ T]+([0-9]{1,2})[:.]([0-9]{2})(?:[:.]([0-9]{2})(?:[.,][0-9]*)?)?)?\s*(Z|[+-][0-9]{2}:?[0-9]{2})?"
 )
-_ZONE = re.compile(r"Z|([+-])([0-9]{2}):?([0-9]{2})")
+_ZONE = re.compile(r"Z|([+-])([0-9]{2}):?([0-5][0-9])")
 # Kiribati is 14 hours ahead of Greenwich.
 _MOST_ZONE = 15 * 60
 _XMP_PLACE = re.compile(r"([0-9.]+),([0-9.]+)(?:,([0-9.]+))?([NSEW])")
@@ -124,7 +124,8 @@ def _first_date(dates: Iterator[tuple[Any, Any]]) -> tuple[str | None, int | Non
     """Return the first date that can be read, its zone, and whether one before it could not be read."""
     unreadable = False
     for value, zone in dates:
-        text = str(value or "").strip("\0 ")
+        # What is after a NUL is no part of a text in EXIF data.
+        text = str(value or "").partition("\0")[0].strip()
         # EXIF has blanks for a date that is not known.
         if not set(text) - set(" :-"):
             continue

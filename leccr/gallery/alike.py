@@ -120,11 +120,11 @@ def varied(snapshot: Snapshot, ranking: Ranking, k: int) -> Ranking:
     """Return k answers by maximal marginal relevance: each is relevant, and unlike those before it.
 
     The best answer stays the first. Relevance is the score, from 0 for the last of the answers to choose from to 1 for
-    the first, and likeness is 1 at no distance and 0 at the usual one.
+    the first, and likeness is 1 at no distance and 0 at the usual one. Answers beyond `MOST_COMPARED` stay as they are.
     """
     compared = chosen(ranking, slice(MOST_COMPARED))
     if len(compared.positions) < 2:
-        return compared
+        return chosen(ranking, slice(k))
     rows, usual = signatures(snapshot.engine, compared.positions), likeness_of(snapshot).usual
     # Words may have changed the order of the scores.
     relevance = np.linspace(1, 0, len(rows))
@@ -135,7 +135,7 @@ def varied(snapshot: Snapshot, ranking: Ranking, k: int) -> Ranking:
         worth = (1 - VARIETY) * relevance - VARIETY * likeness
         worth[picked] = -np.inf
         picked.append(int(worth.argmax()))
-    return chosen(compared, picked)
+    return chosen(ranking, [*picked, *range(len(rows), min(k, len(ranking.positions)))])
 
 
 def chosen(ranking: Ranking, indices: Any) -> Ranking:

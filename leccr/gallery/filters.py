@@ -18,11 +18,14 @@ TEXT_FACTS = ("camera", "title", "keywords", "caption", "writing")
 PLACES, TAKEN = ("latitude", "longitude"), "taken"
 COLUMNS = (*TEXT_COLUMNS, *NUMBER_COLUMNS, *MOMENT_COLUMNS, TAKEN, *PLACES, *TEXT_FACTS)
 KINDS = (IMAGE, VIDEO)
+# SQLite takes up to a thousand.
+MOST_CONDITIONS = 500
 DAY = datetime.timedelta(days=1)
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _CONDITION = re.compile(
     r"""\s*(?P<column>\w+)\s*(?P<operator>!=|<=|>=|=|~|<|>)\s*(?P<value>"[^"]*"|'[^']*'|[^\s"']\S*)\s*"""
 )
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
 _CLOCK = re.compile(r"([0-9]{1,4}:){0,2}[0-9]{1,9}(\.[0-9]{1,3})?")
 _TAKEN = re.compile(r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2})(?:[T ]([0-9]{2})(?::([0-9]{2})(?::([0-9]{2}))?)?)?)?)?")
 _WITH_ZONE = re.compile(r".*T.*(Z|[+-][0-9]{2}:?[0-9]{2})", re.IGNORECASE)
@@ -65,6 +68,8 @@ def parse_filter(text: str) -> tuple[str, list[Any]]:
                 f"In the filter {text!r}, `and` is missing before {text[position:][:30]!r}; put a value that has "
                 "spaces into quotes."
             )
+        if len(conditions) == MOST_CONDITIONS:
+            raise UserError(f"The filter has more than {MOST_CONDITIONS} conditions; use fewer.")
         position = following.end()
 
 
@@ -116,10 +121,10 @@ def _fact(expression: str) -> str:
 
 
 def _degrees(column: str, operator: str, value: str) -> tuple[str, float]:
-    try:
-        return f"{_fact(column)} {operator} ?", float(value)
-    except ValueError as error:
-        raise UserError(f"{column} is a number of degrees, such as 48.137, and not {value!r}.") from error
+    # Python's `float` takes nan, which nothing is above or below, and 1_0.
+    if not _NUMBER.fullmatch(value):
+        raise UserError(f"{column} is a number of degrees, such as 48.137, and not {value!r}.")
+    return f"{_fact(column)} {operator} ?", float(value)
 
 
 def _taken(operator: str, value: str) -> tuple[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from processing.errors import BrokenFileError
 from processing.facts import Facts
 from processing.shots import find_shots
 from processing.suffixes import is_image_name
@@ -17,7 +18,7 @@ from ..errors import UserError
 from ..models.encoder import Encoder, Inputs
 from .candidates import Candidate
 from .store.catalogue import VIDEO, Item, select_items
-from .store.moments import BEYOND, FRAGMENT, Moment, moment_id
+from .store.moments import BEYOND, FRAGMENT, MOST_SECONDS, Moment, moment_id
 
 Known = Mapping[str, Sequence[Item]]
 """The existing items of candidates, by their keys: one for each, or all shots of a long video."""
@@ -151,13 +152,16 @@ def _spans(candidate: Candidate, shots: str) -> list[Span]:
     """Return the shots of a video; none for what is no video file.
 
     Raises:
-        UserError: If it cannot be decoded.
+        UserError: If it cannot be decoded, or cannot be that long.
     """
     row = candidate.as_row()
     if candidate.kind != VIDEO or row.get("visual_features") is not None:
         return []
     # An animation is as short as it is.
-    return [] if is_image_name(row["video"]) else find_shots(row["video"], shots)
+    spans = [] if is_image_name(row["video"]) else find_shots(row["video"], shots)
+    if spans and spans[-1].end - spans[0].start > MOST_SECONDS:
+        raise BrokenFileError(f"{row['video']} claims to last for more than three years", "convert it or remove it")
+    return spans
 
 
 def open_part(candidate: Candidate, encoder: Encoder, span: Span | None = None) -> tuple[Part, bool]:

@@ -169,6 +169,14 @@ def test_broken_xmp_is_none(text: str) -> None:
     assert facts_of(xmp=text.encode()) == Facts()
 
 
+def test_values_of_xmp_are_only_where_they_belong() -> None:
+    """Looking for them anywhere below would take for ever where elements are nested."""
+    nested = f"{'<dc:title>' * 20_000}<x><rdf:Alt><rdf:li>lost</rdf:li></rdf:Alt></x>{'</dc:title>' * 20_000}"
+    info = PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", XMP.replace("<dc:subject>", f"{nested}<dc:subject>"))
+    assert facts_of("PNG", pnginfo=info).title == "Snow · 雪地"
+
+
 def iptc(*records: tuple[int, bytes]) -> bytes:
     """Return a segment of a JPEG with IPTC records of the second part."""
     data = b"".join(b"\x1c\x02" + bytes([number]) + len(text).to_bytes(2, "big") + text for number, text in records)

@@ -46,9 +46,10 @@ SCHEMA = {
         "CREATE TABLE sources (number INTEGER PRIMARY KEY, kind TEXT NOT NULL, location TEXT NOT NULL UNIQUE) STRICT"
     ),
     "items": (
-        "CREATE TABLE items (number INTEGER PRIMARY KEY, position INTEGER NOT NULL UNIQUE, source INTEGER NOT NULL, "
-        "id TEXT NOT NULL, path TEXT NOT NULL, kind TEXT NOT NULL, hash TEXT NOT NULL, size INTEGER NOT NULL, "
-        "time INTEGER NOT NULL, description TEXT, views INTEGER NOT NULL, "
+        # AUTOINCREMENT: the number of an item that was removed, which somebody may still have, is never another's.
+        "CREATE TABLE items (number INTEGER PRIMARY KEY AUTOINCREMENT, position INTEGER NOT NULL UNIQUE, "
+        "source INTEGER NOT NULL, id TEXT NOT NULL, path TEXT NOT NULL, kind TEXT NOT NULL, hash TEXT NOT NULL, "
+        "size INTEGER NOT NULL, time INTEGER NOT NULL, description TEXT, views INTEGER NOT NULL, "
         "checksum INTEGER NOT NULL, UNIQUE (source, id)) STRICT"
     ),
     "thumbnails": "CREATE TABLE thumbnails (number INTEGER PRIMARY KEY, picture BLOB NOT NULL) STRICT",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from leccr.gallery import Gallery
+from leccr.gallery import Gallery, alike
 from leccr.gallery.alike import Likeness, folded, likeness_of, signatures, varied
 from leccr.gallery.store.ranking import Ranking
 from leccr.gallery.store.snapshot import Snapshot
@@ -58,6 +58,15 @@ def test_unlike_answers_come_first(rows: np.ndarray) -> None:
     assert varied(mixed, ranking(7), 4).positions.tolist() == [0, 2, 4, 6]
     assert sorted(varied(mixed, ranking(7), 99).positions.tolist()) == list(range(7))
     assert varied(mixed, ranking(1), 3).positions.tolist() == [0]
+
+
+@pytest.mark.parametrize("most", [1, 5])
+def test_as_many_as_are_asked_for_though_few_are_compared(
+    rows: np.ndarray, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(alike, "MOST_COMPARED", most)
+    found = varied(snapshot(rows), ranking(30), 20).positions.tolist()
+    assert sorted(found[:most]) == list(range(most)) and found[most:] == list(range(most, 20))
 
 
 def test_distances_are_those_of_the_gallery(rows: np.ndarray) -> None:

@@ -90,6 +90,8 @@ def test_filters(dated: Path, where: str, expected: str) -> None:
         ("taken>=2024-06-01T00:00+99:00", "taken is a time such as"),
         ("taken>=summer", "taken is a time such as"),
         ("latitude>north", "latitude is a number of degrees, such as 48.137, and not 'north'"),
+        ("latitude>nan", "latitude is a number of degrees, such as 48.137, and not 'nan'"),
+        ("longitude<1_0", "longitude is a number of degrees"),
         ("latitude~4", "latitude cannot contain '4'"),
     ],
 )

@@ -99,6 +99,7 @@ def test_filters_select(connection: sqlite3.Connection, text: str, expected: str
         ("path~", "is not understood"),
         ("path~a and", "is not understood at 'its end'"),
         ("path~a and ", "is not understood at 'its end'"),
+        (" and ".join(["path~a"] * 501), "has more than 500 conditions"),
         ("path~my holiday", "`and` is missing before 'holiday'; put a value that has spaces into quotes"),
         ("path~a or path~b", "`and` is missing before 'or path~b'"),
         ("size>1MB", "size is a number of bytes, such as 1000000, and not '1MB'"),

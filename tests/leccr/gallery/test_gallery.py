@@ -122,6 +122,13 @@ def test_thumbnails(gallery: Gallery) -> None:
     assert gallery.thumbnail(best) is None
 
 
+def test_an_item_never_gets_the_number_of_one_that_was_removed(gallery: Gallery, tmp_path: Path) -> None:
+    last = max(gallery.search("en red 1", 20), key=lambda result: result.number)
+    gallery.remove([last.id])
+    gallery.add(tiny_gallery.paint(tmp_path / "other.png", 99))
+    assert gallery.thumbnail(last) is None, "it would be another picture's"
+
+
 def test_many_threads_search_at_once(gallery: Gallery) -> None:
     expected = [gallery.search(query, 5) for query in QUERIES]
     found: dict[int, Any] = {}

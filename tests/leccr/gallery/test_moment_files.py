@@ -10,6 +10,7 @@ import pytest
 
 from leccr.errors import UserError
 from leccr.gallery import Gallery
+from processing.video import Span
 from tests.leccr.gallery import films, tiny_gallery
 from tests.leccr.gallery.films import TIMES, colour, film, moments, opened
 from tests.leccr.gallery.tiny_gallery import contents, paint, run
@@ -125,6 +126,17 @@ class TestBadInput:
         film(tmp_path / "v" / "clip.mp4")
         with pytest.raises(UserError, match="the first is clip.mp4: The model returns infinite or undefined numbers"):
             Gallery.build(tmp_path / "v", broken, tmp_path / "g")
+
+    def test_a_video_of_impossible_length_is_left_out(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It would make all answers with it an error."""
+        monkeypatch.setattr("leccr.gallery.incoming.find_shots", lambda path, shots: [Span(0, 9e7), Span(9e7, 2e8)])
+        paint(tmp_path / "v" / "a.png", 1)
+        write_video(tmp_path / "v" / "long.mkv", ["red"] * 4)
+        with Gallery.build(tmp_path / "v", films.model(), tmp_path / "g") as gallery:
+            assert gallery.report is not None
+            [(name, reason)] = gallery.report.broken
+            assert name == "long.mkv" and "claims to last for more than three years" in reason
+            assert [each.path for each in gallery.search(QUERY)] == ["a.png"]
 
     def test_a_video_without_a_duration(self, filmed: Path, tmp_path: Path) -> None:
         """A raw stream has no times at all; a recording that was not closed only lacks them in its header."""
