@@ -25,7 +25,8 @@ from ..errors import UserError, missing_extra, no_model
 
 BATCH = 8
 MATCHING = "ForImageTextRetrieval"
-KEY_VARIABLE, TIMEOUT, REQUESTS = "LECCR_API_KEY", 120.0, 8
+# Somebody waits for the answer.
+KEY_VARIABLE, TIMEOUT, ATTEMPTS, REQUESTS = "LECCR_API_KEY", 60.0, 2, 8
 JUDGE = (
     "Judge whether the Document meets the requirements based on the Query and the Instruct provided. Note that the "
     'answer can only be "yes" or "no".\n<Instruct>: Retrieve pictures that show what the query describes.\n'
@@ -105,13 +106,13 @@ class Reranker(ABC):
         """Return a score (n,) for each of some answers, −inf for those that it can see nothing of.
 
         Raises:
-            UserError: If it returns undefined numbers.
+            UserError: If it fails, or returns undefined numbers, or not one for each answer.
         """
         begun = time.perf_counter()
         visible = [index for index, each in enumerate(shown) if self._sees(each)]
         found = np.full(len(shown), -np.inf)
         if visible:
-            found[visible] = self._scores(query, [shown[index] for index in visible])
+            found[visible] = self._checked_scores(query, [shown[index] for index in visible])
         self.seconds += time.perf_counter() - begun
         self.answers += len(visible)
         undefined = int((~np.isfinite(found[visible])).sum())
@@ -121,6 +122,24 @@ class Reranker(ABC):
                 f"{len(visible)} answers; try --dtype fp32, or choose another model."
             )
         return found
+
+    def _checked_scores(self, query: str, shown: Sequence[Shown]) -> np.ndarray:
+        try:
+            scores = np.asarray(self._scores(query, shown), np.float64)
+        except (UserError, torch.OutOfMemoryError):
+            raise
+        # What models raise where they are none of this kind.
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"The reranker {self.name} fails ({type(error).__name__}: {reason}); choose another model."
+            ) from error
+        if scores.shape != (len(shown),):
+            raise UserError(
+                f"The reranker {self.name} returns numbers of the shape {scores.shape} for {len(shown)} answers, "
+                "and not one for each; choose another model."
+            )
+        return scores
 
     def cost(self) -> str:
         """Return what it cost since this was last asked, in one sentence."""
@@ -224,7 +243,7 @@ class EndpointReranker(Reranker):
 
     def __init__(self, name: str, endpoint: str) -> None:
         super().__init__(name)
-        client = ChatClient(endpoint, name, os.environ.get(KEY_VARIABLE), timeout=TIMEOUT)
+        client = ChatClient(endpoint, name, os.environ.get(KEY_VARIABLE), timeout=TIMEOUT, attempts=ATTEMPTS)
         self.describer = EndpointDescriber(client, REQUESTS)
 
     def _scores(self, query: str, shown: Sequence[Shown]) -> list[float]:

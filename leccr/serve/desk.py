@@ -1,6 +1,7 @@
 """Answers clients' questions from one gallery: batches for the model, and threads for everything that waits."""
 
 import asyncio
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from ..gallery import Gallery
 
 THUMBNAIL_QUALITY = 85
-DATA_URL = "data:"
+# A text may begin with this word, too.
+DATA_URL = re.compile(r"data:([^\s,;/]+/[^\s,;]+)?(;[^\s,;]+)*(,|$)", re.IGNORECASE)
 # Decoded at the same time: some models want pictures in all their detail, which takes 150 MB for the largest.
 MOST_PICTURES_HELD = 8
 Value = TypeVar("Value")
@@ -175,7 +177,7 @@ class Desk:
 
 def is_picture(text: str) -> bool:
     """Return whether an input is a data URL, and not a text to embed."""
-    return text[: len(DATA_URL)].lower() == DATA_URL
+    return DATA_URL.match(text) is not None
 
 
 def _public_name(model: str) -> str:

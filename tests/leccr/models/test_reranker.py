@@ -1,5 +1,6 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from transformers import BlipForImageTextRetrieval, BlipProcessor
 
 from leccr.errors import UserError
 from leccr.models.reranker import Reranker, Shown
+from processing.generation.endpoint import ChatClient
 from tests.leccr.models.tiny_rerankers import build_blip, build_cross_encoder, build_judge
 from tests.processing.generation.chat_server import ChatServer, Reply, question_of
 
@@ -142,3 +144,31 @@ def test_other_models_are_one_sentence(make: Callable[[Path], str], message: str
     with pytest.raises(UserError, match=message) as caught:
         Reranker.load(name, "cpu")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        (lambda count: [[0.1, 0.9]] * count, r"returns numbers of the shape \(2, 2\) for 2 answers"),
+        (lambda count: [0.5] * (count + 1), r"returns numbers of the shape \(3,\) for 2 answers"),
+        (lambda count: [0.5, [1, 2]], r"fails \(ValueError: "),
+        (lambda count: [None] * count, "returns infinite or undefined numbers"),
+        (lambda count: {}["score"], r"fails \(KeyError: 'score'\)"),
+    ],
+)
+def test_what_is_no_score_is_one_sentence(pictures: list[Shown], scores: Callable[[int], Any], said: str) -> None:
+    class Odd(Reranker):
+        def _scores(self, query: str, shown: Sequence[Shown]) -> Any:
+            return scores(len(shown))
+
+    with pytest.raises(UserError, match=f"The reranker odd {said}") as caught:
+        Odd("odd").scores(QUERY, pictures[:2])
+    assert "\n" not in str(caught.value)
+
+
+def test_an_endpoint_that_fails_is_not_asked_for_long(pictures: list[Shown], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ChatClient.__init__, "__kwdefaults__", {"attempts": 6, "first_wait": 0.0})
+    with ChatServer(lambda number, payload: Reply(status=500)) as server:
+        with pytest.raises(UserError, match="failed 2 times; the last failure: status 500"):
+            Reranker.load("judge", endpoint=server.url).scores(QUERY, pictures[:1])
+        assert len(server.payloads) == 2

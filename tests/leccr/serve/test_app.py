@@ -123,6 +123,11 @@ def test_one_text_is_a_list_of_one_and_base64_is_the_same(client: TestClient) ->
     np.testing.assert_array_equal(np.frombuffer(base64.b64decode(packed["embedding"]), "<f4"), as_floats[0])
 
 
+def test_a_text_may_begin_as_a_picture_does(client: TestClient, gallery: Gallery) -> None:
+    texts = ["data: red", "Data:red blue, green", "data:base64"]
+    np.testing.assert_allclose(vectors(embed(client, input=texts)), gallery.encoder.texts(texts), rtol=0, atol=1e-5)
+
+
 def test_more_texts_than_a_batch(client: TestClient, gallery: Gallery) -> None:
     texts = [f"{name} {number}" for number in range(12) for name in NAMES]
     np.testing.assert_allclose(vectors(embed(client, input=texts)), gallery.encoder.texts(texts), rtol=0, atol=1e-5)
