@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -37,7 +36,7 @@ def signatures(engine: Engine, positions: np.ndarray) -> np.ndarray:
     views, counts = engine.at(positions)
     if not len(positions):
         return np.empty((0, views.shape[1]), np.float32)
-    means = np.stack([_unit(own).mean(axis=0) for own in by_item(views, counts)])
+    means = np.stack([own.mean(axis=0) for own in by_item(_unit(views), counts)])
     return _unit(means).astype(np.float32)
 
 
@@ -113,7 +112,7 @@ def folded(snapshot: Snapshot, ranking: Ranking, k: int) -> tuple[Ranking, dict[
         elif len(kept) < k:
             kept.append(index)
     kept += range(len(compared), len(compared) + max(0, min(k - len(kept), len(ranking.positions) - len(compared))))
-    return chosen(ranking, kept), others
+    return ranking.chosen(kept), others
 
 
 def varied(snapshot: Snapshot, ranking: Ranking, k: int) -> Ranking:
@@ -122,9 +121,9 @@ def varied(snapshot: Snapshot, ranking: Ranking, k: int) -> Ranking:
     The best answer stays the first. Relevance is the score, from 0 for the last of the answers to choose from to 1 for
     the first, and likeness is 1 at no distance and 0 at the usual one. Answers beyond `MOST_COMPARED` stay as they are.
     """
-    compared = chosen(ranking, slice(MOST_COMPARED))
+    compared = ranking.cut(MOST_COMPARED)
     if len(compared.positions) < 2:
-        return chosen(ranking, slice(k))
+        return ranking.cut(k)
     rows, usual = signatures(snapshot.engine, compared.positions), likeness_of(snapshot).usual
     # Words may have changed the order of the scores.
     relevance = np.linspace(1, 0, len(rows))
@@ -135,12 +134,7 @@ def varied(snapshot: Snapshot, ranking: Ranking, k: int) -> Ranking:
         worth = (1 - VARIETY) * relevance - VARIETY * likeness
         worth[picked] = -np.inf
         picked.append(int(worth.argmax()))
-    return chosen(ranking, [*picked, *range(len(rows), min(k, len(ranking.positions)))])
-
-
-def chosen(ranking: Ranking, indices: Any) -> Ranking:
-    """Return some of the items of a ranking, by their indices."""
-    return Ranking(ranking.positions[indices], ranking.scores[indices], ranking.views[indices])
+    return ranking.chosen([*picked, *range(len(rows), min(k, len(ranking.positions)))])
 
 
 def find_duplicates(catalogue: Catalogue, snapshot: Snapshot) -> list[list[Item]]:

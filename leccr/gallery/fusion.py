@@ -51,9 +51,10 @@ def telling_words(
         items: Number of items in the gallery.
         weight: Weight of words; without any, no term counts.
     """
+    half = items // 2
 
     def tells(phrase: str) -> bool:
-        return 0 < 2 * count_items_with(connection, phrase) <= items
+        return 0 < count_items_with(connection, phrase, half + 1) <= half
 
     terms = [tuple(term for term in own.terms if tells(term[1])) if weight else () for own in words]
     return [dataclasses.replace(own, terms=telling) for own, telling in zip(words, terms)]
@@ -85,25 +86,29 @@ def rank_together(
     """
     if words is None:
         return snapshot.rank(embeds, k, allowed)
+    depth = max(k, DEPTH)
     plain = [number for number, own in enumerate(words) if not own.required and not own.terms]
     rankings = dict(zip(plain, snapshot.rank(embeds[plain], k, allowed))) if plain else {}
     for number, own in enumerate(words):
         if number not in rankings:
             among = _having(connection, own.required, allowed)
-            spoken = ranked_by_words(connection, [phrase for _, phrase in own.terms]) if own.terms else []
-            rankings[number] = _fused(snapshot, embeds[[number]], spoken, k, among, weight)
+            spoken = _spoken(connection, own, among, depth)
+            embed = embeds[[number]]
+            rankings[number] = (
+                _fused(snapshot, embed, spoken, depth, among, weight).cut(k)
+                if spoken
+                else snapshot.rank(embed, k, among)[0]
+            )
     return [rankings[number] for number in range(len(words))]
 
 
 def with_words(connection: sqlite3.Connection, results: Sequence[Result], words: QueryWords) -> list[Result]:
     """Return the answers to a query, each with those of the query's words that it has."""
     texts = words_of(connection, [result.number for result in results]) if words.terms else {}
-    return [
-        dataclasses.replace(
-            result, words=tuple(term for term, phrase in words.terms if phrase in texts.get(result.number, ""))
-        )
-        for result in results
+    found = [
+        tuple(term for term, phrase in words.terms if phrase in texts.get(result.number, "")) for result in results
     ]
+    return [dataclasses.replace(result, words=own) if own else result for result, own in zip(results, found)]
 
 
 def _having(connection: sqlite3.Connection, required: Sequence[str], allowed: np.ndarray | None) -> np.ndarray | None:
@@ -114,27 +119,27 @@ def _having(connection: sqlite3.Connection, required: Sequence[str], allowed: np
     return having if allowed is None else np.intersect1d(having, allowed)
 
 
+def _spoken(connection: sqlite3.Connection, words: QueryWords, allowed: np.ndarray | None, depth: int) -> list[int]:
+    """Return the positions of those items that words speak for, the best first."""
+    if not words.terms:
+        return []
+    phrases = [phrase for _, phrase in words.terms]
+    if allowed is None:
+        return ranked_by_words(connection, phrases, depth)
+    among = set(allowed.tolist())
+    return [position for position in ranked_by_words(connection, phrases) if position in among][:depth]
+
+
 def _fused(
-    snapshot: Snapshot, embed: np.ndarray, spoken: list[int], k: int, allowed: np.ndarray | None, weight: float
+    snapshot: Snapshot, embed: np.ndarray, spoken: list[int], depth: int, allowed: np.ndarray | None, weight: float
 ) -> Ranking:
-    depth = max(k, DEPTH)
-    [seen] = snapshot.rank(embed, depth if spoken else k, allowed)
-    among = None if allowed is None else set(allowed.tolist())
-    spoken = [position for position in spoken if among is None or position in among][:depth]
-    if not spoken:
-        return Ranking(seen.positions[:k], seen.scores[:k], seen.views[:k])
-    known, further = len(seen.positions), np.setdiff1d(spoken, seen.positions)
-    if len(further):
-        # Whatever words find has a score, too.
-        [rest] = snapshot.rank(embed, len(further), further)
-        pairs = [(getattr(seen, name), getattr(rest, name)) for name in ("positions", "scores", "views")]
-        seen = Ranking(*map(np.concatenate, pairs))
     by_words = {position: rank for rank, position in enumerate(spoken, start=1)}
-    points = np.zeros(len(seen.positions))
-    points[:known] = (1 - weight) / (SMOOTHING + np.arange(1, known + 1))
+    # Whatever words find has a score, too.
+    [seen] = snapshot.rank(embed, depth, allowed, by_words)
+    ranks = np.arange(1, len(seen.positions) + 1)
+    points = np.where(ranks <= depth, (1 - weight) / (SMOOTHING + ranks), 0.0)
     for index, position in enumerate(seen.positions.tolist()):
         if position in by_words:
             points[index] += weight / (SMOOTHING + by_words[position])
     # Stable: equals stay in the order of their scores.
-    best = np.argsort(-points, kind="stable")[:k]
-    return Ranking(seen.positions[best], seen.scores[best], seen.views[best])
+    return seen.chosen(np.argsort(-points, kind="stable"))

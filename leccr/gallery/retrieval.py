@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .alike import chosen, folded, varied
+from .alike import folded, varied
 from .confidence import confidences
 from .filters import parse_filter
 from .fusion import check_weight_of_words, rank_together, telling_words, with_words
@@ -171,7 +171,7 @@ def _one_per_video(
         if count >= items or all(
             len(own.positions) >= k or len(ranking.positions) < count for own, ranking in zip(best, rankings)
         ):
-            return [chosen(own, slice(k)) for own in best]
+            return [own.cut(k) for own in best]
         count *= MORE
 
 
@@ -180,4 +180,4 @@ def _first_of_each(ranking: Ranking, videos: Mapping[int, Any]) -> Ranking:
     first: dict[Any, int] = {}
     for index, group in enumerate(groups):
         first.setdefault(group, index)
-    return chosen(ranking, list(first.values()))
+    return ranking.chosen(list(first.values()))

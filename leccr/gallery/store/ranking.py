@@ -1,7 +1,8 @@
 """From rows of an engine to the best items: exactly the ranking of all fused scores, ties included."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -54,6 +55,17 @@ class Ranking:
     scores: np.ndarray
     views: np.ndarray
 
+    def chosen(self, indices: Any) -> "Ranking":
+        """Return some of the items, by their indices."""
+        return Ranking(self.positions[indices], self.scores[indices], self.views[indices])
+
+    def cut(self, k: int, also: Collection[int] = ()) -> "Ranking":
+        """Return the k best items, and after them those at some other positions."""
+        if not also:
+            return self.chosen(slice(k))
+        rest = [index for index, position in enumerate(self.positions[k:].tolist(), start=k) if position in also]
+        return self.chosen([*range(min(k, len(self.positions))), *rest])
+
 
 def rank_items(
     engine: Engine,
@@ -63,8 +75,9 @@ def rank_items(
     longest_view: float,
     allowed: np.ndarray | None = None,
     removed: np.ndarray | None = None,
+    also: Collection[int] = (),
 ) -> list[Ranking]:
-    """Return the k best items for each query.
+    """Return the k best items for each query, and those of some others that are not among them.
 
     An item has at most K rows, so the best K·k rows hold at least k items, and the item of each row left out scores no
     higher than the last row. The rows of one more item are requested, which settles all but ties. Candidates are then
@@ -79,6 +92,7 @@ def rank_items(
         longest_view: Length of the longest view.
         allowed: Positions to search among, ascending; None means all.
         removed: (positions,) whether a position no longer has an item; None means that all have one.
+        also: Positions of items, all of them allowed, that come after the k best, in the same order.
     """
     view_map = engine.view_map
     most = view_map.views if allowed is None else int(view_map.spans(allowed)[1].sum())
@@ -86,7 +100,7 @@ def rank_items(
         return [Ranking(np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.int64)) for _ in queries]
     if allowed is not None and len(allowed) <= FEW:
         views, counts = engine.at(allowed)
-        return [_best(allowed, views, counts, query, k) for query in queries]
+        return [_best(allowed, views, counts, query).cut(k, also) for query in queries]
     rankings: dict[int, Ranking] = {}
     # FAISS adds D products in float32, in an unknown order.
     slack = 2 * UNIT_ROUNDOFF * queries.shape[1] * longest_view * np.linalg.norm(queries, axis=1)
@@ -96,11 +110,12 @@ def rank_items(
         scores, rows = engine.search(queries[pending], count, allowed)
         unsettled = []
         for query, query_scores, query_rows in zip(pending, scores, rows):
-            candidates = np.unique(view_map.positions_of(query_rows[query_rows >= 0]))
+            found = view_map.positions_of(query_rows[query_rows >= 0])
+            candidates = np.unique(np.concatenate([found, np.fromiter(also, np.int64)]) if also else found)
             if removed is not None:
                 candidates = candidates[~removed[candidates]]
-            best = _best(candidates, *engine.at(candidates), queries[query], k)
-            rankings[query] = best
+            ranked = _best(candidates, *engine.at(candidates), queries[query])
+            rankings[query], best = ranked.cut(k, also), ranked.cut(k)
             if count < most and _could_be_wrong(engine.exact, best, k, query_scores[-1] + slack[query]):
                 unsettled.append(query)
         count, pending = min(2 * count, most), unsettled
@@ -113,7 +128,8 @@ def _could_be_wrong(exact: bool, best: Ranking, k: int, highest_left_out: float)
     return exact and bool(highest_left_out >= best.scores[-1])
 
 
-def _best(positions: np.ndarray, views: np.ndarray, counts: np.ndarray, query: np.ndarray, k: int) -> Ranking:
+def _best(positions: np.ndarray, views: np.ndarray, counts: np.ndarray, query: np.ndarray) -> Ranking:
+    """Return items by their exact scores, the best first."""
     # An item with fewer views than others is filled up with what is never the best.
     scores = np.full((len(positions), counts.max(initial=1)), -np.inf, np.float32)
     scores[np.arange(scores.shape[1]) < counts[:, None]] = exact_scores(views, query)
@@ -122,7 +138,7 @@ def _best(positions: np.ndarray, views: np.ndarray, counts: np.ndarray, query: n
     # Undefined numbers are no answer; `leccr gallery check` names the items.
     defined = np.isfinite(best)
     positions, best, view = positions[defined], best[defined], view[defined]
-    order = np.lexsort((positions, -best))[:k]
+    order = np.lexsort((positions, -best))
     return Ranking(positions[order], best[order], view[order])
 
 
@@ -130,4 +146,5 @@ def exact_scores(views: np.ndarray, query: np.ndarray) -> np.ndarray:
     """Return the inner products (R,) of views (R, D) with a query (D,), summed in float64, as float32."""
     # What overflows is no answer, and the views of a gallery may hold any numbers.
     with np.errstate(over="ignore", invalid="ignore"):
-        return (views.astype(np.float64, copy=False) @ query.astype(np.float64)).astype(np.float32)
+        # Converts a few numbers at a time, and not all views before the first product.
+        return np.einsum("rd,d->r", views, query.astype(np.float64)).astype(np.float32)

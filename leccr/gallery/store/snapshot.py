@@ -1,6 +1,6 @@
 """One state of a gallery, opened for searching."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -53,8 +53,10 @@ class Snapshot:
         """Return whether this is the state that a connection sees."""
         return connection.execute("SELECT value FROM state").fetchone() == (self.text,)
 
-    def rank(self, queries: np.ndarray, k: int, allowed: np.ndarray | None) -> list[Ranking]:
-        """Return the k best of the allowed positions for each query.
+    def rank(
+        self, queries: np.ndarray, k: int, allowed: np.ndarray | None, also: Collection[int] = ()
+    ) -> list[Ranking]:
+        """Return the k best of the allowed positions for each query, and after them `also` as for `rank_items`.
 
         Raises:
             UserError: If the queries are not as wide as the views.
@@ -72,6 +74,7 @@ class Snapshot:
             longest_view=state.longest_view,
             allowed=allowed,
             removed=self.removed,
+            also=also,
         )
 
 

@@ -73,6 +73,9 @@ class Views:
 
     def rows(self, rows: np.ndarray) -> np.ndarray:
         """Return rows as float32 (n, D)."""
+        if self.state.dtype == "fp32":
+            # The codes are the numbers; FAISS would copy them once more.
+            return self.codes[rows].view(np.float32)
         return self.codec.sa_decode(np.ascontiguousarray(self.codes[rows]))
 
     def at(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

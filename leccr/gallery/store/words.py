@@ -100,9 +100,16 @@ def verify_word_index(connection: sqlite3.Connection) -> None:
     connection.execute("INSERT INTO words (words) VALUES ('integrity-check')")
 
 
-def count_items_with(connection: sqlite3.Connection, phrase: str) -> int:
-    """Return how many items have a phrase of at least three characters, in the form of `plain_words`."""
-    return connection.execute("SELECT count(*) FROM words WHERE words MATCH ?", (_quoted(phrase),)).fetchone()[0]
+def count_items_with(connection: sqlite3.Connection, phrase: str, most: int) -> int:
+    """Return how many items have a phrase of at least three characters, in the form of `plain_words`.
+
+    Args:
+        connection: A connection to the catalogue.
+        phrase: The phrase.
+        most: What is returned where more items have it, without looking for them.
+    """
+    found = "SELECT 1 FROM words WHERE words MATCH ? LIMIT ?"
+    return connection.execute(f"SELECT count(*) FROM ({found})", (_quoted(phrase), most)).fetchone()[0]
 
 
 def positions_with_all(connection: sqlite3.Connection, phrases: Sequence[str]) -> list[int]:
@@ -114,13 +121,20 @@ def positions_with_all(connection: sqlite3.Connection, phrases: Sequence[str]) -
     return [position for (position,) in rows]
 
 
-def ranked_by_words(connection: sqlite3.Connection, phrases: Sequence[str]) -> list[int]:
-    """Return the positions of the items that have any of some phrases, the best first by BM25."""
+def ranked_by_words(connection: sqlite3.Connection, phrases: Sequence[str], most: int = -1) -> list[int]:
+    """Return the positions of the items that have any of some phrases, the best first by BM25.
+
+    Args:
+        connection: A connection to the catalogue.
+        phrases: In the form of `plain_words`, of at least three characters each.
+        most: Number of positions; by default all.
+    """
     rows = connection.execute(
-        "SELECT bm25(words), position FROM words CROSS JOIN items ON number = words.rowid WHERE words MATCH ?",
-        (" OR ".join(map(_quoted, phrases)),),
+        "SELECT bm25(words), position FROM words CROSS JOIN items ON number = words.rowid WHERE words MATCH ? "
+        "ORDER BY 1, 2 LIMIT ?",
+        (" OR ".join(map(_quoted, phrases)), most),
     )
-    return [position for _, position in sorted(rows)]
+    return [position for _, position in rows]
 
 
 def words_of(connection: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, str]:

@@ -149,3 +149,16 @@ def test_an_approximate_engine_is_believed_where_it_finds_enough() -> None:
     [ranking] = rank(gallery, gallery[0, :1], 3, engine)
     assert len(ranking.positions) == 3
     assert engine.counts == [8]
+
+
+@pytest.mark.parametrize("allowed", [None, np.arange(0, 60, 2)], ids=["all", "some"])
+def test_others_that_are_asked_for_follow_the_best(allowed: np.ndarray | None) -> None:
+    gallery = random_views(60, 3)
+    [query] = random_views(1, 1)[:, 0]
+    order, scores = brute_force(gallery, query)
+    order = [position for position in order if allowed is None or position in allowed]
+    others = [order[1], order[20], order[-1], order[12]]
+    [found] = rank(list(gallery), query[None], 5, allowed=allowed, also=others)
+    assert found.positions.tolist() == [*order[:5], order[12], order[20], order[-1]]
+    expected = brute_force(gallery[found.positions], query)
+    assert (expected[0], found.scores.tolist()) == ([*range(8)], expected[1])
