@@ -27,6 +27,7 @@ from .recipes import recipes
 from .serve import serve
 from .training import embed_captions, evaluate, features, quickstart, train
 from .usage import explain, unknown_command
+from .values import name_values
 
 REPORT = 'This is a bug in leccr. CONTRIBUTING.md says how to report it, in its section "Reporting a bug".'
 SAME_COMMAND = "Run the same command again to resume."
@@ -161,6 +162,7 @@ app.add_typer(recipes, name="recipes", cls=_Group)
 for _typer in (app, gallery, recipes):
     for _registered in _typer.registered_commands:
         if _registered.callback is not None:
+            name_values(_registered.callback)
             _registered.callback = with_quiet(_registered.callback)
 
 

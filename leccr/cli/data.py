@@ -28,7 +28,7 @@ READER_NAMES = (
 Data = Annotated[str, typer.Argument(help="Folder that `leccr prepare` wrote.")]
 Endpoint = Annotated[
     str | None,
-    typer.Option(help="OpenAI-compatible server that runs the model, such as http://localhost:8000/v1."),
+    typer.Option(metavar="URL", help="OpenAI-compatible server that runs the model, such as http://localhost:8000/v1."),
 ]
 Output = Annotated[
     Path | None, typer.Option("--out", help="Folder for a copy of the data; by default DATA itself is filled in.")

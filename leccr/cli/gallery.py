@@ -19,11 +19,11 @@ Model = Annotated[str | None, typer.Option(help="The gallery's model, if it was 
 Store = Annotated[str | None, typer.Option(metavar="FORMAT", help="How views are stored: fp32, fp16 or int8.")]
 Ann = Annotated[str | None, typer.Option(help="Approximate index: hnsw or ivfpq; exact search by default.")]
 EngineName = Annotated[str | None, typer.Option("--engine", help="faiss, in the gallery's folder, or milvus.")]
-Uri = Annotated[str | None, typer.Option(help="Milvus server, such as http://localhost:19530.")]
+Uri = Annotated[str | None, typer.Option(metavar="URL", help="Milvus server, such as http://localhost:19530.")]
 DescribeWith = Annotated[
     str | None, typer.Option(metavar="MODEL", help="Multimodal model that describes undescribed items first.")
 ]
-Endpoint = Annotated[str | None, typer.Option(help="OpenAI-compatible server that runs that model.")]
+Endpoint = Annotated[str | None, typer.Option(metavar="URL", help="OpenAI-compatible server that runs that model.")]
 BatchSize = Annotated[int, typer.Option(min=1, max=65536, help="Pictures per batch.")]
 Frames = Annotated[bool, typer.Option("--frames", help="Encode animations (GIF ...) as videos, for models of videos.")]
 Shots = Annotated[
@@ -35,6 +35,7 @@ Filter = Annotated[
     typer.Option(
         "--filter",
         "--where",
+        metavar="CONDITION",
         help="Condition such as 'path~holiday and taken>=2024-06'; also kind, time, size, description, start ...",
     ),
 ]
