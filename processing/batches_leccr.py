@@ -1,11 +1,24 @@
 """Pictures and rows of tokens as batches. It travels as remote code."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from PIL import Image
+
+# Arguments of tokenizers that count tokens, and the least that each can be.
+LEAST_TOKENS = {"max_length": 1, "stride": 0, "pad_to_multiple_of": 1}
+MOST_TOKENS = 2**31 - 1
+
+
+def check_lengths(options: Mapping[str, Any]) -> None:
+    """Raise ValueError if one of a tokenizer's arguments is a number of tokens that cannot be; None is no number."""
+    for name, least in LEAST_TOKENS.items():
+        value = options.get(name)
+        if value is not None and not (isinstance(value, Integral) and least <= int(value) <= MOST_TOKENS):
+            raise ValueError(f"{name} is {value!r}, but has to be a whole number from {least} to {MOST_TOKENS}.")
 
 
 def grouped(values: Any, size: int) -> Any:

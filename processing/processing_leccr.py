@@ -9,7 +9,7 @@ from PIL import Image
 from transformers import BatchFeature, ProcessorMixin
 from transformers.processing_utils import ProcessingKwargs
 
-from .batches_leccr import each, grouped, stacked
+from .batches_leccr import check_lengths, each, grouped, stacked
 from .pictures_leccr import picture_formats, visible_picture
 from .text_rule_leccr import (
     add_text_rule,
@@ -248,6 +248,7 @@ class LeccrProcessor(ProcessorMixin):
             options["padding"] = "max_length"
         if options["truncation"] not in (False, "do_not_truncate") or options["padding"] == "max_length":
             options.setdefault("max_length", max_length)
+        check_lengths(options)
         # Half of a surrogate pair, as a terminal or a cut-off answer may give, is not text to tokenizers.
         readable = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
         return dict((tokenizer or self.tokenizer)(readable, **options))

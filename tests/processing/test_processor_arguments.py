@@ -1,5 +1,6 @@
 """What a call takes besides its inputs: the standard arguments of image processors and tokenizers of transformers."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -147,3 +148,14 @@ class TestLength:
         for name in ("model_max_length", "text_max_length"):
             loaded = AutoProcessor.from_pretrained(tmp_path, trust_remote_code=True, **{name: 7})
             assert loaded.text_max_length == loaded.tokenizer.model_max_length == 7
+
+
+@pytest.mark.parametrize("name", ["max_length", "stride", "pad_to_multiple_of"])
+@pytest.mark.parametrize("value", [-1, 2**40, 1.5, "five"], ids=str)
+def test_numbers_of_tokens_that_cannot_be_are_one_sentence(ours: LeccrProcessor, name: str, value: Any) -> None:
+    for given in ({name: value}, {"text_kwargs": {name: value}}):
+        with pytest.raises(ValueError, match=f"^{name} is {value!r}, but has to be a whole number from [01] to "):
+            ours(text=TEXTS, **given)
+    for least in (-1, 0):
+        with pytest.raises(ValueError, match=f"^max_length is {least}, but"):
+            LeccrProcessor(ours.image_processor, copy.deepcopy(ours.tokenizer), least)(text=TEXTS)
