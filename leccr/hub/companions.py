@@ -9,7 +9,7 @@ from .own_files import own_files
 ENDPOINT_REQUIREMENTS = "pillow>=10\ntransformers>=5.6,<6\n"
 # The folder of a repository in which libraries look for programs.
 PROGRAMS = "onnx"
-NEVER = (".*", "*.part", "*-journal", "*.lock", "*.tmp", "*~")
+NEVER = (".*", "*.part", "*.parts", "*-journal", "*.lock", "*.tmp", "*~")
 
 
 def endpoint_files(folder: Path) -> dict[str, bytes]:

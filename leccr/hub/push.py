@@ -50,6 +50,8 @@ MODEL_FILES = (
 # Fields that may hold a folder of the machine that trained, by file.
 PATHS = {"config.json": ("_name_or_path",), "training.json": ("teacher",)}
 JOURNALS = ("descriptions.jsonl", "translations.jsonl", "back_translations.jsonl")
+# States of a text tower, larger than the data and made from them again. Features stay: pictures may not be published.
+TEXT_STATES = "texts-*.safetensors"
 NO_LOCATIONS: Mapping[str, str] = {}
 
 
@@ -254,12 +256,16 @@ def _data_set(folder: Path) -> Upload:
     # A gallery knows the folders of this machine, which are taken out only if it is published as one.
     galleries = {Path(name).parent for name in names if Path(name).name == GALLERY_FILE}
     left_out += [name for name in names if Path(name).parent in galleries]
+    states = [name for name in names if fnmatch(Path(name).name, TEXT_STATES)]
+    left_out = sorted({*left_out, *states})
     files = {name: _publishable_journal(folder / name) for name in names if name not in left_out}
     if not files:
         raise UserError(f"{folder} holds no files to upload; left out: {', '.join(left_out) or 'none'}.")
     notes = []
     if (folder / NOTE_FILE).is_file():
         notes.append("Rows name pictures or videos by their paths on this machine, and the files are not uploaded.")
+    if states:
+        notes.append(f"{', '.join(states)}: left out, because `leccr features --texts` makes it from the data again.")
     return Upload("data set", DATASET, _data_card(folder), files, left_out, notes)
 
 

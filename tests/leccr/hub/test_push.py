@@ -166,6 +166,17 @@ def test_a_data_set_and_a_gallery_are_recognised(tmp_path: Path) -> None:
     assert "thumbnails" in upload.notes[0]
 
 
+def test_states_of_texts_stay_and_features_go_with_the_data(tmp_path: Path) -> None:
+    names = ["train-00000-of-00001.parquet", "features-clip.safetensors", "texts-e5.safetensors"]
+    for name in [*names, "features-new.parts/about.json"]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"PAR1")
+    upload = plan_upload(tmp_path, "org/data")
+    assert sorted(upload.files) == sorted(names[:2])
+    assert upload.left_out == ["features-new.parts/about.json", "texts-e5.safetensors"]
+    assert "texts-e5.safetensors: left out, because `leccr features --texts` makes it" in upload.notes[0]
+
+
 def test_any_folder_as_a_data_set(tmp_path: Path) -> None:
     (tmp_path / "below" / ".git").mkdir(parents=True)
     (tmp_path / "below" / "a.txt").write_text("a")
