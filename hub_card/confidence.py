@@ -14,6 +14,9 @@ def confidence_section(calibration: Mapping[str, Any]) -> str:
     rows = [_row(name, curve) for name, curve in {**curves, "all together": calibration["overall"]}.items()]
     weight = calibration["description_weight"]
     views = "" if weight is None else f" The sentences of descriptions had the weight {weight:g}."
+    described = calibration.get("described")
+    if described is not None:
+        views += f" Of these pictures {described:.0%} had a description; without one, scores mean something else."
     return (
         "Nearest neighbours always answer. How sure an answer with a score *s* is, is estimated as "
         "1 / (1 + exp(−(slope · *s* + intercept))), by the language of the query:\n\n"

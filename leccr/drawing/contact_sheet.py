@@ -83,6 +83,7 @@ class ContactRow:
         gloss: What the query says in English, shown below it, and instead of it if this machine has no font for the
             query's script.
         note: A text next to the language, for example the rank of the right image.
+        confidences: How sure each answer is, from 0 to 1; None for those that have none.
     """
 
     query: str
@@ -92,6 +93,7 @@ class ContactRow:
     correct: int | None = None
     gloss: str | None = None
     note: str | None = None
+    confidences: Sequence[float | None] = ()
 
 
 def contact_sheet(rows: Sequence[ContactRow], title: str = "One query per row, best answers first") -> Image.Image:
@@ -119,18 +121,33 @@ def contact_sheet(rows: Sequence[ContactRow], title: str = "One query per row, b
     draw = ImageDraw.Draw(sheet)
     title_font = font_for(title, "en", 26) or ImageFont.load_default(26)
     draw.text((MARGIN, 26), _cut(title, title_font, width - 2 * MARGIN), fill=INK, font=title_font)
-    if any(row.correct is not None for row in rows):
-        legend = "Green frame: the image that the query belongs to. Below each image: its score."
+    legend = _legend(rows)
+    if legend:
         legend_font = _plain_font(15)
         draw.text((MARGIN, 62), _cut(legend, legend_font, width - 2 * MARGIN), fill=MUTED, font=legend_font)
     for number, row in enumerate(rows):
         top = HEADER + number * ROW
         draw.line((MARGIN, top, width - MARGIN, top), fill=RULE, width=1)
         _draw_label(sheet, row, (MARGIN, top + GAP))
-        for column, (image, score) in enumerate(zip(row.images, row.scores, strict=True)):
+        confidences = row.confidences or [None] * len(row.images)
+        answers = zip(row.images, row.scores, confidences, strict=True)
+        for column, (image, score, confidence) in enumerate(answers):
             position = (left + column * (THUMBNAIL + GAP), top + GAP)
-            _draw_answer(sheet, image, score, position, is_correct=column == row.correct)
+            _draw_answer(sheet, image, _figures(score, confidence), position, is_correct=column == row.correct)
     return sheet
+
+
+def _legend(rows: Sequence[ContactRow]) -> str:
+    frames = any(row.correct is not None for row in rows)
+    sure = any(confidence is not None for row in rows for confidence in row.confidences)
+    parts = ["Green frame: the image that the query belongs to."] if frames else []
+    if frames or sure:
+        parts.append(f"Below each image: its score{', and how sure the answer is, from 0 to 1' if sure else ''}.")
+    return " ".join(parts)
+
+
+def _figures(score: float, confidence: float | None) -> str:
+    return f"{score:.3f}" if confidence is None else f"{score:.3f}, sure {confidence:.2f}"
 
 
 def _check(row: ContactRow, number: int) -> None:
@@ -177,7 +194,7 @@ def _label_texts(row: ContactRow) -> list[tuple[str, int, Color, int]]:
 
 
 def _draw_answer(
-    sheet: Image.Image, image: Image.Image, score: float, position: tuple[int, int], is_correct: bool
+    sheet: Image.Image, image: Image.Image, figures: str, position: tuple[int, int], is_correct: bool
 ) -> None:
     left, top = position
     if is_correct:
@@ -188,7 +205,7 @@ def _draw_answer(
         _paste_rounded(sheet, _tick(32), (left + THUMBNAIL - 38, top + 6), radius=16)
     ImageDraw.Draw(sheet).text(
         (left + THUMBNAIL / 2, top + THUMBNAIL + FRAME + 14),
-        f"{score:.3f}",
+        figures,
         fill=GREEN if is_correct else MUTED,
         font=_plain_font(15),
         anchor="mm",

@@ -14,14 +14,20 @@ from processing.writing import write_json
 from ..arguments import repository_of
 from ..errors import UserError
 from ..models.calibration import CALIBRATION_FILE, Calibration, Logistic
+from ..models.encoder import Encoder
 from .ranked import RankedQueries
 from .ranks import own_and_other_scores
 
 MOST_STEPS = 100
+# With fewer, a few captions decide about the curves.
+ENOUGH_PICTURES = 100
 
 
 def fit_calibration(
-    captions: Mapping[str, tuple[Tensor, Tensor]], views: Tensor, description_weight: float | None = None
+    captions: Mapping[str, tuple[Tensor, Tensor]],
+    views: Tensor,
+    description_weight: float | None = None,
+    described: float | None = None,
 ) -> Calibration | None:
     """Fit a logistic curve for each language, and one for all of them, from an answer's score to whether it is right.
 
@@ -32,6 +38,7 @@ def fit_calibration(
         captions: By language, the embeddings (T, D) of its captions and the position (T,) of each one's picture.
         views: (N, K, D), of all pictures.
         description_weight: Weight of descriptions in the views of a dual encoder, if they count.
+        described: Share of the pictures that have a description, if the model takes them.
 
     Returns:
         The calibration; None if there is nothing to fit, as with a single picture.
@@ -45,7 +52,7 @@ def fit_calibration(
         return None
     curves = {language: fit_logistic(scores, right) for language, (scores, right) in answers.items()}
     overall = fit_logistic(*(np.concatenate(column) for column in zip(*answers.values())))
-    return Calibration(overall, curves, len(views), description_weight)
+    return Calibration(overall, curves, len(views), description_weight, described)
 
 
 def best_answers(own: Tensor, others: Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -117,16 +124,23 @@ def check_calibration(checkpoints: Sequence[str], text_only: bool) -> None:
         check_writable(folder / CALIBRATION_FILE)
 
 
-def write_calibration(checkpoint: str, ranked: Sequence[RankedQueries], description_weight: float | None) -> None:
-    """Fit a calibration to an evaluation, and write it into the model's folder.
+def write_calibration(checkpoint: str, ranked: Sequence[RankedQueries], encoder: Encoder) -> None:
+    """Fit a calibration to an evaluation of a model, and write it into the model's folder.
 
     Raises:
         UserError: If the data have a single picture.
     """
     captions = {each.result["language"]: (each.text_embeds, each.owners) for each in ranked}
-    calibration = fit_calibration(captions, ranked[0].views, description_weight)
+    views, protocol = ranked[0].views, ranked[0].result["protocol"]
+    described = protocol["images_with_description"] / len(views) if encoder.takes_descriptions else None
+    calibration = fit_calibration(captions, views, encoder.description_weight, described)
     if calibration is None:
         raise UserError("Among one picture there is nothing to calibrate; name data with more.")
     path = Path(repository_of(checkpoint)) / CALIBRATION_FILE
     write_json(path, calibration.to_fields())
     note(f"What the scores mean is in {path}; `leccr search` says how sure its answers are.")
+    if len(views) < ENOUGH_PICTURES:
+        note(
+            f"Note: it is measured among {len(views)} pictures only, so it says little; use data with "
+            f"{ENOUGH_PICTURES} or more."
+        )

@@ -158,10 +158,15 @@ def run_evaluation(
         ranked = list(_ranked(encoder, rows, features, options, text_only))
         results += _results(encoder, ranked, features, where)
         if calibrate:
-            write_calibration(checkpoint, ranked, encoder.description_weight)
+            write_calibration(checkpoint, ranked, encoder)
         del encoder  # before the next one is loaded
     print(f"{evaluation_table(results, directions)}\n")
     _print_remarks(results, text_only)
+    if options.description_weight and not any(each["protocol"].get("images_with_description") for each in results):
+        note(
+            f"Note: no picture of the split {options.split} has a description, so --description-weight changes "
+            "nothing; `leccr describe` writes them."
+        )
     if output is not None:
         write_json(output, results)
         note(f"The figures and their protocol are in {output}.")

@@ -33,9 +33,14 @@ class RetrievalMetrics:
             figures[language] = retrieval_metrics(retrieval_ranks(caption_embeds, image_views, owners))
         return _joined(figures)
 
-    def calibrate(self, prediction: EvalPrediction) -> Calibration | None:
-        """Fit what the model's scores mean; None if there is nothing to fit."""
-        return fit_calibration(*self._captions(prediction))
+    def calibrate(self, prediction: EvalPrediction, described: float | None = None) -> Calibration | None:
+        """Fit what the model's scores mean; None if there is nothing to fit.
+
+        Args:
+            prediction: What the model returns for the evaluation rows.
+            described: Share of these that have a description, if the model takes them.
+        """
+        return fit_calibration(*self._captions(prediction), described=described)
 
     def _captions(self, prediction: EvalPrediction) -> tuple[dict[str, tuple[Tensor, Tensor]], Tensor]:
         """Return embeddings (T, D) and positions (T,) of captions by language, and the views (N, K, D)."""

@@ -14,7 +14,7 @@ from processing.writable import check_writable
 from processing.writing import atomic_file
 
 from ..errors import UserError
-from .confidence import nothing_fits
+from .confidence import nothing_fits, unlike_calibration
 from .options import SearchOptions
 from .results import Result, unreadable
 from .store.facts import taken_text
@@ -22,6 +22,7 @@ from .store.facts import taken_text
 if TYPE_CHECKING:
     from PIL import Image as PillowImage
 
+    from ..models.encoder import Encoder
     from .gallery import Gallery
 
 LONGEST_DESCRIPTION = 80
@@ -130,6 +131,13 @@ def note_unreadable(query: str, unknown: float | None) -> None:
         note(message, sys.stderr)
 
 
+def note_calibration(results: Sequence[Result], encoder: "Encoder") -> None:
+    """Say on the standard error output that confidences mean little, where answers are unlike the calibration's."""
+    message = unlike_calibration(results, encoder)
+    if message:
+        note(message, sys.stderr)
+
+
 def note_cost(options: SearchOptions) -> None:
     """Say on the standard error output what reranking cost, if there was any."""
     if options.rerank_with is not None and not isinstance(options.rerank_with, str):
@@ -178,6 +186,7 @@ def draw_sheet(gallery: "Gallery", answered: Iterable[tuple[str, Sequence[Result
             _script(query),
             [usable_thumbnail(gallery, result) or blank for result in results],
             [result.score for result in results],
+            confidences=[result.confidence for result in results],
         )
         for query, results in answered
         if results

@@ -18,6 +18,7 @@ from .store.snapshot import Snapshot
 from .store.state import State
 
 if TYPE_CHECKING:
+    from ..models.calibration import Calibration
     from ..models.encoder import Encoder
 
 # Least probability among the languages that a query may be in.
@@ -48,9 +49,8 @@ def confidences(
 def _confidences(
     scores: np.ndarray, text: str, unknown: float, encoder: "Encoder", state: State
 ) -> Sequence[float | None]:
-    calibration = encoder.calibration
-    # Descriptions change all scores.
-    if calibration is not None and calibration.description_weight == encoder.description_weight:
+    calibration = _calibration_of(encoder)
+    if calibration is not None:
         values = calibration.confidence(scores, guess_language(text, calibration.languages))
     elif state.unrelated:
         own = state.unrelated.get(guess_language(text, state.unrelated) or "")
@@ -59,6 +59,34 @@ def _confidences(
     else:
         return [None] * len(scores)
     return (values * (unknown < 1)).tolist()
+
+
+def _calibration_of(encoder: "Encoder") -> "Calibration | None":
+    calibration = encoder.calibration
+    # Descriptions change all scores.
+    fits = calibration is not None and calibration.description_weight == encoder.description_weight
+    return calibration if fits else None
+
+
+def unlike_calibration(results: Sequence[Result], encoder: "Encoder") -> str | None:
+    """Return a sentence about answers that have a description, or none, unlike the pictures of the calibration.
+
+    Args:
+        results: The answers to a text.
+        encoder: The gallery's model.
+    """
+    calibration = _calibration_of(encoder)
+    if calibration is None or calibration.described is None:
+        return None
+    usual = calibration.described >= 0.5
+    unlike = sum((result.description is not None) != usual for result in results)
+    if not unlike:
+        return None
+    have, had = ("no description", "one") if usual else ("a description", "none")
+    return (
+        f"{unlike} of {len(results)} answers have {have}, but the pictures by which the model's confidence was "
+        f"calibrated had {had}, so that it means little there."
+    )
 
 
 def check_confidence(least: float | None) -> None:

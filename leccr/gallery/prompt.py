@@ -14,7 +14,7 @@ from processing.notes import note
 from processing.screen import shown
 
 from ..errors import UserError
-from .answers import explanation, note_cost, note_unreadable, print_json, print_table
+from .answers import explanation, note_calibration, note_cost, note_unreadable, print_json, print_table
 from .candidates import kind_of
 from .confidence import fitting, nearest_of
 from .filters import parse_filter
@@ -142,6 +142,7 @@ class Prompt:
             print(shown(nothing_matches(query, self.options.where)))
         elif self.results and not self._explained:
             note(explanation(self.view_count, words=any(result.words for result in self.results)), sys.stderr)
+            note_calibration(self.results, self.gallery.encoder)
             self._explained = True
 
     def _picture(self, line: str, folder: Path) -> Path:

@@ -11,7 +11,16 @@ from processing.notes import note
 from processing.screen import shown
 
 from ..errors import UserError
-from .answers import check_sheet, draw_sheet, explanation, note_cost, note_unreadable, print_json, print_table
+from .answers import (
+    check_sheet,
+    draw_sheet,
+    explanation,
+    note_calibration,
+    note_cost,
+    note_unreadable,
+    print_json,
+    print_table,
+)
 from .confidence import check_confidence, fitting, nearest_of
 from .fusion import check_weight_of_words
 from .gallery import Gallery
@@ -101,6 +110,8 @@ def run_search(
         if not as_json and any(results for _, results in kept):
             words = any(result.words for _, results in kept for result in results)
             note(explanation(gallery.state.view_count, image is None, words), sys.stderr)
+        if image is None:
+            note_calibration([result for _, results in kept for result in results], gallery.encoder)
         if sheet is not None and draw_sheet(gallery, kept, sheet):
             note(f"The answers as a picture: {sheet}.", sys.stderr)
 

@@ -44,12 +44,14 @@ class Calibration:
         languages: By language.
         pictures: Number of pictures among which the captions were searched.
         description_weight: Weight of descriptions in the views of a dual encoder; None where it is the model's affair.
+        described: Share of the pictures that had a description; None where that changes nothing, or is not known.
     """
 
     overall: Logistic
     languages: Mapping[str, Logistic] = field(default_factory=dict)
     pictures: int = 0
     description_weight: float | None = None
+    described: float | None = None
 
     def confidence(self, scores: np.ndarray, language: str | None = None) -> np.ndarray:
         """Return the probability, from 0 to 1, that answers with these scores are right.
@@ -72,17 +74,22 @@ class Calibration:
             ValueError: If it is something else, or a number in it is impossible.
         """
         try:
-            weight = fields["description_weight"]
-            if weight is not None and not 0 <= float(weight) <= 1:
-                raise ValueError("a weight of descriptions is impossible")
+            weight, described = _share(fields["description_weight"]), _share(fields.get("described"))
             return cls(
                 _logistic(fields["overall"]),
                 {str(language): _logistic(curve) for language, curve in fields["languages"].items()},
                 int(fields["pictures"]),
-                None if weight is None else float(weight),
+                weight,
+                described,
             )
         except (KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"it is no calibration: {error}") from error
+
+
+def _share(value: Any) -> float | None:
+    if value is not None and not 0 <= float(value) <= 1:
+        raise ValueError(f"{value!r} is no share")
+    return None if value is None else float(value)
 
 
 def _logistic(fields: Mapping[str, Any]) -> Logistic:

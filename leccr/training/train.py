@@ -198,7 +198,10 @@ def _calibrate(trainer: Trainer) -> dict[str, Any] | None:
         return None
     # The weights are those of the best checkpoint only now.
     prediction = trainer.predict(trainer.eval_dataset)
-    calibration = metrics.calibrate(prediction)
+    rows: Any = getattr(trainer.eval_dataset, "rows", trainer.eval_dataset)
+    described = sum(map(bool, rows["description"])) / len(rows)
+    takes_descriptions = trainer.model is not None and trainer.model.config.takes_descriptions
+    calibration = metrics.calibrate(prediction, described if takes_descriptions else None)
     return None if calibration is None else calibration.to_fields()
 
 

@@ -20,6 +20,8 @@ def test_it_has_the_curve_of_each_language() -> None:
     assert rows[-1] == ["all together", "0.00", "-5.00", "none", "3,000"]
     assert "among 1,000 pictures" in section and "weight" not in section
     assert "had the weight 0.2" in confidence_section({**CALIBRATION, "description_weight": 0.2})
+    assert "had a description" not in confidence_section(CALIBRATION)
+    assert "Of these pictures 80% had a description" in confidence_section({**CALIBRATION, "described": 0.8})
 
 
 def test_only_the_card_of_a_calibrated_model_has_it() -> None:

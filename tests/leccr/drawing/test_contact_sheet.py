@@ -118,6 +118,15 @@ def test_scores_are_drawn_below_their_images(score):
     assert changed[:, 1].min() >= left and changed[:, 1].max() < left + THUMBNAIL
 
 
+def test_confidences_are_drawn_next_to_their_scores(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(module.ImageDraw.ImageDraw, "text", lambda self, place, text, **how: drawn.append(text))
+    images = [Image.new("RGB", (9, 9))] * 2
+    contact_sheet([ContactRow("a", "en", images, [0.51, 0.4], confidences=[0.87, None])], "Answers")
+    assert drawn[:2] == ["Answers", "Below each image: its score, and how sure the answer is, from 0 to 1."]
+    assert drawn[-2:] == ["0.510, sure 0.87", "0.400"]
+
+
 def test_a_script_without_a_font_falls_back_to_the_gloss(no_system_fonts):
     row = make_row(query="红色的球", language="zh", gloss="a red ball")
     texts = [text for text, *_ in module._label_texts(row)]

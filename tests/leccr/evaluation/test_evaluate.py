@@ -155,6 +155,16 @@ class TestRunEvaluation:
         [expected] = evaluate_retrieval(encoder, load_data(str(data))[0]["validation"], ["en"])
         assert figures[0.9] == [expected[name] for name in expected if "hit" in name]
 
+    def test_a_weight_of_descriptions_that_are_not_there_is_told(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        model = str(save_model(tmp_path / "dual", num_slots=0))
+        for name, rows in (("some", ROWS), ("none", [{**each, "description": None} for each in ROWS])):
+            write_rows(tmp_path / name, "validation", rows)
+            run_evaluation([model], str(tmp_path / name), EvaluationOptions(languages=["en"], description_weight=0.2))
+            told = "no picture of the split validation has a description" in capsys.readouterr().out
+            assert told == (name == "none")
+
     def test_captions_that_cannot_be_read_are_counted(
         self, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -264,7 +274,7 @@ class TestTextOnlyCheckpoint:
 
 class TestCalibration:
     def test_it_is_written_into_the_folder_and_loaded_with_the_model(
-        self, checkpoint: Path, data: Path, tmp_path: Path
+        self, checkpoint: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         folder = shutil.copytree(checkpoint, tmp_path / "model")
         assert Encoder.load(folder).calibration is None
@@ -272,6 +282,8 @@ class TestCalibration:
         found = Encoder.load(folder).calibration
         assert found is not None and list(found.languages) == ["en", "de", "zh"]
         assert found.pictures == 5 and found.languages["de"].queries == 10
+        assert found.described == sum(bool(each["description"]) for each in ROWS) / 5 > 0
+        assert "it is measured among 5 pictures only, so it says little" in capsys.readouterr().out
 
     def test_what_has_no_folder_or_no_pictures_is_one_sentence(self, checkpoint: Path) -> None:
         with pytest.raises(UserError, match="download it first: hf download"):

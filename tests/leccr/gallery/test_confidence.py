@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,6 +97,21 @@ class TestCalibrated:
         plain.calibration = CALIBRATION
         assert SentenceViews(plain, 0.2).calibration is CALIBRATION
 
+    @pytest.mark.parametrize(
+        ("described", "have", "had"),
+        [(1.0, "4 of 12 answers have no description", "one"), (0.0, "8 of 12 answers have a description", "none")],
+    )
+    def test_answers_unlike_the_pictures_of_the_calibration_are_told(
+        self, calibrated: Gallery, encoder: Encoder, described: float, have: str, had: str
+    ) -> None:
+        found = calibrated.search(QUERY, 12)
+        encoder.calibration = dataclasses.replace(CALIBRATION, described=described)
+        said = confidence.unlike_calibration(found, encoder)
+        assert said is not None and said.startswith(f"{have}, but the pictures by which") and f" had {had}, so" in said
+        for unknown in ({"described": None}, {"described": described, "description_weight": 0.2}):
+            encoder.calibration = dataclasses.replace(CALIBRATION, **unknown)
+            assert confidence.unlike_calibration(found, encoder) is None
+
     def test_answers_below_are_left_out(self, calibrated: Gallery) -> None:
         everything = calibrated.search(QUERY, 12, words=0)
         for least in (0.0, everything[2].confidence, 1.0):
@@ -117,6 +133,15 @@ class TestCommand:
         assert json.loads(result.stdout)["results"][0]["confidence"] == best.confidence
         table = run("search", built / "gallery", QUERY, "-k", 1)
         assert "confidence: how sure the answer is" in table.stderr
+
+    def test_a_search_says_where_confidences_mean_little(self, own: Path, model: Path, tmp_path: Path) -> None:
+        calibrated = shutil.copytree(model, tmp_path / "model")
+        fields = dataclasses.replace(CALIBRATION, described=1.0).to_fields()
+        (calibrated / "calibration.json").write_text(json.dumps(fields))
+        for more in ({"input": f"{QUERY}\n"}, {}):
+            query = [] if more else [QUERY]
+            result = run("search", own / "gallery", *query, "-k", 12, "--model", calibrated, **more)
+            assert "4 of 12 answers have no description, but" in result.stderr
 
     def test_pictures_as_queries_have_none(self, built: Path) -> None:
         by_picture = ("search", built / "gallery", "--image", built / "photos" / "green1.png")

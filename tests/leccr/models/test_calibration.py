@@ -8,7 +8,7 @@ import pytest
 from leccr.errors import UserError
 from leccr.models.calibration import Calibration, Logistic, load_calibration
 
-CALIBRATION = Calibration(Logistic(10.0, -5.0, 8), {"de": Logistic(20.0, -5.0, 4)}, 3, 0.2)
+CALIBRATION = Calibration(Logistic(10.0, -5.0, 8), {"de": Logistic(20.0, -5.0, 4)}, 3, 0.2, 0.5)
 
 
 def test_a_confidence_is_that_of_the_language_or_of_all() -> None:
@@ -45,6 +45,7 @@ DAMAGED: dict[str, Any] = {
     "an endless count": {**WHOLE, "pictures": float("inf")},
     "a weight that is NaN": {**WHOLE, "description_weight": float("nan")},
     "a weight above 1": {**WHOLE, "description_weight": 7},
+    "a share below 0": {**WHOLE, "described": -0.5},
     "no text": b"\xff\xfe\xff",
 }
 
