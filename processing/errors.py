@@ -23,6 +23,7 @@ class BrokenFileError(UserError):
         advice: What to do about it, a clause.
 
     Attributes:
+        problem: What is wrong.
         reason: Problem and advice as a sentence, for where the file has been left out; the error's own message says,
             too, that it can be.
     """
@@ -30,6 +31,7 @@ class BrokenFileError(UserError):
     def __init__(self, problem: str, advice: str) -> None:
         super().__init__(f"{problem}; {advice}, or skip broken ones.")
         self._arguments = (problem, advice)
+        self.problem = problem
         self.reason = f"{problem}; {advice}."
 
     def __reduce__(self) -> tuple[type, tuple[str, str]]:

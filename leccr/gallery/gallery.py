@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 import numpy as np
 
 from processing.device import check_names
+from processing.errors import BrokenFileError
 
 from ..errors import UserError
 from .changes import GalleryChanges
@@ -249,11 +250,16 @@ class Gallery(GalleryChanges):
         from .candidates import kind_of
 
         row: dict[str, Any] = {"id": str(image), "image": None, "video": None, "description": description}
-        if isinstance(image, (str, Path)) and kind_of(image) == VIDEO:
-            row["video"] = str(image)
-        else:
-            row["image"] = self.encoder.open_picture(str(image) if isinstance(image, Path) else image)
-        return self.search(self.encoder.image(self.encoder.as_taken(row)), k, where, **options)
+        try:
+            if isinstance(image, (str, Path)) and kind_of(image) == VIDEO:
+                row["video"] = str(image)
+            else:
+                row["image"] = self.encoder.open_picture(str(image) if isinstance(image, Path) else image)
+            embed = self.encoder.image(self.encoder.as_taken(row))
+        except BrokenFileError as error:
+            # There are no others, so that it could be skipped.
+            raise UserError(f"{error.problem}; search with another picture or video.") from error
+        return self.search(embed, k, where, **options)
 
     def thumbnail(self, result: Result) -> "PillowImage.Image | None":
         """Return the stored small picture of a result; None if it has none, or is no longer in the gallery.

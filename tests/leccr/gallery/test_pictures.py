@@ -66,7 +66,8 @@ class TestOddFiles:
         assert result.exit_code == 0 and "odd.jpg" in result.stdout
         (folder / "text.jpg").write_text("This is text.")
         result = run("search", tmp_path / "gallery", "--image", folder / "text.jpg")
-        assert result.exit_code == 2 and "text.jpg cannot be decoded as a picture" in result.stderr
+        said = f"Error: {folder}/text.jpg cannot be decoded as a picture; search with another picture or video.\n"
+        assert (result.exit_code, result.stderr) == (2, said)
 
     def test_a_folder_with_nothing_to_open_says_what_is_in_it(self, model: Path, tmp_path: Path) -> None:
         (tmp_path / "photos").mkdir()
