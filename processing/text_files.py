@@ -42,6 +42,15 @@ def read_text(path: Path, content: bytes | None = None) -> str:
     return decoded(content.removeprefix(codecs.BOM_UTF8), path)
 
 
+def is_encodable(text: str) -> bool:
+    """Return whether a text is valid Unicode, which file names and arguments of the command line need not be."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def has_wide_mark(beginning: bytes) -> bool:
     """Return whether a file that begins so is in UTF-16 or UTF-32, whose lines cannot be told by their bytes."""
     return any(beginning.startswith(mark) for mark in _MARKS)

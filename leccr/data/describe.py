@@ -9,9 +9,10 @@ import pyarrow.compute as compute
 from datasets import Dataset, DatasetDict, concatenate_datasets
 from PIL import Image as PillowImage
 
+from processing.descriptions import DESCRIPTIONS_FILE
 from processing.device import choose_device
 from processing.generation.answers import PROBLEM_WORDS
-from processing.generation.describe import DESCRIPTIONS_FILE, DescriptionReport, describe_pictures
+from processing.generation.describe import DescriptionReport, describe_pictures
 from processing.generation.describers import Describer, EndpointDescriber, LocalDescriber
 from processing.generation.endpoint import ChatClient, EndpointError
 from processing.generation.journal import Journal

@@ -21,7 +21,7 @@ from ..errors import UserError
 from ..models.encoder import Encoder, Stopwatch
 from .candidates import Candidate, Source
 from .incoming import Known, LongVideo, New, Part, Prepared, differs, known_items, prepare
-from .known import described
+from .known import Descriptions
 from .options import AddOptions
 from .reuse import KnownViews, content_of
 from .store.catalogue import Catalogue, Item, put_item, read_state, source_number, sources_of, write_state
@@ -121,7 +121,7 @@ class Adder:
 
         Args:
             source: Candidates.
-            descriptions: More descriptions, by the candidates' keys.
+            descriptions: More descriptions, by the keys of candidates and of shots.
         """
         report = AddReport.of(source)
         self._at_work = Stopwatch()
@@ -130,7 +130,7 @@ class Adder:
         waiting: list[New] = []
         touched: list[Item] = []
         committed = time.monotonic()
-        jobs = self._jobs(source, descriptions or {})
+        jobs = self._jobs(source, Descriptions(descriptions or {}))
         with (
             closing(read_ahead(self._prepare, jobs, self.workers, self.processes)) as pieces,
             tqdm(total=source.count, desc="Indexing", unit="item", disable=source.count <= 1 or is_quiet()) as progress,
@@ -149,10 +149,10 @@ class Adder:
         report.busy = self._at_work.busy()
         return report
 
-    def _jobs(self, source: Source, descriptions: Mapping[str, str]) -> Iterator[_Job]:
+    def _jobs(self, source: Source, descriptions: Descriptions) -> Iterator[_Job]:
         """Yield chunks of a source with the existing items of their candidates."""
         for chunk in source.chunks(self.batch_size):
-            chunk = [described(candidate, descriptions) for candidate in chunk]
+            chunk = [descriptions.added_to(candidate) for candidate in chunk]
             yield chunk, self._known(chunk)
 
     def _known(self, chunk: Sequence[Candidate]) -> Known:
@@ -217,7 +217,7 @@ class Adder:
                 )
             # Another process may have added them meanwhile.
             known = known_items(connection, [new.candidate for new in waiting])
-            news = [new for new in waiting if differs(new.item, known.get(new.candidate.key, ()))]
+            news = [new for new in waiting if differs(new.candidate, new.item, known.get(new.candidate.key, ()))]
             replaced = [item for new in news for item in known.get(new.candidate.key, ())]
             state = self._write(connection, kind, news, replaced) if news else None
         if state is not None:

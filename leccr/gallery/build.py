@@ -3,28 +3,28 @@
 import dataclasses
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from processing.descriptions import DESCRIPTIONS_FILE
 from processing.device import check_names
 from processing.names import stored_path
 from processing.writing import part_path
 
 from ..arguments import check_checkpoint, repository_of
 from ..errors import UserError
-from .candidates import DESCRIPTIONS_FILE, Source, read_descriptions
+from .candidates import Source
 from .describing import describe_source
 from .ignored import ignored_in
-from .known import described_keys
 from .options import AddOptions, IndexOptions
 from .sources import open_source
 from .store.catalogue import FILE, FOLDER, Catalogue, folder_roots, read_state, write_state
 from .store.followed import Followed, follow, followed_folders
 from .store.maintenance import check_choices, convert_gallery, engine_fields, settle
 from .store.state import State
-from .store.storage import open_storage
+from .store.storage import check_installed, open_storage
 
 # What imports torch is imported where it is used, so that a misspelt source is reported immediately.
 if TYPE_CHECKING:
@@ -136,6 +136,7 @@ def load_encoder(model: "str | Encoder | None", state: State, gallery: str, **lo
     Raises:
         UserError: If it is another model.
     """
+    check_installed(state.engine)
     try:
         encoder = _encoder(model or state.model, **loading)
     except UserError as error:
@@ -257,18 +258,14 @@ def add_source(catalogue: Catalogue, source: Source, encoder: "Encoder", options
     from .writing import open_reader, read_writing
 
     source.fits = encoder.takes_features
-    # Before hours of work that do without it.
-    read = open_reader() if options.ocr else None
-    descriptions: Mapping[str, str] = read_descriptions(catalogue.folder)
-    if options.describe_with is not None:
-        journal = catalogue.folder / DESCRIPTIONS_FILE
-        known = described_keys(catalogue, source)
-        descriptions = describe_source(source, journal, options.describe_with, options.endpoint, options.device, known)
     if options.frames and not encoder.takes_videos:
         raise UserError(
             "--frames makes videos of animations, but the model takes pictures only; leave it out, or choose a model "
             "that was trained on videos."
         )
+    # Before hours of work that do without it.
+    read = open_reader() if options.ocr else None
+    descriptions = describe_source(catalogue, source, options)
     storage = open_storage(catalogue.folder, _state(catalogue))
     reading = (options.workers, options.processes)
     adder = Adder(catalogue, storage, encoder, options.batch_size, *reading, options.commit_seconds)

@@ -1,25 +1,20 @@
 """What can be added to a gallery, and the sources that it is read from."""
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from processing.names import ByName
 from processing.suffixes import is_image_name, is_video_name
-from processing.text_files import read_text
 
 from ..errors import UserError
 from .ignored import Ignored
-from .results import hash_file, is_encodable, stamp_of
+from .results import hash_file, stamp_of
 from .store.catalogue import IMAGE, VIDEO
 
 if TYPE_CHECKING:
     from processing.facts import Facts
-
-DESCRIPTIONS_FILE = "descriptions.jsonl"
 
 
 @dataclass(frozen=True)
@@ -34,6 +29,7 @@ class Candidate:
         description: Its description, if it has one.
         file: The file, if it comes from a folder.
         row: The row, pictures undecoded, if it comes from a data set.
+        shots: Descriptions of a video's shots, by the ids of their items; they count if there is no `description`.
     """
 
     location: str
@@ -43,6 +39,7 @@ class Candidate:
     description: str | None
     file: Path | None = None
     row: Mapping[str, Any] | None = None
+    shots: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -157,30 +154,3 @@ class Source:
 def kind_of(name: str | Path) -> str | None:
     """Return `image` or `video` by the ending of a name, or None."""
     return IMAGE if is_image_name(name) else VIDEO if is_video_name(name) else None
-
-
-def read_descriptions(folder: Path) -> ByName[str]:
-    """Return the descriptions in a folder's `descriptions.jsonl`, by id; none without such a file.
-
-    Raises:
-        UserError: If a line is not a record with an id and a description.
-    """
-    path = folder / DESCRIPTIONS_FILE
-    if not path.is_file():
-        return ByName()
-    descriptions: ByName[str] = ByName()
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-            name, text = record["id"], record["description"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f"Line {number} of {path} is not a record with an id and a description; correct it."
-            ) from error
-        if isinstance(text, str) and text.strip():
-            if not is_encodable(text):
-                raise UserError(f"Line {number} of {path} has a description that is not valid text; correct it.")
-            descriptions[str(name)] = text
-    return descriptions

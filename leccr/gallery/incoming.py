@@ -32,12 +32,14 @@ class Part:
         thumbnail: Its small picture.
         inputs: The model's inputs for it, until it is encoded.
         moment: Which part of its video it is, for a shot.
+        description: What is said about a shot.
         views: (K, D), once it is encoded.
     """
 
     thumbnail: bytes | None
     inputs: Inputs
     moment: Moment | None = None
+    description: str | None = None
     views: np.ndarray | None = None
 
     @property
@@ -61,16 +63,25 @@ class New:
             if part.moment is None:
                 yield self.item, part
             else:
-                yield dataclasses.replace(self.item, id=moment_id(self.item.id, part.moment)), part
+                id = moment_id(self.item.id, part.moment)
+                yield dataclasses.replace(self.item, id=id, description=part.description), part
 
 
 @dataclass
 class LongVideo:
-    """A candidate that is divided into shots, which are too many to be decoded together."""
+    """A candidate that is divided into shots, which are too many to be decoded together.
+
+    Attributes:
+        candidate: The candidate.
+        item: The whole of it as an item.
+        shots: Its shots.
+        known: Its existing items.
+    """
 
     candidate: Candidate
     item: Item
     shots: list[Span]
+    known: Sequence[Item] = ()
 
     def blocks(self, size: int) -> list[list[Span]]:
         """Return the shots in blocks."""
@@ -82,10 +93,13 @@ class LongVideo:
         Raises:
             UserError: If one cannot be decoded.
         """
-        origin, parts = self.shots[0].start, []
+        parts = []
+        known = {row.id: row.description for row in self.known if row.hash == self.item.hash}
         for span in shots:
             part, _ = open_part(self.candidate, encoder, span)
-            part.moment = Moment(round(span.start - origin, 3), round(span.end - origin, 3))
+            part.moment = moment_in(self.shots, span)
+            id = moment_id(self.item.id, part.moment)
+            part.description = said_about(self.candidate, id, known.get(id))
             parts.append(part)
         return parts
 
@@ -127,10 +141,10 @@ def prepare(chunk: Sequence[Candidate], known: Known, encoder: Encoder, shots: s
         existing = known.get(candidate.key, ())
         try:
             item = as_item(candidate, existing)
-            if differs(item, existing):
-                spans = _spans(candidate, shots)
+            if differs(candidate, item, existing):
+                spans = spans_of(candidate, shots)
                 if len(spans) > 1:
-                    prepared.long.append(LongVideo(candidate, item, spans))
+                    prepared.long.append(LongVideo(candidate, item, spans, existing))
                     continue
                 part, moves = open_part(candidate, encoder, *spans)
                 prepared.new.append(New(candidate, item, [part], candidate.facts()))
@@ -148,7 +162,7 @@ def prepare(chunk: Sequence[Candidate], known: Known, encoder: Encoder, shots: s
     return prepared
 
 
-def _spans(candidate: Candidate, shots: str) -> list[Span]:
+def spans_of(candidate: Candidate, shots: str) -> list[Span]:
     """Return the shots of a video; none for what is no video file.
 
     Raises:
@@ -162,6 +176,12 @@ def _spans(candidate: Candidate, shots: str) -> list[Span]:
     if spans and spans[-1].end - spans[0].start > MOST_SECONDS:
         raise BrokenFileError(f"{row['video']} claims to last for more than three years", "convert it or remove it")
     return spans
+
+
+def moment_in(shots: Sequence[Span], span: Span) -> Moment:
+    """Return when a shot begins and ends, in seconds from the beginning of the first one."""
+    origin = shots[0].start
+    return Moment(round(span.start - origin, 3), round(span.end - origin, 3))
 
 
 def open_part(candidate: Candidate, encoder: Encoder, span: Span | None = None) -> tuple[Part, bool]:
@@ -214,14 +234,25 @@ def as_item(candidate: Candidate, known: Sequence[Item]) -> Item:
     is_unchanged = bool(known) and bool(changed) and (size, changed) == (known[0].size, known[0].time)
     digest = known[0].hash if is_unchanged else candidate.hash()
     description = candidate.description
-    if known and description is None and digest == known[0].hash:
-        # A run without descriptions keeps those of an earlier run.
-        description = known[0].description
+    if known and known[0].id == candidate.id and digest == known[0].hash:
+        description = said_about(candidate, candidate.id, known[0].description)
     return Item(candidate.id, candidate.path, candidate.kind, digest, size, changed, description)
 
 
-def differs(item: Item, known: Sequence[Item]) -> bool:
-    """Return whether an item is new, or not as it was."""
+def said_about(candidate: Candidate, id: str, known: str | None) -> str | None:
+    """Return the description of a candidate, or of one of its shots.
+
+    Args:
+        candidate: The candidate.
+        id: Id of the item that is described.
+        known: What the gallery says about the same content: a run without descriptions keeps those of an earlier run.
+    """
+    return candidate.shots.get(id, known) if candidate.description is None else candidate.description
+
+
+def differs(candidate: Candidate, item: Item, known: Sequence[Item]) -> bool:
+    """Return whether a candidate, of which `item` is the whole, is new, or not as its existing items say."""
     return not known or any(
-        (item.hash, item.description, item.kind) != (row.hash, row.description, row.kind) for row in known
+        (item.hash, item.kind, said_about(candidate, row.id, row.description)) != (row.hash, row.kind, row.description)
+        for row in known
     )

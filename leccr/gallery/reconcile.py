@@ -13,7 +13,7 @@ from processing.read_ahead import read_ahead
 
 from ..errors import UserError
 from .candidates import Candidate
-from .incoming import known_items
+from .incoming import known_items, said_about
 from .results import file_of
 from .store.catalogue import FOLDER, Catalogue, Item, select_items, source_number, sources_of
 from .store.followed import forget_empty, unmark
@@ -105,8 +105,10 @@ def _opened(catalogue: Catalogue, candidates: Sequence[Candidate]) -> tuple[list
 
 def _changed(candidate: Candidate, rows: Rows) -> bool:
     """Return whether a file has to be encoded though its content is the same."""
-    description = rows[0].description if candidate.description is None else candidate.description
-    return any((description, candidate.kind) != (item.description, item.kind) for item in rows)
+    return any(
+        (said_about(candidate, item.id, item.description), candidate.kind) != (item.description, item.kind)
+        for item in rows
+    )
 
 
 def _donors(catalogue: Catalogue, opened: Sequence[_Open], known: set[str], walked: Sequence[Path]) -> list[Rows]:

@@ -13,7 +13,7 @@ from .results import existing_file, file_of
 from .sources import files_source
 from .store.catalogue import Catalogue, Item, read_state, select_items, sources_of
 from .store.maintenance import remove_items
-from .store.moments import moments_of, video_id, with_whole_videos
+from .store.moments import with_whole_videos
 from .store.storage import open_storage
 
 
@@ -33,14 +33,13 @@ def encode_again(catalogue: Catalogue, encoder: Encoder, damaged: Sequence[Item]
     with catalogue.reading() as connection:
         # A video is encoded again with all its shots.
         numbers = with_whole_videos(connection, [item.number for item in damaged])
-        shots = moments_of(connection, numbers)
-    for item in damaged:
+        everything = [item for number in numbers for item in select_items(connection, "number = ?", [number])]
+    for item in everything:
         file, location = existing_file(file_of(item, sources), item.path), sources.get(item.source, ("", ""))[1]
         if file is not None:
             files.setdefault(location, {})[file] = None
             if item.description is not None:
-                name = video_id(item.id) if item.number in shots else item.id
-                descriptions[f"{location}/{name}"] = item.description
+                descriptions[f"{location}/{item.id}"] = item.description
     with catalogue.writing() as connection:
         # A file that was cut off gets its length back.
         storage.append(state, np.empty((0, state.width), np.float32), np.empty(0, np.int64))

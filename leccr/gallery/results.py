@@ -16,6 +16,7 @@ import numpy as np
 from processing.facts import Facts
 from processing.names import comparable, stored_name, stored_path
 from processing.screen import shown
+from processing.text_files import is_encodable
 from processing.text_rule_leccr import MOSTLY_UNKNOWN, is_blank
 
 from ..errors import UserError
@@ -145,15 +146,6 @@ def warn_unreadable(asked: Sequence[tuple[str, float]]) -> None:
         message = unreadable(text, share)
         if message:
             warnings.warn(message, UnreadableQueryWarning, stacklevel=4)
-
-
-def is_encodable(text: str) -> bool:
-    """Return whether a text is valid Unicode, which file names and arguments of the command line need not be."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def make_results(

@@ -6,12 +6,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from processing.descriptions import read_descriptions
 from processing.folders import walk_files
 from processing.names import stored_name, stored_path
 from processing.suffixes import EXAMPLES, explain_left_out
 
 from ..errors import UserError, no_source
-from .candidates import Candidate, Source, kind_of, read_descriptions
+from .candidates import Candidate, Source, kind_of
 from .ignored import IGNORE_FILE, Ignored
 from .store.catalogue import DATA, FOLDER, HUB, IMAGE, VIDEO
 

@@ -3,21 +3,22 @@
 import dataclasses
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from processing.descriptions import read_descriptions
 from processing.folders import file_identity
 from processing.names import stored_path
 
 from ..errors import UserError
 from .add import AddReport
 from .build import add_source, finish_adding
-from .candidates import Candidate, Source, read_descriptions
+from .candidates import Candidate, Source
 from .ignored import SYSTEM_FOLDERS, Ignored, ignored_in
-from .known import described
+from .known import Descriptions
 from .options import SyncOptions
 from .reconcile import reconcile
 from .results import file_of
@@ -125,7 +126,7 @@ def _walk(catalogue: Catalogue, folders: Sequence[Followed], options: SyncOption
     with catalogue.reading() as connection:
         roots, everything = folder_roots(connection), followed_folders(connection)
     options = dataclasses.replace(options, exclude=())
-    descriptions = read_descriptions(catalogue.folder)
+    descriptions = Descriptions(read_descriptions(catalogue.folder))
     sources = []
     for folder in folders:
         if _unavailable(folder.path) is None:
@@ -151,8 +152,8 @@ def _candidates(source: Source) -> list[Candidate]:
     return source.read(0, source.count)
 
 
-def _describe(source: Source, descriptions: Mapping[str, str]) -> None:
-    candidates = [described(candidate, descriptions) for candidate in _candidates(source)]
+def _describe(source: Source, descriptions: Descriptions) -> None:
+    candidates = [descriptions.added_to(candidate) for candidate in _candidates(source)]
     source.read = lambda begin, end: candidates[begin:end]
 
 

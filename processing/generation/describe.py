@@ -14,7 +14,6 @@ from .journal import Journal
 from .prompts import Prompts
 from .running import check_settings, cut, run_jobs
 
-DESCRIPTIONS_FILE = "descriptions.jsonl"
 BROKEN = "broken file"
 """Recorded where a picture or video cannot be decoded, so that nothing was asked."""
 

@@ -12,7 +12,8 @@ The metadata are those of Hugging Face's ImageFolder (huggingface.co/docs/datase
 - `description`.
 
 Several lines with the same file give it several captions. Files without a line are left out. Without metadata all
-files go into one split `gallery`, to be searched and not to train on.
+files go into one split `gallery`, to be searched and not to train on. A file whose lines have no description gets that
+of the folder's `descriptions.jsonl`, if there is one, as `leccr index` reads it.
 """
 
 import hashlib
@@ -21,6 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..descriptions import read_descriptions
 from ..errors import UserError
 from ..folders import walk_files
 from ..names import ByName, stored_name
@@ -69,11 +71,16 @@ def folder_rows(
     media, others = _media(root, unreadable)
     notes = [f"{shown(name)}: {reason}; nothing in it was read." for name, reason in unreadable]
     notes += explain_left_out(others)
+    descriptions = read_descriptions(root)
+
+    def row_of(file: str, lines: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+        return _row(root, file, lines, source_language, descriptions.get(file))
+
     existing = [root / name for name in METADATA if (root / name).exists()]
     if not existing and not media:
         raise FileNotFoundError(" ".join([f"{root} holds no image or video, nor {' or '.join(METADATA)}.", *notes]))
     if not existing:
-        rows_of_all = Rows.of(lambda split: (_row(root, file, [], source_language) for file in media), [GALLERY])
+        rows_of_all = Rows.of(lambda split: (row_of(file, []) for file in media), [GALLERY])
         return Collection(rows_of_all, notes=notes)
     metadata = Metadata(existing[0])
     splits = _split(metadata, shares)
@@ -84,7 +91,7 @@ def folder_rows(
     on_disk = ByName((file, file) for file in media)
 
     def rows(split: str) -> Iterator[dict[str, Any]]:
-        return (_row(root, on_disk.get(file, file), metadata[file], source_language) for file in splits[split])
+        return (row_of(on_disk.get(file, file), metadata[file]) for file in splits[split])
 
     return Collection(Rows.of(rows, splits), notes=notes)
 
@@ -99,10 +106,11 @@ def _media(root: Path, unreadable: list[tuple[str, str]]) -> tuple[list[str], li
     return [file for file in files if file in media], [file for file in files if file not in known]
 
 
-def _row(root: Path, file: str, lines: Iterable[Mapping[str, Any]], source_language: str) -> dict[str, Any]:
+def _row(
+    root: Path, file: str, lines: Iterable[Mapping[str, Any]], source_language: str, description: str | None
+) -> dict[str, Any]:
     sources: dict[int, str] = {}
     targets: list[Target] = []
-    description = None
     for line in lines:
         own = [*CAPTION_COLUMNS, f"caption_{source_language}"]
         texts = [text for name in own for text in _texts(line.get(name))]

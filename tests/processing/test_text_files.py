@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from leccr.gallery.candidates import read_descriptions
+from processing.descriptions import read_descriptions
 from processing.errors import UserError
 from processing.readers.files import read_json, read_lines
 from processing.readers.folder import folder_rows

@@ -17,7 +17,7 @@ from ...errors import UserError
 from .catalogue import FILE, Catalogue, Item, read_state, select_items, write_state
 from .ranking import Engine
 from .state import APPROXIMATIONS, DTYPES, ENGINES, State
-from .storage import open_storage
+from .storage import check_installed, open_storage
 from .view_map import map_path
 from .words import index_words
 
@@ -36,7 +36,7 @@ def engine_fields(engine: str, uri: str | None) -> dict[str, Any]:
 
 
 def check_choices(store: str | None, ann: str | None, engine: str | None, uri: str | None) -> None:
-    """Raise UserError unless the choices are known and go together; None stands for no choice."""
+    """Raise UserError unless the choices are known, go together and are installed; None stands for no choice."""
     for name, value, known in (
         ("--store", store, DTYPES),
         ("--ann", ann, (*APPROXIMATIONS, NO_APPROXIMATION)),
@@ -50,6 +50,8 @@ def check_choices(store: str | None, ann: str | None, engine: str | None, uri: s
         raise UserError("--uri is the address of a Milvus server; use it with --engine milvus.")
     if engine == "milvus" and store not in (None, "fp32"):
         raise UserError("Milvus stores fp32 views only; leave --store out, and choose --ann ivfpq to save memory.")
+    if engine is not None:
+        check_installed(engine)
 
 
 def convert_gallery(

@@ -1,14 +1,22 @@
 """Where views are kept: in a file next to the catalogue, or on a Milvus server. Both follow the catalogue's state."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from ...errors import missing_extra
 from .ranking import Engine
 from .state import Approximation, State
 from .view_map import append_to_map
+
+# The library of each engine, the extra that installs it, and what needs it.
+LIBRARIES = {
+    "faiss": ("faiss", "gallery", "A gallery"),
+    "milvus": ("pymilvus", "milvus", "A gallery on a Milvus server"),
+}
 
 
 class Storage(Protocol):
@@ -83,6 +91,13 @@ class FileStorage:
 
     def discard(self, state: State) -> None:
         """Do nothing: files that the new state does not name are leftovers, which are removed."""
+
+
+def check_installed(engine: str) -> None:
+    """Raise UserError if the library of an engine is not installed: to be called before anything is done."""
+    library, extra, purpose = LIBRARIES[engine]
+    if find_spec(library) is None:
+        raise missing_extra(extra, purpose)
 
 
 def open_storage(folder: Path, state: State) -> Storage:

@@ -1,4 +1,5 @@
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -206,3 +207,19 @@ def test_a_model_that_cannot_describe_is_one_line(tmp_path: Path, encoder: Encod
     folder = photos(tmp_path / "photos")
     with pytest.raises(ValueError, match="none"):
         Gallery.build(folder, encoder, tmp_path / "g", describe_with=str(tmp_path / "none"))
+    assert not (tmp_path / "g").exists(), "nothing came of it"
+
+
+def test_without_faiss_nothing_is_done(
+    tmp_path: Path, folder: Path, photos: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    monkeypatch.setattr(encoder, "views", lambda *arguments: pytest.fail("something was encoded"))
+    monkeypatch.setattr(encoder, "texts", lambda *arguments: pytest.fail("something was encoded"))
+    with pytest.raises(UserError, match=r"A gallery needs libraries .*: pip install 'faiss-cpu"):
+        Gallery.build(photos, encoder, tmp_path / "g")
+    assert not (tmp_path / "g").exists()
+    paint(tmp_path / "new.png", 99)
+    for call in (lambda gallery: gallery.add(tmp_path / "new.png"), lambda gallery: gallery.search("red")):
+        with Gallery.open(folder, encoder) as gallery, pytest.raises(UserError, match="A gallery needs libraries"):
+            call(gallery)

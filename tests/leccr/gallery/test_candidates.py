@@ -1,11 +1,10 @@
-import json
 import os
 from pathlib import Path
 
 import pytest
 
 from leccr.errors import UserError
-from leccr.gallery.candidates import Candidate, Source, kind_of, read_descriptions
+from leccr.gallery.candidates import Candidate, Source, kind_of
 from leccr.gallery.sources import open_source
 from processing.images import open_image
 from tests.leccr.gallery.tiny_gallery import paint, photos
@@ -13,27 +12,6 @@ from tests.leccr.gallery.tiny_gallery import paint, photos
 
 def ids(source: Source) -> list[str]:
     return [candidate.id for chunk in source.chunks(5) for candidate in chunk]
-
-
-def test_descriptions_may_be_missing_empty_or_given_twice(tmp_path: Path) -> None:
-    assert read_descriptions(tmp_path) == {}
-    lines = [("a", None), ("b", "  "), ("c", "first"), ("c", "second")]
-    text = "".join(json.dumps({"id": name, "description": value}) + "\n" for name, value in lines)
-    (tmp_path / "descriptions.jsonl").write_text("\ufeff" + text, encoding="utf-8")
-    assert read_descriptions(tmp_path) == {"c": "second"}
-
-
-@pytest.mark.parametrize("line", ["{", "[]", '{"id": "a"}', "null"])
-def test_a_broken_line_of_descriptions_is_named(tmp_path: Path, line: str) -> None:
-    (tmp_path / "descriptions.jsonl").write_text('{"id": "a", "description": "b"}\n' + line)
-    with pytest.raises(UserError, match=f"Line 2 of {tmp_path}/descriptions.jsonl is not a record"):
-        read_descriptions(tmp_path)
-
-
-def test_a_description_that_is_no_text_is_named(tmp_path: Path) -> None:
-    (tmp_path / "descriptions.jsonl").write_text('{"id": "a", "description": "\\udcff"}\n')
-    with pytest.raises(UserError, match="Line 1 of .* has a description that is not valid text"):
-        read_descriptions(tmp_path)
 
 
 def test_content_decides_about_the_hash(tmp_path: Path) -> None:

@@ -45,6 +45,19 @@ def test_a_csv_file_with_captions_and_splits(tmp_path: Path) -> None:
     ]
 
 
+def test_descriptions_next_to_the_pictures(tmp_path: Path) -> None:
+    touch(tmp_path, ["a.jpg", "sub/b.jpg", "c.jpg"])
+    said = {"a.jpg": "Grass.\nA dog.", "sub/b.jpg": "Snow.", "c.jpg": None}
+    lines = [json.dumps({"id": name, "description": text}) for name, text in said.items()]
+    write(tmp_path, {"descriptions.jsonl": "\n".join(lines)})
+    found = folder_rows(tmp_path)
+    assert {name: row["description"] for name, row in rows(found, "gallery").items()} == said
+    write(tmp_path, {"captions.csv": "file_name,caption,description\na.jpg,One.,\nsub/b.jpg,Two.,Ice."})
+    found = folder_rows(tmp_path, shares=(1, 0, 0))
+    told = {name: row["description"] for name, row in rows(found, "train").items()}
+    assert told == {"a.jpg": "Grass.\nA dog.", "sub/b.jpg": "Ice."}
+
+
 @pytest.mark.parametrize("delimiter", [";", "\t"])
 def test_what_spreadsheets_export(tmp_path: Path, delimiter: str) -> None:
     touch(tmp_path, ["a.jpg", "b.jpg"])
