@@ -1,5 +1,6 @@
 """Fixtures that several test folders use."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,11 +8,22 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# The same examples in every run, and no opinion on how fast the machine is.
+# The same examples in every run, few of them, and no opinion on how fast the machine is.
 settings.register_profile(
-    "repeatable", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+    "repeatable",
+    derandomize=True,
+    max_examples=30,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("repeatable")
+
+
+def pytest_collection_finish() -> None:
+    """Spare what was imported: otherwise each collection of garbage, as at the start of a training, looks at it all."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

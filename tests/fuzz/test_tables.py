@@ -30,7 +30,7 @@ values = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(names, inner, max_size=3)),
     max_leaves=6,
 )
-several = examples(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+several = examples(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 def prepare(place: Path, name: str, content: bytes) -> None:
@@ -80,7 +80,7 @@ def test_captions_changed_anywhere(place: Path, name: str) -> None:
             {"file_name": "b.png", "caption": "x", "split": None},
         ]
         text = "\n".join(map(json.dumps, lines))
-    for copy in flipped(text.encode(), 60):
+    for copy in flipped(text.encode(), 30):
         prepare(place, name, copy)
 
 
@@ -107,7 +107,7 @@ def test_parquet_changed_anywhere(place: Path) -> None:
     write_rows(whole, "train", ROWS)
     (shard,) = whole.iterdir()
     content = shard.read_bytes()
-    for number, copy in enumerate(flipped(content, 40)):
+    for number, copy in enumerate(flipped(content, 20)):
         folder = place / str(number)
         folder.mkdir()
         (folder / shard.name).write_bytes(copy)
@@ -121,7 +121,7 @@ def test_parquet_whose_footer_was_changed(place: Path) -> None:
     content = shard.read_bytes()
     length = int.from_bytes(content[-8:-4], "little")
     start = len(content) - 8 - length
-    for number, footer in enumerate(flipped(content[start:-8], 80)):
+    for number, footer in enumerate(flipped(content[start:-8], 30)):
         folder = place / str(number)
         folder.mkdir()
         ending = len(footer).to_bytes(4, "little") + b"PAR1"

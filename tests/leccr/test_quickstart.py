@@ -15,7 +15,7 @@ from leccr.recipes import load_recipe
 from processing.scenes.build import LANGUAGES
 
 RECIPES = ("dual-encoder", "leccr")
-SIZES = {"num_train": 70, "num_validation": 12, "num_test": 12}
+SIZES = {"num_train": 32, "num_validation": 12, "num_test": 12}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_model_folder_is_ready_for_the_hub(output: Path) -> None:
 
 def test_its_card_says_what_it_was_trained_on_and_how(output: Path) -> None:
     card = run_card(output / "model").read_text(encoding="utf-8")
-    assert "Training data: Scenes (rows: 70 train, 12 validation)" in card and "does not record" not in card
+    assert "Training data: Scenes (rows: 32 train, 12 validation)" in card and "does not record" not in card
     assert "| `learning_rate` | 0.001 |" in card and "Vision tower: `resnet`, trained from scratch." in card
 
 

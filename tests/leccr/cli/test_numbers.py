@@ -58,7 +58,8 @@ def test_numbers_that_make_no_sense_are_one_sentence(name: str) -> None:
     command, option = name.rsplit(" ", 1)
     refused = [value for value in ABSURD if not accepts(*NUMBERS[name], value)]
     assert len(refused) >= len(ABSURD) - 2
-    for value in refused:
+    # Each option with every third value, and each value with every third option.
+    for value in refused[list(NUMBERS).index(name) % 3 :: 3]:
         done = CliRunner().invoke(app, [*command.split(), f"{option}={value}" if option != "-k" else f"-k{value}"])
         errors = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
         assert done.exit_code == 2 and len(errors) == 1, (value[:20], done.output)

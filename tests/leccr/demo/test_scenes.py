@@ -26,10 +26,10 @@ def test_the_built_in_gallery_shows_what_training_never_does(tmp_path: Path) -> 
 def test_a_model_is_trained_into_the_cache_and_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scenes.write_gallery, "__defaults__", (4, 0))
     said: list[str] = []
-    made = scenes.prepare_scenes(tmp_path, said.append, 64)
+    made = scenes.prepare_scenes(tmp_path, said.append, 24)
     assert {path.name for path in made.iterdir()} == {"model", "gallery"} and list(tmp_path.iterdir()) == [made]
     assert said[-1].endswith("step 7 of 7 …")
     card = (made / "model" / "README.md").read_text(encoding="utf-8")
     assert "# scenes" in card and "Training data: Scenes" in card and "does not record" not in card
     monkeypatch.setattr(scenes, "_train", None)
-    assert scenes.prepare_scenes(tmp_path, said.append, 64) == made
+    assert scenes.prepare_scenes(tmp_path, said.append, 24) == made

@@ -14,6 +14,7 @@ from leccr.models.sentence_views import SentenceViews
 from . import tiny_gallery
 
 BATCH = 3
+PAUSE = 0.03
 
 
 @cache
@@ -70,5 +71,5 @@ def search(folder: Path, changes: Connection) -> list[list[Any]]:
             last = not changes.recv()
             changes.send(None)
         # Leaves something of two processors to those that change the gallery.
-        time.sleep(0.01)
+        time.sleep(PAUSE)
     return answers

@@ -1,11 +1,13 @@
 """What the crash tests of moments do to a gallery, each in a process of its own."""
 
+import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from leccr.gallery import Gallery
 from tests.leccr.gallery import films
+from tests.leccr.gallery.actions import PAUSE
 
 Answer = list[tuple[str, float]]
 
@@ -38,4 +40,5 @@ def search(folder: Path, changes: Connection) -> list[tuple[Answer, Answer]]:
         if changed:
             last = not changes.recv()
             changes.send(None)
+        time.sleep(PAUSE)
     return answers

@@ -11,6 +11,7 @@ from leccr.errors import UserError
 from leccr.gallery import Gallery
 from leccr.gallery.store.vectors import views_path
 from leccr.models.encoder import Encoder
+from processing.storage import write_rows
 from tests.leccr.gallery import tiny_gallery
 from tests.leccr.gallery.tiny_gallery import paint, run, stored_views
 from tests.tiny_data import dataset, row
@@ -28,9 +29,10 @@ def diverged(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def test_a_model_whose_weights_are_no_numbers_is_refused(diverged: Path, own: Path, tmp_path: Path) -> None:
+    write_rows(tmp_path / "data", "validation", [row("a")])
     for command in (
         ("index", own / "photos", "--model", diverged, "--out", tmp_path / "g"),
-        ("evaluate", diverged, "scenes"),
+        ("evaluate", diverged, tmp_path / "data"),
         ("search", own / "gallery", "red", "--model", diverged),
     ):
         done = run(*command)

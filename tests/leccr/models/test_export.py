@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from leccr.models.export_programs import onnx_runner
 from leccr.models.exported_views import pixel_values
 from modeling_leccr import LeccrModel
 from processing import LeccrProcessor
-from tests.modeling_leccr.tiny import form, tiny_config
+from tests.modeling_leccr.tiny import TRANSFORMER, form, tiny_config
 from tests.tiny_data import PICTURE_SIZE, picture, processor, row
 
 ROWS = [row("a"), row("b", description="A long red thing beside a small blue thing")]
@@ -39,7 +40,8 @@ def save(folder: Path, form_name: str, vision: str | None, **settings: Any) -> P
     made = processor(ROWS, text_max_length=32, description_max_length=40)
     for name, value in settings.items():
         setattr(made, name, value)
-    model = form(form_name, vision, vocabulary=len(made.tokenizer))
+    with patch.dict(TRANSFORMER, num_hidden_layers=1):
+        model = form(form_name, vision, vocabulary=len(made.tokenizer), slot_layers=1)
     model.save_pretrained(folder)
     made.save_pretrained(folder)
     return folder
