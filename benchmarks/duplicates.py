@@ -3,9 +3,10 @@
     python -m benchmarks.duplicates --shared ../shared [--model CHECKPOINT]
 
 Some photos get copies: resized, recompressed, cropped and mirrored. They are embedded together with photos that have
-none, and for thresholds around the one of `leccr.gallery.alike` the found pairs are counted: precision is the share of
-them that are of one photo, recall the share of the copies of each kind that are found with their original. Without a
-model, the only view of a picture is what the shared MobileNetV2 says of it. It writes `results/duplicates.json`.
+none, and for thresholds around the two of `leccr.gallery.alike` and `leccr.gallery.looks`, one for views and one for
+thumbnails, the found pairs are counted: precision is the share of them that are of one photo, recall the share of the
+copies of each kind that are found with their original. Without a model, the only view of a picture is what the shared
+MobileNetV2 says of it. It writes `results/duplicates.json`.
 """
 
 import argparse
@@ -20,11 +21,15 @@ from PIL import Image, ImageOps
 from transformers import AutoImageProcessor, AutoModel
 
 from hub_card.tables import markdown_table
+from leccr.drawing.thumbnail import jpeg_thumbnail
 from leccr.gallery.alike import THRESHOLD, Likeness, signatures, squared_distances
+from leccr.gallery.looks import LIMIT, look_distances, look_of
 from leccr.models.encoder import Encoder
 
 RESULTS = Path(__file__).parent / "results" / "duplicates.json"
-THRESHOLDS = (0.1, 0.15, 0.2, 0.25, THRESHOLD, 0.35, 0.4, 0.5)
+# Largest distances by views and by thumbnails; views alone without the latter.
+THRESHOLDS = ((0.1, np.inf), (0.3, np.inf), (THRESHOLD, np.inf), (0.3, LIMIT), (THRESHOLD, LIMIT / 2))
+THRESHOLDS += ((THRESHOLD, LIMIT), (THRESHOLD, 2 * LIMIT), (np.inf, LIMIT))
 
 
 def recompressed(picture: Image.Image, quality: int) -> Image.Image:
@@ -92,20 +97,24 @@ def measure(files: Sequence[Path], copied: int, shared: Path, model: str | None)
             yield from (change(Image.open(file).convert("RGB")) for file in files[:copied])
 
     views = Views(embed(pictures(), shared, model))
+    looks = np.stack([look_of(Image.open(io.BytesIO(jpeg_thumbnail(picture)))) for picture in pictures()])
     owners = np.concatenate([np.arange(len(files)), np.tile(np.arange(copied), len(COPIES))])
     rows, likeness = signatures(views, np.arange(len(owners))), Likeness.of(views, np.arange(len(files)))
     distances = squared_distances(rows, rows) / likeness.usual
+    seen = np.stack([look_distances(look, looks) for look in looks])
     above = np.triu(np.ones_like(distances, dtype=bool), 1)
     same = owners[:, None] == owners
     figures = []
-    for threshold in THRESHOLDS:
-        found = above & (distances <= threshold)
+    for by_views, by_thumbnails in THRESHOLDS:
+        near = (distances <= by_views) & (seen <= by_thumbnails)
+        found = above & near
         own = {}
         for number, name in enumerate(COPIES):
             copies = len(files) + number * copied + np.arange(copied)
-            own[name] = float((distances[np.arange(copied), copies] <= threshold).mean())
+            own[name] = float(near[np.arange(copied), copies].mean())
         precision = float(same[found].mean()) if found.any() else 1.0
-        figures.append({"threshold": threshold, "precision": precision, "recall": own})
+        least = {"views": _number(by_views), "thumbnails": _number(by_thumbnails)}
+        figures.append({**least, "precision": precision, "recall": own})
     return {
         "model": model or "mobilenet_v2_imagenet",
         "photos": len(files),
@@ -114,6 +123,11 @@ def measure(files: Sequence[Path], copied: int, shared: Path, model: str | None)
         "limit in this gallery": likeness.limit / likeness.usual,
         "figures": figures,
     }
+
+
+def _number(threshold: float) -> float | None:
+    """Return a threshold as JSON can hold it."""
+    return None if np.isinf(threshold) else threshold
 
 
 def main() -> None:
@@ -130,7 +144,8 @@ def main() -> None:
     arguments.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     figures: list[dict] = result["figures"]  # type: ignore[assignment, type-arg]
     rows = [
-        {"threshold": f"{each['threshold']:g}", "precision": f"{each['precision']:.3f}"}
+        {name: "any" if each[name] is None else f"{each[name]:g}" for name in ("views", "thumbnails")}
+        | {"precision": f"{each['precision']:.3f}"}
         | {name: f"{share:.3f}" for name, share in each["recall"].items()}
         for each in figures
     ]

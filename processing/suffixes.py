@@ -51,14 +51,16 @@ def explain_left_out(names: Iterable[str | PurePath]) -> list[str]:
     counts = Counter(PurePath(name).suffix.lower() for name in names if PurePath(name).name.lower() not in COMPANIONS)
     heic = {suffix: count for suffix, count in counts.items() if suffix in _HEIC}
     pictures = {suffix: count for suffix, count in counts.items() if suffix in _OTHER_PICTURES}
-    others = {suffix: count for suffix, count in counts.items() if suffix not in {*heic, *pictures}}
+    others = Counter({suffix: count for suffix, count in counts.items() if suffix not in {*heic, *pictures}})
     sentences = []
     if heic:
         sentences.append(f"Left out {_counted(heic)}. {missing_extra('heic', 'Opening them')}")
     if pictures:
-        sentences.append(f"Left out {_counted(pictures)}, which Pillow here cannot open; convert them to JPEG or PNG.")
+        them = "it" if sum(pictures.values()) == 1 else "them"
+        sentences.append(f"Left out {_counted(pictures)} that Pillow here cannot open; convert {them} to JPEG or PNG.")
     if others:
-        sentences.append(f"Left out {_counted(others)}, which by their endings are neither photos nor videos.")
+        what = "neither a photo nor a video" if others.total() == 1 else "neither photos nor videos"
+        sentences.append(f"Left out {_counted(others)}: {what}.")
     return sentences
 
 

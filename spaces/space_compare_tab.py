@@ -15,7 +15,10 @@ from space_setup import Ready, Setup
 TOP = 10
 MOST_LANGUAGES = 8
 WHY = "compare-why"
-ONE_LANGUAGE = "This model reads one language, so there is nothing to compare."
+ONE_LANGUAGE = (
+    "This model was trained with texts in one language, so there are no others to compare. It may understand more: try "
+    "them in a search."
+)
 HOW = (
     "Write the same idea in several languages: where the pictures differ, a translation has lost something. Empty ones "
     "are left out."

@@ -20,8 +20,10 @@ class FilterRow:
             self.folder = _list("Folder", "filter-folder")
             self.since = _list("Taken since", "filter-since")
             self.until = _list("Taken until", "filter-until")
-            self.alike = gr.Checkbox(label="Show near-duplicates, too", visible=False, elem_id="filter-alike")
-            self.least = gr.Slider(0, 1, 0, step=0.05, label="Least confidence", visible=False, elem_id="filter-least")
+            self.alike = gr.Checkbox(label="Show near duplicates, too", visible=False, elem_id="filter-alike")
+            self.least = gr.Slider(
+                0, 1, 0, step=0.05, label="Minimum confidence", visible=False, elem_id="filter-least"
+            )
 
     @property
     def inputs(self) -> list[Any]:

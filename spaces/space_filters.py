@@ -49,6 +49,11 @@ class Filters:
     until: int | None = None
     alike: bool = False
 
+    @property
+    def is_narrow(self) -> bool:
+        """Whether they leave anything out."""
+        return bool(self.kind or self.folder or self.since or self.until)
+
     def passes(self, name: str, kind: str, year: int | None) -> bool:
         """Return whether a picture passes; one whose year is not known fails where a year is asked for."""
         return (

@@ -40,6 +40,7 @@ class Hit:
         start: Second at which a video answers; None for a picture, and for the whole video.
         end: Second at which that moment ends.
         alike: How many pictures that look the same are folded into this one.
+        words: Those words of the query that speak for the picture, as its description, name or keywords have them.
         shared: Whether every visitor may ask for the picture by its id, as for a gallery, or only the one who
             uploaded it.
     """
@@ -57,6 +58,7 @@ class Hit:
     start: float | None = None
     end: float | None = None
     alike: int = 0
+    words: tuple[str, ...] = ()
     shared: bool = False
 
 

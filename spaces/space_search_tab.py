@@ -8,7 +8,7 @@ from space_errors import SpaceError
 from space_filter_row import FilterRow
 from space_search import LONGEST_QUERY, Hit, Searcher, check_query, fitting
 from space_setup import Ready, Setup
-from space_tiles import nothing_fits, tiles
+from space_tiles import nothing_fits, nothing_found, tiles
 from space_why import details, explanation
 
 PAGE, MOST_SHOWN = 60, 600
@@ -104,7 +104,8 @@ class SearchTab:
             ready = self.setup.ready
             filters, least = FilterRow.check(ready, chosen)
             if not str(query or "").strip():
-                return "", _browse(ready.searcher.browse(count + 1, filters), count)
+                photos = ready.searcher.browse(count + 1, filters)
+                return "" if photos else nothing_found("", filters), _browse(photos, count)
             query = check_query(query)
             found = ready.searcher.search(query, count + 1, filters)
             hits = fitting(found, least)
@@ -113,7 +114,7 @@ class SearchTab:
         unknown = ready.retriever.unknown_share(query)
         said = space_html.search_status(query, ready.detector.detect(query), len(ready.searcher), unknown)
         if not found:
-            return said + space_html.status("No picture passes these filters."), ""
+            return said + nothing_found(query, filters), ""
         if not hits:
             return said + nothing_fits(found[0]), ""
         return said, tiles(hits[:count], query, "Pictures, best first", WHY, has_more=_has_more(hits, count))
@@ -172,7 +173,7 @@ def query_box(label: str, elem_id: str) -> gr.Textbox:
         label=label,
         show_label=False,
         container=False,
-        placeholder=f"{label} Ask in your language",
+        placeholder=label,
         max_length=LONGEST_QUERY,
         lines=1,
         max_lines=1,

@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from html import escape
 
 from space_files import VIDEO_TYPES, address
+from space_filters import Filters
 from space_html import status
 from space_search import Hit
 
 LONGEST_ALTERNATIVE = 200
+# Words in them have to occur in a picture's texts.
+QUOTES = '"“„'
 
 
 def tiles(
@@ -43,6 +46,14 @@ def tiles(
 def nothing_fits(nearest: Hit) -> str:
     """Return the line for a query without an answer that is sure enough."""
     return status(f"Nothing here fits; the nearest is {nearest.name} (confidence {nearest.confidence or 0:.2f}).")
+
+
+def nothing_found(query: str, filters: Filters) -> str:
+    """Return the line for a query, or no query, that no picture answers at all."""
+    wanted = ["passes these filters"] if filters.is_narrow else []
+    if any(quote in query for quote in QUOTES):
+        wanted.append("has the words in quotes")
+    return status(f"No picture {' and '.join(wanted)}." if wanted else "There are no pictures here.")
 
 
 def clock(seconds: float) -> str:
@@ -84,13 +95,18 @@ def _addresses(hit: Hit) -> dict[str, str]:
 
 
 def _note(hit: Hit) -> str:
-    """Return an answer's rank, how sure it is, and its moment, in words."""
+    """Return an answer's rank, how sure it is, its moment, and what of the query its texts have, in words."""
     parts = [f"No. {hit.rank} of this search"]
     if hit.confidence is not None:
         parts.append(f"{100 * hit.confidence:.0f} % sure")
     if hit.start is not None:
         parts.append(f"at {clock(hit.start)}" + ("" if hit.end is None else f"–{clock(hit.end)}"))
-    return ", ".join(parts)
+    said = ", ".join(parts)
+    if hit.words:
+        said += f". The query's words in its texts or its name count, too: {', '.join(hit.words)}"
+    if hit.alike:
+        said += f". Near duplicates of it that are not shown: {hit.alike} (see Filters)"
+    return said
 
 
 def _badges(hit: Hit) -> str:

@@ -16,7 +16,7 @@ from ..gallery.filters import parse_filter
 from ..gallery.results import Result, existing_file, file_of
 from ..gallery.store.catalogue import Item, select_items, sources_of
 from ..gallery.store.facts import facts_of, taken_text
-from ..gallery.store.moments import Moment, moments_of
+from ..gallery.store.moments import Moment, count_moments, moments_of
 from ..gallery.thumbnails import open_item, stored_thumbnail
 from .space import space
 
@@ -69,7 +69,10 @@ class GalleryPictures:
         self._facets: tuple[State, Any] | None = None
 
     def __len__(self) -> int:
-        return len(self.gallery)
+        """Return how many pictures and videos there are; of a long video the gallery has several shots."""
+        with self.gallery.catalogue.reading() as connection:
+            shots, videos = count_moments(connection)
+        return len(self.gallery) - shots + videos
 
     def browse(self, k: int, filters: Any = None) -> list[Any]:
         """Return k items, the newest first: by when they were taken, or else by when the file was changed."""
@@ -212,7 +215,7 @@ def _told(facts: Facts) -> list[tuple[str, str]]:
     """Return what a file says, named as on the page."""
     place = (facts.latitude, facts.longitude)
     told = [
-        ("Taken", (taken_text(facts) or "").replace("T", " ")),
+        ("Taken", _taken(facts)),
         ("Camera", facts.camera),
         ("Place", "" if None in place else f"{facts.latitude:.5f}, {facts.longitude:.5f}"),
         ("Title", facts.title),
@@ -220,6 +223,12 @@ def _told(facts: Facts) -> list[tuple[str, str]]:
         ("Caption", facts.caption),
     ]
     return [(name, value) for name, value in told if value]
+
+
+def _taken(facts: Facts) -> str:
+    """Return when a picture was taken as the page writes it, such as `2024-06-01 18:30 UTC+02:00`."""
+    text = taken_text(facts) or ""
+    return text[:16].replace("T", " ") + (f" UTC{text[19:]}" if text[19:] else "")
 
 
 def number_of(id: str) -> int:

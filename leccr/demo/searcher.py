@@ -8,6 +8,7 @@ from PIL import Image as PillowImage
 from processing.sentences import split_sentences
 from processing.shots import span_at
 
+from ..gallery.query_words import words_of_query
 from ..gallery.results import WHOLE_IMAGE, Result, UnreadableQueryWarning
 from ..gallery.store.catalogue import VIDEO, Item
 from ..models.model_encoder import ModelEncoder
@@ -59,6 +60,8 @@ class GallerySearcher(GalleryPictures):
         encoder = self.gallery.encoder
         item, row, picture = self._open(id)
         inputs, description = self._inputs(row), item.description
+        # As for a search: the model does not read quotes.
+        text = words_of_query(text).text
         if self.retriever.has_sentences:
             # The page tells them apart by lines.
             description = "\n".join(split_sentences(description)) or None
@@ -87,6 +90,7 @@ class GallerySearcher(GalleryPictures):
                 start=result.start,
                 end=result.end,
                 alike=len(result.alike),
+                words=result.words,
             )
             for rank, result in enumerate(results, start=1)
         ]

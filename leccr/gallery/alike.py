@@ -1,26 +1,26 @@
-"""Near duplicates, and variety: how much alike items are by their stored views."""
+"""Near duplicates, and variety: how much alike items are by their stored views and thumbnails."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from processing.notes import is_quiet
 
+from .looks import LIMIT, Looks
 from .store.catalogue import Catalogue, Item
 from .store.maintenance import all_items
 from .store.ranking import Engine, Ranking
 from .store.snapshot import Snapshot
 
-# Measured by `benchmarks/duplicates.py`: a share of the usual squared distance between two pictures.
-THRESHOLD = 0.3
-# So many deviations below the usual distance, by its logarithm: where a model tells little apart, much is alike.
-DEVIATIONS = 5.0
+# A share of the usual squared distance between two items; whatever is farther apart by its views is not looked at.
+THRESHOLD = 0.5
 IDENTICAL = 1e-5
 SAMPLE = 512
-# Of fewer items it cannot be told what is usual, so only identical ones are near duplicates.
-LEAST_TO_LEARN_FROM = 20
+# Of fewer items it cannot be told what is usual, so all are looked at.
+LEAST_TO_LEARN_FROM, FARTHEST = 20, 4.0
 ROWS_PER_BLOCK = 1024
 # Answers among which near duplicates are looked for; nobody looks at more of them one by one.
 MOST_COMPARED = 2000
@@ -58,7 +58,7 @@ class Likeness:
 
     Attributes:
         usual: The median of the squared distances between two items.
-        limit: The largest one at which they are near duplicates.
+        limit: The largest one at which they may be near duplicates, if they look alike.
     """
 
     usual: float
@@ -72,11 +72,9 @@ class Likeness:
         above = np.triu_indices(len(rows), 1)
         logs = np.log(np.maximum(squared_distances(rows, rows)[above], IDENTICAL))
         if len(rows) < LEAST_TO_LEARN_FROM:
-            return cls(1.0, IDENTICAL)
-        middle = float(np.median(logs))
-        deviation = 1.4826 * float(np.median(np.abs(logs - middle)))
-        usual = float(np.exp(middle))
-        return cls(usual, max(IDENTICAL, min(THRESHOLD * usual, float(np.exp(middle - DEVIATIONS * deviation)))))
+            return cls(1.0, FARTHEST)
+        usual = float(np.exp(np.median(logs)))
+        return cls(usual, max(IDENTICAL, THRESHOLD * usual))
 
 
 def likeness_of(snapshot: Snapshot) -> Likeness:
@@ -90,13 +88,44 @@ def likeness_of(snapshot: Snapshot) -> Likeness:
     return known
 
 
-def folded(snapshot: Snapshot, ranking: Ranking, k: int) -> tuple[Ranking, dict[int, list[int]]]:
+class Compares(Protocol):
+    """What tells how differently items look: `leccr.gallery.looks.Looks`."""
+
+    def distances(self, position: int, others: Sequence[int]) -> np.ndarray:
+        """Return how differently an item and others look, (n,); NaN where that is not known."""
+
+
+def near_duplicates(
+    looks: Compares, position: int, others: np.ndarray, distances: np.ndarray, limit: float
+) -> np.ndarray:
+    """Return which of several items are near duplicates of one, (n,).
+
+    A model puts pictures of the same things next to each other, so that near views are not enough: the items have to
+    look the same, too. Where one has no thumbnail, their views have to be identical.
+
+    Args:
+        looks: Compares thumbnails.
+        position: The item's.
+        others: Positions of the others, (n,).
+        distances: Their squared distances to it by views, (n,).
+        limit: The largest of these at which they are looked at.
+    """
+    near = distances <= limit
+    candidates = np.flatnonzero(near)
+    if len(candidates):
+        look = looks.distances(position, others[candidates].tolist())
+        near[candidates] = np.where(np.isnan(look), distances[candidates] <= IDENTICAL, look <= LIMIT)
+    return near
+
+
+def folded(snapshot: Snapshot, ranking: Ranking, k: int, looks: Compares) -> tuple[Ranking, dict[int, list[int]]]:
     """Return the k best answers that are no near duplicates of a better one, and what they stand for.
 
     Args:
         snapshot: The state.
         ranking: Its answers, best first; near duplicates are looked for among the first `MOST_COMPARED`.
         k: Number of answers.
+        looks: Compares thumbnails.
 
     Returns:
         The answers, and the positions of the near duplicates that each stands for, by its own position.
@@ -106,7 +135,8 @@ def folded(snapshot: Snapshot, ranking: Ranking, k: int) -> tuple[Ranking, dict[
     kept: list[int] = []
     others: dict[int, list[int]] = {}
     for index in range(len(compared)):
-        near = squared_distances(rows[index : index + 1], rows[kept])[0] <= limit if kept else np.empty(0, bool)
+        distances = squared_distances(rows[index : index + 1], rows[kept])[0] if kept else np.empty(0)
+        near = near_duplicates(looks, int(compared[index]), compared[kept], distances, limit)
         if near.any():
             others.setdefault(int(compared[kept[int(near.argmax())]]), []).append(int(compared[index]))
         elif len(kept) < k:
@@ -140,6 +170,8 @@ def varied(snapshot: Snapshot, ranking: Ranking, k: int) -> Ranking:
 def find_duplicates(catalogue: Catalogue, snapshot: Snapshot) -> list[list[Item]]:
     """Return groups of files that are near duplicates of the first of their group, or have the same content.
 
+    Nothing but what the gallery has stored is read.
+
     Args:
         catalogue: The gallery's catalogue.
         snapshot: Its state.
@@ -153,12 +185,22 @@ def find_duplicates(catalogue: Catalogue, snapshot: Snapshot) -> list[list[Item]
     same: dict[str, list[int]] = {}
     for index, position in enumerate(positions.tolist()):
         same.setdefault(items[position].hash, []).append(index)
-    free = np.ones(len(positions), dtype=bool)
+    with catalogue.reading() as connection:
+        return _groups(snapshot, positions, items, same, Looks(connection, snapshot))
+
+
+def _groups(
+    snapshot: Snapshot, positions: np.ndarray, items: dict[int, Item], same: dict[str, list[int]], looks: Compares
+) -> list[list[Item]]:
+    free, limit = np.ones(len(positions), dtype=bool), likeness_of(snapshot).limit
     groups = []
-    for index, near in _near(snapshot, positions):
+    for index, distances in _distances(snapshot, positions):
         if not free[index]:
             continue
         free[index] = False
+        # What is in a group is not compared again.
+        left = np.where(free, distances, np.inf)
+        near = near_duplicates(looks, int(positions[index]), positions, left, limit)
         near[same[items[int(positions[index])].hash]] = True
         members = np.flatnonzero(near & free)
         free[members] = False
@@ -169,12 +211,11 @@ def find_duplicates(catalogue: Catalogue, snapshot: Snapshot) -> list[list[Item]
     return groups
 
 
-def _near(snapshot: Snapshot, positions: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield each index, and which of all items (n,) are near duplicates of it."""
-    limit = likeness_of(snapshot).limit
+def _distances(snapshot: Snapshot, positions: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield each index, and the squared distances (n,) of all items to it."""
     starts = range(0, len(positions), ROWS_PER_BLOCK)
     blocks = [signatures(snapshot.engine, positions[start : start + ROWS_PER_BLOCK]) for start in starts]
     every = np.concatenate(blocks) if blocks else np.empty((0, snapshot.state.width), np.float32)
     for start, block in zip(starts, tqdm(blocks, "Comparing", disable=len(blocks) <= 1 or is_quiet())):
-        for offset, near in enumerate(squared_distances(block, every) <= limit):
-            yield start + offset, near
+        for offset, distances in enumerate(squared_distances(block, every)):
+            yield start + offset, distances

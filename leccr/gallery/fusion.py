@@ -12,7 +12,14 @@ from .query_words import QueryWords
 from .results import Result
 from .store.ranking import Ranking
 from .store.snapshot import Snapshot
-from .store.words import count_items_with, positions_with_all, ranked_by_words, words_of
+from .store.words import (
+    count_described,
+    count_described_with,
+    count_items_with,
+    positions_with_all,
+    ranked_by_words,
+    words_of,
+)
 
 # Items of either ranking that are looked at, if no more are asked for.
 DEPTH = 200
@@ -41,23 +48,39 @@ def weight_of_words(text: str) -> float:
 
 
 def telling_words(
-    connection: sqlite3.Connection, words: Sequence[QueryWords], items: int, weight: float
+    connection: sqlite3.Connection, words: Sequence[QueryWords], snapshot: Snapshot, weight: float
 ) -> list[QueryWords]:
     """Return the words of each query with only those terms that some items have, but no more than half of them.
+
+    Where only some items have descriptions, what more than half of the descriptions have, such as "a" and "the", would
+    speak for whatever is described.
 
     Args:
         connection: A connection to the catalogue.
         words: The words of each query.
-        items: Number of items in the gallery.
+        snapshot: The state to search.
         weight: Weight of words; without any, no term counts.
     """
-    half = items // 2
+    half = snapshot.state.items // 2
 
     def tells(phrase: str) -> bool:
-        return 0 < count_items_with(connection, phrase, half + 1) <= half
+        having = count_items_with(connection, phrase, half + 1)
+        if not 0 < having <= half:
+            return False
+        described = _described(connection, snapshot)
+        # Fewer cannot be more than half of the descriptions.
+        return 2 * having <= described or 2 * count_described_with(connection, phrase) <= max(described, having)
 
     terms = [tuple(term for term in own.terms if tells(term[1])) if weight else () for own in words]
     return [dataclasses.replace(own, terms=telling) for own, telling in zip(words, terms)]
+
+
+def _described(connection: sqlite3.Connection, snapshot: Snapshot) -> int:
+    """Return how many items have a description, counted once for a state."""
+    known = snapshot.__dict__.get("described")
+    if known is None:
+        known = snapshot.__dict__["described"] = count_described(connection)
+    return known
 
 
 def rank_together(

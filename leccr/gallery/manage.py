@@ -27,7 +27,7 @@ def run_index(source: str, model: str, out: Path, options: IndexOptions) -> None
     with Gallery.build(source, model, out, **vars(options)) as gallery:
         if gallery.report is not None:
             print_added(gallery.report, gallery.encoder.takes_videos)
-        note(f"The gallery {out} has {counted(len(gallery), 'item')}. Search it: leccr search {out}")
+        note(f"The gallery {out} has {size_of(gallery)}. Search it: leccr search {out}")
 
 
 def run_add(
@@ -42,7 +42,7 @@ def run_add(
     loading = {"device": options.device, "dtype": dtype, "trust_remote_code": trust_remote_code}
     with Gallery.open(folder, model, **loading) as gallery:
         print_added(gallery.add(source, **vars(options)), gallery.encoder.takes_videos)
-        note(f"The gallery {folder} has {counted(len(gallery), 'item')}.")
+        note(f"The gallery {folder} has {size_of(gallery)}.")
 
 
 def print_added(report: "AddReport", takes_videos: bool) -> None:
@@ -77,7 +77,7 @@ def run_remove(folder: Path, names: Sequence[str], where: str | None) -> None:
         raise UserError("Say what to remove: ids, files or folders, or a filter with --filter.")
     with Gallery.open(folder) as gallery:
         removed = gallery.remove(names, where)
-        left = counted(len(gallery), "item")
+        left = size_of(gallery)
         print(f"{len(removed)} removed; the gallery {shown(folder)} has {left}. The files were kept.")
 
 
@@ -154,6 +154,14 @@ def _left_out(name: str, reason: str) -> str:
     folder, found, rest = reason.partition(f"{name} ")
     names_the_file = found and folder[-1:] in ("", "/")
     return f"{name} {rest}" if names_the_file else f"{name}: {reason}"
+
+
+def size_of(gallery: Gallery) -> str:
+    """Return how many items a gallery has, and how many of them are shots, since of these a video has several."""
+    with gallery.catalogue.reading() as connection:
+        shots, videos = count_moments(connection)
+    long = f", {shots} of them shots of {counted(videos, 'long video')}" if shots else ""
+    return f"{counted(len(gallery), 'item')}{long}"
 
 
 def counted(number: int, noun: str) -> str:

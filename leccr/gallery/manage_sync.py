@@ -8,7 +8,7 @@ from processing.notes import note
 from processing.screen import json_line, shown
 
 from .gallery import Gallery
-from .manage import counted, print_added
+from .manage import counted, print_added, size_of
 from .options import SyncOptions
 from .results import file_of
 from .sync import SyncReport
@@ -27,7 +27,7 @@ def run_sync(folder: Path, model: str | None, options: SyncOptions, watch: bool,
     with Gallery.open(folder, model, device=options.device, **loading) as gallery:
         if not watch:
             _print_report(gallery, gallery.sync(**vars(options)))
-            note(f"The gallery {folder} has {counted(len(gallery), 'item')}.")
+            note(f"The gallery {folder} has {size_of(gallery)}.")
             return
         for number, report in enumerate(gallery.watch(**vars(options))):
             if not number or report.has_changes:
@@ -74,4 +74,5 @@ def run_duplicates(folder: Path, as_json: bool) -> None:
             print("\n  ".join(map(shown, paths)))
     if not as_json:
         extra = sum(len(group) - 1 for group in groups)
-        note(f"{counted(len(groups), 'group')} of near duplicates, {extra} of which could go.")
+        keep = f"; if you keep one file of each, {extra} can go" if groups else ""
+        note(f"{counted(len(groups), 'group')} of near duplicates{keep}.")

@@ -13,6 +13,7 @@ from .alike import folded, varied
 from .confidence import confidences
 from .filters import parse_filter
 from .fusion import check_weight_of_words, rank_together, telling_words, with_words
+from .looks import Looks
 from .options import SearchOptions
 from .query_words import QueryWords, words_of_query
 from .results import Result, checked_embeddings, checked_texts, make_results, warn_unreadable
@@ -95,7 +96,7 @@ def retrieve(
     check_weight_of_words(options.words)
     state = snapshot.state
     allowed = None if options.where is None else matching_positions(connection, *parse_filter(options.where))
-    words = queries.words and telling_words(connection, queries.words, state.items, options.words)
+    words = queries.words and telling_words(connection, queries.words, snapshot, options.words)
 
     def rank(count: int) -> list[Ranking]:
         return rank_together(connection, snapshot, queries.embeds, words, count, allowed, options.words)
@@ -105,7 +106,7 @@ def retrieve(
     def answers(count: int) -> list[Ranking]:
         return _one_per_video(connection, rank, count, state.items) if one_per_video else rank(count)
 
-    rankings, others = _chosen(snapshot, answers, k, options)
+    rankings, others = _chosen(snapshot, answers, k, options, Looks(connection, snapshot))
     positions = {int(position) for each in rankings for position in each.positions}
     positions |= {position for each in others for alike in each.values() for position in alike}
     items = items_at(connection, sorted(positions))
@@ -125,7 +126,7 @@ def retrieve(
 
 
 def _chosen(
-    snapshot: Snapshot, answers: Callable[[int], list[Ranking]], k: int, options: SearchOptions
+    snapshot: Snapshot, answers: Callable[[int], list[Ranking]], k: int, options: SearchOptions, looks: Looks
 ) -> tuple[list[Ranking], list[dict[int, list[int]]]]:
     """Return the k answers of each query, and the positions of the near duplicates that each stands for."""
     wanted = max(MORE * k, LEAST_TO_CHOOSE_FROM) if options.diverse else k
@@ -133,7 +134,7 @@ def _chosen(
     rankings = answers(count)
     others: list[dict[int, list[int]]] = [{} for _ in rankings]
     while options.folded:
-        found = [folded(snapshot, ranking, wanted) for ranking in rankings]
+        found = [folded(snapshot, ranking, wanted, looks) for ranking in rankings]
         settled = zip(found, rankings)
         if all(len(own.positions) >= wanted or len(ranking.positions) < count for (own, _), ranking in settled):
             rankings, others = [own for own, _ in found], [alike for _, alike in found]

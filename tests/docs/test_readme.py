@@ -49,6 +49,13 @@ def test_it_installs_extras_that_exist() -> None:
     assert set(named.split(",")) <= set(extras["optional-dependencies"])
 
 
+def test_every_extra_is_explained() -> None:
+    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    text = (REPOSITORY / "docs" / "getting-started.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    assert set(extras["optional-dependencies"]) - {"dev", "docs"} <= set(re.findall(r"`([\w-]+)`", " ".join(rows)))
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Run a small quickstart in place of the README's first command, and stay in its folder."""

@@ -53,12 +53,13 @@ def test_files_that_are_left_out_are_counted_by_ending() -> None:
         and "hei" in heic.partition("pip install")[2]
     )
     assert pictures == (
-        "Left out 2 files by ending (1 .cr2, 1 .svg), which Pillow here cannot open; convert them to JPEG or PNG."
+        "Left out 2 files by ending (1 .cr2, 1 .svg) that Pillow here cannot open; convert them to JPEG or PNG."
     )
-    assert others == (
-        "Left out 4 files by ending (1 without one, 1 .\\nx, 2 .txt), which by their endings are neither photos nor "
-        "videos."
-    )
+    assert explain_left_out(["a.svg", "b.txt"]) == [
+        "Left out 1 file by ending (1 .svg) that Pillow here cannot open; convert it to JPEG or PNG.",
+        "Left out 1 file by ending (1 .txt): neither a photo nor a video.",
+    ]
+    assert others == ("Left out 4 files by ending (1 without one, 1 .\\nx, 2 .txt): neither photos nor videos.")
     assert "\n" not in heic + pictures + others
 
 

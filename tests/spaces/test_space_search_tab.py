@@ -6,12 +6,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
+import numpy as np
 import pytest
 import space_search_tab
 from space_filter_row import FilterRow
 from space_search_tab import SearchTab
 from space_setup import Setup, ready_from
 from space_sources import open_source
+from space_store import PictureStore
 
 
 def offering(setup: Setup, ideas: list[dict[str, str]]) -> Setup:
@@ -95,7 +97,9 @@ def test_favourites_are_those_that_the_browser_names(setup: Setup) -> None:
     assert "None of them is here" in said and shown(page) == []
 
 
-def test_filters_offer_what_there_is_to_choose(setup: Setup, scenes: Path, tmp_path: Path) -> None:
+def test_filters_offer_what_there_is_to_choose(
+    setup: Setup, scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("trips/a.png", "home/b.png"):
         (tmp_path / name).parent.mkdir()
         shutil.copy(scenes / "gallery" / "00.png", tmp_path / name)
@@ -111,3 +115,6 @@ def test_filters_offer_what_there_is_to_choose(setup: Setup, scenes: Path, tmp_p
     for query in ("", "Hund"):
         assert shown(tab.answer(query, "", "trips", "", "", False, 0.0)[1]) == ["trips/a.png"]
     assert "no such folder" in tab.answer("Hund", "", "../trips", "", "", False, 0.0)[0]
+    monkeypatch.setattr(PictureStore, "_allowed", lambda self, filters: np.empty(0, dtype=int))
+    for query in ("", "Hund"):
+        assert "No picture passes these filters." in tab.answer(query, "", "trips", "", "", False, 0.0)[0]

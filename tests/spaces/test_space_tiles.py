@@ -3,8 +3,9 @@ from dataclasses import replace
 
 import pytest
 from space_files import VERSION
+from space_filters import Filters
 from space_search import Hit
-from space_tiles import clock, tiles
+from space_tiles import clock, nothing_found, tiles
 
 from tests.spaces.markup import BREAKOUT, check_harmless
 
@@ -30,6 +31,25 @@ def test_pictures_are_labelled_in_words_and_not_with_scores() -> None:
     assert "0.374" not in page and "slot" not in page
     assert "data-note" not in tiles([DOG], "", "Pictures", "why")
     assert "sure" not in tiles([replace(DOG, confidence=None)], "Hund", "Pictures")
+
+
+def test_words_that_spoke_for_an_answer_are_named() -> None:
+    page = tiles([replace(DOG, words=("dog", "beach"))], "a dog on the beach", "Pictures")
+    assert "87 % sure. The query&#x27;s words in its texts or its name count, too: dog, beach" in page
+    assert "words" not in tiles([DOG], "Hund", "Pictures")
+
+
+@pytest.mark.parametrize(
+    ("query", "filters", "expected"),
+    [
+        ("", Filters(kind="video"), "No picture passes these filters."),
+        ('a "red dog"', Filters(alike=True), "No picture has the words in quotes."),
+        ("ein „roter Hund“", Filters(since=2020), "No picture passes these filters and has the words in quotes."),
+        ("Hund", Filters(), "There are no pictures here."),
+    ],
+)
+def test_why_nothing_is_found_is_said(query: str, filters: Filters, expected: str) -> None:
+    assert expected in nothing_found(query, filters)
 
 
 def test_a_picture_of_the_gallery_has_addresses_and_an_uploaded_one_none() -> None:
@@ -58,7 +78,8 @@ def test_rows_keep_proportions_and_the_list_goes_on() -> None:
 
 
 def test_folded_duplicates_are_counted() -> None:
-    assert "+2 alike" in tiles([replace(DOG, alike=2)], "", "Pictures")
+    page = tiles([replace(DOG, alike=2)], "Hund", "Pictures")
+    assert "+2 alike" in page and "Near duplicates of it that are not shown: 2 (see Filters)" in page
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(0, "0:00"), (83.9, "1:23"), (3_725, "1:02:05")])

@@ -112,6 +112,19 @@ def count_items_with(connection: sqlite3.Connection, phrase: str, most: int) -> 
     return connection.execute(f"SELECT count(*) FROM ({found})", (_quoted(phrase), most)).fetchone()[0]
 
 
+def count_described(connection: sqlite3.Connection) -> int:
+    """Return how many items have a description."""
+    return connection.execute("SELECT count(*) FROM items WHERE description != ''").fetchone()[0]
+
+
+def count_described_with(connection: sqlite3.Connection, phrase: str) -> int:
+    """Return how many of the items that have a phrase, as for `count_items_with`, have a description."""
+    return connection.execute(
+        "SELECT count(*) FROM words CROSS JOIN items ON number = words.rowid WHERE words MATCH ? AND description != ''",
+        (_quoted(phrase),),
+    ).fetchone()[0]
+
+
 def positions_with_all(connection: sqlite3.Connection, phrases: Sequence[str]) -> list[int]:
     """Return the positions of the items that have all of some phrases, ascending."""
     rows = connection.execute(

@@ -55,6 +55,13 @@ def test_explanations_agree_with_the_gallery(searcher: GallerySearcher) -> None:
         assert all(slot.overlay for slot in why.slots)
 
 
+def test_words_of_a_query_are_named_and_quotes_are_not_read(searcher: GallerySearcher) -> None:
+    [first, *_] = searcher.search('"green"', 6)
+    assert searcher.explain(first.id, '"green"').score == pytest.approx(first.score, abs=1e-5)
+    expected = [result.words for result in searcher.gallery.search(QUERY, 4, folded=True)]
+    assert [hit.words for hit in searcher.search(QUERY, 4)] == expected and any(expected)
+
+
 def test_more_like_leaves_the_item_itself_out(searcher: GallerySearcher) -> None:
     first = searcher.search(QUERY, 1)[0]
     found = searcher.more_like(first.id, 3)
@@ -104,7 +111,7 @@ def test_a_long_video_is_shown_once_and_answers_with_its_moment(tmp_path: Path) 
     films.film(tmp_path / "videos" / "clip.mp4")
     searcher = GallerySearcher(Gallery.build(tmp_path / "videos", films.model(), tmp_path / "gallery"))
     [shown] = searcher.browse(9)
-    assert (shown.kind, shown.start) == ("video", None)
+    assert (shown.kind, shown.start) == ("video", None) and len(searcher) == 1
     [answer] = searcher.search("en red 1", 9)
     assert (answer.start, answer.end) in films.TIMES
     assert searcher.explain(answer.id, "en red 1").score == pytest.approx(answer.score, abs=1e-5)

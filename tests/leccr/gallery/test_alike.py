@@ -1,5 +1,7 @@
 """Near duplicates and variety, by vectors whose distances are known."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 from PIL import Image
 
 from leccr.gallery import Gallery, alike
-from leccr.gallery.alike import Likeness, folded, likeness_of, signatures, varied
+from leccr.gallery.alike import folded, likeness_of, signatures, varied
 from leccr.gallery.store.ranking import Ranking
 from leccr.gallery.store.snapshot import Snapshot
 from leccr.models.encoder import Encoder
@@ -32,6 +34,19 @@ def snapshot(rows: np.ndarray) -> Snapshot:
     return Snapshot("", State(), Views(rows), None)  # type: ignore[arg-type]
 
 
+class Looks:
+    """What says of all items that they look as far from each other."""
+
+    def __init__(self, distance: float = 0.0) -> None:
+        self.distance = distance
+
+    def distances(self, position: int, others: Sequence[int]) -> np.ndarray:
+        return np.full(len(others), self.distance)
+
+
+SAME = Looks()
+
+
 def ranking(count: int) -> Ranking:
     return Ranking(np.arange(count), np.linspace(1, 0, count, dtype=np.float32), np.zeros(count, dtype=int))
 
@@ -45,11 +60,18 @@ def rows() -> np.ndarray:
 
 
 def test_answers_stand_for_their_near_duplicates(rows: np.ndarray) -> None:
-    best, others = folded(snapshot(rows), ranking(30), 12)
+    best, others = folded(snapshot(rows), ranking(30), 12, SAME)
     assert best.positions.tolist() == list(range(12))
     assert others == {index: [20 + index] for index in range(10)}
-    best, others = folded(snapshot(rows), ranking(30), 25)
+    best, others = folded(snapshot(rows), ranking(30), 25, SAME)
     assert best.positions.tolist() == list(range(20))
+
+
+def test_pictures_that_only_show_the_same_are_no_near_duplicates(rows: np.ndarray) -> None:
+    assert folded(snapshot(rows), ranking(30), 30, Looks(0.1))[1] == {}
+    assert folded(snapshot(rows), ranking(30), 30, Looks(float("nan")))[1] == {}, "nothing is known but the views"
+    rows[20] = rows[0]
+    assert folded(snapshot(rows), ranking(30), 30, Looks(float("nan")))[1] == {0: [20]}
 
 
 def test_unlike_answers_come_first(rows: np.ndarray) -> None:
@@ -74,7 +96,7 @@ def test_distances_are_those_of_the_gallery(rows: np.ndarray) -> None:
     cone = rows + 3 * np.ones(64)
     ordinary, narrow = likeness_of(snapshot(rows)), likeness_of(snapshot(cone))
     assert narrow.usual < 0.3 * ordinary.usual
-    assert folded(snapshot(cone), ranking(30), 30)[1] == folded(snapshot(rows), ranking(30), 30)[1]
+    assert folded(snapshot(cone), ranking(30), 30, SAME)[1] == folded(snapshot(rows), ranking(30), 30, SAME)[1]
 
 
 def test_views_of_an_item_count_together() -> None:
@@ -89,13 +111,13 @@ def test_views_of_an_item_count_together() -> None:
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_few_items(count: int) -> None:
     rows = np.eye(4)[:count]
-    assert Likeness.of(Views(rows), np.arange(count)).limit < 1e-4  # type: ignore[arg-type]
-    assert folded(snapshot(rows.reshape(count, 4)), ranking(count), 5)[1] == {}
+    assert folded(snapshot(rows.reshape(count, 4)), ranking(count), 5, Looks(1.0))[1] == {}
+    assert len(folded(snapshot(rows.reshape(count, 4)), ranking(count), 5, SAME)[0].positions) == min(count, 1)
 
 
 def test_undefined_views_are_like_nothing(rows: np.ndarray) -> None:
     rows[3] = np.nan
-    assert 3 in folded(snapshot(rows), ranking(30), 30)[0].positions
+    assert 3 in folded(snapshot(rows), ranking(30), 30, SAME)[0].positions
 
 
 @pytest.fixture
@@ -109,6 +131,20 @@ def copied(photos: Path, encoder: Encoder, tmp_path: Path) -> Gallery:
     with Image.open(photos / "blue2.png") as picture:
         picture.save(tmp_path / "p" / "sub" / "other.bmp")
     return Gallery.build(tmp_path / "p", encoder, tmp_path / "g")
+
+
+def test_another_picture_with_the_same_words_is_none(tmp_path: Path) -> None:
+    """A model that looks at descriptions only sees no difference between pictures with the same one."""
+    for number in range(3):
+        tiny_gallery.paint(tmp_path / "p" / f"red{number}.png", number)
+    tiny_gallery.describe(tmp_path / "p", ["red0.png", "red1.png", "red2.png"])
+    gallery = Gallery.build(
+        tmp_path / "p", tiny_gallery.encoder(num_slots=0, description_fusion=True, fusion_gate=0.0), tmp_path / "g"
+    )
+    assert gallery.duplicates() == []
+    (tmp_path / "p" / "copy.png").write_bytes((tmp_path / "p" / "red1.png").read_bytes())
+    gallery.add(tmp_path / "p")
+    assert [[item.id for item in group] for group in gallery.duplicates()] == [["red1.png", "copy.png"]]
 
 
 def test_groups_and_answers(copied: Gallery) -> None:
@@ -131,3 +167,4 @@ def test_the_commands(copied: Gallery, model: Path) -> None:
     assert result.exit_code == 0 and '"alike": ' in result.stdout and "same.png" in result.stdout
     result = tiny_gallery.run("gallery", "duplicates", copied.folder)
     assert "green1.png\n  " in result.stdout
+    assert re.search(r"\d groups of near duplicates; if you keep one file of each, \d can go\.", result.stdout)

@@ -6,6 +6,7 @@ import pytest
 
 from leccr.errors import UserError
 from leccr.gallery import Gallery
+from leccr.gallery.manage import size_of
 from processing.shots import find_shots
 from processing.storage import write_rows
 from processing.video import open_frames
@@ -22,6 +23,7 @@ class TestAnswers:
         with opened(film_gallery) as gallery:
             every = gallery.search(QUERY, 99, all_moments=True)
             assert len(every) == 9 and moments(gallery) == [*TIMES]
+            assert size_of(gallery) == "9 items, 5 of them shots of 2 long videos"
             found = gallery.search(QUERY, 99)
             assert sorted(result.path for result in found) == sorted(
                 ["clip.mp4", "more/other.mkv", "short.mp4", "0.png", "1.png", "2.png"]

@@ -205,3 +205,14 @@ def test_words_cost_nothing_where_an_index_is_approximate(folder: Path, encoder:
         assert gallery.search("zebra", 5, words=1.0) == gallery.search("zebra", 5, words=0.0)
         found = gallery.search("7", 5, words=1.0)
         assert found[0].id == "7.png" and np.isfinite([result.score for result in found]).all()
+
+
+def test_what_most_descriptions_have_says_nothing_where_others_have_none(encoder: Encoder, tmp_path: Path) -> None:
+    said = ("a dog on a beach", "a cat", "a car", "red houses")
+    for number in range(9):
+        paint(tmp_path / "photos" / f"beach-{number}.png", number)
+    records = [{"id": f"beach-{number}.png", "description": text} for number, text in enumerate(said)]
+    (tmp_path / "photos" / "descriptions.jsonl").write_text("\n".join(map(json.dumps, records)))
+    gallery = Gallery.build(tmp_path / "photos", encoder, tmp_path / "gallery")
+    found = gallery.search("a dog", 9)
+    assert {result.path: result.words for result in found if result.words} == {"beach-0.png": ("dog",)}

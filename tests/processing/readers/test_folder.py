@@ -40,7 +40,7 @@ def test_a_csv_file_with_captions_and_splits(tmp_path: Path) -> None:
     # Nothing in the same line to translate.
     assert targets(rows(found, "test")["c.jpg.d.png"]) == [("de", "Ein Baum.", None, "human")]
     assert found.notes == [
-        "Left out 1 file by ending (1 .md), which by their endings are neither photos nor videos.",
+        "Left out 1 file by ending (1 .md): neither a photo nor a video.",
         "1 images or videos have no line in the metadata; they are left out.",
     ]
 
