@@ -42,10 +42,10 @@ def records(path: Path) -> list[dict[str, Any]]:
 
 @needs_forks
 def test_a_killed_run_goes_on_to_the_same_files(tmp_path: Path, options: dict[str, Any]) -> None:
-    whole = build_data(tmp_path / "whole")
+    whole = build_data(tmp_path / "whole", rows=20)
     translate(str(whole), **options, back_translate=True)
     made = records(whole / "translations.jsonl")
-    assert [record["id"] for record in made] == [f"p{number:02}" for number in range(40) for _ in range(4)]
+    assert [record["id"] for record in made] == [f"p{number:02}" for number in range(20) for _ in range(4)]
     assert [(record["language"], record["source_number"]) for record in made[:4]] == [
         ("de", 0),
         ("de", 1),
@@ -57,7 +57,7 @@ def test_a_killed_run_goes_on_to_the_same_files(tmp_path: Path, options: dict[st
 
     options = {**options, "back_translate": True}
     # Step 1 opens the journal, and each of the next ones adds a batch of four captions.
-    killed = stop_before(7, build_data(tmp_path / "killed"), translate, **options)
+    killed = stop_before(7, build_data(tmp_path / "killed", rows=20), translate, **options)
     assert (killed / "translations.jsonl").read_bytes().count(b"\n{") == 20
     assert not any(added(killed).values())
     translate(str(killed), **options)
