@@ -158,8 +158,7 @@ def _compiled(patterns: Iterable[str], origin: str) -> "GitIgnoreSpec | None":
         raise missing_extra("gallery", "Leaving files out by patterns") from error
     for number, line in used:
         try:
-            GitIgnoreSpec.from_lines([line])
-            understood = not _CLASS.search(line)
+            understood = not _CLASS.search(line) and GitIgnoreSpec.from_lines([line])
         except (ValueError, re.error):
             understood = False
         if not understood:

@@ -28,15 +28,23 @@ def remove(folder: Path, names: Sequence[str]) -> int:
     return len(Gallery.open(folder).remove(names))
 
 
+def sync(folder: Path) -> dict[str, int]:
+    """Follow the folders with a commit after each two files."""
+    report = Gallery.open(folder, films.model()).sync(batch_size=2, workers=2, commit_seconds=0)
+    return {"added": report.added, "moved": report.moved, "removed": report.removed}
+
+
 def search(folder: Path, changes: Connection) -> list[tuple[Answer, Answer]]:
-    """Search until the last change, as `actions.search` does, and return all shots and the best of each video."""
+    """Search until the last change, as `actions.search` does, and return all shots and the best of each video,
+    as often as they change."""
     gallery, answers, last = Gallery.open(folder, films.model()), [], False
     query = gallery.encoder.texts(["en red 1"])[0]
     while not last:
         changed = changes.poll()
         every = [(each.id, each.score) for each in gallery.search(query, 1000, all_moments=True)]
         best = [(each.path, each.score) for each in gallery.search(query, 1000)]
-        answers.append((every, best))
+        if not answers or (every, best) != answers[-1]:
+            answers.append((every, best))
         if changed:
             last = not changes.recv()
             changes.send(None)

@@ -11,13 +11,15 @@ import pytest
 from leccr.gallery import Gallery
 from leccr.gallery.store.catalogue import FILE
 from leccr.gallery.store.moments import video_id
-from tests.crashes import Watchers, crashes, needs_forks
+from tests.crashes import Child, Watchers, crashes, needs_forks, stopping
 from tests.leccr.gallery import film_actions, tiny_gallery
 from tests.leccr.gallery.films import film
 from tests.leccr.gallery.tiny_gallery import contents
 
 pytestmark = [pytest.mark.slow, needs_forks]
 FIRST, SECOND = "a.mp4", "b.mp4"
+OTHER = "d.mp4"
+LENGTHS = {FIRST: 3, SECOND: 2, "c.png": 1, OTHER: 2}
 ITEMS = 3 + 2 + 1
 
 
@@ -42,7 +44,7 @@ def whole(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shots(folder: Path) -> dict[str, int]:
     """Check a gallery as it was left, and return how many items each file has."""
     with Gallery.open(folder) as gallery:
-        work = re.compile("Indexing .* was not finished|.* files have changed")
+        work = re.compile("Indexing .* was not finished|.* files (have changed|are missing)")
         assert [problem for problem in gallery.check().problems if not work.match(problem)] == []
         with gallery.catalogue.reading() as connection:
             paths = [row[0] for row in connection.execute("SELECT path FROM items")]
@@ -92,23 +94,55 @@ def test_remove(whole: Path, tmp_path: Path) -> None:
         assert shots(folder) == {SECOND: 2, "c.png": 1}
 
 
-def test_three_processes_search_while_a_fourth_changes_films(source: Path, tmp_path: Path) -> None:
-    own, folder = Path(shutil.copytree(source, tmp_path / "p")), tmp_path / "g"
-    film_actions.index(source=own, folder=folder)
+class Changing:
+    """A folder that goes to and fro: one film goes and another one comes, and a third one is moved."""
+
+    def __init__(self, source: Path, folder: Path) -> None:
+        self.folder = Path(shutil.copytree(source, folder))
+        self.away = folder.with_name("away")
+        film(self.away / OTHER, ("blue", "green"), (12, 12))
+        (folder / "sub").mkdir()
+
+    def turn(self) -> dict[str, int]:
+        """Go to the other state, and return what a gallery has to do."""
+        goes, comes = (FIRST, OTHER) if (self.folder / FIRST).exists() else (OTHER, FIRST)
+        (self.folder / goes).rename(self.away / goes)
+        (self.away / comes).rename(self.folder / comes)
+        here, there = self.folder / SECOND, self.folder / "sub" / SECOND
+        here.rename(there) if here.exists() else there.rename(here)
+        return {"added": 1, "moved": 1, "removed": 1}
+
+    def lengths(self) -> dict[str, int]:
+        """Return how many items each file has to have."""
+        files = (path for path in self.folder.rglob("*") if path.is_file())
+        return {path.relative_to(self.folder).as_posix(): LENGTHS[path.name] for path in files}
+
+
+def test_sync_is_stopped_at_each_step_while_three_processes_search(source: Path, tmp_path: Path) -> None:
+    films, folder = Changing(source, tmp_path / "p"), tmp_path / "g"
+    film_actions.index(source=films.folder, folder=folder)
     searches = Watchers(3, film_actions.search, folder=folder)
     searches.changed()
-    for _ in range(2):
-        film_actions.remove(folder=folder, names=[FIRST])
-        searches.changed()
-        film_actions.add(folder=folder, source=own)
-        searches.changed()
+    stopped, left = True, []
+    while stopped:
+        expected = films.turn()
+        child = Child(film_actions.sync, {"folder": folder}, stopping(len(left) + 1))
+        stopped = child.stopped()
+        if stopped:
+            left.append(shots(folder))
+            film_actions.sync(folder)
+        else:
+            assert child.result() == expected
+        assert shots(folder) == films.lengths()
+        assert film_actions.sync(folder) == {"added": 0, "moved": 0, "removed": 0}
+        films.turn()
+        film_actions.sync(folder)
     searches.changed(again=False)
-    seen = set()
-    for answers in searches.results():
-        for every, best in answers:
-            shots_of = Counter(video_id(name) for name, _ in every)
-            assert shots_of[FIRST] in (0, 3) and shots_of[SECOND] == 2, "a video is seen as a whole or not at all"
-            assert len({path for path, _ in best}) == len(best)
-            seen.add((shots_of[FIRST], len(best)))
-    assert {(3, 3), (0, 2)} <= seen
-    assert Gallery.open(folder).check().problems == []
+    assert len(left) > 5 and len({tuple(sorted(each)) for each in left}) > 2, "some stops were in the middle"
+    answers = [answer for own in searches.results() for answer in own]
+    seen = [[name for name, _ in every] for every, _ in answers]
+    videos = [Counter(video_id(name) or name for name in names) for names in seen]
+    for found in [*left, *videos]:
+        assert all(count == LENGTHS[Path(name).name] for name, count in found.items()), "as a whole or not at all"
+    assert len({tuple(sorted(found)) for found in videos}) > 2
+    assert all(len({path for path, _ in best}) == len(best) for _, best in answers)
