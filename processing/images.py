@@ -16,7 +16,7 @@ from PIL import ImageOps
 
 from .errors import BrokenFileError, UserError
 from .names import stored_path
-from .pictures_leccr import picture_formats, visible_picture
+from .pictures_leccr import MOST_STRETCH, is_strip, picture_formats, visible_picture
 from .png_chunks import without_pixels
 
 # What Pillow finds odd in a file, and yet shows, names no file; and how large pictures may be is decided here.
@@ -49,18 +49,23 @@ def open_image(value: Any, name: str = "", background: str = BACKGROUND, side: i
             decoded at reduced scale, in a fraction of the time and the memory. None for the whole picture.
 
     Raises:
-        UserError: If there is no picture or file, it cannot be decoded, or it has more than 100 million pixels; the
-            message names the file.
+        UserError: If there is no picture or file, it cannot be decoded, has more than 100 million pixels, or is a long
+            strip; the message names the file.
     """
     label, source = _source(value, name)
     try:
         with _opened(source) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise PillowImage.DecompressionBombError
+            if is_strip(picture):
+                problem = f"{label} is more than {MOST_STRETCH} times as long as wide"
+                raise BrokenFileError(problem, "cut it into parts")
             if side is not None and not isinstance(source, PillowImage.Image):
                 picture.draft(None, (_SPARE * side, _SPARE * side))
             moves = is_animation(picture)
             shown = visible_picture(picture, background)
+    except UserError:
+        raise
     except FileNotFoundError as error:
         raise BrokenFileError(f"{label} does not exist", "add the picture") from error
     except PillowImage.DecompressionBombError as error:

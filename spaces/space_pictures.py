@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, features
 
+# How many times as long as wide a picture can be: panoramas have up to thirty.
+MOST_STRETCH = 200
 ORIENTATION = 0x0112
 BITS_PER_SAMPLE, PHOTOMETRIC = 258, 262
 
@@ -55,6 +57,11 @@ def image_suffixes() -> frozenset[str]:
     return frozenset(suffix for suffix, name in Image.EXTENSION.items() if name in formats)
 
 
+def is_strip(picture: Image.Image) -> bool:
+    """Return whether a picture is so long that enlarging its shorter side to what models take would fill the memory."""
+    return max(picture.size) > MOST_STRETCH * min(picture.size)
+
+
 def visible_picture(picture: Image.Image, background: Any = "white") -> Image.Image:
     """Return a picture as viewers show it, in RGB.
 
@@ -65,7 +72,12 @@ def visible_picture(picture: Image.Image, background: Any = "white") -> Image.Im
     Args:
         picture: Of any mode. It is decoded, and otherwise left as it is.
         background: What is seen through transparent parts, as Pillow names colours.
+
+    Raises:
+        ValueError: If it is a long strip.
     """
+    if is_strip(picture):
+        raise ValueError(f"The picture has {picture.width}x{picture.height} pixels, which is no picture but a strip.")
     scale = _key_scale(picture)
     picture.load()
     turn = _TURNS.get(_orientation(picture))

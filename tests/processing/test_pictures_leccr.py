@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from processing.errors import UserError
 from processing.images import open_image
 from processing.pictures_leccr import image_suffixes, picture_formats, visible_picture
 from tests.odd_pictures import ODD_ENTRIES, ORIENTATION, SHORT, corners, encoded, exif, ramp, ramp_files, ramps, short
@@ -165,3 +166,13 @@ def test_the_space_has_the_same_file() -> None:
 def test_formats_that_run_programs_are_not_opened() -> None:
     assert not {"EPS", "WMF", "MPEG"} & set(picture_formats())
     assert not {".eps", ".ps", ".wmf", ".mpg", ".pdf"} & image_suffixes()
+
+
+@pytest.mark.parametrize("size", [(1, 201), (20_100, 100)])
+def test_a_long_strip_is_refused(size: tuple[int, int]) -> None:
+    """Where its shorter side decides, a model would be given gigabytes."""
+    with pytest.raises(ValueError, match="no picture but a strip"):
+        visible_picture(Image.new("L", size))
+    assert visible_picture(Image.new("L", (200, 1))).size == (200, 1)
+    with pytest.raises(UserError, match="row 'row 1' is more than 200 times as long as wide; cut it into parts"):
+        open_image(Image.new("L", size), "row 1")
