@@ -1,17 +1,23 @@
 """Galleries that follow their folders while these change."""
 
+import contextlib
 import errno
 import os
 import shutil
+import signal
+import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from leccr.__main__ import main
 from leccr.errors import UserError
 from leccr.gallery import Gallery, watch
 from leccr.models.encoder import Encoder
+from tests import crashes
 
 from . import tiny_gallery
 
@@ -78,3 +84,38 @@ def test_a_disk_that_is_full_does_not_end_it(
         (own / "other.txt").touch()
         assert any(report.added == 1 for report in reports)
         stop.set()
+
+
+def watch_from_the_command_line(gallery: Path, folder: Path) -> None:
+    """Run `leccr gallery sync --watch`, which writes to the files `said` and `errors`."""
+    sys.argv = ["leccr", "gallery", "sync", str(gallery), "--watch"]
+    with (
+        (folder / "said").open("w") as said,
+        (folder / "errors").open("w") as errors,
+        contextlib.redirect_stdout(said),
+        contextlib.redirect_stderr(errors),
+    ):
+        main()
+
+
+@crashes.needs_forks
+def test_the_command_line(own: Path, tmp_path: Path) -> None:
+    photos, said = own / "photos", tmp_path / "said"
+    with Gallery.open(own / "gallery") as gallery:
+        gallery.relocate(gallery.sources[1][1], photos)
+    child = crashes.start(watch_from_the_command_line, gallery=own / "gallery", folder=tmp_path)
+
+    def is_said(text: str) -> bool:
+        while child.process.is_alive() and not (said.exists() and text in said.read_text()):
+            time.sleep(0.05)
+        return text in said.read_text()
+
+    assert is_said("Watching the folders; Ctrl-C ends.\n"), said.read_text()
+    assert "0 added, 0 replaced, 12 unchanged." in said.read_text()
+    (photos / "green1.png").rename(photos / "moved.png")
+    assert is_said("1 moved"), said.read_text()
+    assert child.process.pid is not None
+    os.kill(child.process.pid, signal.SIGINT)
+    child.process.join(crashes.SECONDS)
+    assert child.process.exitcode == 130 and (tmp_path / "errors").read_text().endswith("Interrupted.\n")
+    assert len(Gallery.open(own / "gallery")) == 12
