@@ -1,6 +1,7 @@
 """One model and one gallery for all tests; each test works on a copy."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from leccr.models.encoder import Encoder
 from tests.videos import write_video
 
 from . import films, tiny_gallery
+from .following import Counting
 
 
 @pytest.fixture(scope="session")
@@ -88,3 +90,17 @@ def filmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def film_gallery(filmed: Path, tmp_path: Path) -> Path:
     """A copy of the gallery, of the same videos."""
     return Path(shutil.copytree(filmed / "gallery", tmp_path / "gallery"))
+
+
+@pytest.fixture
+def counting(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> Counting:
+    return Counting(encoder, monkeypatch)
+
+
+@pytest.fixture
+def followed(folder: Path, photos: Path, encoder: Encoder, tmp_path: Path) -> Iterator[tuple[Gallery, Path]]:
+    """A gallery of twelve pictures that may be changed, and their folder."""
+    own = Path(shutil.copytree(photos, tmp_path / "photos"))
+    with Gallery.open(folder, encoder) as gallery:
+        gallery.relocate(photos, own)
+        yield gallery, own

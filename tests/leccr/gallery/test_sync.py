@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,54 +11,9 @@ from PIL import Image
 from leccr.errors import UserError
 from leccr.gallery import Gallery
 from leccr.gallery.store.words import plain_words
-from leccr.gallery.sync import SyncReport
-from leccr.models.encoder import Encoder
 
 from . import tiny_gallery
-
-
-class Counting:
-    """Counts what a model encodes."""
-
-    def __init__(self, encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.encoded = 0
-        original = encoder.views
-
-        def views(inputs: Any, *args: Any) -> Any:
-            self.encoded += len(inputs)
-            return original(inputs, *args)
-
-        monkeypatch.setattr(encoder, "views", views)
-
-
-@pytest.fixture
-def counting(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> Counting:
-    return Counting(encoder, monkeypatch)
-
-
-@pytest.fixture
-def followed(folder: Path, photos: Path, encoder: Encoder, tmp_path: Path) -> Iterator[tuple[Gallery, Path]]:
-    """A gallery of twelve pictures that may be changed, and their folder."""
-    own = Path(shutil.copytree(photos, tmp_path / "photos"))
-    with Gallery.open(folder, encoder) as gallery:
-        gallery.relocate(photos, own)
-        yield gallery, own
-
-
-def ids(gallery: Gallery) -> list[str]:
-    with gallery.catalogue.reading() as connection:
-        return [row[0] for row in connection.execute("SELECT id FROM items ORDER BY id")]
-
-
-def views_by_id(gallery: Gallery) -> dict[str, bytes]:
-    views = tiny_gallery.stored_views(gallery)
-    with gallery.catalogue.reading() as connection:
-        return {name: views[at].tobytes() for name, at in connection.execute("SELECT id, position FROM items")}
-
-
-def counts(report: SyncReport) -> dict[str, int]:
-    names = ("added", "replaced", "moved", "removed", "excluded", "missing", "unchanged")
-    return {name: getattr(report, name) for name in names if getattr(report, name)}
+from .following import Counting, counts, ids, views_by_id
 
 
 def test_nothing_has_changed(followed: tuple[Gallery, Path], counting: Counting) -> None:
@@ -199,113 +153,6 @@ def test_files_move_between_two_folders(followed: tuple[Gallery, Path], counting
     assert counting.encoded == 1
     assert gallery.search("en green 1", 20)[0].file is not None
     assert gallery.check(files=True).problems == []
-
-
-def test_missing_files_are_kept_and_marked(followed: tuple[Gallery, Path], counting: Counting, tmp_path: Path) -> None:
-    gallery, folder = followed
-    (folder / "green1.png").rename(tmp_path / "away.png")
-    assert counts(gallery.sync(keep_missing=True)) == {"missing": 1, "unchanged": 11}
-    marked = [result.id for result in gallery.search("en green 1", 20) if result.missing]
-    assert marked == ["green1.png"]
-    assert gallery.check().problems == []
-    (tmp_path / "away.png").rename(folder / "back.png")
-    assert counts(gallery.sync(keep_missing=True)) == {"moved": 1, "unchanged": 11}
-    assert not any(result.missing for result in gallery.search("en green 1", 20))
-    (folder / "back.png").unlink()
-    gallery.sync(keep_missing=True)
-    assert counts(gallery.sync()) == {"removed": 1, "unchanged": 11}
-    assert counting.encoded == 0
-
-
-@pytest.mark.parametrize("empty", [False, True])
-def test_a_drive_that_is_not_there_costs_nothing(followed: tuple[Gallery, Path], tmp_path: Path, empty: bool) -> None:
-    gallery, folder = followed
-    folder.rename(tmp_path / "unplugged")
-    if empty:
-        folder.mkdir()
-    report = gallery.sync()
-    [(reason, count)] = report.unavailable.items()
-    assert count == len(gallery) == 12 and str(folder) in reason
-    assert counts(report) == {}
-
-
-@pytest.mark.parametrize("left", [".DS_Store", ".Trashes", "lost+found"])
-def test_a_drive_that_is_not_there_may_have_left_something(
-    followed: tuple[Gallery, Path], tmp_path: Path, left: str
-) -> None:
-    gallery, folder = followed
-    folder.rename(tmp_path / "unplugged")
-    (folder / left).mkdir(parents=True)
-    report = gallery.sync()
-    assert report.unavailable.total() == len(gallery) == 12 and counts(report) == {}
-
-
-def test_a_folder_in_the_place_of_a_file(followed: tuple[Gallery, Path]) -> None:
-    gallery, folder = followed
-    (folder / "green1.png").unlink()
-    tiny_gallery.paint(folder / "green1.png" / "in.png", 90)
-    assert counts(gallery.sync()) == {"added": 1, "removed": 1, "unchanged": 11}
-    assert "green1.png" not in ids(gallery)
-
-
-def test_a_file_has_one_item_whichever_link_leads_to_it(followed: tuple[Gallery, Path], counting: Counting) -> None:
-    gallery, folder = followed
-    (folder / "descriptions.jsonl").unlink()
-    (folder / "again").symlink_to("holiday")
-    gallery.sync()
-    assert len(gallery) == 12 and counting.encoded == 0
-    (folder / "again").unlink()
-    gallery.sync()
-    assert len(gallery) == 12 and counting.encoded == 0
-    assert sum(name.startswith("holiday/") for name in ids(gallery)) == 4
-
-
-def test_only_the_case_of_letters_has_changed(
-    followed: tuple[Gallery, Path], counting: Counting, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On a disk that does not mind the case, the name of before leads to the file, too."""
-    gallery, folder = followed
-
-    def as_there(path: Any) -> Any:
-        name, parent = os.path.basename(path), os.path.dirname(path)
-        if str(path).startswith(str(folder)) and os.path.isdir(parent):
-            return os.path.join(parent, {each.lower(): each for each in os.listdir(parent)}.get(name.lower(), name))
-        return path
-
-    numbers = {result.id: result.number for result in gallery.search("en red 1", 20)}
-    (folder / "green1.png").rename(folder / "Green1.PNG")
-    for call in ("stat", "lstat"):
-        real = getattr(os, call)
-        monkeypatch.setattr(os, call, lambda path, *args, real=real, **options: real(as_there(path), *args, **options))
-    assert counts(gallery.sync()) == {"moved": 1, "unchanged": 11}
-    assert counting.encoded == 0
-    now = {result.id: result.number for result in gallery.search("en red 1", 20)}
-    assert now.pop("Green1.PNG") == numbers.pop("green1.png") and now == numbers
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_folder_that_cannot_be_read_costs_nothing(followed: tuple[Gallery, Path]) -> None:
-    gallery, folder = followed
-    (folder / "holiday").chmod(0)
-    try:
-        report = gallery.sync()
-    finally:
-        (folder / "holiday").chmod(0o755)
-    assert counts(report) == {"unchanged": 8} and report.unavailable.total() == 4
-
-
-def test_single_files_are_followed_without_their_folder(
-    followed: tuple[Gallery, Path], counting: Counting, tmp_path: Path
-) -> None:
-    gallery, _ = followed
-    single = tiny_gallery.paint(tmp_path / "else" / "single.png", 60)
-    tiny_gallery.paint(tmp_path / "else" / "beside.png", 61)
-    gallery.add(single)
-    assert counts(gallery.sync()) == {"unchanged": 13}
-    tiny_gallery.paint(single, 62)
-    assert counts(gallery.sync()) == {"replaced": 1, "unchanged": 12}
-    single.unlink()
-    assert counts(gallery.sync()) == {"removed": 1, "unchanged": 12}
 
 
 def test_patterns_are_remembered_and_counted(followed: tuple[Gallery, Path], counting: Counting) -> None:
