@@ -179,22 +179,37 @@ SHORTER = (
 )
 
 
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[nbformat.NotebookNode]]:
+    """Run all notebooks after shorter trainings, each without the names of the others; return their cells.
+
+    Importing everything takes longer than running them, so that one process runs all.
+    """
+    new = nbformat.v4.new_code_cell
+    cells = [new("from tests.notebooks.plot_rules import watch_plots\n\nwatch_plots()")]
+    found = {}
+    for name in NAMES:
+        found[name] = RUN["read"](name).cells
+        whole = [cell.source for cell in found[name]]
+        for cell in found[name]:
+            cell.id = f"{name}-{cell.id}"
+            for pattern, shorter in SHORTER:
+                cell.source = pattern.sub(shorter, cell.source)
+        assert [cell.source for cell in found[name]] != whole
+        cells += [new("%reset -f"), *found[name]]
+    folder = tmp_path_factory.mktemp("notebooks")
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in RUN["settings"](folder).items():
+            patch.setenv(variable, value)
+        RUN["execute"](nbformat.v4.new_notebook(cells=cells, metadata=METADATA), folder)
+    return found
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_it_runs_after_a_shorter_training(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_runs_after_a_shorter_training(name: str, executed: dict[str, list[nbformat.NotebookNode]]) -> None:
     """What it promises of a whole training is looked for in its stored outputs."""
-    for variable, value in RUN["settings"](tmp_path).items():
-        monkeypatch.setenv(variable, value)
-    notebook = RUN["read"](name)
-    whole = [cell.source for cell in notebook.cells]
-    for cell in notebook.cells:
-        for pattern, shorter in SHORTER:
-            cell.source = pattern.sub(shorter, cell.source)
-    assert [cell.source for cell in notebook.cells] != whole
-    watching = "from tests.notebooks.plot_rules import watch_plots\n\nwatch_plots()"
-    notebook.cells.insert(0, nbformat.v4.new_code_cell(watching))
-    RUN["execute"](notebook, tmp_path)
-    for cell in notebook.cells:
+    for cell in executed[name]:
         if cell.cell_type == "code":
             assert len(pictures_of(cell)) == promised(cell), cell.id
             assert all(base64.b64decode(picture).startswith(PNG) for picture in pictures_of(cell))
