@@ -14,6 +14,7 @@ from processing.screen import shown
 from ..errors import UserError
 from ..gallery.candidates import kind_of
 from ..gallery.store.catalogue import FILE, Catalogue, read_state
+from ..gallery.store.moments import count_moments
 from .space import space
 
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -120,12 +121,16 @@ def _telling(gallery: Path, total: int, say: Callable[[str], None]) -> Iterator[
 
 
 def _count(gallery: Path) -> int:
-    """Return how many items a gallery has that another thread writes; 0 if that cannot be read yet."""
+    """Return how many files a gallery has that another thread writes, of a long video one and not its shots.
+
+    It is 0 if that cannot be read yet.
+    """
     try:
         catalogue = Catalogue(gallery)
         with catalogue.reading() as connection:
             items = read_state(connection, str(gallery)).items
+            shots, videos = count_moments(connection)
         catalogue.close()
-        return items
+        return items - shots + videos
     except UserError:
         return 0

@@ -7,10 +7,11 @@ import gradio as gr
 import pytest
 
 from leccr.demo import run_demo
-from leccr.demo.first_run import FolderChooser, index_chosen
+from leccr.demo.first_run import FolderChooser, _count, index_chosen
 from leccr.demo.space import space
 from leccr.errors import UserError
 from leccr.gallery import Gallery
+from tests.leccr.gallery import films
 from tests.leccr.gallery.tiny_gallery import description, paint
 
 
@@ -52,6 +53,13 @@ def test_what_cannot_be_indexed_is_one_sentence(folder: Path, tmp_path: Path) ->
     with pytest.raises(space("errors").SpaceError, match="no photos or videos"):
         (tmp_path / "empty").mkdir()
         index_chosen(tmp_path / "empty", tmp_path / "gallery", str(folder / "model"), print)
+
+
+def test_progress_counts_a_long_video_once(tmp_path: Path) -> None:
+    films.film(tmp_path / "videos" / "clip.mp4")
+    with Gallery.build(tmp_path / "videos", films.model(), tmp_path / "gallery") as gallery:
+        assert len(gallery) == 3 and _count(tmp_path / "gallery") == 1
+    assert _count(tmp_path / "none") == 0
 
 
 def test_a_chosen_folder_becomes_a_gallery_while_the_page_tells(
