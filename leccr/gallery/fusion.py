@@ -95,8 +95,9 @@ def rank_together(
     """Return the k best items for each query.
 
     The place of an item is decided by (1 − weight) / (60 + its rank by vectors) + weight / (60 + its rank by words),
-    where one that a ranking does not have gets nothing from it. A query of which no word tells items apart has exactly
-    the ranking by vectors.
+    where one that a ranking does not have gets nothing from it. The ranking by words has the items with all words of a
+    query that tell items apart: with any of them, it would be noise beside the vectors of a whole sentence. A query of
+    which no word tells items apart has exactly the ranking by vectors.
 
     Args:
         connection: A connection that sees the state of `snapshot`.
@@ -143,7 +144,7 @@ def _having(connection: sqlite3.Connection, required: Sequence[str], allowed: np
 
 
 def _spoken(connection: sqlite3.Connection, words: QueryWords, allowed: np.ndarray | None, depth: int) -> list[int]:
-    """Return the positions of those items that words speak for, the best first."""
+    """Return the positions of those items that have all words that tell items apart, the best first."""
     if not words.terms:
         return []
     phrases = [phrase for _, phrase in words.terms]

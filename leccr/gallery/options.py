@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 # How many of the first answers a reranker scores again.
 RERANKED = 50
 # What it adds is measured by `benchmarks/words.py`.
-WORDS_WEIGHT = 0.3
+WORDS_WEIGHT = 0.5
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,7 @@ def positions_with_all(connection: sqlite3.Connection, phrases: Sequence[str]) -
 
 
 def ranked_by_words(connection: sqlite3.Connection, phrases: Sequence[str], most: int = -1) -> list[int]:
-    """Return the positions of the items that have any of some phrases, the best first by BM25.
+    """Return the positions of the items that have all of some phrases, the best first by BM25.
 
     Args:
         connection: A connection to the catalogue.
@@ -145,7 +145,7 @@ def ranked_by_words(connection: sqlite3.Connection, phrases: Sequence[str], most
     rows = connection.execute(
         "SELECT bm25(words), position FROM words CROSS JOIN items ON number = words.rowid WHERE words MATCH ? "
         "ORDER BY 1, 2 LIMIT ?",
-        (" OR ".join(map(_quoted, phrases)), most),
+        (" AND ".join(map(_quoted, phrases)), most),
     )
     return [position for _, position in rows]
 

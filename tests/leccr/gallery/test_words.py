@@ -84,6 +84,16 @@ def test_what_words_find_comes_first(gallery: Gallery, query: str, best: str, wo
     assert names_of(others) == [name for name in names_of(gallery.search(query, words=0.0)) if name != best]
 
 
+def test_some_of_a_query_s_words_lift_nothing(gallery: Gallery) -> None:
+    """No picture has both a dog and the number 7, so that the vectors decide."""
+    assert names_of(gallery.search("dog 7", words=1.0)) == names_of(gallery.search("dog 7", words=0.0))
+
+
+@pytest.mark.filterwarnings("ignore::leccr.gallery.results.UnreadableQueryWarning")
+def test_what_is_named_is_among_the_first_two_by_default(gallery: Gallery) -> None:
+    assert "holiday/IMG_0042.png" in names_of(gallery.search("0042", 2))
+
+
 def test_reciprocal_ranks_are_added(gallery: Gallery) -> None:
     """The two pictures of red cars are ranked by the rule, from their ranks by vectors and by words."""
     seen = names_of(gallery.search("red car", words=0.0))
