@@ -6,8 +6,6 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image as PillowImage
 
-from processing.images import open_image
-
 from ..errors import UserError
 from .store.snapshot import Snapshot
 
@@ -97,6 +95,9 @@ class Looks:
 
 
 def _look(content: bytes) -> np.ndarray | None:
+    # Imports torch, which commands that only read the catalogue do without.
+    from processing.images import open_image
+
     try:
         return look_of(open_image({"bytes": content, "path": None}))
     except UserError:

@@ -73,9 +73,9 @@ class TestOddFiles:
         (tmp_path / "photos").mkdir()
         (tmp_path / "photos" / "a.CR2").write_text("raw")
         result = run("index", tmp_path / "photos", "--model", model, "--out", tmp_path / "gallery")
-        assert result.exit_code == 2 and "1 .cr2" in result.stderr and "convert them to JPEG" in result.stderr
+        assert result.exit_code == 2 and "1 .cr2" in result.stderr and "convert it to JPEG" in result.stderr
         result = run("index", tmp_path / "photos" / "a.CR2", "--model", model, "--out", tmp_path / "gallery")
-        assert result.exit_code == 2 and "convert them to JPEG" in result.stderr
+        assert result.exit_code == 2 and "convert it to JPEG" in result.stderr
 
     def test_endings_in_any_case(self, encoder: Encoder, tmp_path: Path) -> None:
         pytest.importorskip("pillow_heif").register_heif_opener()
