@@ -34,7 +34,7 @@ def write_report() -> None:
         comparison_table(results),
         galleries_table(results),
         undescribed_table(results),
-        *(settings_table(results, block) for block in ("transfer", "slots")),
+        *(settings_table(results, block) for block in ("transfer", "slots", "translations")),
         languages_table(results),
     ]
     text = "\n\n".join(part for part in parts if part)

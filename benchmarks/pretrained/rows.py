@@ -50,6 +50,7 @@ class Row:
         training: Changes to the training.
         languages: Target languages.
         teacher: What the teacher of the transfer pairs: `translations`, or captions of one `image`; None for none.
+        translations: How machine translations are trusted: `all`, `weighed`, or with the share of the worst left out.
         seeds: How many of the seeds asked for are run; None means all.
     """
 
@@ -60,6 +61,7 @@ class Row:
     training: dict[str, Any] = field(default_factory=dict)
     languages: tuple[str, ...] = ("zh",)
     teacher: str | None = None
+    translations: str | float = "all"
     seeds: int | None = None
 
     @property
@@ -137,7 +139,18 @@ def _languages() -> list[Row]:
     ]
 
 
-ROWS = [*_methods(), *_transfer(), *_slots(), *_languages()]
+def _translations() -> list[Row]:
+    ways: list[tuple[str, str | float]] = [
+        *((f"without the worst {share:.0%}".replace("%", " %"), share) for share in (0.1, 0.2)),
+        ("weighed by likeness", "weighed"),
+    ]
+    return [
+        Row("translations", f"sentence slots, translations {name}", "leccr", SENTENCES, translations=way, seeds=1)
+        for name, way in ways
+    ]
+
+
+ROWS = [*_methods(), *_transfer(), *_slots(), *_translations(), *_languages()]
 COMPARISONS = [
     ("sentence slots", "late fusion"),
     ("sentence slots", "late fusion, for described images"),

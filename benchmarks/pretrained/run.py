@@ -19,6 +19,7 @@ from leccr.training.train import make_trainer, train_recipe
 from .data import OTHERS, Study
 from .galleries import disturbed
 from .rows import Row
+from .translations import likeness, trusted
 
 RESULTS = Path(__file__).parent.parent / "results" / "pretrained.jsonl"
 RANKS = RESULTS.with_name("pretrained_ranks")
@@ -44,7 +45,11 @@ def _train(row: Row, seed: int, study: Study, folder: Path) -> dict[str, Any]:
     recipe = row.recipe(study.towers, seed)
     texts, features = study.texts(recipe), study.features()
     embeddings = None if row.teacher is None else study.teacher_embeddings(row)
-    rows = training_data(recipe, study.splits(row), features, embeddings, texts)
+    splits = study.splits(row)
+    if row.translations != "all":
+        worst = row.translations if isinstance(row.translations, float) else None
+        splits["train"] = trusted(splits["train"], likeness(splits["train"], recipe, texts), worst)
+    rows = training_data(recipe, splits, features, embeddings, texts)
     trainer = make_trainer(recipe, rows, folder / "checkpoints")
     report = train_recipe(trainer, recipe)
     figures, ranks = measure(ModelEncoder(trainer.model, trainer.processing_class), study, row, features)

@@ -5,6 +5,7 @@ from benchmarks.pretrained.data import paired_by_image
 from benchmarks.pretrained.galleries import disturbed, exchanged, undescribed
 from benchmarks.pretrained.report import settings_table
 from benchmarks.pretrained.rows import COMPARISONS, ROWS
+from benchmarks.pretrained.translations import trusted
 from leccr.recipes.load import TOWERS_FOLDER
 from tests.tiny_data import dataset, row
 
@@ -47,3 +48,15 @@ def test_a_table_has_the_rows_that_are_run() -> None:
     results = [{"block": first.block, "row": first.name, "seed": 0, "galleries": figures}]
     assert settings_table(results, "transfer").count(first.name) == 1
     assert settings_table(results, "slots") == ""
+
+
+def test_the_worst_translations_are_left_out_unless_an_image_has_no_others() -> None:
+    rows = dataset([row("a", ["de"], captions=2), row("b", ["de"], captions=2), row("c", ["de"], captions=1)])
+    kept = trusted(rows, [[0.9, 0.1], [0.8, 0.7], [0.2]], worst=0.4)["target_captions"]
+    assert [[target["source_number"] for target in own] for own in kept] == [[0], [0, 1], [0]]
+
+
+def test_translations_below_the_median_weigh_less() -> None:
+    rows = dataset([row("a", ["de"], captions=3)])
+    (weighed,) = trusted(rows, [[0.9, 0.5, 0.25]], worst=None)["target_captions"]
+    assert [target["weight"] for target in weighed] == [1.0, 1.0, 0.5]
