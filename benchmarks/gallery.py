@@ -149,7 +149,7 @@ def bare_index(gallery: Gallery) -> tuple[Any, Any]:
         return bare, None
     graph = faiss.read_index(str(gallery.folder / str(state.approximation.file)), faiss.IO_FLAG_SKIP_STORAGE)
     graph.own_fields, graph.storage = False, bare
-    return graph, faiss.SearchParametersHNSW(efSearch=max(SEARCH_WIDTH, 2 * state.view_count * (K + 1)))
+    return graph, faiss.SearchParametersHNSW(efSearch=max(SEARCH_WIDTH, state.view_count * (K + 1)))
 
 
 def measure_latency(folder: Path, repeats: int) -> dict[str, Any]:

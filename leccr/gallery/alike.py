@@ -79,13 +79,13 @@ class Likeness:
 
 def likeness_of(snapshot: Snapshot) -> Likeness:
     """Return the distances of a state, learned once."""
-    known = snapshot.__dict__.get("likeness")
-    if known is None:
+
+    def learn() -> Likeness:
         every = np.arange(snapshot.state.positions)
         live = every if snapshot.removed is None else every[~snapshot.removed]
-        known = Likeness.of(snapshot.engine, live)
-        snapshot.__dict__["likeness"] = known
-    return known
+        return Likeness.of(snapshot.engine, live)
+
+    return snapshot.once("likeness", learn)
 
 
 class Compares(Protocol):

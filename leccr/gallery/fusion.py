@@ -67,20 +67,12 @@ def telling_words(
         having = count_items_with(connection, phrase, half + 1)
         if not 0 < having <= half:
             return False
-        described = _described(connection, snapshot)
+        described = snapshot.once("described", lambda: count_described(connection))
         # Fewer cannot be more than half of the descriptions.
         return 2 * having <= described or 2 * count_described_with(connection, phrase) <= max(described, having)
 
     terms = [tuple(term for term in own.terms if tells(term[1])) if weight else () for own in words]
     return [dataclasses.replace(own, terms=telling) for own, telling in zip(words, terms)]
-
-
-def _described(connection: sqlite3.Connection, snapshot: Snapshot) -> int:
-    """Return how many items have a description, counted once for a state."""
-    known = snapshot.__dict__.get("described")
-    if known is None:
-        known = snapshot.__dict__["described"] = count_described(connection)
-    return known
 
 
 def rank_together(

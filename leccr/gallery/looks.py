@@ -70,7 +70,7 @@ class Looks:
 
     def __init__(self, connection: sqlite3.Connection, snapshot: Snapshot) -> None:
         self._connection = connection
-        self._known: dict[int, np.ndarray | None] = snapshot.__dict__.setdefault("looks", {})
+        self._known: dict[int, np.ndarray | None] = snapshot.once("looks", dict)
 
     def distances(self, position: int, others: Sequence[int]) -> np.ndarray:
         """Return how differently an item and others look, (n,); NaN where one of them has no thumbnail."""

@@ -1,9 +1,9 @@
 """One state of a gallery, opened for searching."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from .ranking import Engine, Ranking, rank_items
 from .state import State
 from .storage import open_storage
 from .untrusted import position_problems
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Snapshot:
     state: State
     engine: Engine
     removed: np.ndarray | None
+    _learned: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def open(cls, connection: Any, folder: Path, approximate: bool) -> Self:
@@ -52,6 +55,12 @@ class Snapshot:
     def is_current(self, connection: Any) -> bool:
         """Return whether this is the state that a connection sees."""
         return connection.execute("SELECT value FROM state").fetchone() == (self.text,)
+
+    def once(self, name: str, learn: Callable[[], Value]) -> Value:
+        """Return what is learned of this state, once; `name` tells it from what else is."""
+        if name not in self._learned:
+            self._learned[name] = learn()
+        return self._learned[name]
 
     def rank(
         self, queries: np.ndarray, k: int, allowed: np.ndarray | None, also: Collection[int] = ()
